@@ -1,0 +1,83 @@
+"""The model's API: chat completions, embeddings and the list of models, each from a request to its answer."""
+
+import orjson
+
+from embedded.standin.answers import compose_answer
+from embedded.standin.calls import Call, Outcome
+from embedded.standin.chat import ChatRequest, decode_chat
+from embedded.standin.client import Client
+from embedded.standin.conversation import (
+    compute_fingerprint,
+    count_prompt_tokens,
+    find_last_user_text,
+    split_continuation,
+)
+from embedded.standin.delivery import deliver_stream, deliver_whole
+from embedded.standin.directives import Directives, compose_directives, find_directives
+from embedded.standin.embeddings import compose_embeddings, decode_embedding
+from embedded.standin.errors import StandInError
+from embedded.standin.faults import refuse_if_told, settle_failures
+from embedded.standin.pieces import Reply, compose_reply
+from embedded.standin.state import State
+from embedded.standin.wire import AnswerWriter
+
+CHAT_MODEL = "stand-in"
+EMBEDDING_MODEL = "stand-in-embedding"
+_CREATED = 1_735_689_600  # the start of 2025: models have a date, and ours does not matter
+
+
+async def answer_chat(client: Client, state: State, call: Call) -> Outcome:
+    """`POST /v1/chat/completions`."""
+    request = decode_chat(call.body)
+    _require_model(request.model, CHAT_MODEL)
+    base, _ = split_continuation(request.messages)
+    fingerprint = compute_fingerprint(base)
+    directives = compose_directives(state.defaults, find_directives(find_last_user_text(base)))
+    directives = settle_failures(directives, state, fingerprint)
+    await _wait_for_headers(client, directives)
+    reply = _compose_reply(request, directives)
+    writer = AnswerWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
+    deliver = deliver_stream if request.stream else deliver_whole
+    return await deliver(client, reply, writer, directives, call)
+
+
+async def answer_embeddings(client: Client, state: State, call: Call) -> Outcome:
+    """`POST /v1/embeddings`; it obeys only default directives, and only those that act before an answer begins."""
+    request = decode_embedding(call.body)
+    _require_model(request.model, EMBEDDING_MODEL)
+    directives = settle_failures(compose_directives(state.defaults), state, "embeddings")
+    await _wait_for_headers(client, directives)
+    await client.reply_json(200, orjson.dumps(compose_embeddings(request)))
+    return "finished"
+
+
+async def answer_models(client: Client, wanted: str | None) -> None:
+    """`GET /v1/models` and `GET /v1/models/{id}`."""
+    models = [
+        {"id": name, "object": "model", "created": _CREATED, "owned_by": "enhanced-prompt-service"}
+        for name in (CHAT_MODEL, EMBEDDING_MODEL)
+        if wanted in (None, name)
+    ]
+    if not models and wanted is not None:
+        _require_model(wanted, CHAT_MODEL)
+    await client.reply_json(200, orjson.dumps({"object": "list", "data": models} if wanted is None else models[0]))
+
+
+def _compose_reply(request: ChatRequest, directives: Directives) -> Reply:
+    answer = compose_answer(request, directives)
+    prompt_tokens = count_prompt_tokens(request.messages)
+    return compose_reply(
+        answer, prompt_tokens=prompt_tokens, max_tokens=request.max_completion_tokens or request.max_tokens
+    )
+
+
+async def _wait_for_headers(client: Client, directives: Directives) -> None:
+    if directives.headers_s:
+        await client.pause(directives.headers_s)
+    refuse_if_told(directives)
+
+
+def _require_model(name: str, served: str) -> None:
+    if name != served:
+        message = f"The model '{name}' does not exist here; this is served: '{served}'."
+        raise StandInError(404, message, code="model_not_found", param="model")

@@ -1,0 +1,45 @@
+"""The three ways a request ends early, and OpenAI's error envelope.
+
+StandInError   the answer is an error: status, envelope and headers
+BrokenOff      the connection is to be aborted, as a tester asked
+ClientGone     the client left: there is nobody to answer
+"""
+
+from typing import Any
+
+import orjson
+
+_KINDS: dict[int, tuple[str, str | None]] = {
+    400: ("invalid_request_error", None),
+    401: ("invalid_request_error", "invalid_api_key"),
+    403: ("permission_error", "forbidden"),
+    404: ("invalid_request_error", "not_found"),
+    405: ("invalid_request_error", "method_not_allowed"),
+    429: ("rate_limit_error", "rate_limit_exceeded"),
+}
+
+
+class StandInError(Exception):
+    """An answer that is an error, in OpenAI's envelope; what is not given follows from the status."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str | None = None, param: str | None = None, retry_after_s: float = 0
+    ) -> None:
+        super().__init__(message)
+        kind, usual_code = _KINDS.get(status, ("server_error", "server_error"))
+        self.status = status
+        self.error: dict[str, Any] = {"message": message, "type": kind, "param": param, "code": code or usual_code}
+        self.headers = [(b"retry-after", f"{retry_after_s:g}".encode())] if retry_after_s else []
+
+    @property
+    def body(self) -> bytes:
+        """The envelope as JSON."""
+        return orjson.dumps({"error": self.error})
+
+
+class BrokenOff(Exception):
+    """The answer stops here, and the connection with it. Raised so that the call is recorded before anyone sees it."""
+
+
+class ClientGone(Exception):
+    """The client closed its connection; whatever is being made for it can stop."""

@@ -1,0 +1,86 @@
+"""Decides whether a request is to go wrong, and makes it go wrong in the middle of an answer."""
+
+from typing import Literal, assert_never, get_args
+
+import msgspec
+import orjson
+
+from embedded.standin.client import Client
+from embedded.standin.directives import Directives
+from embedded.standin.errors import BrokenOff, StandInError
+from embedded.standin.state import State
+
+GARBAGE = b"\x00\xfe\xff{]]] this is neither JSON nor an event stream\r\n"
+
+Kind = Literal["cut", "end", "silence", "garbage", "error"]
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """How an answer breaks, and after how many tokens."""
+
+    kind: Kind
+    after: int
+
+
+def find_fault(directives: Directives, length: int) -> Fault | None:
+    """The first thing that breaks an answer of that many tokens, or None when it comes through."""
+    afters = [(getattr(directives, f"{kind}_after"), kind) for kind in _KINDS]
+    faults = [Fault(kind, after) for after, kind in afters if after is not None and after <= length]
+    return min(faults, key=lambda fault: fault.after, default=None)
+
+
+def settle_failures(directives: Directives, state: State, key: str) -> Directives:
+    """The directives that hold for this very request: after its first `fail` failures nothing goes wrong any more."""
+    if directives.fail is None:
+        return directives
+    if state.take_failure(directives.key or key, directives.fail):
+        breaks = any(getattr(directives, f"{kind}_after") is not None for kind in _KINDS)
+        return directives if breaks or directives.status else msgspec.structs.replace(directives, status=500)
+    mended = {f"{kind}_after": None for kind in _KINDS}
+    return msgspec.structs.replace(directives, status=None, **mended)
+
+
+def refuse_if_told(directives: Directives) -> None:
+    """Raise the error status that was asked for, if any."""
+    if directives.status is not None:
+        message = f"The stand-in was told to answer {directives.status}."
+        raise StandInError(directives.status, message, retry_after_s=directives.retry_after)
+
+
+async def break_stream(fault: Fault, client: Client) -> None:
+    """Let a stream that has begun go wrong."""
+    match fault.kind:
+        case "cut":
+            raise BrokenOff
+        case "end":
+            await client.write(b"", is_last=True)
+        case "silence":
+            await client.wait_until_gone()
+        case "garbage":
+            await client.write(GARBAGE, is_last=True)
+        case "error":
+            error = StandInError(500, "The stand-in was told to fail in the middle of its answer.").error
+            await client.write(b"data: " + orjson.dumps({"error": error}) + b"\n\n", is_last=True)
+        case _:
+            assert_never(fault.kind)
+
+
+async def break_whole(fault: Fault, client: Client, body: bytes) -> None:
+    """Let a whole answer go wrong in the way that is nearest to what happens to a stream."""
+    half = body[: len(body) // 2]
+    match fault.kind:
+        case "cut":
+            await client.start(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
+            await client.write(half)
+            raise BrokenOff
+        case "end":
+            await client.reply_json(200, half)
+        case "silence":
+            await client.wait_until_gone()
+        case "garbage":
+            await client.reply_json(200, GARBAGE)
+        case "error":
+            raise StandInError(500, "The stand-in was told to fail in the middle of its answer.")
+        case _:
+            assert_never(fault.kind)
