@@ -1,0 +1,50 @@
+"""Makes a database ready for `make run`: tables, an admin to sign in as, a key to call with. Safe to repeat.
+
+One process for all of it, because starting Django is what takes time. The secrets come through the environment
+(`EPS_ADMIN_PASSWORD`, `EPS_API_KEY`), which other users of this machine cannot read.
+"""
+
+import os
+import sys
+from io import StringIO
+
+import django
+from django.core.management import CommandError, call_command
+
+ADMIN = "admin"
+OWNER = "local"
+
+
+def main() -> None:
+    """Migrate, then make what is missing."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    call_command("migrate", interactive=False, verbosity=0)
+    ensure_admin(os.environ["EPS_ADMIN_PASSWORD"])
+    ensure_key(os.environ["EPS_API_KEY"])
+
+
+def ensure_admin(password: str) -> None:
+    """Make the admin, or say that there is one with another password; it is never changed."""
+    # Models can be imported only after django.setup().
+    from django.contrib.auth.models import User
+
+    admin = User.objects.filter(username=ADMIN).first()
+    if admin is None:
+        os.environ["DJANGO_SUPERUSER_PASSWORD"] = password
+        call_command("createsuperuser", interactive=False, username=ADMIN, email="admin@localhost", verbosity=0)
+    elif not admin.check_password(password):
+        print(f"This database has a user {ADMIN} with a password of its own: sign in with that one.", file=sys.stderr)
+
+
+def ensure_key(key: str) -> None:
+    """Make the key, or end with a sentence when it was revoked: somebody meant that."""
+    try:
+        # It prints the key; the panel shows it in its place.
+        call_command("create_api_key", OWNER, key=key, stdout=StringIO())
+    except CommandError as exc:
+        sys.exit(f"{exc} To get a new key, delete the file api_key in DATA_DIR.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""`make run` as a person at a terminal sees it: what it prints works, and when it ends nothing is left."""
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.cookiejar import CookieJar
+from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import HTTPCookieProcessor, build_opener, urlopen
+
+import psutil
+import pytest
+
+from tests.processes import INHERITED_VARIABLES, REPO_ROOT, find_free_ports
+from tests.servers import ValkeyServer
+
+# A start takes 3 s on an idle machine, and this one may be building something.
+MAX_START_S = 60
+# Longer than the manager gives its parts after a crash, for all of them together.
+MAX_STOP_S = 30
+READY = "Ctrl-C stops everything."
+
+
+class MakeRun:
+    """One `python -m embedded` and every line it has printed."""
+
+    def __init__(self, data_dir: Path, **variables: str) -> None:
+        self.data_dir = data_dir
+        self.lines: list[str] = []
+        inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "embedded"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=REPO_ROOT,
+            env={**inherited, "DATA_DIR": str(data_dir), **variables},
+        )
+        self._has_news = threading.Condition()
+        self._has_ended = False
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for_line(self, text: str) -> str:
+        """The first line that holds `text`."""
+        with self._has_news:
+            self._has_news.wait_for(lambda: self._has_ended or self._find(text), timeout=MAX_START_S)
+        line = self._find(text)
+        assert line is not None, f"never said {text!r}:\n{self.output}"
+        return line
+
+    def value(self, name: str) -> str:
+        """What the panel says about `name`."""
+        return self.wait_for_line(f"  {name} ").split(maxsplit=1)[1]
+
+    def curl(self) -> list[str]:
+        """The line to paste, as a shell would read it."""
+        return shlex.split(self.wait_for_line("curl "))
+
+    def wait(self) -> int:
+        """Its exit code, when every line has been read."""
+        status = self.process.wait(MAX_STOP_S)
+        self._reader.join(MAX_STOP_S)
+        return status
+
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.wait()
+
+    def parts(self) -> list[psutil.Process]:
+        """Every process there is because of this start.
+
+        They have its DATA_DIR in their environment, or as their directory: Valkey writes its title over the former.
+        """
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def part(self, word: str) -> psutil.Process:
+        """The first process whose command holds the word: gunicorn's master comes before its workers."""
+        found = [process for process in self.parts() if any(word in argument for argument in process.cmdline())]
+        return min(found, key=lambda process: (process.create_time(), process.pid))
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            if process.pid == self.process.pid or process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            is_valkey = Path(process.cwd()).is_relative_to(self.data_dir)
+            return is_valkey or process.environ().get("DATA_DIR") == str(self.data_dir)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            return False
+
+    def _find(self, text: str) -> str | None:
+        return next((line for line in self.lines if text in line), None)
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        with self.process.stdout as lines:
+            for line in lines:
+                self._add(line.rstrip("\n"))
+        self._add(None)
+
+    def _add(self, line: str | None) -> None:
+        with self._has_news:
+            if line is None:
+                self._has_ended = True
+            else:
+                self.lines.append(line)
+            self._has_news.notify_all()
+
+
+Start = Callable[..., MakeRun]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts one in the test's own directory; kills whatever the test leaves."""
+    started: list[MakeRun] = []
+
+    def start(**variables: str) -> MakeRun:
+        run = MakeRun(tmp_path / "data", **({"PORT": str(find_free_ports(1)[0])} | variables))
+        started.append(run)
+        return run
+
+    yield start
+    for run in started:
+        _kill(run)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
+    """One that runs for all tests that only look at it."""
+    run = MakeRun(tmp_path_factory.mktemp("running") / "data", PORT=str(find_free_ports(1)[0]))
+    run.wait_for_line(READY)
+    yield run
+    _kill(run)
+
+
+def _kill(run: MakeRun) -> None:
+    for process in [*run.parts(), run.process]:
+        process.kill()
+    run.wait()
+
+
+def assert_nothing_is_left(run: MakeRun) -> None:
+    _gone, alive = psutil.wait_procs(run.parts(), timeout=MAX_STOP_S)
+    assert not alive
+
+
+def test_the_curl_line_of_the_panel_works_as_printed(running: MakeRun) -> None:
+    answer = subprocess.run(running.curl(), capture_output=True, text=True, timeout=30, check=True).stdout
+
+    assert "event: response.completed" in answer
+    assert answer.endswith("data: [DONE]\n\n")
+
+
+def test_the_docs_of_the_panel_open(running: MakeRun) -> None:
+    with urlopen(running.value("Docs")) as page:
+        assert page.status == 200
+
+
+def test_the_admin_login_of_the_panel_opens_the_admin_with_its_styles(running: MakeRun) -> None:
+    url, name, _, password = running.value("Admin").split()
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    form = browser.open(f"{url}login/?next=/admin/").read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
+    assert token
+    fields = {"username": name, "password": password, "csrfmiddlewaretoken": token[1], "next": "/admin/"}
+    page = browser.open(f"{url}login/", urlencode(fields).encode()).read().decode()
+
+    assert "Log out" in page
+    stylesheet = re.search(r'href="([^"]+base\.css)"', page)
+    assert stylesheet
+    assert browser.open(f"{url.removesuffix('/admin/')}{stylesheet[1]}").status == 200
+
+
+def test_secrets_are_readable_by_their_owner_only(running: MakeRun) -> None:
+    for name in ("api_key", "admin_password", "secret_key"):
+        assert (running.data_dir / name).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_start_in_the_same_directory_is_refused(running: MakeRun) -> None:
+    second = MakeRun(running.data_dir)
+
+    assert second.wait() == 1
+    assert f"in use by another `make run` (process {running.process.pid})" in second.output
+
+
+def test_a_taken_port_that_was_asked_for_is_refused(start: Start) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        run = start(PORT=str(port))
+
+        assert run.wait() == 1
+        assert run.output == f"make run: Port {port} is taken: choose another with PORT=…, or leave PORT out."
+
+
+def test_without_a_wish_the_next_free_port_is_taken_and_said(start: Start) -> None:
+    try:
+        taken = socket.create_server(("127.0.0.1", 8000))
+    except OSError:
+        taken = socket.socket()  # somebody else on this machine has taken it for us
+    with closing(taken):
+        run = start(PORT="")
+        said = run.wait_for_line("Port 8000 is taken")
+        port = said.removesuffix(" instead.").rpartition(" ")[2]
+
+        assert run.value("API") == f"http://127.0.0.1:{port}/v1"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_a_signal_stops_everything_and_valkey_last(start: Start, number: signal.Signals) -> None:
+    run = start()
+    run.wait_for_line(READY)
+    run.process.send_signal(number)
+
+    assert run.wait() == 0
+    assert_nothing_is_left(run)
+    assert run.lines[-1].startswith("valkey |")
+    assert "bye bye" in run.lines[-1]
+    assert "died" not in run.output
+
+
+def test_a_signal_during_the_start_stops_what_was_started(start: Start) -> None:
+    run = start()
+    run.wait_for_line("Starting")
+    run.process.send_signal(signal.SIGINT)
+
+    assert run.wait() == 0
+    assert_nothing_is_left(run)
+    assert READY not in run.output
+
+
+def test_a_killed_manager_leaves_nothing_behind(start: Start) -> None:
+    run = start()
+    run.wait_for_line(READY)
+    parts = run.parts()
+    run.process.kill()
+    _gone, alive = psutil.wait_procs(parts, timeout=MAX_STOP_S)
+
+    assert len(parts) >= 6  # the warden, Valkey, the model, gunicorn and its two workers
+    assert not alive
+    again = start()
+    again.wait_for_line(READY)
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("valkey", "valkey-server"), ("model", "embedded.standin"), ("web", "gunicorn")]
+)
+def test_the_death_of_a_part_ends_everything_and_is_said(start: Start, name: str, word: str) -> None:
+    run = start()
+    run.wait_for_line(READY)
+    run.part(word).kill()
+
+    assert run.wait() == 1
+    assert f"make run: {name} died (killed by SIGKILL). The last it said:" in run.output
+    assert_nothing_is_left(run)
+
+
+def test_a_failed_setup_ends_everything_and_says_why(start: Start) -> None:
+    run = start(DATABASE_URL="sqlite:////nonexistent/db.sqlite3")
+
+    assert run.wait() == 1
+    assert "make run: setup died (exit code 1). The last it said:" in run.output
+    assert run.lines[-1].strip().endswith("unable to open database file")
+    assert_nothing_is_left(run)
+
+
+def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Start) -> None:
+    port = str(find_free_ports(1)[0])
+    first = start(PORT=port)
+    first_answer = subprocess.run(first.curl(), capture_output=True, text=True, timeout=30, check=True).stdout
+    response_id = re.search(r"resp_\w+", first_answer)
+    assert response_id
+    panel = [first.value(name) for name in ("Key", "Admin")]
+    assert first.stop() == 0
+    second = start(PORT=port)
+
+    assert [second.value(name) for name in ("Key", "Admin")] == panel
+    question = ["curl", "-sS", f"{second.value('API')}/responses/{response_id[0]}"]
+    authorized = [*question, "-H", f"Authorization: Bearer {second.value('Key')}"]
+    kept = subprocess.run(authorized, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert '"status":"completed"' in kept.replace(": ", ":")
+
+
+def test_what_is_configured_is_used_and_not_started(start: Start, valkey: ValkeyServer) -> None:
+    run = start(REDIS_URL=valkey.url, OPENAI_API_KEY="sk-unused")
+    run.wait_for_line(READY)
+    commands = [" ".join(process.cmdline()) for process in run.parts()]
+
+    assert run.value("State") == f"{valkey.url} (external)"
+    assert run.value("Model") == "the default model at https://api.openai.com/v1 (external)"
+    assert any("gunicorn" in command for command in commands)
+    assert not any("valkey-server" in command or "standin" in command for command in commands)

@@ -1,0 +1,119 @@
+"""Servers as fixtures: one of each for the whole run, and factories for tests that stop or freeze their own."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from embedded.valkey import Fsync
+from embedded.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
+from tests.processes import REPO_ROOT
+from tests.servers import (
+    Replica,
+    StandinServer,
+    ValkeyServer,
+    WeaviateAddress,
+    WeaviateServer,
+    find_configured_weaviate,
+)
+
+# Where `make weaviate` builds it, wherever pytest was started.
+WEAVIATE_BIN_DIR = Path(os.environ.get("DATA_DIR") or REPO_ROOT / ".run") / "bin"
+
+
+class StartValkey(Protocol):
+    """What the fixture `start_valkey` gives."""
+
+    def __call__(self, *, appendfsync: Fsync = "everysec", arguments: tuple[str, ...] = ()) -> ValkeyServer: ...
+
+
+StartWeaviate = Callable[[], WeaviateServer]
+StartReplica = Callable[[Mapping[str, str]], Replica]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build Weaviate before the first test when one needs it: a build takes longer than a test may."""
+    if not any(needs_weaviate_binary(item) for item in session.items) or find_weaviate_server(WEAVIATE_BIN_DIR):
+        return
+    print("\nBuilding Weaviate for the tests: about five minutes, once.")  # noqa: T201 -- or it looks like a hang
+    try:
+        build_weaviate_server(WEAVIATE_BIN_DIR)
+    except WeaviateBuildError as error:
+        print(error)  # noqa: T201 -- the tests that need it then fail or skip
+
+
+def needs_weaviate_binary(item: pytest.Item) -> bool:
+    """Whether a test starts a Weaviate of its own, or shares one while none is configured."""
+    fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
+    return "start_weaviate" in fixtures or ("weaviate" in fixtures and find_configured_weaviate() is None)
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
+    """One Valkey for the whole run: leave it running, and use keys of your own or flush it."""
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def weaviate_binary() -> Path:
+    """The server that tests start. Where there is none and none could be built, CI fails and others skip."""
+    binary = find_weaviate_server(WEAVIATE_BIN_DIR)
+    if binary is None:
+        absent = pytest.fail if os.environ.get("CI") else pytest.skip
+        absent(f"NOT TESTED, there is no Weaviate: {HOW_TO_GET_IT}")
+    return binary
+
+
+@pytest.fixture(scope="session")
+def weaviate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateAddress]:
+    """One Weaviate for the whole run, or the one that `WEAVIATE_URL` names: use collections of your own."""
+    configured = find_configured_weaviate()
+    if configured:
+        yield configured
+        return
+    binary: Path = request.getfixturevalue("weaviate_binary")
+    with WeaviateServer(tmp_path_factory.mktemp("weaviate"), binary) as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinServer]:
+    """One stand-in model for the whole run."""
+    with StandinServer(tmp_path_factory.mktemp("standin")) as server:
+        yield server
+
+
+@pytest.fixture
+def servers() -> Iterator[ExitStack]:
+    """What a test starts for itself; killed at its end, the last one first."""
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_valkey(servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> StartValkey:
+    """Start a Valkey that the test may stop, freeze and kill."""
+
+    def start(*, appendfsync: Fsync = "everysec", arguments: tuple[str, ...] = ()) -> ValkeyServer:
+        directory = tmp_path_factory.mktemp("valkey")
+        return servers.enter_context(ValkeyServer(directory, appendfsync=appendfsync, arguments=arguments))
+
+    return start
+
+
+@pytest.fixture
+def start_weaviate(
+    servers: ExitStack, tmp_path_factory: pytest.TempPathFactory, weaviate_binary: Path
+) -> StartWeaviate:
+    """Start a Weaviate that the test may stop, freeze and kill."""
+    return lambda: servers.enter_context(WeaviateServer(tmp_path_factory.mktemp("weaviate"), weaviate_binary))
+
+
+@pytest.fixture
+def start_replica(servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> StartReplica:
+    """Start a replica of our service with these variables, and wait until `/healthz` answers."""
+    return lambda environment: servers.enter_context(Replica(tmp_path_factory.mktemp("replica"), environment))

@@ -1,0 +1,215 @@
+"""The real servers that tests run against: Valkey, Weaviate, the stand-in model, and our own replica."""
+
+import asyncio
+import http.client
+import inspect
+import os
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar, overload
+
+from typing_extensions import override
+
+from embedded.valkey import Fsync, valkey_command
+from embedded.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
+from tests.processes import POLL_S, ServerProcess
+
+# One question to a server that is starting: long for loopback, short against every start limit.
+PROBE_LIMIT_S = 1.0
+Value = TypeVar("Value")
+
+
+class ValkeyServer(ServerProcess):
+    """A Valkey with an append-only file. `arguments` are added to its command line: `("--maxmemory", "10mb")`."""
+
+    def __init__(self, directory: Path, *, appendfsync: Fsync = "everysec", arguments: Sequence[str] = ()) -> None:
+        super().__init__(directory)
+        self._appendfsync: Fsync = appendfsync
+        self._arguments = arguments
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        return self.ports[0]
+
+    @property
+    @override
+    def url(self) -> str:
+        """For `REDIS_URL`: database 0."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def cache_url(self) -> str:
+        """For `CACHE_URL`: another database of the same server."""
+        return f"redis://127.0.0.1:{self.port}/1"
+
+    @override
+    def get_command(self) -> list[str]:
+        return [*valkey_command(self.port, self.directory, appendfsync=self._appendfsync), *self._arguments]
+
+    @override
+    def is_ready(self) -> bool:
+        try:
+            with closing(socket.create_connection(("127.0.0.1", self.port), PROBE_LIMIT_S)) as connection:
+                connection.sendall(b"PING\r\n")
+                # While it loads its file the answer is `-LOADING`.
+                return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class WeaviateAddress:
+    """Where a Weaviate is, in the words of our settings."""
+
+    url: str
+    grpc_port: int
+
+
+class WeaviateServer(ServerProcess):
+    """A Weaviate of one node; ready about 3 s after its start."""
+
+    port_count = 6
+
+    def __init__(self, directory: Path, server: Path) -> None:
+        """`server` is the binary."""
+        super().__init__(directory)
+        self._server = server
+
+    @property
+    def grpc_port(self) -> int:
+        """For `WEAVIATE_GRPC_PORT`."""
+        return self._ports.grpc
+
+    @property
+    def address(self) -> WeaviateAddress:
+        """Both settings together."""
+        return WeaviateAddress(self.url, self.grpc_port)
+
+    @property
+    def _ports(self) -> WeaviatePorts:
+        return WeaviatePorts(*self.ports)
+
+    @override
+    def get_command(self) -> list[str]:
+        return weaviate_command(self._server, self._ports)
+
+    @override
+    def get_environment(self) -> Mapping[str, str]:
+        return weaviate_environment(self._ports, self.directory / "data")
+
+    @override
+    def is_ready(self) -> bool:
+        return get_status(self.ports[0], "/v1/.well-known/ready") == 200
+
+
+class StandinServer(ServerProcess):
+    """The stand-in for the model, which speaks the OpenAI protocol."""
+
+    @property
+    def base_url(self) -> str:
+        """For `OPENAI_BASE_URL`."""
+        return f"{self.url}/v1"
+
+    @override
+    def get_command(self) -> list[str]:
+        address = ("--host", "127.0.0.1", "--port", str(self.ports[0]))
+        return [sys.executable, "-m", "uvicorn", "embedded.standin.app:app", *address]
+
+    @override
+    def get_environment(self) -> Mapping[str, str]:
+        return {"PYTHONUNBUFFERED": "1"}
+
+    @override
+    def is_ready(self) -> bool:
+        return get_status(self.ports[0], "/healthz") == 200
+
+
+class Replica(ServerProcess):
+    """Our service, started with the production command; ready when `/healthz` answers.
+
+    `environment` names what it depends on (`REDIS_URL`, …) and may replace the defaults below. `kill()` takes the
+    master and its workers, as when a pod's machine goes.
+    """
+
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(directory)
+        self._environment = environment
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        return self.ports[0]
+
+    @override
+    def get_command(self) -> list[str]:
+        return [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "config.asgi:application"]
+
+    @override
+    def get_environment(self) -> Mapping[str, str]:
+        defaults = {
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "WORKERS": "1",
+            "SECRET_KEY": "a key for tests, which protects nothing",
+            "ALLOWED_HOSTS": "127.0.0.1,localhost",
+            "DATA_DIR": str(self.directory),
+            "DATABASE_URL": f"sqlite:///{self.directory / 'db.sqlite3'}",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return defaults | dict(self._environment)
+
+    @override
+    def is_ready(self) -> bool:
+        return get_status(self.port, "/healthz") == 200
+
+
+def find_configured_weaviate() -> WeaviateAddress | None:
+    """The one that `WEAVIATE_URL` names, for instance a container of CI's."""
+    url = os.environ.get("WEAVIATE_URL")
+    # 50051 is Weaviate's own default.
+    return WeaviateAddress(url, int(os.environ.get("WEAVIATE_GRPC_PORT") or 50051)) if url else None
+
+
+def get_status(port: int, path: str) -> int | None:
+    """The HTTP status of `path` on loopback, or None when nobody answers within `PROBE_LIMIT_S`."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_LIMIT_S)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status
+        except (OSError, http.client.HTTPException):
+            return None
+
+
+@overload
+async def eventually(check: Callable[[], Awaitable[Value]], *, within_s: float = 10) -> Value: ...
+
+
+@overload
+async def eventually(check: Callable[[], Value], *, within_s: float = 10) -> Value: ...
+
+
+async def eventually(check: Callable[[], object], *, within_s: float = 10) -> object:
+    """The first true result of `check`: for what has no event to wait for, such as another process.
+
+    A check that raises is a check that is not true yet; its error is the cause of the final AssertionError.
+    """
+    deadline = time.monotonic() + within_s
+    while True:
+        error: Exception | None = None
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                result = check()
+                value: object = await result if inspect.isawaitable(result) else result
+            if value:
+                return value
+        except Exception as raised:  # noqa: BLE001 -- it is not hidden: it becomes the cause of the final error
+            error = raised
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not true within {within_s} s") from error
+        await asyncio.sleep(POLL_S)
