@@ -1,0 +1,114 @@
+"""One check of a dependency: bounded in time, and shared by everyone who asks at about the same time."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+# Fails by raising: `TimeoutError` means too slow, another `OSError` unreachable, anything else not ready.
+Check = Callable[[], Awaitable[None]]
+
+# The kubelet, a mesh and a balancer may ask together, several times a second; dependencies hear of it once.
+MAX_AGE_S = 1.0
+
+
+class NotConfiguredError(Exception):
+    """The dependency is required, and nobody said where it is."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What a check said. `detail` is safe to show anyone: no text, key or address of a dependency."""
+
+    name: str
+    is_ok: bool
+    detail: str
+    is_required: bool
+    duration_ms: float
+    checked_at: float
+    """On the monotonic clock, when the check ended."""
+
+    @property
+    def age_s(self) -> float:
+        """How long ago that was."""
+        return time.monotonic() - self.checked_at
+
+
+class SharedCheck:
+    """A check with a time limit, one flight at a time, whose result serves everyone who asks within `MAX_AGE_S`."""
+
+    def __init__(self, name: str, check: Check, *, is_required: bool, timeout_s: float) -> None:
+        self.is_required = is_required
+        self._name = name
+        self._check = check
+        self._timeout_s = timeout_s
+        self._flight: asyncio.Task[CheckResult] | None = None
+        self._last: CheckResult | None = None
+        self._abandoned: set[asyncio.Task[None]] = set()  # asyncio keeps only a weak reference to a task
+
+    async def get_result(self) -> CheckResult:
+        """A result that is no older than `MAX_AGE_S`, within the time limit. Cancelling this cancels no check."""
+        if self._last is not None and self._last.age_s < MAX_AGE_S:
+            return self._last
+        if self._flight is None:
+            self._flight = asyncio.create_task(self._fly(), name=f"check {self._name}")
+        return await asyncio.shield(self._flight)
+
+    async def _fly(self) -> CheckResult:
+        try:
+            began = time.monotonic()
+            error = await self._run()
+            ended = time.monotonic()
+            detail = _describe(error, ended - began)
+            duration_ms = round((ended - began) * 1000, 1)
+            result = CheckResult(self._name, error is None, detail, self.is_required, duration_ms, ended)
+            self._log_change(result, error)
+            self._last = result
+            return result
+        finally:
+            self._flight = None
+
+    async def _run(self) -> BaseException | None:
+        """Why the check failed, or None. Keeps the time limit even when the check ignores being cancelled."""
+        task = asyncio.create_task(self._call())
+        done, _ = await asyncio.wait({task}, timeout=self._timeout_s)
+        if not done:
+            task.cancel()
+            self._abandoned.add(task)
+            task.add_done_callback(self._forget)
+            return TimeoutError()
+        return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+    async def _call(self) -> None:
+        await self._check()
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._abandoned.discard(task)
+        # Looked at, or asyncio reports an exception that nobody retrieved; it came too late to matter.
+        _ = task.cancelled() or task.exception()
+
+    def _log_change(self, result: CheckResult, error: BaseException | None) -> None:
+        was_ok = self._last is None or self._last.is_ok
+        if was_ok and error is not None:
+            log.warning("check_failed", check=self._name, detail=result.detail, error=repr(error))
+        elif error is None and not was_ok:
+            log.info("check_recovered", check=self._name)
+
+
+def _describe(error: BaseException | None, took_s: float) -> str:
+    """What may be said of a failure to anyone who can reach a probe."""
+    match error:
+        case None:
+            return "ok"
+        case NotConfiguredError():
+            return "not configured"
+        case TimeoutError():
+            return f"timed out after {took_s:.2g} s"
+        case OSError():
+            return "unreachable"
+        case _:
+            return "not ready"

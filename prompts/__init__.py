@@ -1,0 +1,1 @@
+"""The service: conversations, responses, and how a turn runs."""
