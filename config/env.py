@@ -1,0 +1,85 @@
+"""Typed readers for the environment: a value is right, or the process says at once which variable is not.
+
+`NAME` may also be given as `NAME_FILE`, a path whose content is the value (Kubernetes secrets), its last newline cut.
+An empty variable counts as unset, so that `NAME= make run` means the default.
+"""
+
+import os
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def find_text(name: str) -> str | None:
+    """The variable's value, or None when neither `NAME` nor `NAME_FILE` says anything."""
+    value = os.environ.get(name)
+    if value:
+        return value
+    path = os.environ.get(f"{name}_FILE")
+    return (_read(name, path) or None) if path else None
+
+
+def text(name: str, default: str) -> str:
+    """The variable's value as it is."""
+    value = find_text(name)
+    return default if value is None else value
+
+
+def words(name: str, default: list[str]) -> list[str]:
+    """A comma-separated list; blanks around the words do not count."""
+    value = find_text(name)
+    return default if value is None else [word.strip() for word in value.split(",") if word.strip()]
+
+
+def flag(name: str, default: bool) -> bool:
+    """`1 true yes on` or `0 false no off`, in any case."""
+    value = find_text(name)
+    if value is None:
+        return default
+    if value.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if value.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+def integer(name: str, default: int, *, minimum: int = 0) -> int:
+    """A whole number, at least `minimum`."""
+    value = find_text(name)
+    if value is None:
+        return default
+    return int(_number(name, value, minimum, whole=True))
+
+
+def seconds(name: str, default: float, *, minimum: float = 0.05) -> float:
+    """A duration in seconds, at least `minimum`."""
+    value = find_text(name)
+    return default if value is None else _number(name, value, minimum, whole=False)
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    """One of `allowed`."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def _number(name: str, value: str, minimum: float, *, whole: bool) -> float:
+    try:
+        number = int(value) if whole else float(value)
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise ImproperlyConfigured(f"{name} must be {kind}, not {value!r}.") from None
+    if not minimum <= number < float("inf"):
+        raise ImproperlyConfigured(f"{name} must be at least {minimum}, not {value!r}.")
+    return number
+
+
+def _read(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as exc:
+        raise ImproperlyConfigured(f"{name}_FILE names {path!r}, which cannot be read: {exc.strerror}.") from exc
+    except UnicodeDecodeError as exc:
+        raise ImproperlyConfigured(f"{name}_FILE names {path!r}, which is not text in UTF-8.") from exc

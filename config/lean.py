@@ -1,0 +1,107 @@
+"""The lean road: Django's request, URLconf, async views and async middleware on the event loop, and nothing else.
+
+What Django's own ASGI handler adds is left out on purpose: request signals and database bookkeeping (nothing here
+touches SQL), sync middleware, and the thread a request is given. A view that needs one belongs on the full stack.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import reduce
+from io import BytesIO
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import get_resolver
+from django.utils.module_loading import import_string
+
+Response = HttpResponse | StreamingHttpResponse
+View = Callable[[HttpRequest], Awaitable[Response]]
+
+
+class ClientLeft(Exception):
+    """The connection is gone; there is nobody to answer."""
+
+
+class LeanRoad:
+    """An ASGI application over a URLconf whose views are all async; `middleware` is outermost first."""
+
+    def __init__(self, urlconf: str, middleware: list[str], *, max_body_bytes: int) -> None:
+        self._resolver = get_resolver(urlconf)
+        self._max_body_bytes = max_body_bytes
+        self._view: View = reduce(lambda view, path: import_string(path)(view), reversed(middleware), self._respond)
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        assert scope["type"] == "http"
+        try:
+            body = await self._read_body(scope, receive)
+            request = ASGIRequest(scope, BytesIO(body or b""))
+            request.body_too_large = body is None  # type: ignore[attr-defined]  # read by _respond, inside the middleware
+            await _unless_client_leaves(self._answer(request, send), receive)
+        except ClientLeft:
+            return
+
+    async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:
+        response = await self._view(request)
+        try:
+            await _send(response, send)
+        finally:
+            response.close()
+
+    async def _respond(self, request: HttpRequest) -> Response:
+        if request.body_too_large:  # type: ignore[attr-defined]
+            raise RequestDataTooBig
+        match = self._resolver.resolve(request.path_info)
+        request.resolver_match = match
+        response: Response = await match.func(request, *match.args, **match.kwargs)
+        return response
+
+    async def _read_body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes | None:
+        """The whole body, or None when it is larger than this road takes; what is too large is not kept."""
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ClientLeft
+            assert message["type"] == "http.request"
+            size += len(message["body"])
+            if size > self._max_body_bytes:
+                return None
+            parts.append(message["body"])
+            if not message["more_body"]:
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _unless_client_leaves(answer: Awaitable[None], receive: ASGIReceiveCallable) -> None:
+    """Answer, and stop answering when the client leaves. What a view started elsewhere goes on without it."""
+    answering = asyncio.ensure_future(answer)
+    watching = asyncio.ensure_future(_disconnected(receive))
+    try:
+        await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
+    finally:
+        for task in (answering, watching):
+            task.cancel()
+        await asyncio.gather(answering, watching, return_exceptions=True)
+
+
+async def _disconnected(receive: ASGIReceiveCallable) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass  # what is left of a body that was too large
+
+
+async def _send(response: Response, send: ASGISendCallable) -> None:
+    if not isinstance(response, StreamingHttpResponse):
+        response["Content-Length"] = str(len(response.content))  # a client of HTTP/1.0 cannot read chunks
+    headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
+    start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
+    await send(start)  # type: ignore[arg-type]
+    if isinstance(response, StreamingHttpResponse):
+        async for part in response:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    else:
+        await send({"type": "http.response.body", "body": response.content, "more_body": False})

@@ -1,0 +1,121 @@
+"""`manage.py verify_startup`: open every configured dependency, print a table, exit non-zero when one is missing."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import structlog
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.core.cache import cache
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from openai import AsyncOpenAI
+from typing_extensions import override
+
+from config.clients import build_checks, open_openai, open_redis, open_weaviate
+from config.locations import hide_credentials
+
+log = structlog.get_logger(__name__)
+
+# Generous for a start-up: a database across a zone answers in milliseconds, a cold connection in a second.
+MAX_CHECK_S = 10.0
+Check = Callable[[], Awaitable[None]]
+
+
+class NotMigratedError(Exception):
+    """The database is there, and its tables are not those of this release."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table."""
+
+    name: str
+    place: str
+    verdict: str
+    took_ms: float
+    is_ok: bool
+
+
+class Command(BaseCommand):
+    """Everything this release needs, asked once, all at the same time."""
+
+    help = "Open every configured dependency, print a table, and exit non-zero when one is missing."
+
+    @override
+    def handle(self, *args: Any, **options: Any) -> None:
+        """The table goes to standard output, whatever it says."""
+        rows = asyncio.run(_verify())
+        width = max(len(row.name) for row in rows), max(len(row.place) for row in rows)
+        for row in rows:
+            took = f"{row.took_ms:6.0f} ms"
+            self.stdout.write(f"{row.name:{width[0]}}  {row.place:{width[1]}}  {took}  {row.verdict}")
+        if missing := [row.name for row in rows if not row.is_ok]:
+            raise CommandError(f"Not there: {', '.join(missing)}.")
+
+
+async def _verify() -> list[Row]:
+    async with AsyncExitStack() as stack:
+        redis = await stack.enter_async_context(open_redis())
+        weaviate = await stack.enter_async_context(open_weaviate())
+        openai = await stack.enter_async_context(open_openai())
+        checks: Mapping[str, Check] = {
+            **build_checks(redis, weaviate),
+            "cache": sync_to_async(_check_cache, thread_sensitive=False),
+            "database": sync_to_async(_check_database, thread_sensitive=False),
+            "model": _model_check(openai),
+        }
+        return list(await asyncio.gather(*(_ask(name, check) for name, check in checks.items())))
+
+
+async def _ask(name: str, check: Check) -> Row:
+    began = time.monotonic()
+    verdict = "ok"
+    try:
+        async with asyncio.timeout(MAX_CHECK_S):
+            await check()
+    except TimeoutError:
+        verdict = f"no answer within {MAX_CHECK_S:g} s"
+    except Exception as exc:  # noqa: BLE001 -- drivers raise what they like; its name is the verdict, its text the log's
+        log.debug("dependency_missing", name=name, error=repr(exc))
+        verdict = f"failed: {type(exc).__name__}"
+    took_ms = (time.monotonic() - began) * 1000
+    return Row(name, hide_credentials(PLACES[name]()), verdict, took_ms, verdict == "ok")
+
+
+def _check_cache() -> None:
+    # Written and read back: a read-only replica answers PING as well.
+    cache.set("verify_startup", "ok", timeout=10)
+    if cache.get("verify_startup") != "ok":
+        raise ConnectionError
+
+
+def _check_database() -> None:
+    try:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise NotMigratedError
+    finally:
+        connection.close()
+
+
+def _model_check(openai: AsyncOpenAI) -> Check:
+    async def check() -> None:
+        await openai.with_options(max_retries=0).get("/models", cast_to=httpx2.Response)
+
+    return check
+
+
+PLACES: Mapping[str, Callable[[], str]] = {
+    "redis": lambda: settings.REDIS_URL,
+    "weaviate": lambda: settings.WEAVIATE_URL or "",
+    "cache": lambda: settings.CACHE_URL,
+    "database": lambda: settings.DATABASE_URL,
+    "model": lambda: settings.OPENAI_BASE_URL,
+}

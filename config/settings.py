@@ -1,0 +1,165 @@
+"""Every setting, read once from the environment; README.md has the table, a test compares the two."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from config import env
+from config.logs import logging_config
+from config.openapi import openapi_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where things live -------------------------------------------------------------------------------------------
+
+DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".run")))
+
+# --- Security ----------------------------------------------------------------------------------------------------
+
+DEBUG = env.flag("DEBUG", False)
+# Empty: `manage.py check` (EPS-E001) refuses to go on; only commands that need no key work without one.
+SECRET_KEY = env.text("SECRET_KEY", "")
+SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", [])
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
+# Behind TLS: cookies are marked secure, and the admin is redirected to https. `make run` speaks plain http on loopback.
+HTTPS = env.flag("HTTPS", not DEBUG)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year, what browsers' preload lists ask for
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+X_FRAME_OPTIONS = "DENY"
+
+# --- The service behind the API ----------------------------------------------------------------------------------
+
+REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_TIMEOUT_S = env.seconds("REDIS_TIMEOUT_S", 2.0)
+# Connections a process opens at most; a turn holds one for the length of a round trip only.
+REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64, minimum=2)
+WEAVIATE_URL = env.find_text("WEAVIATE_URL")
+WEAVIATE_GRPC_PORT = env.integer("WEAVIATE_GRPC_PORT", 50051, minimum=1)
+WEAVIATE_API_KEY = env.find_text("WEAVIATE_API_KEY")
+
+OPENAI_BASE_URL = env.text("OPENAI_BASE_URL", "https://api.openai.com/v1")
+OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
+DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
+MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
+# A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes for it.
+MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)
+MODEL_SILENCE_S = env.seconds("MODEL_SILENCE_S", 60.0)
+
+HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
+MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
+MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
+LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
+DRAIN_S = env.seconds("DRAIN_S", 30.0)
+EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
+MAX_BODY_BYTES = 10 * 1024 * 1024  # API.md: "body over 10 MB"
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django refuses a body over 2.5 MB of its own accord
+
+READYZ_REQUIRED = env.words("READYZ_REQUIRED", ["redis", "weaviate"] if WEAVIATE_URL else ["redis"])
+READYZ_TIMEOUT_S = env.seconds("READYZ_TIMEOUT_S", 1.0)
+
+# --- Django ------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "dmr",
+    "config",
+    "prompts",
+    "health",
+]
+# The full stack: admin and pages. The API and the probes take the lean road instead, see config/asgi.py.
+MIDDLEWARE = [
+    "config.middleware.page_request_id",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+# Outermost first; async only, none of them may hop to a thread.
+LEAN_MIDDLEWARE = [
+    "config.middleware.request_id",
+    "prompts.api.errors.envelope",
+]
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+STATIC_URL = "static/"
+# Served from the packages themselves, without a collectstatic step: only the admin and the API page have any.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- SQL: keys, prompts, the archive; never on the way of a turn -------------------------------------------------
+
+DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
+DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # WAL: readers and the one writer do not block each other. IMMEDIATE takes the write lock where it can wait.
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 5,
+    }
+
+# --- Cache and sessions: django-redis, in a database of their own ------------------------------------------------
+
+CACHE_URL = env.text("CACHE_URL", "redis://127.0.0.1:6379/1")
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": CACHE_URL,
+        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_S, "SOCKET_TIMEOUT": REDIS_TIMEOUT_S},
+        "KEY_PREFIX": "eps-cache",
+    }
+}
+SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+SESSION_CACHE_ALIAS = "default"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+# --- Logs --------------------------------------------------------------------------------------------------------
+
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", ("json", "console"))
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = logging_config(LOG_FORMAT, LOG_LEVEL)
+
+# --- The OpenAPI document and its page ---------------------------------------------------------------------------
+
+DMR_SETTINGS: dict[str, Any] = {
+    # The API's answers leave as bytes that are already encoded; tests hold them against the specification's own models.
+    "validate_responses": False,
+    "openapi_config": openapi_config(),
+}
