@@ -1,0 +1,15 @@
+"""Items as the scripts take them: one packed argument (`unpack` in Lua fails near 8,000 values)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from prompts.composer import estimate_tokens
+from prompts.domain import Item
+
+encode = msgspec.json.Encoder().encode
+
+
+def pack_items(items: Sequence[Item]) -> bytes:
+    """A JSON array of [id, the item's JSON, its estimated tokens]."""
+    return encode([(item.id, encode(item).decode(), estimate_tokens(item)) for item in items])

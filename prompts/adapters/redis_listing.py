@@ -1,0 +1,20 @@
+"""An owner's list of conversations: an index in a slot of its own, repairable, never the truth."""
+
+import structlog
+
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_scripts import Scripts
+from prompts.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+
+async def touch_listing(scripts: Scripts, owner: str, conversation_id: str) -> None:
+    """The conversation was used now: it goes to the head of the list.
+
+    What it follows is stored already, so a failure here is no reason to tell anyone to try that again.
+    """
+    try:
+        await scripts.call("touch_listing", keys=[names.listing(owner)], args=[conversation_id])
+    except Unavailable:
+        log.warning("listing_not_touched", conversation_id=conversation_id)

@@ -1,0 +1,71 @@
+"""How staff see what is in SQL: API keys are issued here, shown once, and revoked."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from asgiref.sync import async_to_sync
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils import timezone
+from typing_extensions import override
+
+from prompts.api.state import get_state
+from prompts.api_keys import new_key, reconcile
+from prompts.errors import Unavailable
+from prompts.ids import hash_key
+from prompts.models import ApiKey
+
+if TYPE_CHECKING:
+    ApiKeyModelAdmin = admin.ModelAdmin[ApiKey]  # generic in the stubs only
+else:
+    ApiKeyModelAdmin = admin.ModelAdmin
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ApiKeyModelAdmin):
+    """Issue and revoke; a key cannot be changed or deleted, so that its history stays."""
+
+    list_display = ("owner", "hint", "created_at", "revoked_at")
+    list_filter = ("owner",)
+    search_fields = ("owner", "hint")
+    fields = ("owner",)
+    actions = ("revoke",)
+    show_full_result_count = False
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """A list to look at; the only change is revoking."""
+        return obj is None and super().has_change_permission(request, obj)
+
+    @override
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Revoke instead."""
+        return False
+
+    @override
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: "ModelForm[ApiKey]", change: bool) -> None:
+        """Issue the key, publish it, and show it this once."""
+        key = new_key()
+        obj.key_hash, obj.hint = hash_key(key), f"…{key[-4:]}"
+        super().save_model(request, obj, form, change)
+        # The admin saves in a transaction, and publishing reads over a connection of its own.
+        transaction.on_commit(partial(_publish, request))
+        messages.warning(request, f"The key for {obj.owner}, shown only now: {key}")
+
+    @admin.action(description="Revoke the selected keys")
+    def revoke(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
+        """The keys stop working at once."""
+        revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        _publish(request)
+        messages.success(request, f"{revoked} key(s) revoked.")
+
+
+def _publish(request: HttpRequest) -> None:
+    """Now, through the process's own connection; what fails is made good within a minute."""
+    try:
+        async_to_sync(reconcile)(get_state(request).api_keys)
+    except Unavailable:
+        messages.warning(request, "The key store cannot be reached; the change takes effect when it is back.")

@@ -1,0 +1,173 @@
+"""The base of every view: who asks, and how what goes wrong is said.
+
+`django-modern-rest` reads the request and documents it; structs and errors are ours and know nothing of it.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any, ClassVar, cast
+
+import structlog
+from django.http import HttpRequest, HttpResponse
+from dmr import Controller, ResponseSpec
+from dmr.endpoint import Endpoint
+from dmr.metadata import EndpointMetadata
+from dmr.negotiation import RequestNegotiator, ResponseNegotiator
+from dmr.openapi.objects import Reference, SecurityRequirement, SecurityScheme
+from dmr.parsers import Parser
+from dmr.plugins.msgspec import MsgspecSerializer
+from dmr.renderers import Renderer
+from dmr.security.base import AsyncAuth
+from dmr.serializer import BaseSerializer
+from msgspec import Struct
+
+from prompts.api.errors import as_service_error, render_error
+from prompts.api.parser import StrictJsonParser
+from prompts.api.state import State, get_state
+from prompts.errors import InvalidApiKey, InvalidRequest, MethodNotAllowed, ServiceError, unknown_url
+from prompts.ids import is_of_kind
+
+
+class ErrorBody(Struct):
+    """What is inside the envelope."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorEnvelope(Struct):
+    """OpenAI's error envelope."""
+
+    error: ErrorBody
+
+
+class BearerKey(AsyncAuth):
+    """`Authorization: Bearer <key>`; one look-up in Redis, no SQL."""
+
+    __slots__ = ()
+
+    @property
+    def www_authenticate_challenge(self) -> str | None:
+        """Said by `render_error`, for every 401 alike."""
+        return None
+
+    async def __call__(self, endpoint: Endpoint, controller: Controller[BaseSerializer]) -> "BearerKey":
+        """Find the owner, or raise InvalidApiKey."""
+        request = controller.request
+        scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "bearer" or not key.strip():
+            raise InvalidApiKey("You did not provide an API key. Send it as 'Authorization: Bearer <key>'.")
+        owner = await get_state(request).api_keys.find_owner(key.strip())
+        if owner is None:
+            raise InvalidApiKey("Incorrect API key provided. Ask the operator of this server for a valid one.")
+        request.owner = owner  # type: ignore[attr-defined]
+        structlog.contextvars.bind_contextvars(owner=owner)
+        return self
+
+    def security_schemes(
+        self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
+    ) -> dict[str, SecurityScheme | Reference]:
+        """For the OpenAPI document."""
+        return {"api_key": SecurityScheme(type="http", scheme="bearer")}
+
+    def security_requirements(
+        self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
+    ) -> list[SecurityRequirement]:
+        """For the OpenAPI document."""
+        return [{"api_key": []}]
+
+
+class AnyAccept(ResponseNegotiator):
+    """An answer is JSON or an event stream because the body asks for it, whatever `Accept` says."""
+
+    __slots__ = ()
+
+    def __call__(self, request: HttpRequest) -> Renderer:
+        """The default renderer."""
+        request.META["HTTP_ACCEPT"] = "*/*"
+        return super().__call__(request)
+
+
+class JsonUnlessSaid(RequestNegotiator):
+    """A body without a Content-Type is JSON; so is one that is not there (`curl -X POST …/conversations`)."""
+
+    __slots__ = ()
+
+    def __call__(self, request: HttpRequest) -> Parser:
+        """The parser for what the request says, or the only one."""
+        request.content_type = request.content_type or "application/json"
+        return super().__call__(request)
+
+
+class ApiEndpoint(Endpoint):
+    """An endpoint that negotiates nothing."""
+
+    __slots__ = ()
+    request_negotiator_cls = JsonUnlessSaid
+    response_negotiator_cls = AnyAccept
+
+
+ERRORS = [
+    ResponseSpec(ErrorEnvelope, status_code=status, description=description)
+    for status, description in (
+        (HTTPStatus.BAD_REQUEST, "The request is malformed or out of bounds; `param` says where."),
+        (HTTPStatus.UNAUTHORIZED, "No key, or not a valid one."),
+        (HTTPStatus.NOT_FOUND, "Unknown, deleted, or another owner's."),
+        (HTTPStatus.SERVICE_UNAVAILABLE, "Something is away for the moment; `Retry-After` says when to come back."),
+    )
+]
+
+
+class ApiController(Controller[MsgspecSerializer]):
+    """A resource of the API: authenticated, JSON in and out, errors in the envelope."""
+
+    endpoint_cls = ApiEndpoint
+    auth: ClassVar[Sequence[AsyncAuth]] = [BearerKey()]
+    parsers = [StrictJsonParser()]
+    error_model: ClassVar[Any] = ErrorEnvelope
+    exclude_semantic_responses = frozenset({HTTPStatus.NOT_ACCEPTABLE})  # nothing is negotiated
+    # Methods of the API that are not built yet: they are not there, rather than not allowed.
+    unbuilt: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def state(self) -> State:
+        """The ports this process opened."""
+        return get_state(self.request)
+
+    @property
+    def owner(self) -> str:
+        """Whose key the request carries."""
+        return cast(str, self.request.owner)  # type: ignore[attr-defined]
+
+    async def handle_async_error(
+        self, endpoint: Endpoint, controller: Controller[MsgspecSerializer], exc: Exception
+    ) -> HttpResponse:
+        """Errors that are ours, or can be said as ours; the rest is the middleware's."""
+        error = exc if isinstance(exc, ServiceError) else as_service_error(exc)
+        if error is None:
+            raise exc
+        return render_error(error)
+
+    def handle_method_not_allowed(self, method: str) -> HttpResponse:
+        """405, with what is allowed; 404 for what is not built yet."""
+        if method in self.unbuilt:
+            return self._maybe_wrap(render_error(unknown_url(method, self.request.path)))
+        allowed = ", ".join(sorted(self.api_endpoints))
+        response = render_error(MethodNotAllowed(f"{method} is not allowed on {self.request.path}. Use {allowed}."))
+        response["Allow"] = allowed
+        return self._maybe_wrap(response)
+
+
+def json_response(content: bytes, status: int = 200) -> HttpResponse:
+    """An answer that is JSON already."""
+    return HttpResponse(content, status=status, content_type="application/json")
+
+
+def check_kind(public_id: str, kind: str, *, param: str) -> str:
+    """The id, when it is one of that kind. Raises InvalidRequest naming the prefix expected."""
+    if not is_of_kind(public_id, kind):
+        shown = public_id[:80].encode("ascii", "backslashreplace").decode()
+        raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with '{kind}_'.", param=param)
+    return public_id

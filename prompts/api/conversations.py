@@ -1,0 +1,214 @@
+"""`/v1/conversations` and their items: create, retrieve, update, list."""
+
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+import msgspec
+from django.http import HttpResponse
+from dmr import Path, Query, ResponseSpec, validate
+from dmr.plugins.msgspec import BodyMsgspec
+from msgspec import Meta, Struct, field
+
+from prompts import ids
+from prompts.api.controller import ERRORS, ApiController, check_kind, json_response
+from prompts.api.inputs import MAX_ITEMS_A_CALL, InputMessage, Metadata, read_messages
+from prompts.conversations import (
+    add_items,
+    create_conversation,
+    get_conversation,
+    list_conversations,
+    list_items,
+    update_conversation,
+)
+from prompts.domain import Conversation, Item
+
+encode = msgspec.json.Encoder().encode
+
+Limit = Annotated[int, Meta(ge=1, le=100)]
+
+
+class ConversationBody(Struct):
+    """A conversation as the API shows it."""
+
+    id: str
+    object: str
+    created_at: int
+    metadata: dict[str, str]
+    title: str | None = field(name="eps:title")
+    active_response_id: str | None = field(name="eps:active_response_id")
+    forked_from: str | None = field(name="eps:forked_from")
+
+
+class CreateConversation(Struct, forbid_unknown_fields=True):
+    """The body of `POST /v1/conversations`."""
+
+    items: Annotated[list[InputMessage], Meta(max_length=MAX_ITEMS_A_CALL)] | None = None
+    metadata: Metadata | None = None
+
+
+class UpdateConversation(Struct, forbid_unknown_fields=True):
+    """The body of `POST /v1/conversations/{id}`: the new metadata takes the place of the old."""
+
+    metadata: Metadata | None
+
+
+class CreateItems(Struct, forbid_unknown_fields=True):
+    """The body of `POST /v1/conversations/{id}/items`."""
+
+    items: Annotated[list[InputMessage], Meta(min_length=1, max_length=MAX_ITEMS_A_CALL)]
+
+
+class ConversationPath(Struct):
+    """`/v1/conversations/{conversation_id}`."""
+
+    conversation_id: str
+
+
+class ConversationsQuery(Struct, forbid_unknown_fields=True):
+    """The query of `GET /v1/conversations`."""
+
+    limit: Limit = 20
+    after: str | None = None
+
+
+class ItemsQuery(Struct, forbid_unknown_fields=True):
+    """The query of `GET /v1/conversations/{id}/items`."""
+
+    limit: Limit = 20
+    order: Literal["asc", "desc"] = "desc"
+    after: str | None = None
+
+
+class ConversationList(Struct):
+    """One page of conversations, last used first."""
+
+    data: list[ConversationBody]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal["list"] = "list"
+
+
+class ItemList(Struct):
+    """One page of items; what is stored is shown as it is."""
+
+    data: list[msgspec.Raw]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal["list"] = "list"
+
+
+class ShownItemList(Struct):
+    """`ItemList` for the OpenAPI document."""
+
+    data: list[Item]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+    object: Literal["list"] = "list"
+
+
+class ConversationsController(ApiController):
+    """Conversations of the key's owner."""
+
+    tags = ["Conversations"]
+
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    async def post(self, parsed_body: BodyMsgspec[CreateConversation | None]) -> HttpResponse:
+        """Create a conversation, with up to 20 items."""
+        body = parsed_body or CreateConversation()
+        conversation = await create_conversation(
+            owner=self.owner,
+            metadata=body.metadata or {},
+            new_items=read_messages(body.items or [], param="items"),
+            store=self.state.conversations,
+        )
+        return json_response(encode(_shown(conversation)))
+
+    @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS)
+    async def get(self, parsed_query: Query[ConversationsQuery]) -> HttpResponse:
+        """The owner's conversations, last used first."""
+        if parsed_query.after is not None:
+            check_kind(parsed_query.after, ids.CONVERSATION, param="after")
+        found, has_more = await list_conversations(
+            owner=self.owner, limit=parsed_query.limit, after=parsed_query.after, store=self.state.conversations
+        )
+        data = [_shown(conversation) for conversation in found]
+        first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)
+        return json_response(encode(ConversationList(data, first_id, last_id, has_more)))
+
+
+class ConversationController(ApiController):
+    """One conversation."""
+
+    tags = ["Conversations"]
+    unbuilt = frozenset({"DELETE"})
+
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    async def get(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
+        """The conversation, and which response is active on it."""
+        conversation_id = _conversation_id(parsed_path)
+        found = await get_conversation(conversation_id, owner=self.owner, store=self.state.conversations)
+        return json_response(encode(_shown(found)))
+
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    async def post(
+        self, parsed_path: Path[ConversationPath], parsed_body: BodyMsgspec[UpdateConversation]
+    ) -> HttpResponse:
+        """Replace the metadata."""
+        updated = await update_conversation(
+            _conversation_id(parsed_path),
+            owner=self.owner,
+            metadata=parsed_body.metadata or {},
+            store=self.state.conversations,
+        )
+        return json_response(encode(_shown(updated)))
+
+
+class ItemsController(ApiController):
+    """The items of a conversation."""
+
+    tags = ["Conversations"]
+
+    @validate(ResponseSpec(ShownItemList, status_code=HTTPStatus.OK), *ERRORS)
+    async def get(self, parsed_path: Path[ConversationPath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
+        """One page of the items, newest first unless asked otherwise."""
+        page = await list_items(
+            _conversation_id(parsed_path),
+            owner=self.owner,
+            limit=parsed_query.limit,
+            order=parsed_query.order,
+            after=parsed_query.after,
+            store=self.state.conversations,
+        )
+        data = [msgspec.Raw(item) for item in page.data]
+        return json_response(encode(ItemList(data, page.first_id, page.last_id, page.has_more)))
+
+    @validate(ResponseSpec(ShownItemList, status_code=HTTPStatus.OK), *ERRORS)
+    async def post(self, parsed_path: Path[ConversationPath], parsed_body: BodyMsgspec[CreateItems]) -> HttpResponse:
+        """Append up to 20 items; they come back in the order given."""
+        items = await add_items(
+            _conversation_id(parsed_path),
+            owner=self.owner,
+            new_items=read_messages(parsed_body.items, param="items"),
+            store=self.state.conversations,
+        )
+        body = ShownItemList(list(items), items[0].id, items[-1].id, has_more=False)
+        return json_response(encode(body))
+
+
+def _conversation_id(path: ConversationPath) -> str:
+    return check_kind(path.conversation_id, ids.CONVERSATION, param="conversation_id")
+
+
+def _shown(conversation: Conversation) -> ConversationBody:
+    return ConversationBody(
+        id=conversation.id,
+        object=conversation.object,
+        created_at=conversation.created_at,
+        metadata=conversation.metadata,
+        title=conversation.title,
+        active_response_id=conversation.active_response_id,
+        forked_from=conversation.forked_from,
+    )

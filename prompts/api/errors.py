@@ -1,0 +1,88 @@
+"""Errors over HTTP: every refusal is OpenAI's envelope, and no request ends in anything else."""
+
+import math
+from collections.abc import Awaitable, Callable
+
+import msgspec
+import structlog
+from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import Resolver404
+from dmr.exceptions import RequestSerializationError, ValidationError
+
+from prompts.api.wording import invalid
+from prompts.errors import (
+    BodyTooLarge,
+    ConversationLocked,
+    InternalError,
+    InvalidApiKey,
+    InvalidRequest,
+    ServiceError,
+    unknown_url,
+)
+
+log = structlog.get_logger(__name__)
+
+View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+encode = msgspec.json.Encoder().encode
+
+MAX_BODY_MB = 10
+# What is told of a client's own words: enough to find them, and not megabytes of them back.
+MAX_TOLD = 300
+
+
+def envelope(view: View) -> View:
+    """Lean-road middleware: whatever is raised below becomes an envelope; what nobody expected is logged, once."""
+
+    async def answer(request: HttpRequest) -> HttpResponseBase:
+        try:
+            return await view(request)
+        except ServiceError as error:
+            return render_error(error)
+        except RequestDataTooBig:
+            return render_error(BodyTooLarge(f"The body is larger than {MAX_BODY_MB} MB. Send less at once."))
+        except Resolver404:
+            return render_error(unknown_url(request.method, request.path))
+        except Exception:
+            log.exception("unexpected_error", path=request.path)
+            request_id = getattr(request, "request_id", "unknown")
+            message = (
+                f"The server made a mistake. Try again, and if it stays, name request {request_id} to its operator."
+            )
+            return render_error(InternalError(message))
+
+    return answer
+
+
+def render_error(error: ServiceError) -> HttpResponse:
+    """The envelope, with the headers that tell a client when to come back."""
+    body: dict[str, object] = {"message": _shorten(error.message), "type": error.type}
+    body |= {"param": None if error.param is None else _shorten(error.param), "code": error.code}
+    if isinstance(error, ConversationLocked):
+        body["active_response_id"] = error.active_response_id
+    response = HttpResponse(encode({"error": body}), status=error.status, content_type="application/json")
+    if error.retry_after_s is not None:
+        response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    if isinstance(error, ConversationLocked):
+        response["x-should-retry"] = "false"
+    if isinstance(error, InvalidApiKey):
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def as_service_error(exc: Exception) -> ServiceError | None:
+    """Ours for what the view library raises while it reads a request; None for anything else."""
+    if isinstance(exc, ValidationError):
+        return invalid(str(exc.payload[0]["msg"]))
+    if isinstance(exc, RequestSerializationError):
+        # Only the content type is left to complain of: what is wrong inside a body, the parser says.
+        return InvalidRequest("The Content-Type is not one this server reads. Send JSON, as application/json.")
+    if isinstance(exc, TooManyFieldsSent):
+        return InvalidRequest("The query has too many parameters. Send only those the API knows, each once.")
+    return None
+
+
+def _shorten(text: str) -> str:
+    """The beginning and the end; the id or name between them may be as long as the client made it."""
+    return text if len(text) <= MAX_TOLD else f"{text[: MAX_TOLD // 2]}…{text[-MAX_TOLD // 2 :]}"

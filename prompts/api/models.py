@@ -1,0 +1,54 @@
+"""`/v1/models`: what may be asked for."""
+
+from http import HTTPStatus
+from typing import Literal
+
+import msgspec
+from django.http import HttpResponse
+from dmr import Path, ResponseSpec, validate
+from msgspec import Struct
+
+from prompts.api.controller import ERRORS, ApiController, json_response
+from prompts.domain import Model
+from prompts.errors import NotFound
+
+encode = msgspec.json.Encoder().encode
+
+
+class ModelList(Struct):
+    """All models, as the model's server names them."""
+
+    data: list[Model]
+    object: Literal["list"] = "list"
+
+
+class ModelPath(Struct):
+    """`/v1/models/{model}`; a name may hold slashes."""
+
+    model: str
+
+
+class ModelsController(ApiController):
+    """The models that may be asked for."""
+
+    tags = ["Models"]
+
+    @validate(ResponseSpec(ModelList, status_code=HTTPStatus.OK), *ERRORS)
+    async def get(self) -> HttpResponse:
+        """All of them; at most a minute old."""
+        return json_response(encode(ModelList(list(await self.state.model.list_models()))))
+
+
+class ModelController(ApiController):
+    """One model."""
+
+    tags = ["Models"]
+
+    @validate(ResponseSpec(Model, status_code=HTTPStatus.OK), *ERRORS)
+    async def get(self, parsed_path: Path[ModelPath]) -> HttpResponse:
+        """The model of that name."""
+        for model in await self.state.model.list_models():
+            if model.id == parsed_path.model:
+                return json_response(encode(model))
+        message = f"The model '{parsed_path.model}' does not exist. GET /v1/models lists those that do."
+        raise NotFound(message, code="model_not_found", param="model")

@@ -1,0 +1,105 @@
+"""Reading bodies: JSON into structs, and what JSON allows but a store must not hold."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest
+from dmr.exceptions import DataParsingError
+from dmr.parsers import DeserializeFunc, Raw
+from dmr.plugins.msgspec import MsgspecJsonParser
+
+from prompts.api.inputs import Metadata
+from prompts.api.wording import invalid
+from prompts.errors import InvalidRequest
+
+
+class StrictJsonParser(MsgspecJsonParser):
+    """JSON into structs; NUL characters are refused (PostgreSQL cannot hold them), as is nesting beyond all reason."""
+
+    __slots__ = ()
+    strict = True
+
+    def parse(
+        self,
+        to_deserialize: Raw,
+        deserializer_hook: DeserializeFunc | None = None,
+        *,
+        request: HttpRequest,
+        model: Any,
+    ) -> Any:
+        """The body as `model`. Raises InvalidRequest."""
+        if not to_deserialize.strip():
+            return _without_body(model)
+        try:
+            parsed = super().parse(to_deserialize, deserializer_hook, request=request, model=model)
+            # Looked for only when the body can hold one: the escape is its only way in.
+            if b"\\u0000" in to_deserialize:
+                _refuse_nul(msgspec.json.decode(to_deserialize))
+        except RecursionError:
+            raise InvalidRequest("The body is nested too deeply. Send it flatter.") from None
+        except msgspec.ValidationError as exc:
+            raise invalid(str(exc), key=_find_key(str(exc), to_deserialize)) from None
+        except DataParsingError as exc:
+            reason = _reason(exc)
+            raise InvalidRequest(f"The body is not valid JSON ({reason}). Send one JSON object in UTF-8.") from None
+        return parsed
+
+
+def _without_body(model: Any) -> Any:
+    """None, where a body may be left out."""
+    try:
+        return msgspec.convert(None, model)
+    except msgspec.ValidationError:
+        raise InvalidRequest("The body is empty. Send one JSON object, as application/json.") from None
+
+
+def _reason(exc: DataParsingError) -> str:
+    text = str(exc)
+    if isinstance(exc.__cause__, UnicodeDecodeError):
+        return "it is not UTF-8"
+    # What msgspec says looks like this: JSON is malformed: invalid character (byte 5)
+    place = text.removeprefix("JSON is malformed: ").replace(" (byte ", " at byte ").removesuffix(")")
+    return "it ends too early" if "truncated" in text else place
+
+
+def _find_key(reason: str, body: Raw) -> str | None:
+    """The metadata's key at fault, which msgspec does not tell."""
+    if not reason.endswith(("`$.metadata[...]`", "`key` in `$.metadata`")):
+        return None
+    try:
+        match msgspec.json.decode(body):
+            case {"metadata": dict() as metadata}:
+                return next((key for key, value in metadata.items() if not _is_metadata({key: value})), None)
+    except (ValueError, RecursionError):
+        pass  # what follows the metadata is no JSON, or nested without end
+    return None
+
+
+def _is_metadata(value: Any) -> bool:
+    try:
+        msgspec.convert(value, Metadata)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _refuse_nul(value: Any) -> None:
+    for path in _nul_paths(value, ""):
+        raise InvalidRequest(f"Invalid '{path}': NUL characters are not allowed. Leave them out.", param=path)
+
+
+def _nul_paths(value: Any, path: str) -> Iterator[str]:
+    """The paths of all strings with a NUL in them."""
+    match value:
+        case str():
+            if "\x00" in value:
+                yield path.removeprefix(".")
+        case list():
+            for index, element in enumerate(value):
+                yield from _nul_paths(element, f"{path}[{index}]")
+        case dict():
+            for key, element in value.items():
+                if "\x00" in key:
+                    yield path.removeprefix(".")
+                yield from _nul_paths(element, f"{path}.{key}")

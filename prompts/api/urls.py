@@ -1,0 +1,27 @@
+"""`/v1/…`: one line an endpoint. `pages` are the OpenAPI document and its page, which the full stack serves."""
+
+from django.urls import path
+from dmr.openapi import build_schema
+from dmr.openapi.views import OpenAPIJsonView, SwaggerView
+from dmr.routing import Router
+
+from prompts.api.conversations import ConversationController, ConversationsController, ItemsController
+from prompts.api.models import ModelController, ModelsController
+from prompts.api.responses import ResponseController, ResponsesController
+
+urlpatterns = [
+    path("responses", ResponsesController.as_view()),
+    path("responses/<str:response_id>", ResponseController.as_view()),
+    path("conversations", ConversationsController.as_view()),
+    path("conversations/<str:conversation_id>", ConversationController.as_view()),
+    path("conversations/<str:conversation_id>/items", ItemsController.as_view()),
+    path("models", ModelsController.as_view()),
+    path("models/<path:model>", ModelController.as_view()),
+]
+
+schema = build_schema(Router("v1/", urlpatterns))
+
+pages = [
+    path("v1/openapi.json", OpenAPIJsonView.as_view(schema)),
+    path("v1/docs", SwaggerView.as_view(schema)),
+]

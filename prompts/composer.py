@@ -1,0 +1,28 @@
+"""Pure: what the model is given, from the instructions, the window of the history and the new input."""
+
+from collections.abc import Sequence
+
+from prompts.domain import Item, ModelMessage, Refusal
+
+# English text runs at about four characters a token with the common vocabularies (OpenAI's tokenizer page says so).
+CHARACTERS_A_TOKEN = 4
+# What a chat template adds around a message: role and separators.
+TOKENS_A_MESSAGE = 4
+
+
+def estimate_tokens(item: Item) -> int:
+    """About how many tokens an item costs the model; an estimate, made once, when the item is written."""
+    return TOKENS_A_MESSAGE + -(-len(text_of(item)) // CHARACTERS_A_TOKEN)
+
+
+def text_of(item: Item) -> str:
+    """The words of a message, its parts one after another."""
+    return "".join(part.refusal if isinstance(part, Refusal) else part.text for part in item.content)
+
+
+def compose_messages(
+    *, instructions: str | None, window: Sequence[Item], new_input: Sequence[Item]
+) -> list[ModelMessage]:
+    """Instructions first, then previous input and output in order, then the new input (API.md, "Context order")."""
+    head = [ModelMessage("system", instructions)] if instructions else []
+    return head + [ModelMessage(item.role, text_of(item)) for item in (*window, *new_input)]

@@ -1,0 +1,218 @@
+"""Everything the service refuses or fails at, as one tree.
+
+    ServiceError                         code                       type                    status  a retry helps
+      InvalidRequest                     invalid_request_error      invalid_request_error   400     no
+        UnsupportedParameter             unsupported_parameter      invalid_request_error   400     no
+        InvalidPrompt                    invalid_prompt             invalid_request_error   400     no
+        BodyTooLarge                     request_too_large          invalid_request_error   413     no
+        NotFound                         …_not_found, unknown_url   invalid_request_error   404     no
+        MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
+      InvalidApiKey                      invalid_api_key            authentication_error    401     no
+      ConversationLocked                 conversation_locked        conflict_error          409     no
+      ResponseNotEnded                   response_not_ended         conflict_error          409     yes
+      RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
+      InternalError                      internal_error             server_error            500     yes
+      UpstreamError                      upstream_error             server_error            502     yes
+      UpstreamTimeout                    upstream_timeout           server_error            504     yes
+      Unavailable                        dependency_unavailable     server_error            503     yes
+        Draining                         draining                   server_error            503     yes
+        Overloaded                       overloaded                 server_error            503     yes
+      ReplicaLost                        replica_lost               server_error            502     yes
+      StaleRun                           (never shown: a run that was taken over may write nothing)
+
+A class says its code, type, status and what a failed response is to carry; the instance says `param` and one
+sentence that tells what to do. The same error renders as the OpenAI envelope over HTTP and as `response.failed` in a
+stream.
+"""
+
+from typing import ClassVar
+
+
+class ServiceError(Exception):
+    """Something a client is told; the message is for people, the code for programs."""
+
+    code: str = "internal_error"
+    type: ClassVar[str] = "server_error"
+    status: ClassVar[int] = 500
+    # The code inside a failed response: the specification's list has fewer words than ours.
+    response_code: ClassVar[str] = "server_error"
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.retry_after_s = retry_after_s
+
+
+class InvalidRequest(ServiceError):
+    """The request cannot be understood or is out of bounds."""
+
+    code = "invalid_request_error"
+    type = "invalid_request_error"
+    status = 400
+    response_code = "invalid_prompt"
+
+
+class UnsupportedParameter(InvalidRequest):
+    """A parameter that would be ignored; better said than ignored."""
+
+    code = "unsupported_parameter"
+
+
+class InvalidPrompt(InvalidRequest):
+    """The model refused what it was asked."""
+
+    code = "invalid_prompt"
+
+
+class BodyTooLarge(InvalidRequest):
+    """More bytes than the API takes."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class InvalidApiKey(ServiceError):
+    """No key, or one that is not valid (any more)."""
+
+    code = "invalid_api_key"
+    type = "authentication_error"
+    status = 401
+
+
+class NotFound(InvalidRequest):
+    """What was asked for is unknown, deleted, or another owner's: the answer is the same."""
+
+    status = 404
+
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
+        super().__init__(message, param=param)
+        self.code = code
+
+
+class MethodNotAllowed(InvalidRequest):
+    """The path is there, this method is not."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class ConversationLocked(ServiceError):
+    """Another response of this conversation is active; it is named."""
+
+    code = "conversation_locked"
+    type = "conflict_error"
+    status = 409
+
+    def __init__(self, message: str, *, active_response_id: str, param: str | None = "conversation") -> None:
+        super().__init__(message, param=param, retry_after_s=1)
+        self.active_response_id = active_response_id
+
+
+class ResponseNotEnded(ServiceError):
+    """A response that has not ended, or has failed, cannot be continued from."""
+
+    code = "response_not_ended"
+    type = "conflict_error"
+    status = 409
+
+
+class RateLimited(ServiceError):
+    """The model's server asks for patience."""
+
+    code = "rate_limit_exceeded"
+    type = "rate_limit_error"
+    status = 429
+    response_code = "rate_limit_exceeded"
+
+
+class InternalError(ServiceError):
+    """A mistake of ours, logged with the request's id."""
+
+
+class UpstreamError(ServiceError):
+    """The model's server failed, could not be reached, or broke off."""
+
+    code = "upstream_error"
+    status = 502
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None, is_final: bool = False) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+        self.is_final = is_final  # asking again will say the same
+
+
+class UpstreamTimeout(ServiceError):
+    """The model's server took longer than it may."""
+
+    code = "upstream_timeout"
+    status = 504
+
+
+class Unavailable(ServiceError):
+    """Something this replica needs is away for the moment."""
+
+    code = "dependency_unavailable"
+    status = 503
+
+    def __init__(self, message: str, *, param: str | None = None, retry_after_s: float = 1) -> None:
+        super().__init__(message, param=param, retry_after_s=retry_after_s)
+
+
+class Draining(Unavailable):
+    """This replica is leaving; another one serves."""
+
+    code = "draining"
+
+
+class Overloaded(Unavailable):
+    """This replica runs as many answers as it may."""
+
+    code = "overloaded"
+
+
+class ReplicaLost(ServiceError):
+    """The replica that wrote the answer is gone."""
+
+    code = "replica_lost"
+    status = 502
+    response_code = "replica_lost"
+
+
+class StaleRun(Exception):
+    """The run was taken over or ended elsewhere; it may write nothing more."""
+
+
+def unknown_url(method: str | None, path: str) -> NotFound:
+    """The refusal of a path that is not there."""
+    return NotFound(f"Invalid URL ({method} {path}). GET /v1/openapi.json lists what there is.", code="unknown_url")
+
+
+def unknown_response(response_id: str) -> NotFound:
+    """The refusal of a response's id."""
+    return NotFound(f"Response with id '{response_id}' not found.", code="response_not_found", param="response_id")
+
+
+def unknown_previous_response(response_id: str) -> NotFound:
+    """The refusal of an id to continue from."""
+    message = f"Previous response with id '{response_id}' not found."
+    return NotFound(message, code="previous_response_not_found", param="previous_response_id")
+
+
+def unknown_conversation(conversation_id: str, *, param: str = "conversation_id") -> NotFound:
+    """The refusal of a conversation's id."""
+    message = f"Conversation with id '{conversation_id}' not found."
+    return NotFound(message, code="conversation_not_found", param=param)
+
+
+def unknown_item(item_id: str, *, param: str) -> NotFound:
+    """The refusal of an item's id."""
+    return NotFound(f"Item with id '{item_id}' not found.", code="item_not_found", param=param)
+
+
+def conversation_locked(conversation_id: str, active_response_id: str) -> ConversationLocked:
+    """The refusal of a second turn; it names the first."""
+    message = (
+        f"Conversation '{conversation_id}' is busy with response '{active_response_id}'. "
+        "Wait until it has ended, then send again."
+    )
+    return ConversationLocked(message, active_response_id=active_response_id)

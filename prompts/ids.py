@@ -1,0 +1,54 @@
+"""Public ids: a prefix for the kind, the partition, and a time-ordered random part.
+
+`resp_` + two hex digits of the partition (00–3f) + 12 of the millisecond + 18 random ones. The partition is also the
+hash tag of the Redis keys, so that an id leads to its keys without a look-up, and one script's keys lie in one slot.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+
+PARTITIONS = 64  # DESIGN §6
+_BODY = re.compile(r"[0-3][0-9a-f]{31}(?:[0-9a-f]{2})?\Z")
+
+CONVERSATION = "conv"
+RESPONSE = "resp"
+MESSAGE = "msg"
+TIMELINE = "tl"
+
+
+def new_partition() -> str:
+    """A partition at random, as two hex digits."""
+    return f"{secrets.randbelow(PARTITIONS):02x}"
+
+
+def new_id(kind: str, partition: str) -> str:
+    """A fresh id of a kind in a partition."""
+    return f"{kind}_{partition}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(9)}"
+
+
+def output_item_id(kind: str, response_id: str, output_index: int) -> str:
+    """The id of a response's output item: derived, so that every replica gives it the same."""
+    return f"{kind}_{response_id.partition('_')[2]}{output_index:02x}"
+
+
+def get_partition(public_id: str) -> str:
+    """The two digits that name the partition; the id must be well formed."""
+    return public_id.partition("_")[2][:2]
+
+
+def is_of_kind(public_id: str, kind: str) -> bool:
+    """Whether the id's prefix says this kind."""
+    return public_id.startswith(f"{kind}_")
+
+
+def is_well_formed(public_id: str, kind: str) -> bool:
+    """Whether this could be an id of ours of that kind; says nothing of its existence."""
+    prefix, _, body = public_id.partition("_")
+    return prefix == kind and _BODY.match(body) is not None
+
+
+def hash_key(key: str) -> str:
+    """What is stored of an API key. Keys are long and random, so that a plain hash cannot be turned back."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
