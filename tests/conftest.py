@@ -1,0 +1,50 @@
+"""Fixtures of every test: the running service, and the people who use it."""
+
+import os
+
+# Django reads its settings when pytest starts; what a test needs of the real world it starts itself, on free ports.
+os.environ.setdefault("SECRET_KEY", "a key for tests, which protects nothing")
+
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+
+from tests.oracle import check_answer
+from tests.servers import StandinServer, ValkeyServer
+from tests.service import Service, start_service
+
+pytest_plugins = ["tests.server_fixtures"]
+
+
+@pytest.fixture(scope="session")
+def service(
+    valkey: ValkeyServer, standin: StandinServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """One replica of ours for the whole run, with the production server, a real Valkey and the stand-in model."""
+    with start_service(valkey, standin, tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+async def alice(service: Service) -> AsyncIterator[AsyncOpenAI]:
+    """The official SDK with Alice's key; it asks once only, so that a test sees what the server said."""
+    async with AsyncOpenAI(base_url=service.api_url, api_key=service.alice_key, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def bob(service: Service) -> AsyncIterator[AsyncOpenAI]:
+    """Another owner."""
+    async with AsyncOpenAI(base_url=service.api_url, api_key=service.bob_key, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Plain HTTP with Alice's key; every answer under `/v1` is held against the specification."""
+    headers = {"Authorization": f"Bearer {service.alice_key}"}
+    hooks = {"response": [check_answer]}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers, event_hooks=hooks, timeout=30) as client:
+        yield client

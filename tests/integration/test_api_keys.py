@@ -1,0 +1,281 @@
+"""API keys: made by a command or in the admin, stored as a hash, published to Redis, healed when the two differ."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.utils import timezone
+from openai import AsyncOpenAI, AuthenticationError
+from redis.asyncio import Redis
+from typing_extensions import override
+
+from prompts.adapters import redis_names
+from prompts.adapters.redis_api_keys import RedisApiKeys
+from prompts.api_keys import new_key, reconcile
+from prompts.errors import Unavailable
+from prompts.ids import hash_key
+from prompts.models import ApiKey
+from tests.servers import ValkeyServer
+from tests.service import Service, manage
+
+PASSWORD = "a password for tests"
+
+
+async def ask(service: Service, key: str | None) -> int:
+    """The status of an ordinary request with this key."""
+    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+        return (await client.get("/v1/models")).status_code
+
+
+async def run_manage(service: Service, *arguments: str) -> str:
+    """A command beside the running replica."""
+    return (await asyncio.to_thread(manage, service.environment, *arguments)).strip()
+
+
+async def read_everything(redis_url: str) -> bytes:
+    """All keys and values of a Redis database in one piece."""
+    parts: list[Any] = []
+    async with Redis.from_url(redis_url) as redis:
+        for key in await redis.keys():
+            match await redis.type(key):
+                case b"string":
+                    parts.append(await redis.get(key))
+                case b"hash":
+                    parts.append(await redis.hgetall(key))
+                case b"stream":
+                    parts.append(await redis.xrange(key))
+                case b"zset":
+                    parts.append(await redis.zrange(key, 0, -1))
+                case other:
+                    raise AssertionError(f"{other!r} is not searched")
+            parts.append(key)
+    return repr(parts).encode()
+
+
+def read_database(service: Service) -> bytes:
+    """The SQL database's files."""
+    path = Path(service.environment["DATABASE_URL"].removeprefix("sqlite:///"))
+    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+
+
+async def test_it_works(alice: AsyncOpenAI) -> None:
+    assert [model.id async for model in alice.models.list()]
+
+
+@pytest.mark.parametrize("key", ["wrong", "eps-" + "x" * 43, hash_key("wrong")])
+async def test_a_wrong_key_is_refused(service: Service, key: str) -> None:
+    async with AsyncOpenAI(base_url=service.api_url, api_key=key, max_retries=0) as client:
+        with pytest.raises(AuthenticationError) as raised:
+            await client.responses.create(input="Hi", model="stand-in")
+    assert raised.value.code == "invalid_api_key"
+    assert key not in str(raised.value)
+
+
+async def test_no_key_is_refused_and_told_how_to_send_one(service: Service) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        answer = await client.get("/v1/models")
+    assert answer.status_code == 401
+    assert "Authorization: Bearer <key>" in answer.json()["error"]["message"]
+
+
+async def test_the_hash_of_a_key_is_no_key(service: Service) -> None:
+    assert await ask(service, service.alice_key) == 200
+    assert await ask(service, hash_key(service.alice_key)) == 401
+
+
+async def test_a_made_key_works_at_once_and_only_its_hash_is_stored(service: Service) -> None:
+    key = await run_manage(service, "create_api_key", "dora")
+    assert await ask(service, key) == 200
+    stored = await read_everything(service.valkey.url) + await asyncio.to_thread(read_database, service)
+    assert hash_key(key).encode() in stored
+    assert key.encode() not in stored
+
+
+async def test_a_chosen_key_belongs_to_its_first_owner(service: Service) -> None:
+    key = new_key()
+    assert await run_manage(service, "create_api_key", "erin", "--key", key) == key
+    assert await run_manage(service, "create_api_key", "erin", "--key", key) == key
+    with pytest.raises(AssertionError, match="belongs to another owner"):
+        await run_manage(service, "create_api_key", "frank", "--key", key)
+    assert await ask(service, key) == 200
+    async with Redis.from_url(service.valkey.url) as redis:
+        assert await redis.hget(redis_names.API_KEYS, hash_key(key)) == b"erin"
+
+
+@pytest.mark.parametrize("key", ["short", "a key with blanks in it", "ключ-" * 10])
+async def test_a_key_that_cannot_be_sent_or_could_be_guessed_is_not_made(service: Service, key: str) -> None:
+    with pytest.raises(AssertionError, match="visible ASCII characters"):
+        await run_manage(service, "create_api_key", "gus", "--key", key)
+
+
+# --- Healing: `reconcile` against a real Redis and a real SQL database -------------------------------------------
+
+
+@pytest.fixture
+async def published_keys(valkey: ValkeyServer) -> AsyncIterator[RedisApiKeys]:
+    """A published copy of its own."""
+    async with Redis.from_url(f"redis://127.0.0.1:{valkey.port}/2") as redis:
+        await redis.flushdb()
+        yield RedisApiKeys(redis)
+        await redis.flushdb()
+
+
+async def make_key(owner: str) -> str:
+    """A key in SQL, not published yet."""
+    key = new_key()
+    await ApiKey.objects.acreate(owner=owner, key_hash=hash_key(key), hint=key[-4:])
+    return key
+
+
+class Unreachable(RedisApiKeys):
+    """A Redis that goes away between reading and writing."""
+
+    @override
+    async def publish(self, *, added: Mapping[str, str], removed: Sequence[str]) -> None:
+        raise Unavailable("away")
+
+
+class Raced(RedisApiKeys):
+    """While one process reads, another one makes a key."""
+
+    raced_key = ""
+
+    @override
+    async def published(self) -> dict[str, str]:
+        published = await super().published()
+        self.raced_key = await make_key("hank")
+        await self.publish(added={hash_key(self.raced_key): "hank"}, removed=[])
+        return published
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_was_flushed_is_published_again(published_keys: RedisApiKeys) -> None:
+    key, other = await make_key("alice"), await make_key("bob")
+    for _ in range(2):
+        await reconcile(published_keys)
+        assert await published_keys.find_owner(key) == "alice"
+        assert await published_keys.find_owner(other) == "bob"
+        await published_keys._redis.flushdb()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_what_could_not_be_published_is_made_good(published_keys: RedisApiKeys) -> None:
+    key = await make_key("alice")
+    with pytest.raises(Unavailable):
+        await reconcile(Unreachable(published_keys._redis))
+    assert await published_keys.find_owner(key) is None
+    await reconcile(published_keys)
+    assert await published_keys.find_owner(key) == "alice"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_revoked_key_that_is_still_published_is_withdrawn(published_keys: RedisApiKeys) -> None:
+    key, kept = await make_key("alice"), await make_key("alice")
+    await reconcile(published_keys)
+    await ApiKey.objects.filter(key_hash=hash_key(key)).aupdate(revoked_at=timezone.now())
+    assert await published_keys.find_owner(key) == "alice"
+    await reconcile(published_keys)
+    assert await published_keys.find_owner(key) is None
+    assert await published_keys.find_owner(kept) == "alice"
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_published_key_that_nobody_issued_or_names_another_owner_is_put_right(
+    published_keys: RedisApiKeys,
+) -> None:
+    key = await make_key("alice")
+    await published_keys.publish(added={hash_key(key): "mallory", hash_key("smuggled"): "mallory"}, removed=[])
+    await reconcile(published_keys)
+    assert await published_keys.published() == {hash_key(key): "alice"}
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_key_made_while_reconciling_is_not_removed(published_keys: RedisApiKeys) -> None:
+    raced = Raced(published_keys._redis)
+    await reconcile(raced)
+    assert await published_keys.find_owner(raced.raced_key) == "hank"
+
+
+# --- The admin of the running service ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def staff(service: Service) -> str:
+    """The name of somebody who may issue keys."""
+    environment = {**service.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    manage(environment, "createsuperuser", "--noinput", "--username", "staff", "--email", "staff@example.com")
+    return "staff"
+
+
+@pytest.fixture
+async def admin(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser, signed in to the admin."""
+    async with httpx.AsyncClient(base_url=service.url, follow_redirects=True) as browser:
+        await browser.get("/admin/login/")
+        page = await submit(browser, "/admin/login/", username=staff, password=PASSWORD, next="/admin/")
+        assert "Log out" in page
+        yield browser
+
+
+async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> str:
+    """Send a form as a browser does, and give back the page it leads to."""
+    form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], **fields}
+    answer = await browser.post(path, data=form)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def test_a_key_issued_in_the_admin_is_shown_once_and_revoked_at_once(
+    service: Service, admin: httpx.AsyncClient
+) -> None:
+    page = await submit(admin, "/admin/prompts/apikey/add/", owner="ivan")
+    shown = re.search(r"eps-[\w-]{43}", page)
+    assert shown is not None, page
+    key = shown[0]
+    assert await ask(service, key) == 200
+    listing = (await admin.get("/admin/prompts/apikey/?owner=ivan")).text
+    assert key not in listing
+    assert f"…{key[-4:]}" in listing
+    stored = await read_everything(service.valkey.url) + await read_everything(service.valkey.cache_url)
+    assert key.encode() not in stored
+    row = re.search(r'name="_selected_action" value="(\d+)"', listing)
+    assert row is not None, listing
+    page = await submit(admin, "/admin/prompts/apikey/?owner=ivan", action="revoke", _selected_action=row[1])
+    assert "1 key(s) revoked." in page
+    assert await ask(service, key) == 401
+    with pytest.raises(AssertionError, match="was revoked"):
+        await run_manage(service, "create_api_key", "ivan", "--key", key)
+
+
+@pytest.mark.usefixtures("admin")
+async def test_sessions_live_in_the_cache(service: Service) -> None:
+    async with Redis.from_url(service.valkey.cache_url) as cache:
+        assert any(b"session" in key for key in await cache.keys())
+    async with Redis.from_url(service.valkey.url) as redis:
+        assert not any(b"session" in key for key in await redis.keys())
+
+
+async def test_the_admin_is_closed_to_strangers_and_forged_forms(service: Service, admin: httpx.AsyncClient) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as stranger:
+        assert (await stranger.get("/admin/prompts/apikey/")).status_code == 302
+        headers = {"Authorization": f"Bearer {service.alice_key}"}
+        assert (await stranger.get("/admin/prompts/apikey/", headers=headers)).status_code == 302
+    forged = await admin.post("/admin/prompts/apikey/add/", data={"owner": "mallory"})
+    assert forged.status_code == 403
+
+
+async def test_a_key_is_neither_changed_nor_deleted_in_the_admin(admin: httpx.AsyncClient) -> None:
+    await submit(admin, "/admin/prompts/apikey/add/", owner="judy")
+    listing = (await admin.get("/admin/prompts/apikey/?owner=judy")).text
+    row = re.search(r'name="_selected_action" value="(\d+)"', listing)
+    assert row is not None
+    delete = f"/admin/prompts/apikey/{row[1]}/delete/"
+    form = {"csrfmiddlewaretoken": admin.cookies["csrftoken"], "post": "yes"}
+    assert (await admin.post(delete, data=form)).status_code == 403
+    change = f"/admin/prompts/apikey/{row[1]}/change/"
+    assert (await admin.post(change, data=form | {"owner": "mallory"})).status_code == 403

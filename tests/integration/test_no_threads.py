@@ -1,0 +1,60 @@
+"""The hot path hands nothing to a thread (DESIGN, promise 7), counted in a process that runs the real application."""
+
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from typing_extensions import override
+
+from tests.oracle import check_events, read_frames
+from tests.servers import Replica, eventually
+from tests.service import Service
+from tests.turns import ask, make_conversation
+
+
+class CountedReplica(Replica):
+    """One process of the service, on uvloop as in production, that counts what it submits to thread pools."""
+
+    @override
+    def get_command(self) -> list[str]:
+        address = ("--host", "127.0.0.1", "--port", str(self.port), "--loop", "uvloop", "--lifespan", "on")
+        return [sys.executable, "-m", "uvicorn", "tests.integration.no_threads_app:app", *address]
+
+    @override
+    def get_environment(self) -> Mapping[str, str]:
+        return {**super().get_environment(), "DJANGO_SETTINGS_MODULE": "config.settings"}
+
+
+@pytest.fixture
+def replica(service: Service, servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Replica:
+    """Started for this test only."""
+    return servers.enter_context(CountedReplica(tmp_path_factory.mktemp("counted"), service.environment))
+
+
+async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: httpx.AsyncClient) -> None:
+    async with httpx.AsyncClient(base_url=replica.url, headers=http.headers, timeout=30) as client:
+
+        async def count() -> int:
+            submissions: int = (await client.get("/_submissions")).json()["count"]
+            return submissions
+
+        async def reconciled() -> bool:
+            """The keys are read from SQL at the start, in a thread; again a minute later."""
+            return await count() > 0
+
+        await eventually(reconciled)
+        conversation_id = await make_conversation(client)
+        await ask(client, "My name is Ada.", conversation=conversation_id)  # connections and addresses are made
+        before = await count()
+
+        streamed = await ask(client, "count to 50", conversation=conversation_id, stream=True)
+        assert check_events(read_frames(streamed.content))["status"] == "completed"
+        whole = await ask(client, "What is my name?", conversation=conversation_id)
+        assert whole.json()["output"][0]["content"][0]["text"] == "Your name is Ada."
+        assert (await client.get("/readyz")).status_code == 200
+        assert await count() == before
+
+        assert (await client.get("/admin/login/")).status_code == 200
+        assert await count() > before  # the counter counts: Django's own stack does ask

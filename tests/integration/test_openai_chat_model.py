@@ -1,0 +1,166 @@
+"""`OpenAIChatModel` against a server that sends exactly the bytes of a script: connections, and odd ends of streams."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import pytest
+from openai import AsyncOpenAI, DefaultAioHttpClient
+
+from prompts.adapters.openai_chat_model import AFTER_REASON_S, OpenAIChatModel, Patience
+from prompts.domain import Model, ModelMessage, ModelRequest
+from prompts.errors import UpstreamError, UpstreamTimeout
+from prompts.events import Finished, Signal, Text
+
+# What the server sends: bytes at once, then a pause of so many seconds, or None to break off.
+Step: TypeAlias = bytes | float | None
+
+HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HI = b'data: {"choices": [{"delta": {"content": "Hi"}}]}\n\n'
+END = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+COMMENT = b": still working\n\n"
+LAST = b"0\r\n\r\n"
+PATIENCE = Patience(connect_s=1, first_token_s=0.4, silence_s=0.4)
+
+
+@dataclass
+class Script:
+    """What the next answers are, and how many connections and requests there were."""
+
+    steps: Sequence[Step] = ()
+    connections: int = 0
+    paths: list[str] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, kept alive."""
+        self.connections += 1
+        try:
+            while await self._answer(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.transport.abort()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        lengths = [line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length:")]
+        await reader.readexactly(int(lengths[0]) if lengths else 0)
+        self.paths.append(head.split()[1])
+        for step in self.steps:
+            match step:
+                case None:
+                    return False
+                case bytes():
+                    writer.write(step)
+                    await writer.drain()
+                case _:
+                    await asyncio.sleep(step)
+        return True
+
+
+def chunked(*parts: bytes) -> bytes:
+    """The parts as chunks of a body."""
+    return b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+
+
+@pytest.fixture
+def script() -> Script:
+    """Nothing yet."""
+    return Script()
+
+
+@pytest.fixture
+async def model(script: Script) -> AsyncIterator[OpenAIChatModel]:
+    """The adapter, with a client of its own."""
+    server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
+    base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    async with open_model(base_url) as opened:
+        yield opened
+    server.close()
+
+
+@asynccontextmanager
+async def open_model(base_url: str) -> AsyncIterator[OpenAIChatModel]:
+    """As `config.clients` makes it."""
+    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=DefaultAioHttpClient()) as client:
+        yield OpenAIChatModel(client, PATIENCE)
+
+
+async def ask(model: OpenAIChatModel) -> list[Signal]:
+    """Everything the model says to one question, with its connection given back."""
+    async with model.stream(ModelRequest(model="m"), [ModelMessage("user", "Hello")]) as answer:
+        return [signal async for signals in answer for signal in signals]
+
+
+async def test_answers_that_end_share_a_connection(script: Script, model: OpenAIChatModel) -> None:
+    script.steps = [HEADERS + chunked(HI, END, DONE), 0.005, LAST]
+    for _ in range(4):
+        assert await ask(model) == [Text("Hi"), Finished("stop")]
+    assert script.connections == 1
+
+
+async def test_a_body_that_never_ends_holds_up_no_answer(script: Script, model: OpenAIChatModel) -> None:
+    script.steps = [HEADERS + chunked(HI, END, DONE), 60]
+    began = time.monotonic()
+    assert await ask(model) == [Text("Hi"), Finished("stop")]
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("rest", [[LAST], [None], [60]])
+async def test_an_answer_with_a_finish_reason_has_ended_however_its_stream_ends(
+    script: Script, model: OpenAIChatModel, rest: list[Step]
+) -> None:
+    script.steps = [HEADERS + chunked(HI, END), 0.01, *rest]
+    began = time.monotonic()
+    assert await ask(model) == [Text("Hi"), Finished("stop")]
+    assert time.monotonic() - began < AFTER_REASON_S
+
+
+async def test_a_cut_before_the_finish_reason_is_a_failure(script: Script, model: OpenAIChatModel) -> None:
+    script.steps = [HEADERS + chunked(HI), 0.01, None]
+    with pytest.raises(UpstreamError):
+        await ask(model)
+    assert len(script.paths) == 1
+
+
+@pytest.mark.parametrize("beginning", [b"", HI])
+async def test_comments_of_a_proxy_are_no_words_of_the_model(
+    script: Script, model: OpenAIChatModel, beginning: bytes
+) -> None:
+    comments: list[Step] = [chunked(COMMENT), 0.05]
+    script.steps = [HEADERS + chunked(beginning or COMMENT), *comments * 40]
+    began = time.monotonic()
+    with pytest.raises(UpstreamTimeout):
+        await ask(model)
+    assert time.monotonic() - began < 1.5
+
+
+async def test_a_connection_that_breaks_before_the_headers_is_tried_again(
+    script: Script, model: OpenAIChatModel
+) -> None:
+    script.steps = [None]
+    with pytest.raises(UpstreamError):
+        await ask(model)
+    assert script.connections > 1
+
+
+async def test_models_of_any_dialect(script: Script, model: OpenAIChatModel) -> None:
+    body = b'{"data": [{"id": "a", "created": 1.5, "owned_by": null}, {"id": "b", "created": 7, "extra": {}}]}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    script.steps = [head + body]
+    assert await model.list_models() == [Model("a"), Model("b", created=7)]
+    await model.list_models()
+    assert script.paths == ["/v1/models"]  # asked once a minute
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": null}', b'{"data": [{"name": "a"}]}'])
+async def test_a_server_that_does_not_say_its_models_has_none(
+    script: Script, model: OpenAIChatModel, body: bytes
+) -> None:
+    script.steps = [b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body]
+    assert not await model.list_models()

@@ -1,0 +1,76 @@
+"""The whole service as tests use it: a replica, its database, and two people with a key each."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.processes import REPO_ROOT
+from tests.servers import Replica, StandinServer, ValkeyServer
+
+ALICE_KEY = "eps-test-key-of-alice-0123456789"
+BOB_KEY = "eps-test-key-of-bob-0123456789"
+# Importing the project takes about a second on an idle machine.
+MAX_COMMAND_S = 60
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service. `environment` starts more replicas of the same one."""
+
+    replica: Replica
+    environment: Mapping[str, str]
+    standin: StandinServer
+    valkey: ValkeyServer
+    alice_key: str = ALICE_KEY
+    bob_key: str = BOB_KEY
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return self.replica.url
+
+    @property
+    def api_url(self) -> str:
+        """For the SDK."""
+        return f"{self.url}/v1"
+
+
+def service_environment(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> dict[str, str]:
+    """What a replica is told; short time limits of the model, so that no test waits long."""
+    return {
+        "REDIS_URL": valkey.url,
+        "CACHE_URL": valkey.cache_url,
+        "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
+        "OPENAI_BASE_URL": standin.base_url,
+        "OPENAI_API_KEY": "the key of the model's server",
+        "DEFAULT_MODEL": "stand-in",
+        "HTTPS": "false",
+        "MODEL_FIRST_TOKEN_S": "3",
+        "MODEL_SILENCE_S": "2",
+    }
+
+
+def manage(environment: Mapping[str, str], *arguments: str) -> str:
+    """Run `manage.py` in a process of its own and give back what it printed."""
+    command = [sys.executable, "manage.py", *arguments]
+    settings = {**os.environ, **environment}
+    done = subprocess.run(
+        command, cwd=REPO_ROOT, env=settings, capture_output=True, text=True, timeout=MAX_COMMAND_S, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@contextmanager
+def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> Iterator[Service]:
+    """Migrate, make the keys, start a replica; stop it at the end."""
+    environment = service_environment(valkey, standin, directory)
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    manage(environment, "create_api_key", "bob", "--key", BOB_KEY)
+    with Replica(directory, environment) as replica:
+        yield Service(replica=replica, environment=environment, standin=standin, valkey=valkey)

@@ -1,0 +1,149 @@
+"""`Narration`: whatever the model says, however it is cut, the events are the specification's and always the same."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prompts import sse
+from prompts.domain import ConversationRef, Response, ResponseError, Usage
+from prompts.events import Event, Finished, Narration, Refused, Signal, Text, encode
+from tests.fakes import RESPONSE_ID
+from tests.oracle import check_events, read_frames
+
+# Any text that UTF-8 can carry: astral characters, combining ones, controls, quotes, line separators, nothing at all.
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+WORDS = st.one_of(TEXTS.map(Text), TEXTS.map(Refused))
+ENDS = st.one_of(
+    st.builds(
+        Finished,
+        st.sampled_from(["stop", "length", "content_filter"]),
+        st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3),
+    ),
+    st.builds(ResponseError, st.sampled_from(["server_error", "rate_limit_exceeded"]), TEXTS),
+)
+CONVERSATIONS: st.SearchStrategy[ConversationRef | msgspec.UnsetType] = st.sampled_from(
+    [msgspec.UNSET, ConversationRef("conv_0a" + "0" * 30)]
+)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """What is to be told: the model's words in groups, and how they end."""
+
+    response: Response
+    groups: Sequence[Sequence[Signal]]
+    end: Finished | ResponseError
+
+
+@st.composite
+def tellings(draw: st.DrawFn) -> tuple[Telling, Telling]:
+    """The same words and the same end, split into groups in two ways."""
+    response = Response(
+        id=RESPONSE_ID,
+        created_at=1_700_000_000,
+        status="in_progress",
+        model=draw(TEXTS),
+        instructions=draw(st.none() | TEXTS),
+        conversation=draw(CONVERSATIONS),
+    )
+    words, end = draw(st.lists(WORDS, max_size=10)), draw(ENDS)
+    one, other = draw(splits(words)), draw(splits(words))
+    return Telling(response, one, end), Telling(response, other, end)
+
+
+@st.composite
+def splits(draw: st.DrawFn, words: Sequence[Signal]) -> list[list[Signal]]:
+    """These words in groups, empty ones among them."""
+    cuts = sorted(draw(st.lists(st.integers(0, len(words)), max_size=5)))
+    bounds = [0, *cuts, len(words)]
+    return [list(words[begin:end]) for begin, end in pairwise(bounds)]
+
+
+def tell(telling: Telling) -> tuple[list[Event], bytes]:
+    """All events, and the stored result."""
+    narration = Narration(telling.response)
+    events = narration.opening()
+    for group in telling.groups:
+        events += narration.tell(group)
+    finished = telling.end if isinstance(telling.end, Finished) else None
+    error = telling.end if isinstance(telling.end, ResponseError) else None
+    ended = narration.end(completed_at=1_700_000_001, finished=finished, error=error)
+    result = encode(ended)
+    return [*events, *narration.closing(ended, result)], result
+
+
+def decode(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """The events as a client reads them."""
+    return [msgspec.json.decode(event.data) for event in events]
+
+
+@settings(deadline=None)  # the machine is shared
+@given(tellings())
+def test_any_words_make_events_of_the_specification(both: tuple[Telling, Telling]) -> None:
+    telling = both[0]
+    events, result = tell(telling)
+    final = check_events(decode(events))
+    assert final == msgspec.json.decode(result)
+    words = [word for group in telling.groups for word in group]
+    said = "".join(word.text for word in words if not isinstance(word, Finished))
+    shown = [part for item in final["output"] for part in item["content"]]
+    assert "".join(part.get("text", part.get("refusal")) for part in shown) == said
+    assert len(final["output"]) == (1 if words else 0)
+
+
+@settings(deadline=None)  # the machine is shared
+@given(tellings())
+def test_the_same_words_cut_otherwise_make_the_same_bytes(both: tuple[Telling, Telling]) -> None:
+    (one, first), (other, second) = map(tell, both)
+    assert sse.frames(one) == sse.frames(other)
+    assert first == second
+
+
+@settings(deadline=None)  # the machine is shared
+@given(tellings())
+def test_frames_are_exact_and_the_terminal_one_carries_the_result_as_stored(both: tuple[Telling, Telling]) -> None:
+    events, result = tell(both[0])
+    raw = sse.frames(events) + sse.DONE
+    assert read_frames(raw) == decode(events)
+    assert raw.count(b"\n") == 3 * len(events) + 2  # nothing inside breaks a line
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert [event.type for event in events] == [frame["type"] for frame in decode(events)]
+    assert events[-1].data.endswith(b'"response":' + result + b"}")
+
+
+@settings(deadline=None)  # the machine is shared
+@given(tellings())
+def test_a_log_read_back_tells_the_same(both: tuple[Telling, Telling]) -> None:
+    """What a run writes down is JSON; another replica narrates from that."""
+    telling = both[0]
+    groups = [msgspec.json.decode(encode(group), type=list[Signal]) for group in telling.groups]
+    assert tell(Telling(telling.response, groups, telling.end)) == tell(telling)
+
+
+def test_the_order_of_a_plain_answer() -> None:
+    response = Response(id=RESPONSE_ID, created_at=1_700_000_000, status="in_progress", model="stand-in")
+    events, _ = tell(Telling(response, [[Text("Good ")], [Text("morning!")]], Finished("stop")))
+    assert [event.type.removeprefix("response.") for event in events] == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+
+
+def test_a_refusal_after_text_is_a_part_of_its_own() -> None:
+    response = Response(id=RESPONSE_ID, created_at=1_700_000_000, status="in_progress", model="stand-in")
+    events, _ = tell(Telling(response, [[Text("Well, "), Refused("no.")]], Finished("stop")))
+    parts = check_events(decode(events))["output"][0]["content"]
+    assert [part["type"] for part in parts] == ["output_text", "refusal"]
