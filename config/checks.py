@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core import checks
 
-KNOWN_CHECKS = {"redis", "weaviate"}
+KNOWN_CHECKS = {"redis", "storage", "weaviate"}
 
 
 @checks.register()

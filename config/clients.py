@@ -5,12 +5,14 @@ and every client here heals by itself when the dependency is back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httpx2
+import structlog
 from django.conf import settings
 from openai import AsyncOpenAI, DefaultAioHttpClient
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -20,19 +22,32 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from health.probes import Readiness
+from prompts import ids
 from prompts.adapters.openai_chat_model import OpenAIChatModel, Patience
 from prompts.adapters.redis_api_keys import RedisApiKeys
 from prompts.adapters.redis_conversation_store import RedisConversationStore
-from prompts.adapters.redis_response_store import RedisResponseStore
+from prompts.adapters.redis_eraser import RedisEraser
+from prompts.adapters.redis_event_log import RedisEventLog
+from prompts.adapters.redis_gauge import RedisGauge
+from prompts.adapters.redis_nudges import Nudges
+from prompts.adapters.redis_response_store import RedisResponseStore, Retention
 from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
 from prompts.ports import ApiKeys
 from prompts.runner import Limits, Runner
+from prompts.sweeper import keep_swept
 
 if TYPE_CHECKING:
     from prompts.adapters.weaviate_connection import WeaviateConnection
 
 Check = Callable[[], Awaitable[None]]
+# What a process does beside serving, for as long as it lives.
+Chore = Callable[[], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+# Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
+RESTART_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +74,23 @@ async def open_clients() -> AsyncIterator[Clients]:
         redis = await stack.enter_async_context(open_redis())
         weaviate = await stack.enter_async_context(open_weaviate())
         openai = await stack.enter_async_context(open_openai())
-        state = _build_state(redis, openai)
+        gauge = RedisGauge(redis)
+        state, nudges = _build_state(redis, openai, gauge)
+        stack.push_async_callback(nudges.close)
         stack.push_async_callback(state.runner.close)
-        await stack.enter_async_context(_in_background(keep_reconciled(state.api_keys)))
-        readiness = _build_readiness(redis, weaviate)
+        lease_s = settings.LEASE_S
+        sweeping = partial(
+            keep_swept, store=state.responses, event_log=state.event_log, eraser=state.eraser, lease_s=lease_s
+        )
+        chores: dict[str, Chore] = {
+            "reconcile": partial(keep_reconciled, state.api_keys),
+            "listen": nudges.listen,
+            "gauge": gauge.keep_looking,
+            "sweep": sweeping,
+        }
+        for name, chore in chores.items():
+            await stack.enter_async_context(_in_background(name, chore))
+        readiness = _build_readiness(redis, weaviate, gauge)
         readiness.mark_started()
         yield Clients(prompts=state, readiness=readiness)
 
@@ -122,7 +150,7 @@ async def open_openai() -> AsyncIterator[AsyncOpenAI]:
         yield client
 
 
-def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> Mapping[str, Check]:
+def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> dict[str, Check]:
     """Readiness checks by name; a check that fails raises."""
 
     async def ping() -> None:
@@ -139,33 +167,56 @@ def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> Mapping
     return checks
 
 
-def _build_readiness(redis: Redis, weaviate: "WeaviateConnection | None") -> Readiness:
-    checks = build_checks(redis, weaviate)
-    return Readiness(checks, required=settings.READYZ_REQUIRED, timeout_s=settings.READYZ_TIMEOUT_S)
+def _build_readiness(redis: Redis, weaviate: "WeaviateConnection | None", gauge: RedisGauge) -> Readiness:
+    async def check_storage() -> None:
+        gauge.check()
+
+    checks = {**build_checks(redis, weaviate), "storage": check_storage}
+    # A replica that refuses every new run is not ready, whatever is asked of it.
+    required = [*settings.READYZ_REQUIRED, "storage"]
+    return Readiness(checks, required=required, timeout_s=settings.READYZ_TIMEOUT_S)
 
 
-def _build_state(redis: Redis, openai: AsyncOpenAI) -> State:
+def _build_state(redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge) -> tuple[State, Nudges]:
+    replica_id = ids.new_id(ids.REPLICA, ids.new_partition())
     patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
     limits = Limits(max_runs=settings.MAX_RUNS, max_run_s=settings.MAX_RUN_S, lease_s=settings.LEASE_S)
+    retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
     model = OpenAIChatModel(openai, patience)
-    responses = RedisResponseStore(redis, log_retention_s=settings.EVENT_LOG_RETENTION_S)
-    return State(
+    responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
+    nudges = Nudges(redis, replica_id)
+    runner = Runner(store=responses, model=model, limits=limits, release=nudges.release, check_storage=gauge.check)
+    nudges.let_go = runner.let_go
+    state = State(
         responses=responses,
-        conversations=RedisConversationStore(redis),
-        api_keys=RedisApiKeys(redis),
+        conversations=RedisConversationStore(redis, retention_s=retention.history_s),
+        event_log=RedisEventLog(redis, nudges),
+        eraser=RedisEraser(redis),
+        api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
         model=model,
-        runner=Runner(store=responses, model=model, limits=limits),
+        runner=runner,
         default_model=settings.DEFAULT_MODEL,
         history_tokens=settings.HISTORY_TOKENS,
     )
+    return state, nudges
 
 
 @asynccontextmanager
-async def _in_background(work: Awaitable[None]) -> AsyncIterator[None]:
-    task = asyncio.ensure_future(work)
+async def _in_background(name: str, chore: Chore) -> AsyncIterator[None]:
+    task = asyncio.create_task(_keep_going(name, chore), name=name)
     try:
         yield
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def _keep_going(name: str, chore: Chore) -> None:
+    """Each of these handles what it expects; what nobody expected is logged, and does not end it for good."""
+    while True:
+        try:
+            await chore()
+        except Exception:
+            log.exception("chore_failed", chore=name)
+        await asyncio.sleep(RESTART_S)

@@ -39,7 +39,9 @@ class LeanRoad:
             request = ASGIRequest(scope, BytesIO(body or b""))
             request.body_too_large = body is None  # type: ignore[attr-defined]  # read by _respond, inside the middleware
             await _unless_client_leaves(self._answer(request, send), receive)
-        except ClientLeft:
+        except (ClientLeft, ConnectionAbortedError):
+            # Nobody is there any more, or a stream had to be broken off: returning with the answer unfinished makes the
+            # server close the connection, so that a client cannot take this for the end.
             return
 
     async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:

@@ -57,6 +57,9 @@ MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
+# 0: as often as they like.
+REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 0)
+CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days
 EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
 MAX_BODY_BYTES = 10 * 1024 * 1024  # API.md: "body over 10 MB"
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django refuses a body over 2.5 MB of its own accord

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prompts.domain import Item, ModelMessage, Refusal
+from prompts.domain import Item, ModelInput, ModelMessage, Refusal
 
 # English text runs at about four characters a token with the common vocabularies (OpenAI's tokenizer page says so).
 CHARACTERS_A_TOKEN = 4
@@ -12,7 +12,32 @@ TOKENS_A_MESSAGE = 4
 
 def estimate_tokens(item: Item) -> int:
     """About how many tokens an item costs the model; an estimate, made once, when the item is written."""
-    return TOKENS_A_MESSAGE + -(-len(text_of(item)) // CHARACTERS_A_TOKEN)
+    return estimate_text(text_of(item))
+
+
+def estimate_text(text: str) -> int:
+    """The same for a message's text."""
+    return TOKENS_A_MESSAGE + -(-len(text) // CHARACTERS_A_TOKEN)
+
+
+def measure(
+    *,
+    instructions: str | None,
+    window: Sequence[Item],
+    new_input: Sequence[Item],
+    history_items: int,
+    budget_tokens: int,
+) -> ModelInput:
+    """The account of what the model is given; all token counts are estimates."""
+    return ModelInput(
+        history_items=len(window),
+        history_tokens=sum(map(estimate_tokens, window)),
+        input_items=len(new_input),
+        input_tokens=sum(map(estimate_tokens, new_input)),
+        instructions_tokens=estimate_text(instructions) if instructions else 0,
+        dropped_items=history_items - len(window),
+        history_budget_tokens=budget_tokens,
+    )
 
 
 def text_of(item: Item) -> str:

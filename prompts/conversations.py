@@ -1,22 +1,26 @@
 """Use cases on conversations and their items."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 from prompts import ids
 from prompts.domain import Conversation, Item, Metadata
-from prompts.errors import unknown_conversation, unknown_item
-from prompts.ports import ConversationStore, Page
-from prompts.responses import NewMessage, build_items
+from prompts.ending import end_lost
+from prompts.errors import StaleRun, unknown_conversation, unknown_item
+from prompts.ports import ConversationStore, Eraser, EventLog, Page, ResponseStore
+from prompts.responses import NewMessage, StoredItem, build_items
+from prompts.sweeper import erase_due
 
 
 async def create_conversation(
-    *, owner: str, metadata: Metadata, new_items: Sequence[NewMessage], store: ConversationStore
+    *, owner: str, metadata: Metadata, new_items: Sequence[NewMessage | StoredItem], store: ConversationStore
 ) -> Conversation:
     """A new conversation with its first items, in the order given. Raises Unavailable."""
     partition = ids.new_partition()
     conversation_id = ids.new_id(ids.CONVERSATION, partition)
-    return await store.create(conversation_id, owner=owner, metadata=metadata, items=build_items(new_items, partition))
+    items = await build_items(new_items, partition, owner=owner, conversations=store)
+    return await store.create(conversation_id, owner=owner, metadata=metadata, items=items)
 
 
 async def get_conversation(conversation_id: str, *, owner: str, store: ConversationStore) -> Conversation:
@@ -42,14 +46,63 @@ async def list_conversations(
     return await store.list(owner=owner, limit=limit, after=after)
 
 
+async def delete_conversation(conversation_id: str, *, owner: str, store: ConversationStore, eraser: Eraser) -> None:
+    """Gone at once, and erased with everything below it before this returns. Raises NotFound, Unavailable."""
+    _check_id(conversation_id)
+    await store.delete(conversation_id, owner=owner)
+    await erase_due(eraser, near=conversation_id)
+
+
+async def fork_conversation(
+    origin_id: str,
+    *,
+    owner: str,
+    before: str | None,
+    after: str | None,
+    store: ConversationStore,
+) -> Conversation:
+    """A new conversation that shares the history up to an item, or all of it. Raises NotFound, Unavailable."""
+    _check_id(origin_id)
+    item_id = before or after or ""
+    if item_id:
+        _check_item_id(item_id, param="before" if before else "after")
+    conversation_id = ids.new_id(ids.CONVERSATION, ids.get_partition(origin_id))
+    side: Literal["before", "after"] | None = "before" if before else "after" if after else None
+    return await store.fork(conversation_id, origin_id, owner=owner, side=side, item_id=item_id)
+
+
 async def add_items(
-    conversation_id: str, *, owner: str, new_items: Sequence[NewMessage], store: ConversationStore
+    conversation_id: str,
+    *,
+    owner: str,
+    new_items: Sequence[NewMessage | StoredItem],
+    store: ConversationStore,
+    responses: ResponseStore,
+    event_log: EventLog,
+    lease_s: float,
 ) -> Sequence[Item]:
     """Append items and give them back in the order given. Raises NotFound, ConversationLocked, Unavailable."""
     _check_id(conversation_id)
-    items = build_items(new_items, ids.get_partition(conversation_id))
-    await store.add_items(conversation_id, owner=owner, items=items)
+    items = await build_items(new_items, ids.get_partition(conversation_id), owner=owner, conversations=store)
+    while abandoned := await store.add_items(conversation_id, owner=owner, items=items):
+        with suppress(StaleRun):  # another ends it at this moment
+            await end_lost(abandoned, store=responses, event_log=event_log, lease_s=lease_s)
     return items
+
+
+async def get_item(conversation_id: str, item_id: str, *, owner: str, store: ConversationStore) -> bytes:
+    """One item of the conversation, as stored. Raises NotFound, Unavailable."""
+    _check_id(conversation_id)
+    _check_item_id(item_id, param="item_id")
+    return await store.get_item(conversation_id, item_id, owner=owner)
+
+
+async def delete_item(conversation_id: str, item_id: str, *, owner: str, store: ConversationStore) -> Conversation:
+    """Erase one item of the history; gives the conversation. Raises NotFound, Unavailable."""
+    _check_id(conversation_id)
+    _check_item_id(item_id, param="item_id")
+    await store.delete_item(conversation_id, item_id, owner=owner)
+    return await store.get(conversation_id, owner=owner)
 
 
 async def list_items(
@@ -63,8 +116,8 @@ async def list_items(
 ) -> Page:
     """One page of the items. Raises NotFound, Unavailable."""
     _check_id(conversation_id)
-    if after is not None and not ids.is_well_formed(after, ids.MESSAGE):
-        raise unknown_item(after, param="after")
+    if after is not None:
+        _check_item_id(after, param="after")
     return await store.list_items(conversation_id, owner=owner, limit=limit, order=order, after=after)
 
 
@@ -72,3 +125,8 @@ def _check_id(conversation_id: str, *, param: str = "conversation_id") -> None:
     """An id that cannot be one of ours leads to no key."""
     if not ids.is_well_formed(conversation_id, ids.CONVERSATION):
         raise unknown_conversation(conversation_id, param=param)
+
+
+def _check_item_id(item_id: str, *, param: str) -> None:
+    if not ids.is_well_formed(item_id, ids.MESSAGE):
+        raise unknown_item(item_id, param=param)

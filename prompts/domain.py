@@ -6,7 +6,7 @@ They are frozen msgspec structs with the specification's names, so that a value 
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 Metadata: TypeAlias = dict[str, str]
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
@@ -106,6 +106,18 @@ class TextConfig(Struct, frozen=True):
     format: TextFormat = TextFormat()
 
 
+class ModelInput(Struct, frozen=True, kw_only=True):
+    """What the model was given: items and their tokens (estimates), and what was left out for want of room."""
+
+    history_items: int
+    history_tokens: int
+    input_items: int
+    input_tokens: int
+    instructions_tokens: int
+    dropped_items: int
+    history_budget_tokens: int
+
+
 class Response(Struct, frozen=True, kw_only=True):
     """One answer to one input; every key is present, always, also in `response.created` (API.md)."""
 
@@ -141,6 +153,7 @@ class Response(Struct, frozen=True, kw_only=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     conversation: ConversationRef | UnsetType = UNSET
+    model_input: ModelInput | UnsetType = field(default=UNSET, name="eps:model_input")
 
 
 class Conversation(Struct, frozen=True, kw_only=True):

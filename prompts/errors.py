@@ -10,14 +10,19 @@
       InvalidApiKey                      invalid_api_key            authentication_error    401     no
       ConversationLocked                 conversation_locked        conflict_error          409     no
       ResponseNotEnded                   response_not_ended         conflict_error          409     yes
+      ResponseEnded                      response_ended             conflict_error          409     no
+      KeyReused                          idempotency_key_reused     invalid_request_error   422     no
+      StreamExpired                      stream_expired             invalid_request_error   410     no
       RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
       InternalError                      internal_error             server_error            500     yes
       UpstreamError                      upstream_error             server_error            502     yes
       UpstreamTimeout                    upstream_timeout           server_error            504     yes
       Unavailable                        dependency_unavailable     server_error            503     yes
         Draining                         draining                   server_error            503     yes
+        StorageFull                      storage_full               server_error            503     yes
         Overloaded                       overloaded                 server_error            503     yes
       ReplicaLost                        replica_lost               server_error            502     yes
+      FailedEarlier                      (those of the failure it repeats)
       StaleRun                           (never shown: a run that was taken over may write nothing)
 
 A class says its code, type, status and what a failed response is to carry; the instance says `param` and one
@@ -25,7 +30,7 @@ sentence that tells what to do. The same error renders as the OpenAI envelope ov
 stream.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 
 class ServiceError(Exception):
@@ -117,6 +122,30 @@ class ResponseNotEnded(ServiceError):
     status = 409
 
 
+class ResponseEnded(ServiceError):
+    """What has ended cannot be cancelled."""
+
+    code = "response_ended"
+    type = "conflict_error"
+    status = 409
+
+
+class KeyReused(ServiceError):
+    """The same Idempotency-Key with another body."""
+
+    code = "idempotency_key_reused"
+    type = "invalid_request_error"
+    status = 422
+
+
+class StreamExpired(ServiceError):
+    """The log that a cursor points into is no longer kept."""
+
+    code = "stream_expired"
+    type = "invalid_request_error"
+    status = 410
+
+
 class RateLimited(ServiceError):
     """The model's server asks for patience."""
 
@@ -164,6 +193,15 @@ class Draining(Unavailable):
     code = "draining"
 
 
+class StorageFull(Unavailable):
+    """Redis is nearly full; what is being written is finished first."""
+
+    code = "storage_full"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after_s=30)
+
+
 class Overloaded(Unavailable):
     """This replica runs as many answers as it may."""
 
@@ -176,6 +214,31 @@ class ReplicaLost(ServiceError):
     code = "replica_lost"
     status = 502
     response_code = "replica_lost"
+
+
+class FailedEarlier(ServiceError):
+    """The failure of the request that a retry belongs to, told again as it was told then."""
+
+    def __init__(self, failure: "ToldFailure") -> None:
+        super().__init__(failure.message, retry_after_s=failure.retry_after_s)
+        self.code = failure.code
+        self.type = failure.type  # type: ignore[misc]  # here it is the instance's: the class is that of all failures
+        self.status = failure.status  # type: ignore[misc]
+
+
+class ToldFailure(Protocol):
+    """What `FailedEarlier` repeats."""
+
+    @property
+    def code(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def retry_after_s(self) -> float | None: ...
 
 
 class StaleRun(Exception):

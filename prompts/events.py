@@ -14,7 +14,7 @@ Sequence numbers start at 0 and have no gaps; exactly one terminal event ends th
 events").
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -69,6 +69,19 @@ class Event:
     data: bytes
 
 
+def pack(signals: Sequence[Signal]) -> bytes:
+    """The signals as a log holds them: a JSON array, text as it is, since nearly all of it is text."""
+    return encode([signal.text if type(signal) is Text else signal for signal in signals])
+
+
+def unpack(packed: bytes) -> list[Signal]:
+    """What `pack` was given."""
+    return [Text(entry) if isinstance(entry, str) else entry for entry in _decode_packed(packed)]
+
+
+# Not in a union with str: msgspec tells array-like structs apart by their tag, and text by being none.
+_decode_packed = msgspec.json.Decoder(list[str | Refused | Finished]).decode
+
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -89,9 +102,14 @@ class Narration:
     _delta_head: bytes = b""
 
     def opening(self) -> list[Event]:
-        """What is on the wire before the model has said anything."""
+        """What is on the wire before the model has said anything; a background response begins as `queued`."""
+        if not self.response.background:
+            names = ("response.created", "response.in_progress")
+            return [self._event(name, response=self.response) for name in names]
+        queued = replace(self.response, status="queued")
         return [
-            self._event("response.created", response=self.response),
+            self._event("response.created", response=queued),
+            self._event("response.queued", response=queued),
             self._event("response.in_progress", response=self.response),
         ]
 
@@ -109,10 +127,10 @@ class Narration:
         return events
 
     def end(self, *, completed_at: int, finished: Finished | None, error: ResponseError | None = None) -> Response:
-        """The response as it ends here: `completed`, `incomplete`, or with an error `failed`."""
+        """The response as it ends here: `completed`, `incomplete`, with an error `failed`, with neither `cancelled`."""
         reason = _INCOMPLETE_REASONS.get(finished.reason) if finished else None
-        status: Literal["completed", "incomplete", "failed"]
-        status = "failed" if error else "incomplete" if reason else "completed"
+        status: Literal["completed", "incomplete", "failed", "cancelled"]
+        status = "failed" if error else "cancelled" if not finished else "incomplete" if reason else "completed"
         return replace(
             self.response,
             status=status,

@@ -16,6 +16,17 @@ CONVERSATION = "conv"
 RESPONSE = "resp"
 MESSAGE = "msg"
 TIMELINE = "tl"
+REPLICA = "rep"
+
+
+def all_partitions() -> list[str]:
+    """Every partition, for what looks after all of them."""
+    return [f"{number:02x}" for number in range(PARTITIONS)]
+
+
+def find_partition(seed: str) -> str:
+    """The partition that a text always leads to."""
+    return f"{hashlib.sha256(seed.encode('utf-8', 'surrogatepass')).digest()[0] % PARTITIONS:02x}"
 
 
 def new_partition() -> str:

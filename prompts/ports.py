@@ -17,6 +17,16 @@ Answer: TypeAlias = AsyncIterator[list[Signal]]
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """What tells a retry from a new request: the key the client chose, and the hash of what it asked for."""
+
+    body_hash: str
+    idempotency_key: str | None = None
+    is_retry: bool = False
+    """The client library tries again by itself (`x-stainless-retry-count`)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A response that is about to be admitted: everything but what Redis decides (the time, the window)."""
 
@@ -25,15 +35,46 @@ class Draft:
     input: Sequence[Item]
     conversation_id: str | None
     previous_response_id: str | None
+    claim: Claim
+    last_opening_number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What admission gives back. `window` is the history in order, oldest first, within the token budget."""
+    """What admission gives back. `window` is the history in order, oldest first, within the token budget.
+
+    `position` is how many items the whole history has had.
+    """
 
     response: Response
     epoch: int
     window: Sequence[Item]
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The request was made before: this is the response it belongs to."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Abandoned:
+    """The conversation's active response is one whose replica is gone; it has to be ended first."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a response failed, as the request that made it was told."""
+
+    code: str
+    type: str
+    status: int
+    message: str
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +84,7 @@ class Outcome:
     response: Response
     result: bytes
     items: Sequence[Item]
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +93,27 @@ class StoredResponse:
 
     status: Status
     body: bytes
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seized:
+    """An active response taken out of its run's hands: from here on, only `epoch` may write to it."""
+
+    response: Response
+    owner: str
+    input: Sequence[Item]
+    epoch: int
+    replica_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One group of a log; the last one of a response `is_last`."""
+
+    last_number: int
+    signals: Sequence[Signal]
+    is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +129,20 @@ class Page:
 class ResponseStore(Protocol):
     """Responses and the timelines they join, every change in one atomic step."""
 
-    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted:
-        """Create the response, take its conversation and lease, and give back the window.
+    async def admit(
+        self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float
+    ) -> Admitted | Attached | Abandoned:
+        """Create the response, take its conversation and lease, and give back the window; or say whose retry this is.
 
-        Raises NotFound (conversation, previous response), ConversationLocked, ResponseNotEnded, Unavailable.
+        Raises NotFound (conversation, previous response), ConversationLocked, ResponseNotEnded, KeyReused, Unavailable.
         Cancelled in flight, the response may exist without a run; its lease then expires.
         """
 
     async def append(self, response_id: str, *, epoch: int, lease_s: float, last_number: int, signals: bytes) -> None:
         """Add one group to the response's log and renew its lease.
 
-        `signals` is a JSON array; `last_number` the sequence number of the group's last event. The same call again
-        changes nothing. Raises StaleRun, Unavailable.
+        `signals` is what `events.pack` gives; `last_number` the sequence number of the group's last event. The same
+        call again changes nothing. Raises StaleRun, Unavailable.
         """
 
     async def commit(self, outcome: Outcome, *, owner: str, epoch: int, last_number: int, signals: bytes) -> None:
@@ -86,8 +151,47 @@ class ResponseStore(Protocol):
         Raises StaleRun, Unavailable.
         """
 
+    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+        """Take an active response out of its run's hands, and tell its replica to let go.
+
+        `owner` is whoever asks for it, or None for a response whose lease has expired. Gives the status of one that has
+        ended already, None for one whose lease is alive, or that is gone. Raises NotFound (to an owner), Unavailable.
+        """
+
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """The response as it stands. Raises NotFound, Unavailable."""
+
+    async def delete(self, response_id: str, *, owner: str) -> None:
+        """Erase the response, its input and its log; a run of it ends. Raises NotFound, Unavailable."""
+
+    async def list_lost(self) -> Sequence[str]:
+        """Responses whose lease has expired. Raises Unavailable."""
+
+
+class EventLog(Protocol):
+    """The logs of all responses, wherever they are written."""
+
+    async def get_echo(self, response_id: str, *, owner: str) -> Response:
+        """The response as it was created. Raises NotFound, Unavailable."""
+
+    async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
+        """A stretch of the log: entries whose last number is above `after`, oldest first; empty when there are none.
+
+        Raises Unavailable.
+        """
+
+    def watch(self, response_id: str) -> AbstractAsyncContextManager["Watch"]:
+        """Be told when the log has grown, for as long as the context lasts."""
+
+
+class Watch(Protocol):
+    """Says that something has happened since it was last asked."""
+
+    async def wait(self, within_s: float) -> bool:
+        """True as soon as the log has grown, False after `within_s`."""
+
+    async def wait_released(self, within_s: float) -> bool:
+        """True as soon as the response's replica has closed its connection to the model, False after `within_s`."""
 
 
 class ConversationStore(Protocol):
@@ -104,26 +208,70 @@ class ConversationStore(Protocol):
     async def update(self, conversation_id: str, *, owner: str, metadata: Metadata) -> Conversation:
         """Replace the metadata. Raises NotFound."""
 
+    async def delete(self, conversation_id: str, *, owner: str) -> None:
+        """Gone from this moment; what hangs below it is erased in slices. Raises NotFound."""
+
+    async def fork(
+        self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
+    ) -> Conversation:
+        """A new conversation with the history of another, up to an item or all of it. Raises NotFound."""
+
     async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
         """The owner's conversations, last used first, and whether there are more.
 
         Raises NotFound for an unknown `after`.
         """
 
-    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> None:
-        """Append items. Raises NotFound, ConversationLocked while a response is active."""
+    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> str | None:
+        """Append items. Raises NotFound, ConversationLocked while a response is active.
+
+        Gives the id of a response whose replica is gone, which has to be ended first; nothing is appended then.
+        """
 
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
     ) -> Page:
         """One page of the items. Raises NotFound (the conversation, or the item `after`)."""
 
+    async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
+        """One item of the conversation, its JSON as stored. Raises NotFound."""
+
+    async def get_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item]:
+        """Items of the owner's, wherever they are, in this order. Raises NotFound for the first that is not there."""
+
+    async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
+        """Erase one item of the history. Raises NotFound."""
+
+
+class Eraser(Protocol):
+    """Erases what is due, in slices that hold nobody up."""
+
+    async def list_due(self, near: str | None = None) -> Sequence[str]:
+        """Some of what is to be erased now, each a handle for `erase_slice`; `near` an id: what could hang below it.
+
+        Empty when nothing is due any more. Raises Unavailable.
+        """
+
+    async def erase_slice(self, due: str) -> bool:
+        """Erase some of it; whether more is left. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose key a request carries, and what is left of their requests a minute (limit 0: there is no limit)."""
+
+    owner: str
+    may_ask: bool
+    limit: int
+    remaining: int
+    reset_s: float
+
 
 class ApiKeys(Protocol):
     """The published copy of the API keys."""
 
-    async def find_owner(self, key: str) -> str | None:
-        """Whose key this is, or None when it is not valid."""
+    async def find_caller(self, key: str) -> Caller | None:
+        """Whose key this is, counting this request; None when it is not valid."""
 
     async def published(self) -> dict[str, str]:
         """Everything that is published: the key's hash → its owner."""

@@ -9,12 +9,16 @@ A run ends in one commit. A reader that leaves changes nothing; cancelling its t
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import structlog
+from msgspec.structs import replace
 
-from prompts.domain import Item, ModelMessage, ResponseError
+from prompts.domain import Item, ModelInput, ModelMessage, ResponseError
+from prompts.ending import describe
 from prompts.errors import (
     InternalError,
     ReplicaLost,
@@ -24,7 +28,7 @@ from prompts.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from prompts.events import Event, Finished, Narration, Signal, encode
+from prompts.events import Event, Finished, Narration, Signal, encode, pack
 from prompts.ports import Admitted, ChatModel, Draft, Outcome, ResponseStore
 
 log = structlog.get_logger(__name__)
@@ -33,6 +37,42 @@ log = structlog.get_logger(__name__)
 RETRY_S = 0.2
 # A third of the lease: two renewals may fail before it is lost.
 RENEWALS_A_LEASE = 3
+
+
+# 32 MB of text is what a terminal event of a few seconds' worth of network can carry; no model writes a tenth of it.
+MAX_ANSWER_CHARACTERS = 8_000_000
+# Of a run's events, what a process keeps for followers; a reader further behind goes on from Redis.
+MAX_KEPT_BYTES = 2_000_000
+# What is told at once: a millisecond of the event loop, and what a connection holds for a reader that does not read.
+MAX_AT_ONCE = 200
+
+
+class Told:
+    """The latest events of a run, by their numbers, in bounded memory."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self._events: deque[Event] = deque(events)
+        self._size = sum(len(event.data) for event in events)
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Keep these, and drop the oldest for them where there is no room."""
+        self._events += events
+        self._size += sum(len(event.data) for event in events)
+        while self._size > MAX_KEPT_BYTES and len(self._events) > 1:
+            self._size -= len(self._events.popleft().data)
+
+    @property
+    def last_number(self) -> int:
+        """The number of the latest one."""
+        return self._events[-1].sequence_number
+
+    def find(self, after: int) -> Sequence[Event] | None:
+        """Some of those above `after`, oldest first; None when the next is no longer here."""
+        behind = self.last_number - after
+        if behind > len(self._events):
+            return None
+        latest = list(islice(reversed(self._events), max(0, behind)))
+        return latest[: -MAX_AT_ONCE - 1 : -1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +87,17 @@ class Group:
 class Run:
     """One response being written by this process: who follows it sees every event from the first."""
 
-    def __init__(self, draft: Draft, admitted: Admitted, *, owner: str, store: ResponseStore, lease_s: float) -> None:
+    def __init__(
+        self,
+        draft: Draft,
+        admitted: Admitted,
+        *,
+        owner: str,
+        store: ResponseStore,
+        lease_s: float,
+        model_input: ModelInput,
+    ) -> None:
+        """`admitted` has been written down with its opening events."""
         self.response = admitted.response
         self.outcome: Outcome | None = None
         self.error: ServiceError | None = None
@@ -56,32 +106,54 @@ class Run:
         self._owner = owner
         self._store = store
         self._lease_s = lease_s
+        self._model_input = model_input
         self._narration = Narration(admitted.response)
-        self._events: list[Event] = self._narration.opening()  # admission has written them down
+        self._told = Told(self._narration.opening())  # admission has written them down
+        self._size = 0
         self._pending: list[Signal] = []
         self._arrived = asyncio.Event()
+        self._taken = asyncio.Event()
         self._published = asyncio.Event()
         self._writing: asyncio.Future[None] | None = None
         self._group: Group | None = None
         self._written_at = time.monotonic()
         self._is_over = False
+        self._is_let_go = False
 
-    async def follow(self, *, quiet_s: float) -> AsyncIterator[Sequence[Event]]:
-        """The events from the first to the terminal one, in the groups that are ready; an empty one after `quiet_s`."""
-        told = 0
+    async def follow(self, *, after: int, quiet_s: float) -> AsyncIterator[Sequence[Event]]:
+        """Events above the number `after`, in the groups that are ready; an empty one after `quiet_s`.
+
+        Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
+        the reader fell further behind than a process keeps.
+        """
         while True:
             published = self._published
-            if told < len(self._events):
-                ready, told = self._events[told:], len(self._events)
-                yield ready
-            elif self._is_over:
+            ready = self._told.find(after)
+            if ready is None or (not ready and self._is_over):
                 return
+            if ready:
+                after = ready[-1].sequence_number
+                yield ready
             else:
                 try:
                     async with asyncio.timeout(quiet_s):
                         await published.wait()
                 except TimeoutError:
                     yield ()
+
+    @property
+    def last_number(self) -> int:
+        """The number of the latest event that was published."""
+        return self._told.last_number
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether it was taken away; whoever took it may be waiting for the model's connection to be closed."""
+        return self._is_let_go
+
+    def let_go(self) -> None:
+        """The response is another's from now on: nothing more is written, not even an end."""
+        self._is_let_go = True
 
     async def wait(self) -> None:
         """Until the run is over, with `outcome` set, or without one when it was lost to another replica."""
@@ -93,7 +165,9 @@ class Run:
         try:
             await self._execute(model, messages, max_run_s)
         except StaleRun:
-            log.warning("run_lost")
+            self.error = None  # how the response ended is for others to say
+            if not self._is_let_go:
+                log.warning("run_lost")
         except ServiceError as error:
             # Nothing more can be written: the lease expires, and whoever looks after expired leases ends the response.
             self.error = self.error or error
@@ -111,6 +185,8 @@ class Run:
         except ServiceError as error:
             await self._fail(error)
         except asyncio.CancelledError:
+            if self._is_let_go:
+                raise StaleRun from None
             await self._fail(ReplicaLost("The replica that wrote this answer was stopped. Send the input again."))
             raise
         except Exception:
@@ -137,11 +213,22 @@ class Run:
             async for signals in answer:
                 match signals:
                     case [*rest, Finished() as finished]:  # the end is written down by the commit
-                        self._pending += rest
+                        self._take(rest)
                         return finished
-                self._pending += signals
+                self._take(signals)
                 self._arrived.set()
+                while len(self._pending) >= MAX_AT_ONCE:  # a model that is faster than Redis waits
+                    self._taken.clear()
+                    await self._taken.wait()
         raise UpstreamError("The model's answer broke off before its end. Send the input again.")
+
+    def _take(self, signals: Sequence[Signal]) -> None:
+        self._pending += signals
+        self._size += sum(len(signal.text) for signal in signals if not isinstance(signal, Finished))
+        if self._size > MAX_ANSWER_CHARACTERS:
+            raise UpstreamError(
+                f"The model's answer is longer than {MAX_ANSWER_CHARACTERS:,} characters.", is_final=True
+            )
 
     async def _write_down(self) -> None:
         """Append what has arrived, group by group; when nothing arrives, keep the lease."""
@@ -157,9 +244,10 @@ class Run:
 
     def _take_group(self) -> Group:
         self._arrived.clear()
+        self._taken.set()
         signals, self._pending = self._pending, []
         events = self._narration.tell(signals)
-        self._group = Group(events, encode(signals) if signals else b"", self._narration.next_number - 1)
+        self._group = Group(events, pack(signals) if signals else b"", self._narration.next_number - 1)
         return self._group
 
     async def _append_group(self, group: Group) -> None:
@@ -208,11 +296,13 @@ class Run:
         events = self._narration.tell(signals)
         signals += [finished] if finished else []
         ended = self._narration.end(completed_at=int(time.time()), finished=finished, error=error)
+        ended = replace(ended, model_input=self._model_input)
         result = encode(ended)
         events += self._narration.closing(ended, result)
         items: list[Item] = [] if error else [*self._draft.input, *ended.output]
-        outcome = Outcome(response=ended, result=result, items=items)
-        await self._commit(outcome, last_number=events[-1].sequence_number, signals=encode(signals))
+        failure = describe(self.error) if self.error else None
+        outcome = Outcome(response=ended, result=result, items=items, failure=failure)
+        await self._commit(outcome, last_number=events[-1].sequence_number, signals=pack(signals))
         self.outcome = outcome
         self._publish(events)
 
@@ -232,6 +322,6 @@ class Run:
         await self._persist(commit)
 
     def _publish(self, events: Sequence[Event]) -> None:
-        self._events += events
+        self._told.add(events)
         published, self._published = self._published, asyncio.Event()
         published.set()

@@ -12,8 +12,9 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.oracle import check_answer
-from tests.servers import StandinServer, ValkeyServer
+from tests.servers import Replica, StandinServer, ValkeyServer
 from tests.service import Service, start_service
+from tests.turns import open_client
 
 pytest_plugins = ["tests.server_fixtures"]
 
@@ -25,6 +26,13 @@ def service(
     """One replica of ours for the whole run, with the production server, a real Valkey and the stand-in model."""
     with start_service(valkey, standin, tmp_path_factory.mktemp("service")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def other_replica(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """Another replica of the same service, for the whole run."""
+    with Replica(tmp_path_factory.mktemp("replica"), service.environment) as replica:
+        yield replica
 
 
 @pytest.fixture
@@ -47,4 +55,11 @@ async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"Bearer {service.alice_key}"}
     hooks = {"response": [check_answer]}
     async with httpx.AsyncClient(base_url=service.url, headers=headers, event_hooks=hooks, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(http: httpx.AsyncClient, other_replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    """The same at the other replica."""
+    async with open_client(http, other_replica) as client:
         yield client

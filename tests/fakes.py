@@ -6,12 +6,10 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import msgspec
-
-from prompts.domain import InputText, Message, Model, ModelMessage, ModelRequest, Response
+from prompts.domain import InputText, Message, Model, ModelInput, ModelMessage, ModelRequest, Response, Status
 from prompts.errors import unknown_response
-from prompts.events import Signal
-from prompts.ports import Admitted, Answer, Draft, Outcome, StoredResponse
+from prompts.events import Signal, unpack
+from prompts.ports import Admitted, Answer, Claim, Draft, Outcome, Seized, StoredResponse
 
 RESPONSE_ID = "resp_0a" + "0" * 30
 
@@ -19,8 +17,6 @@ RESPONSE_ID = "resp_0a" + "0" * 30
 Fate: TypeAlias = Exception | asyncio.Event | None
 # A step of the model's: signals it says at once, an error, something it waits for, or something it does.
 Step: TypeAlias = list[Signal] | Exception | asyncio.Event | Callable[[], Awaitable[None]]
-
-decode_signals = msgspec.json.Decoder(list[Signal]).decode
 
 
 def make_draft() -> Draft:
@@ -32,6 +28,21 @@ def make_draft() -> Draft:
         input=[hello],
         conversation_id=None,
         previous_response_id=None,
+        claim=Claim(body_hash="of Hello"),
+        last_opening_number=1,
+    )
+
+
+def make_model_input() -> ModelInput:
+    """The account of a turn without a history."""
+    return ModelInput(
+        history_items=0,
+        history_tokens=0,
+        input_items=1,
+        input_tokens=1,
+        instructions_tokens=0,
+        dropped_items=0,
+        history_budget_tokens=0,
     )
 
 
@@ -60,12 +71,12 @@ class FakeResponseStore:
 
     async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted:
         """See `ResponseStore.admit`."""
-        return Admitted(response=draft.response, epoch=1, window=[])
+        return Admitted(response=draft.response, epoch=1, window=[], position=0)
 
     async def append(self, response_id: str, *, epoch: int, lease_s: float, last_number: int, signals: bytes) -> None:
         """See `ResponseStore.append`."""
         await self._meet(self.append_fates)
-        told = decode_signals(signals) if signals else []
+        told = unpack(signals) if signals else []
         self.appends.append(Append(last_number, told, asyncio.get_running_loop().time()))
 
     async def commit(self, outcome: Outcome, *, owner: str, epoch: int, last_number: int, signals: bytes) -> None:
@@ -73,13 +84,25 @@ class FakeResponseStore:
         await self._meet(self.commit_fates)
         assert self.outcome is None, "a response ends once"
         self.outcome, self.last_number = outcome, last_number
-        self.appends.append(Append(last_number, decode_signals(signals), asyncio.get_running_loop().time()))
+        self.appends.append(Append(last_number, unpack(signals), asyncio.get_running_loop().time()))
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
         if self.outcome is None:
             raise unknown_response(response_id)
-        return StoredResponse(self.outcome.response.status, self.outcome.result)
+        return StoredResponse(self.outcome.response.status, self.outcome.result, self.outcome.failure)
+
+    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+        """Nobody takes anything away here; see `Run.let_go`."""
+        return None
+
+    async def delete(self, response_id: str, *, owner: str) -> None:
+        """Nothing is deleted here."""
+        raise unknown_response(response_id)
+
+    async def list_lost(self) -> Sequence[str]:
+        """Nothing is lost here."""
+        return []
 
     async def _meet(self, fates: list[Fate]) -> None:
         self.tries += 1

@@ -16,6 +16,7 @@ from pydantic import BaseModel, TypeAdapter
 
 EVENTS: dict[str, type[BaseModel]] = {
     "response.created": spec.ResponseCreatedStreamingEvent,
+    "response.queued": spec.ResponseQueuedStreamingEvent,
     "response.in_progress": spec.ResponseInProgressStreamingEvent,
     "response.completed": spec.ResponseCompletedStreamingEvent,
     "response.failed": spec.ResponseFailedStreamingEvent,
@@ -52,6 +53,8 @@ def check_object(body: dict[str, Any], *, status: int) -> None:
         check_error(body)
         return
     match body["object"]:
+        case "response" | "conversation.deleted" if "deleted" in body:
+            assert body == {"id": body["id"], "object": body["object"], "deleted": True}
         case "response":
             check_response(body)
         case "conversation":
@@ -107,6 +110,7 @@ def check_response(response: dict[str, Any]) -> None:
     assert (response["incomplete_details"] is not None) == (status == "incomplete")
     for item in response["output"]:
         check_item(item)
+        assert (item["status"] == "completed") == (status == "completed")
 
 
 def read_frames(raw: bytes) -> list[dict[str, Any]]:
@@ -133,11 +137,16 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
         EVENTS[event["type"]].model_validate(event)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     kinds = [event["type"] for event in events]
-    assert kinds[:2] == ["response.created", "response.in_progress"]
     assert [kind for kind in kinds if kind in TERMINAL] == [kinds[-1]]
-    for event in (events[0], events[1], events[-1]):
-        check_response(event["response"])
     final: dict[str, Any] = events[-1]["response"]
+    opening = ["created", "queued", "in_progress"] if final["background"] else ["created", "in_progress"]
+    assert kinds[: len(opening)] == [f"response.{kind}" for kind in opening]
+    for event in (*events[: len(opening)], events[-1]):
+        check_response(event["response"])
+    statuses = [event["response"]["status"] for event in events[: len(opening)]]
+    assert statuses == ["queued"] * (2 * final["background"]) + ["in_progress"] * (2 - final["background"])
+    # The specification has no event for a cancelled response (API.md).
+    assert kinds[-1] == f"response.{'incomplete' if final['status'] == 'cancelled' else final['status']}"
     _check_output(events, final)
     return final
 

@@ -19,6 +19,10 @@ from tests.processes import ServerProcess
 from tests.server_fixtures import StartReplica, StartValkey
 from tests.servers import Replica, ValkeyServer, WeaviateServer, eventually, get_status
 
+# Every check of a replica with a Redis and a Weaviate.
+CHECKS = ("startup", "drain", "redis", "storage", "weaviate")
+
+
 TIMEOUT_S = 1.0
 # The time limit of a check, and what the answer itself may take on a busy machine.
 MAX_ANSWER_S = TIMEOUT_S + 0.5
@@ -148,13 +152,13 @@ async def test_verbose_lists_each_check_and_its_age(service: Service) -> None:
     answer = await ask(service.replica, "/readyz?verbose")
     assert answer.status == 200
     assert answer.body["status"] == "ready"
-    assert {check["name"] for check in answer.body["checks"]} == {"startup", "drain", "redis", "weaviate"}
+    assert {check["name"] for check in answer.body["checks"]} == set(CHECKS)
     for check in answer.body["checks"]:
         assert (check["status"], check["detail"], check["required"]) == ("ok", "ok", True)
         assert 0 <= check["age_s"] < MAX_ANSWER_S
 
 
-@pytest.mark.parametrize("check", ["startup", "drain", "redis", "weaviate"])
+@pytest.mark.parametrize("check", CHECKS)
 async def test_single_check_passes(service: Service, check: str) -> None:
     answer = await ask(service.replica, f"/readyz/{check}")
     assert (answer.status, answer.body["name"], answer.body["status"]) == (200, check, "ok")
@@ -186,7 +190,7 @@ async def test_dependency_that_is_away_is_told_in_time_and_healed(
         alive = await ask(service.replica, "/healthz")
         assert alive.status == 200
         assert alive.took_s < 0.5
-    expected = dict.fromkeys(("startup", "drain", "redis", "weaviate"), "ok") | dict.fromkeys(names, detail)
+    expected = dict.fromkeys(CHECKS, "ok") | dict.fromkeys(names, detail)
     assert await get_details(service.replica) == expected
     for name in names:
         single = await ask(service.replica, f"/readyz/{name}")

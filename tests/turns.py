@@ -1,10 +1,15 @@
 """One turn over plain HTTP, as several tests ask for it and look at what it left behind."""
 
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 
 from tests.oracle import check_error, check_events, read_frames
+from tests.servers import Replica
 
 # The stand-in's own words, where our dependencies are, what only a log may say: none of it may reach a client.
 FOREIGN = ("The stand-in was told", "127.0.0.1", "localhost", "the key of the model's server", "Traceback")
@@ -24,6 +29,110 @@ async def ask(http: httpx.AsyncClient, text: str, **body: Any) -> httpx.Response
     if answer.status_code >= 400:
         check_error(answer.json())
     return answer
+
+
+@asynccontextmanager
+async def open_client(like: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    """The same person at another replica; every answer is held against the specification as well."""
+    async with httpx.AsyncClient(
+        base_url=replica.url, headers=like.headers, event_hooks=like.event_hooks, timeout=30
+    ) as client:
+        yield client
+
+
+class Stream:
+    """Reads one event stream in the background, as a client does, and keeps its bytes."""
+
+    def __init__(self, client: httpx.AsyncClient, method: str, url: str, **arguments: Any) -> None:
+        self._raw = bytearray()
+        self.headers = httpx.Headers()
+        self.broke_off = False
+        self._grown = asyncio.Event()
+        self._task = asyncio.create_task(self._read(client, method, url, arguments))
+
+    @classmethod
+    def of_turn(
+        cls, client: httpx.AsyncClient, text: str, headers: dict[str, str] | None = None, **body: Any
+    ) -> "Stream":
+        """A streamed turn."""
+        return cls(client, "POST", "/v1/responses", json={"input": text, "stream": True, **body}, headers=headers)
+
+    @classmethod
+    def of_response(cls, client: httpx.AsyncClient, response_id: str, after: int | None = None) -> "Stream":
+        """The events of a response that there is already, above a number."""
+        query = {"stream": "true"} if after is None else {"stream": "true", "starting_after": str(after)}
+        return cls(client, "GET", f"/v1/responses/{response_id}", params=query)
+
+    @property
+    def raw(self) -> bytes:
+        """What is here by now."""
+        return bytes(self._raw)
+
+    async def see(self, words: str, *, times: int = 1, within_s: float = 20) -> None:
+        """Until these words are here, so many times."""
+        async with asyncio.timeout(within_s):
+            while self.raw.count(words.encode()) < times:
+                assert not self._task.done(), f"it ended without {words!r}: {self.raw[-500:]!r}"
+                self._grown.clear()
+                await self._grown.wait()
+
+    async def see_words(self, count: int = 1, *, within_s: float = 20) -> None:
+        """Until the model's first so many words are here."""
+        await self.see("event: response.output_text.delta", times=count, within_s=within_s)
+
+    async def get_id(self) -> str:
+        """The response's id, as soon as the first event is here."""
+        await self.see("\n\n")
+        found = re.search(rb'"id":"(resp_[0-9a-f]+)"', self.raw)
+        assert found is not None
+        return found[1].decode()
+
+    async def read(self, *, within_s: float = 30) -> bytes:
+        """All bytes, when the stream has come to a clean end."""
+        async with asyncio.timeout(within_s):
+            await asyncio.shield(self._task)
+        assert not self.broke_off, self.raw[-500:]
+        return self.raw
+
+    async def read_final(self, *, within_s: float = 30) -> dict[str, Any]:
+        """The final response of a whole stream from its first event, checked."""
+        return check_events(read_frames(await self.read(within_s=within_s)))
+
+    async def read_broken(self, *, within_s: float = 30) -> bytes:
+        """All bytes, when the connection broke off without a clean end."""
+        async with asyncio.timeout(within_s):
+            await asyncio.shield(self._task)
+        assert self.broke_off, self.raw[-500:]
+        return self.raw
+
+    async def leave(self) -> None:
+        """Close the connection in the middle."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _read(self, client: httpx.AsyncClient, method: str, url: str, arguments: dict[str, Any]) -> None:
+        try:
+            async with client.stream(method, url, **arguments) as answer:
+                self.headers = answer.headers
+                if answer.status_code != 200:
+                    raise AssertionError(f"{answer.status_code}: {(await answer.aread()).decode()}")
+                async for data in answer.aiter_raw():
+                    self._raw += data
+                    self._grown.set()
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            self.broke_off = True
+        finally:
+            self._grown.set()
+
+
+def without_comments(raw: bytes) -> bytes:
+    """A stream without the lines that only keep proxies awake."""
+    return raw.replace(b": keep-alive\n\n", b"")
+
+
+def split_frames(raw: bytes) -> list[bytes]:
+    """The frames of a stream; joined again they are its bytes."""
+    return [frame + b"\n\n" for frame in without_comments(raw).split(b"\n\n")[:-1]]
 
 
 async def check_stored(http: httpx.AsyncClient, streamed: httpx.Response) -> dict[str, Any]:

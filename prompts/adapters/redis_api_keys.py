@@ -6,21 +6,29 @@ from typing import cast
 from redis.asyncio import Redis
 
 from prompts.adapters import redis_names as names
-from prompts.adapters.redis_scripts import translated_errors
+from prompts.adapters.redis_scripts import Arg, Scripts, translated_errors
 from prompts.ids import hash_key
+from prompts.ports import Caller
 
 
 class RedisApiKeys:
     """`ApiKeys` on Redis, and its publishing."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, requests_per_minute: int = 0) -> None:
+        """`requests_per_minute` is what an owner may ask, over all replicas; 0 is as much as they like."""
         self._redis = redis
+        self._scripts = Scripts(redis)
+        self._requests_per_minute = requests_per_minute
 
-    async def find_owner(self, key: str) -> str | None:
-        """See `ApiKeys.find_owner`."""
-        with translated_errors():
-            owner = cast("bytes | None", await self._redis.hget(names.API_KEYS, hash_key(key)))
-        return None if owner is None else owner.decode()
+    async def find_caller(self, key: str) -> Caller | None:
+        """See `ApiKeys.find_caller`."""
+        args: list[Arg] = [hash_key(key), self._requests_per_minute, names.REQUESTS_PREFIX]
+        reply = await self._scripts.call("owner", keys=[names.API_KEYS], args=args)
+        match reply:
+            case [owner, may_ask, remaining, reset_ms]:
+                limit = self._requests_per_minute
+                return Caller(owner.decode(), bool(may_ask), limit, max(0, remaining), reset_ms / 1000)
+        return None
 
     async def published(self) -> dict[str, str]:
         """See `ApiKeys.published`."""

@@ -8,9 +8,10 @@ from redis.asyncio import Redis
 
 from prompts import ids
 from prompts.adapters import redis_names as names
-from prompts.adapters.redis_items import pack_items
+from prompts.adapters.redis_items import decode_item, pack_items
 from prompts.adapters.redis_listing import touch_listing
-from prompts.adapters.redis_scripts import Arg, Scripts, read_fields, translated_errors
+from prompts.adapters.redis_response_store import TOMBSTONE_S
+from prompts.adapters.redis_scripts import CALL_KEPT_S, Arg, Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import Conversation, Item, Metadata
 from prompts.errors import conversation_locked, unknown_conversation, unknown_item
 from prompts.ports import Page
@@ -18,14 +19,16 @@ from prompts.ports import Page
 encode = msgspec.json.Encoder().encode
 decode_metadata = msgspec.json.Decoder(Metadata).decode
 
-FIELDS = ["owner", "metadata", "title", "active", "created_ms", "timeline", "head"]
+FIELDS = ["owner", "metadata", "title", "active", "created_ms", "forked_from"]
 
 
 class RedisConversationStore:
     """`ConversationStore` on Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, retention_s: int) -> None:
+        """`retention_s` is how long a history is kept after its last use."""
         self._redis = redis
+        self._retention_ms = retention_s * 1000
         self._scripts = Scripts(redis)
 
     async def create(
@@ -33,9 +36,10 @@ class RedisConversationStore:
     ) -> Conversation:
         """See `ConversationStore.create`."""
         partition = ids.get_partition(conversation_id)
-        args: list[Arg] = [names.prefix(partition), owner, ids.new_id(ids.TIMELINE, partition)]
-        args += [encode(metadata), pack_items(items)]
-        now_ms = await self._scripts.call("create_conversation", keys=[names.conversation(conversation_id)], args=args)
+        args: list[Arg] = [names.prefix(partition), owner, conversation_id, ids.new_id(ids.TIMELINE, partition)]
+        args += [encode(metadata), pack_items(items), self._retention_ms]
+        keys = [names.conversation(conversation_id), names.expiry(partition)]
+        now_ms = await self._scripts.call("create_conversation", keys=keys, args=args)
         await touch_listing(self._scripts, owner, conversation_id)
         return Conversation(id=conversation_id, created_at=now_ms // 1000, metadata=metadata)
 
@@ -56,41 +60,81 @@ class RedisConversationStore:
 
     async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
         """See `ConversationStore.list`."""
-        listing = names.listing(owner)
+        start = 0 if after is None else await self._find_rank(after, owner) + 1
+        found: list[Conversation] = []
+        while len(found) <= limit:
+            with translated_errors():
+                keys = cast("list[bytes]", await self._redis.zrevrange(names.listing(owner), start, start + limit))
+            if not keys:
+                break
+            there = await self._read_all([key.decode() for key in keys], owner)
+            start += len(there)  # the others have left the index
+            found += there
+        return found[:limit], len(found) > limit
+
+    async def _find_rank(self, conversation_id: str, owner: str) -> int:
         with translated_errors():
-            start = 0
-            if after is not None:
-                rank = await self._redis.zrevrank(listing, after)
-                if rank is None:
-                    raise unknown_conversation(after, param="after")
-                start = cast(int, rank) + 1
-            found = cast("list[bytes]", await self._redis.zrevrange(listing, start, start + limit))
-        conversations = await self._read_all([key.decode() for key in found[:limit]], owner)
-        return conversations, len(found) > limit
+            rank = await self._redis.zrevrank(names.listing(owner), conversation_id)
+        if rank is None:
+            raise unknown_conversation(conversation_id, param="after")
+        return cast(int, rank)
 
     async def _read_all(self, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:
-        """Those that are there; the index may name one that is gone."""
+        """Those that are there; the index may name one that is gone, which leaves it now."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for conversation_id in conversation_ids:
                 pipeline.hmget(names.conversation(conversation_id), FIELDS)
             rows = await pipeline.execute()
-        read = (_read(key, row, owner) for key, row in zip(conversation_ids, rows, strict=True))
+        read = [_read(key, row, owner) for key, row in zip(conversation_ids, rows, strict=True)]
+        dead = [key for key, found in zip(conversation_ids, read, strict=True) if found is None]
+        if dead:
+            with translated_errors():
+                await self._redis.zrem(names.listing(owner), *dead)
         return [conversation for conversation in read if conversation is not None]
 
-    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> None:
+    async def delete(self, conversation_id: str, *, owner: str) -> None:
+        """See `ConversationStore.delete`."""
+        partition = ids.get_partition(conversation_id)
+        keys = [names.conversation(conversation_id), names.leases(partition), names.expiry(partition)]
+        args: list[Arg] = [names.prefix(partition), owner, conversation_id, TOMBSTONE_S, names.replica_channel("")]
+        if not await self._scripts.call("delete_conversation", keys=keys, args=[*args, new_call_id()]):
+            raise unknown_conversation(conversation_id)
+        with translated_errors():
+            await self._redis.zrem(names.listing(owner), conversation_id)
+
+    async def fork(
+        self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
+    ) -> Conversation:
+        """See `ConversationStore.fork`."""
+        partition = ids.get_partition(origin_id)
+        keys = [names.conversation(conversation_id), names.conversation(origin_id), names.expiry(partition)]
+        args: list[Arg] = [names.prefix(partition), owner, conversation_id, ids.new_id(ids.TIMELINE, partition)]
+        args += [origin_id, side or "", item_id, self._retention_ms]
+        reply = await self._scripts.call("fork", keys=keys, args=args)
+        match reply:
+            case [b"not_found"]:
+                raise unknown_conversation(origin_id)
+            case [b"unknown_item"]:
+                raise unknown_item(item_id, param=side or "item_id")
+        await touch_listing(self._scripts, owner, conversation_id)
+        return await self.get(conversation_id, owner=owner)
+
+    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> str | None:
         """See `ConversationStore.add_items`."""
         partition = ids.get_partition(conversation_id)
-        keys = [names.conversation(conversation_id), names.leases(partition)]
-        reply = await self._scripts.call(
-            "add_items", keys=keys, args=[names.prefix(partition), owner, pack_items(items)]
-        )
+        keys = [names.conversation(conversation_id), names.leases(partition), names.expiry(partition)]
+        args: list[Arg] = [names.prefix(partition), owner, pack_items(items), self._retention_ms]
+        reply = await self._scripts.call("add_items", keys=keys, args=args)
         match reply:
             case [b"not_found"]:
                 raise unknown_conversation(conversation_id)
             case [b"locked", active]:
                 raise conversation_locked(conversation_id, active.decode())
+            case [b"lost", abandoned]:
+                return cast(bytes, abandoned).decode()
         await touch_listing(self._scripts, owner, conversation_id)
+        return None
 
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
@@ -108,6 +152,39 @@ class RedisConversationStore:
         data, has_more = reply[1:][:limit], len(reply) - 1 > limit
         return Page(data=data, first_id=_id(data, 0), last_id=_id(data, -1), has_more=has_more)
 
+    async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
+        """See `ConversationStore.get_item`."""
+        keys = [names.conversation(conversation_id), names.item(item_id)]
+        args: list[Arg] = [names.prefix(ids.get_partition(conversation_id)), owner]
+        _check_same_partition(conversation_id, item_id)
+        reply = await self._scripts.call("get_conversation_item", keys=keys, args=args)
+        match reply:
+            case [b"ok", item]:
+                return cast(bytes, item)
+            case [b"not_found"]:
+                raise unknown_conversation(conversation_id)
+        raise unknown_item(item_id, param="item_id")
+
+    async def get_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item]:
+        """See `ConversationStore.get_items`."""
+        calls = [([names.item(item_id)], [_prefix_of(item_id), owner]) for item_id in item_ids]
+        found = await self._scripts.call_many("get_item", calls)
+        for item_id, reply in zip(item_ids, found, strict=True):
+            if not reply:
+                raise unknown_item(item_id, param="input")
+        return [decode_item(reply[0]) for reply in found]
+
+    async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
+        """See `ConversationStore.delete_item`."""
+        _check_same_partition(conversation_id, item_id)
+        keys = [names.conversation(conversation_id), names.item(item_id)]
+        args: list[Arg] = [_prefix_of(conversation_id), owner, item_id, new_call_id(), CALL_KEPT_S]
+        reply = await self._scripts.call("delete_item", keys=keys, args=args)
+        if reply == 0:
+            raise unknown_conversation(conversation_id)
+        if reply < 0:
+            raise unknown_item(item_id, param="item_id")
+
 
 class _Identified(msgspec.Struct):
     id: str
@@ -124,11 +201,22 @@ def _read(conversation_id: str, found: Sequence[bytes | None], owner: str) -> Co
     """The conversation in a row of FIELDS, or None when it is not there or another owner's."""
     if found[0] is None or found[0].decode() != owner:
         return None
-    metadata, title, active, created_ms = found[1:5]
+    metadata, title, active, created_ms, forked_from = found[1:]
     return Conversation(
         id=conversation_id,
         created_at=int(created_ms or 0) // 1000,
         metadata=decode_metadata(metadata or b"{}"),
         title=title.decode() if title else None,
         active_response_id=active.decode() if active else None,
+        forked_from=forked_from.decode() if forked_from else None,
     )
+
+
+def _prefix_of(public_id: str) -> str:
+    return names.prefix(ids.get_partition(public_id))
+
+
+def _check_same_partition(conversation_id: str, item_id: str) -> None:
+    """An item of another partition cannot be of this conversation, and its key lies in another slot."""
+    if ids.get_partition(conversation_id) != ids.get_partition(item_id):
+        raise unknown_item(item_id, param="item_id")

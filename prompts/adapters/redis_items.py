@@ -8,6 +8,8 @@ from prompts.composer import estimate_tokens
 from prompts.domain import Item
 
 encode = msgspec.json.Encoder().encode
+decode_item = msgspec.json.Decoder(Item).decode
+decode_items = msgspec.json.Decoder(list[Item]).decode
 
 
 def pack_items(items: Sequence[Item]) -> bytes:

@@ -1,12 +1,23 @@
 """The names of everything in Redis (DESIGN §6); no other module spells a key.
 
 Each key carries its partition as a hash tag, and an id carries its partition: what one script touches lies in one slot.
+Keys that scripts reach from their roots are spelled in the scripts, by the same rules:
+
+    {pp}:tl:<id>          stream: items in order (k id, i item, t tokens)
+    {pp}:tl:<id>:meta     hash: length, root, where it was forked from; a root also owner, its conversation, and
+                          `expiry`, the member of the expiry that it lives by: without one it is being erased
+    {pp}:tl:<id>:parts    set, of a root: what is erased with it (`resp:<id>`, `tl:<id>`, and forks as `conv:<id>`)
+    {pp}:item:<id>        string: timeline and position of an item
+    {pp}:gone:<item>      string, for a minute: the call that deleted an item
 """
+
+import hashlib
 
 from prompts import ids
 
-# API keys, by the hash of the key: one small hash, read once a request.
-API_KEYS = "eps:api_keys"
+# API keys by the hash of the key, and what was asked with them in the last minute: one slot, one script a request.
+API_KEYS = "eps:{keys}:valid"
+REQUESTS_PREFIX = "eps:{keys}:requests:"
 
 
 def prefix(partition: str) -> str:
@@ -15,18 +26,23 @@ def prefix(partition: str) -> str:
 
 
 def conversation(conversation_id: str) -> str:
-    """Hash: owner, metadata, title, timeline, active response, times."""
-    return f"{prefix(ids.get_partition(conversation_id))}conv:{conversation_id}"
+    """Hash: owner, metadata, title, timeline, head, active response, times."""
+    return f"{_prefix_of(conversation_id)}conv:{conversation_id}"
 
 
 def response(response_id: str) -> str:
     """Hash: owner, status, echo, input, result, epoch, where it stands on its timeline."""
-    return f"{prefix(ids.get_partition(response_id))}resp:{response_id}"
+    return f"{_prefix_of(response_id)}resp:{response_id}"
 
 
 def event_log(response_id: str) -> str:
     """Stream: one entry a group commit, its id the last sequence number in it."""
-    return f"{prefix(ids.get_partition(response_id))}ev:{response_id}"
+    return f"{_prefix_of(response_id)}ev:{response_id}"
+
+
+def item(item_id: str) -> str:
+    """String: the timeline an item is on, and its position there."""
+    return f"{_prefix_of(item_id)}item:{item_id}"
 
 
 def leases(partition: str) -> str:
@@ -34,6 +50,30 @@ def leases(partition: str) -> str:
     return f"{prefix(partition)}leases"
 
 
+def expiry(partition: str) -> str:
+    """Sorted set: `conv:<id>` and `chain:<timeline>` by the time they are to be erased, in milliseconds."""
+    return f"{prefix(partition)}expiry"
+
+
+def idempotency(partition: str, owner: str, anchor_id: str, key: str) -> str:
+    """String: which response a retry belongs to, and the hash of its body. Keys are hashed: a client chooses them."""
+    return f"{prefix(partition)}idem:{hashlib.sha256(f'{owner} {anchor_id} {key}'.encode()).hexdigest()}"
+
+
 def listing(owner: str) -> str:
     """Sorted set: an owner's conversations by their last use; repairable, never the truth."""
     return f"eps:owner:{{{owner}}}:convs"
+
+
+def log_channel(response_id: str) -> str:
+    """Channel: says that a response's log has grown, or that its connection to the model is closed."""
+    return f"{_prefix_of(response_id)}grown:{response_id}"
+
+
+def replica_channel(replica_id: str) -> str:
+    """Channel: ids of responses that a replica is to stop writing."""
+    return f"eps:replica:{replica_id}"
+
+
+def _prefix_of(public_id: str) -> str:
+    return prefix(ids.get_partition(public_id))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import msgspec
@@ -11,13 +12,14 @@ from redis.asyncio import Redis
 
 from prompts import ids
 from prompts.adapters import redis_names as names
-from prompts.adapters.redis_items import pack_items
+from prompts.adapters.redis_appends import AppendQueue
+from prompts.adapters.redis_items import decode_item, decode_items, pack_items
 from prompts.adapters.redis_listing import touch_listing
-from prompts.adapters.redis_scripts import Arg, Scripts, read_fields
-from prompts.domain import ENDED, Item, Response, ResponseError, Status
+from prompts.adapters.redis_scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
+from prompts.domain import Response, Status
 from prompts.errors import (
+    KeyReused,
     NotFound,
-    ReplicaLost,
     ResponseNotEnded,
     StaleRun,
     conversation_locked,
@@ -25,46 +27,78 @@ from prompts.errors import (
     unknown_previous_response,
     unknown_response,
 )
-from prompts.ports import Admitted, Draft, Outcome, StoredResponse
+from prompts.ports import Abandoned, Admitted, Attached, Draft, Failure, Outcome, Seized, StoredResponse
 
 encode = msgspec.json.Encoder().encode
-decode_item = msgspec.json.Decoder(Item).decode
 decode_response = msgspec.json.Decoder(Response).decode
+decode_failure = msgspec.json.Decoder(Failure).decode
 
-LOST = ReplicaLost("The replica that wrote this answer was lost. Send the input again.")
+# How long a key answers for its first request (API.md).
+IDEMPOTENCY_MS = 24 * 3600 * 1000
+# What is deleted stays unknown for as long as a retry of its creation may come.
+TOMBSTONE_S = 24 * 3600
+# What one sweep takes on of a partition; the next one is two seconds away.
+MAX_LOST = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long Redis keeps: a log after its response, a history after its last use; seconds."""
+
+    log_s: int
+    history_s: int
 
 
 class RedisResponseStore:
-    """`ResponseStore` on Redis; `log_retention_s` is how long a log outlives its response."""
+    """`ResponseStore` on Redis; `replica_id` is where other replicas say that a response is to be let go."""
 
-    def __init__(self, redis: Redis, *, log_retention_s: int) -> None:
+    def __init__(self, redis: Redis, *, replica_id: str, retention: Retention) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
-        self._log_retention_s = log_retention_s
+        self._appends = AppendQueue(self._scripts)
+        self._replica_id = replica_id
+        self._retention = retention
 
-    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted:
+    async def admit(
+        self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float
+    ) -> Admitted | Attached | Abandoned:
         """See `ResponseStore.admit`."""
-        response_id = draft.response.id
+        response_id, claim = draft.response.id, draft.claim
+        partition = ids.get_partition(response_id)
         kind, anchor_id, anchor_key = _anchor(draft)
-        args: list[Arg] = [_prefix(response_id), owner, response_id, kind, anchor_id]
-        args += [encode(draft.response), encode(draft.input), int(lease_s * 1000), history_tokens]
-        keys = [*_keys(response_id), anchor_key]
-        reply = await self._scripts.call("admit", keys=keys, args=[*args, encode(draft.model_request)])
-        match [reply[0], *reply[1:]]:
-            case [b"not_found"]:
-                raise _unknown_anchor(draft)
+        own_key = names.response(response_id)
+        key = claim.idempotency_key
+        idempotency_key = names.idempotency(partition, owner, anchor_id, key) if key else own_key
+        args: list[Arg] = [names.prefix(partition), owner, response_id, kind, anchor_id]
+        args += [encode(draft.response), encode(draft.input), encode(draft.model_request)]
+        args += [int(lease_s * 1000), history_tokens, claim.body_hash, int(claim.is_retry), self._replica_id]
+        args += [ids.new_id(ids.TIMELINE, partition), draft.last_opening_number]
+        args += [self._retention.history_s * 1000, IDEMPOTENCY_MS]
+        keys = [*_keys(response_id), names.expiry(partition), anchor_key, idempotency_key]
+        reply = await self._scripts.call("admit", keys=keys, args=args)
+        match reply:
+            case [b"ok", created_ms, epoch, position, *newest_first]:
+                response = replace(draft.response, created_at=created_ms // 1000)
+                window = [decode_item(item) for item in reversed(newest_first)]
+                return Admitted(response, epoch, window, position)
+            case [b"attach", earlier]:
+                return Attached(earlier.decode())
+            case [b"lost", abandoned]:
+                return Abandoned(abandoned.decode())
             case [b"locked", active]:
                 raise conversation_locked(anchor_id, active.decode())
             case [b"not_ended", status]:
                 raise _not_ended(anchor_id, status.decode())
-        response = replace(draft.response, created_at=reply[1] // 1000)
-        window = [decode_item(item) for item in reversed(reply[3:])]
-        return Admitted(response=response, epoch=reply[2], window=window)
+            case [b"key_reused"]:
+                message = "This Idempotency-Key was used for another request. Choose a new key for a new request."
+                raise KeyReused(message, param="Idempotency-Key")
+        raise _unknown_anchor(draft)
 
     async def append(self, response_id: str, *, epoch: int, lease_s: float, last_number: int, signals: bytes) -> None:
         """See `ResponseStore.append`."""
         args: list[Arg] = [response_id, epoch, int(lease_s * 1000), last_number, signals]
-        if not await self._scripts.call("append", keys=_keys(response_id), args=args):
+        args += [names.log_channel(response_id)]
+        if not await self._appends.append(keys=_keys(response_id), args=args):
             raise StaleRun
 
     async def commit(self, outcome: Outcome, *, owner: str, epoch: int, last_number: int, signals: bytes) -> None:
@@ -72,9 +106,11 @@ class RedisResponseStore:
         response = outcome.response
         partition = ids.get_partition(response.id)
         args: list[Arg] = [names.prefix(partition), response.id, epoch, response.status, outcome.result]
-        args += [last_number, signals, pack_items(outcome.items), self._log_retention_s]
-        args += [ids.new_id(ids.TIMELINE, partition)]
-        committing = self._scripts.call("commit", keys=_keys(response.id), args=args)
+        args += [last_number, signals, pack_items(outcome.items), self._retention.log_s]
+        args += [ids.new_id(ids.TIMELINE, partition), names.log_channel(response.id)]
+        args += [encode(outcome.failure) if outcome.failure else b"", self._retention.history_s * 1000]
+        keys = [*_keys(response.id), names.expiry(partition)]
+        committing = self._scripts.call("commit", keys=keys, args=args)
         if response.conversation is UNSET:
             is_ended = await committing
         else:
@@ -83,21 +119,52 @@ class RedisResponseStore:
         if not is_ended:
             raise StaleRun
 
+    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+        """See `ResponseStore.seize`."""
+        keys = [names.response(response_id), names.leases(ids.get_partition(response_id))]
+        args: list[Arg] = [response_id, owner or "", int(lease_s * 1000), names.replica_channel("")]
+        args += [new_call_id()]
+        reply = await self._scripts.call("seize", keys=keys, args=args)
+        match reply:
+            case [b"seized", epoch, replica, created_ms, echo, given, found_owner]:
+                response = replace(decode_response(echo), created_at=created_ms // 1000)
+                return Seized(response, found_owner.decode(), decode_items(given), epoch, replica.decode())
+            case [b"ended", status]:
+                return cast(Status, status.decode())
+            case [b"not_found"] if owner is not None:
+                raise unknown_response(response_id)
+        return None  # alive, or erased meanwhile
+
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
-        fields = ("owner", "status", "result", "echo", "created_ms")
+        fields = ("owner", "status", "result", "echo", "created_ms", "failure")
         found = await read_fields(self._redis, names.response(response_id), fields)
-        found_owner, status, result, echo, created_ms = found
+        found_owner, status, result, echo, created_ms, failure = found
         if found_owner is None or status is None or echo is None or found_owner.decode() != owner:
             raise unknown_response(response_id)
-        body = result or encode(_without_result(decode_response(echo), status.decode(), int(created_ms or 0)))
-        return StoredResponse(status=cast(Status, status.decode()), body=body)
+        body = result or encode(replace(decode_response(echo), created_at=int(created_ms or 0) // 1000))
+        told = decode_failure(failure) if failure else None
+        return StoredResponse(status=cast(Status, status.decode()), body=body, failure=told)
 
+    async def delete(self, response_id: str, *, owner: str) -> None:
+        """See `ResponseStore.delete`."""
+        partition = ids.get_partition(response_id)
+        args: list[Arg] = [names.prefix(partition), owner, response_id, TOMBSTONE_S, names.replica_channel("")]
+        args += [names.log_channel(response_id), new_call_id()]
+        keys = [*_keys(response_id), names.expiry(partition)]
+        if not await self._scripts.call("delete_response", keys=keys, args=args):
+            raise unknown_response(response_id)
 
-def _without_result(echo: Response, status: str, created_ms: int) -> Response:
-    """An active response as it was created; one whose replica was lost, as failed."""
-    error = ResponseError(LOST.response_code, LOST.message) if status in ENDED else None
-    return replace(echo, status=cast(Status, status), created_at=created_ms // 1000, error=error)
+    async def list_lost(self) -> Sequence[str]:
+        """See `ResponseStore.list_lost`."""
+        with translated_errors():
+            seconds, micros = await self._redis.time()
+            now_ms = seconds * 1000 + micros // 1000
+            pipeline = self._redis.pipeline(transaction=False)
+            for partition in ids.all_partitions():
+                pipeline.zrange(names.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
+            found = await pipeline.execute()
+        return [response_id.decode() for lost in found for response_id in lost]
 
 
 def _anchor(draft: Draft) -> tuple[str, str, str]:
@@ -126,7 +193,3 @@ def _not_ended(response_id: str, status: str) -> ResponseNotEnded:
 def _keys(response_id: str) -> Sequence[str]:
     leases = names.leases(ids.get_partition(response_id))
     return [names.response(response_id), names.event_log(response_id), leases]
-
-
-def _prefix(response_id: str) -> str:
-    return names.prefix(ids.get_partition(response_id))

@@ -24,8 +24,9 @@ from msgspec import Struct
 from prompts.api.errors import as_service_error, render_error
 from prompts.api.parser import StrictJsonParser
 from prompts.api.state import State, get_state
-from prompts.errors import InvalidApiKey, InvalidRequest, MethodNotAllowed, ServiceError, unknown_url
+from prompts.errors import InvalidApiKey, InvalidRequest, MethodNotAllowed, RateLimited, ServiceError
 from prompts.ids import is_of_kind
+from prompts.ports import Caller
 
 
 class ErrorBody(Struct):
@@ -59,11 +60,14 @@ class BearerKey(AsyncAuth):
         scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             raise InvalidApiKey("You did not provide an API key. Send it as 'Authorization: Bearer <key>'.")
-        owner = await get_state(request).api_keys.find_owner(key.strip())
-        if owner is None:
+        caller = await get_state(request).api_keys.find_caller(key.strip())
+        if caller is None:
             raise InvalidApiKey("Incorrect API key provided. Ask the operator of this server for a valid one.")
-        request.owner = owner  # type: ignore[attr-defined]
-        structlog.contextvars.bind_contextvars(owner=owner)
+        request.caller = caller  # type: ignore[attr-defined]
+        structlog.contextvars.bind_contextvars(owner=caller.owner)
+        if not caller.may_ask:
+            message = f"You asked {caller.limit} times within a minute, the limit. Wait {caller.reset_s:.0f} s."
+            raise RateLimited(message, retry_after_s=caller.reset_s)
         return self
 
     def security_schemes(
@@ -128,8 +132,6 @@ class ApiController(Controller[MsgspecSerializer]):
     parsers = [StrictJsonParser()]
     error_model: ClassVar[Any] = ErrorEnvelope
     exclude_semantic_responses = frozenset({HTTPStatus.NOT_ACCEPTABLE})  # nothing is negotiated
-    # Methods of the API that are not built yet: they are not there, rather than not allowed.
-    unbuilt: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def state(self) -> State:
@@ -139,7 +141,7 @@ class ApiController(Controller[MsgspecSerializer]):
     @property
     def owner(self) -> str:
         """Whose key the request carries."""
-        return cast(str, self.request.owner)  # type: ignore[attr-defined]
+        return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]
 
     async def handle_async_error(
         self, endpoint: Endpoint, controller: Controller[MsgspecSerializer], exc: Exception
@@ -151,9 +153,7 @@ class ApiController(Controller[MsgspecSerializer]):
         return render_error(error)
 
     def handle_method_not_allowed(self, method: str) -> HttpResponse:
-        """405, with what is allowed; 404 for what is not built yet."""
-        if method in self.unbuilt:
-            return self._maybe_wrap(render_error(unknown_url(method, self.request.path)))
+        """405, with what is allowed."""
         allowed = ", ".join(sorted(self.api_endpoints))
         response = render_error(MethodNotAllowed(f"{method} is not allowed on {self.request.path}. Use {allowed}."))
         response["Allow"] = allowed

@@ -11,16 +11,21 @@ from msgspec import Meta, Struct, field
 
 from prompts import ids
 from prompts.api.controller import ERRORS, ApiController, check_kind, json_response
-from prompts.api.inputs import MAX_ITEMS_A_CALL, InputMessage, Metadata, read_messages
+from prompts.api.inputs import MAX_ITEMS_A_CALL, InputItem, Metadata, read_items
 from prompts.conversations import (
     add_items,
     create_conversation,
+    delete_conversation,
+    delete_item,
+    fork_conversation,
     get_conversation,
+    get_item,
     list_conversations,
     list_items,
     update_conversation,
 )
 from prompts.domain import Conversation, Item
+from prompts.errors import InvalidRequest
 
 encode = msgspec.json.Encoder().encode
 
@@ -42,7 +47,7 @@ class ConversationBody(Struct):
 class CreateConversation(Struct, forbid_unknown_fields=True):
     """The body of `POST /v1/conversations`."""
 
-    items: Annotated[list[InputMessage], Meta(max_length=MAX_ITEMS_A_CALL)] | None = None
+    items: Annotated[list[InputItem], Meta(max_length=MAX_ITEMS_A_CALL)] | None = None
     metadata: Metadata | None = None
 
 
@@ -55,13 +60,35 @@ class UpdateConversation(Struct, forbid_unknown_fields=True):
 class CreateItems(Struct, forbid_unknown_fields=True):
     """The body of `POST /v1/conversations/{id}/items`."""
 
-    items: Annotated[list[InputMessage], Meta(min_length=1, max_length=MAX_ITEMS_A_CALL)]
+    items: Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_ITEMS_A_CALL)]
 
 
 class ConversationPath(Struct):
     """`/v1/conversations/{conversation_id}`."""
 
     conversation_id: str
+
+
+class ItemPath(Struct):
+    """`/v1/conversations/{conversation_id}/items/{item_id}`."""
+
+    conversation_id: str
+    item_id: str
+
+
+class ForkConversation(Struct, forbid_unknown_fields=True):
+    """The body of `POST /v1/conversations/{id}/fork`: up to just before, or just after, an item; or all of it."""
+
+    before: str | None = None
+    after: str | None = None
+
+
+class DeletedConversation(Struct):
+    """What is left of a deleted conversation."""
+
+    id: str
+    object: Literal["conversation.deleted"] = "conversation.deleted"
+    deleted: bool = True
 
 
 class ConversationsQuery(Struct, forbid_unknown_fields=True):
@@ -121,7 +148,7 @@ class ConversationsController(ApiController):
         conversation = await create_conversation(
             owner=self.owner,
             metadata=body.metadata or {},
-            new_items=read_messages(body.items or [], param="items"),
+            new_items=read_items(body.items or [], param="items"),
             store=self.state.conversations,
         )
         return json_response(encode(_shown(conversation)))
@@ -143,7 +170,6 @@ class ConversationController(ApiController):
     """One conversation."""
 
     tags = ["Conversations"]
-    unbuilt = frozenset({"DELETE"})
 
     @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
     async def get(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
@@ -164,6 +190,56 @@ class ConversationController(ApiController):
             store=self.state.conversations,
         )
         return json_response(encode(_shown(updated)))
+
+    @validate(ResponseSpec(DeletedConversation, status_code=HTTPStatus.OK), *ERRORS)
+    async def delete(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
+        """Erase the conversation and everything below it; a response that is being written to it ends."""
+        conversation_id = _conversation_id(parsed_path)
+        state = self.state
+        await delete_conversation(conversation_id, owner=self.owner, store=state.conversations, eraser=state.eraser)
+        return json_response(encode(DeletedConversation(conversation_id)))
+
+
+class ForkController(ApiController):
+    """Fork a conversation."""
+
+    tags = ["Conversations"]
+
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    async def post(
+        self, parsed_path: Path[ConversationPath], parsed_body: BodyMsgspec[ForkConversation | None]
+    ) -> HttpResponse:
+        """A new conversation that shares the history up to an item, or all of it; it is erased with its origin."""
+        body = parsed_body or ForkConversation()
+        if body.before is not None and body.after is not None:
+            raise InvalidRequest("'before' and 'after' are mutually exclusive. Send one of the two.", param="after")
+        forked = await fork_conversation(
+            _conversation_id(parsed_path),
+            owner=self.owner,
+            before=body.before,
+            after=body.after,
+            store=self.state.conversations,
+        )
+        return json_response(encode(_shown(forked)))
+
+
+class ItemController(ApiController):
+    """One item of a conversation."""
+
+    tags = ["Conversations"]
+
+    @validate(ResponseSpec(Item, status_code=HTTPStatus.OK), *ERRORS)
+    async def get(self, parsed_path: Path[ItemPath]) -> HttpResponse:
+        """The item as stored."""
+        conversation_id, item_id = _item_place(parsed_path)
+        return json_response(await get_item(conversation_id, item_id, owner=self.owner, store=self.state.conversations))
+
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    async def delete(self, parsed_path: Path[ItemPath]) -> HttpResponse:
+        """Erase the item from the history, and from every fork that shares it; gives the conversation."""
+        conversation_id, item_id = _item_place(parsed_path)
+        left = await delete_item(conversation_id, item_id, owner=self.owner, store=self.state.conversations)
+        return json_response(encode(_shown(left)))
 
 
 class ItemsController(ApiController):
@@ -191,8 +267,11 @@ class ItemsController(ApiController):
         items = await add_items(
             _conversation_id(parsed_path),
             owner=self.owner,
-            new_items=read_messages(parsed_body.items, param="items"),
+            new_items=read_items(parsed_body.items, param="items"),
             store=self.state.conversations,
+            responses=self.state.responses,
+            event_log=self.state.event_log,
+            lease_s=self.state.runner.limits.lease_s,
         )
         body = ShownItemList(list(items), items[0].id, items[-1].id, has_more=False)
         return json_response(encode(body))
@@ -200,6 +279,11 @@ class ItemsController(ApiController):
 
 def _conversation_id(path: ConversationPath) -> str:
     return check_kind(path.conversation_id, ids.CONVERSATION, param="conversation_id")
+
+
+def _item_place(path: ItemPath) -> tuple[str, str]:
+    conversation_id = check_kind(path.conversation_id, ids.CONVERSATION, param="conversation_id")
+    return conversation_id, check_kind(path.item_id, ids.MESSAGE, param="item_id")
 
 
 def _shown(conversation: Conversation) -> ConversationBody:

@@ -20,6 +20,7 @@ from prompts.errors import (
     ServiceError,
     unknown_url,
 )
+from prompts.ports import Caller
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +38,7 @@ def envelope(view: View) -> View:
 
     async def answer(request: HttpRequest) -> HttpResponseBase:
         try:
-            return await view(request)
+            return _with_rate(request, await view(request))
         except ServiceError as error:
             return render_error(error)
         except RequestDataTooBig:
@@ -53,6 +54,16 @@ def envelope(view: View) -> View:
             return render_error(InternalError(message))
 
     return answer
+
+
+def _with_rate(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    """What is left of the caller's requests a minute, where there is a limit."""
+    caller: Caller | None = getattr(request, "caller", None)
+    if caller is not None and caller.limit:
+        response["x-ratelimit-limit-requests"] = str(caller.limit)
+        response["x-ratelimit-remaining-requests"] = str(caller.remaining)
+        response["x-ratelimit-reset-requests"] = f"{caller.reset_s:.3f}s"
+    return response
 
 
 def render_error(error: ServiceError) -> HttpResponse:

@@ -6,7 +6,7 @@ from typing import cast
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
-from prompts.ports import ApiKeys, ChatModel, ConversationStore, ResponseStore
+from prompts.ports import ApiKeys, ChatModel, ConversationStore, Eraser, EventLog, ResponseStore
 from prompts.runner import Runner
 
 
@@ -16,6 +16,8 @@ class State:
 
     responses: ResponseStore
     conversations: ConversationStore
+    event_log: EventLog
+    eraser: Eraser
     api_keys: ApiKeys
     model: ChatModel
     runner: Runner

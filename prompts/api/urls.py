@@ -5,16 +5,25 @@ from dmr.openapi import build_schema
 from dmr.openapi.views import OpenAPIJsonView, SwaggerView
 from dmr.routing import Router
 
-from prompts.api.conversations import ConversationController, ConversationsController, ItemsController
+from prompts.api.conversations import (
+    ConversationController,
+    ConversationsController,
+    ForkController,
+    ItemController,
+    ItemsController,
+)
 from prompts.api.models import ModelController, ModelsController
-from prompts.api.responses import ResponseController, ResponsesController
+from prompts.api.responses import CancelController, ResponseController, ResponsesController
 
 urlpatterns = [
     path("responses", ResponsesController.as_view()),
     path("responses/<str:response_id>", ResponseController.as_view()),
+    path("responses/<str:response_id>/cancel", CancelController.as_view()),
     path("conversations", ConversationsController.as_view()),
     path("conversations/<str:conversation_id>", ConversationController.as_view()),
     path("conversations/<str:conversation_id>/items", ItemsController.as_view()),
+    path("conversations/<str:conversation_id>/items/<str:item_id>", ItemController.as_view()),
+    path("conversations/<str:conversation_id>/fork", ForkController.as_view()),
     path("models", ModelsController.as_view()),
     path("models/<path:model>", ModelController.as_view()),
 ]

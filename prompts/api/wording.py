@@ -26,7 +26,7 @@ _UNITS = {"str": "characters", "array": "entries", "object": "entries"}
 # By the end of the path; msgspec does not say which values it would take.
 _CHOICES = (
     (re.compile(r"\.content\[\d+\]\.type$"), "'input_text', 'output_text' or 'refusal'"),
-    (re.compile(r"\.type$"), "'message'"),
+    (re.compile(r"\.type$"), "'message' or 'item_reference'"),
     (re.compile(r"\.role$"), "'user', 'assistant', 'system' or 'developer'"),
     (re.compile(r"\.status$"), "'in_progress', 'completed' or 'incomplete'"),
     (re.compile(r"^order$"), "'asc' or 'desc'"),

@@ -25,14 +25,17 @@ async def test_the_openapi_document_describes_every_endpoint(http: httpx.AsyncCl
     assert set(document["paths"]) == {
         "/v1/responses",
         "/v1/responses/{response_id}",
+        "/v1/responses/{response_id}/cancel",
         "/v1/conversations",
         "/v1/conversations/{conversation_id}",
         "/v1/conversations/{conversation_id}/items",
+        "/v1/conversations/{conversation_id}/items/{item_id}",
+        "/v1/conversations/{conversation_id}/fork",
         "/v1/models",
         "/v1/models/{model}",
     }
     for path, item in document["paths"].items():
-        for method in ("get", "post"):
+        for method in ("get", "post", "delete"):
             if method in item:
                 assert item[method]["security"] == [{"api_key": []}], (method, path)
                 assert {"200", "400", "401", "404"} <= set(item[method]["responses"]), (method, path)

@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 from prompts import ids
 from prompts.adapters import redis_names as names
 from prompts.adapters.redis_conversation_store import RedisConversationStore
-from prompts.adapters.redis_response_store import RedisResponseStore
+from prompts.adapters.redis_response_store import RedisResponseStore, Retention
 from prompts.domain import InputText, Message, ModelRequest, Response
 from prompts.errors import ConversationLocked
-from prompts.ports import Draft
+from prompts.ports import Admitted, Claim, Draft
 from tests.servers import ValkeyServer
 
 
@@ -35,13 +35,15 @@ def build_draft(conversation_id: str | None = None) -> Draft:
         input=[hello],
         conversation_id=conversation_id,
         previous_response_id=None,
+        claim=Claim(body_hash="hello"),
+        last_opening_number=1,
     )
 
 
 @pytest.mark.parametrize("is_in_conversation", [True, False])
 async def test_admitting_again_after_a_lost_answer_gives_the_same(redis: Redis, is_in_conversation: bool) -> None:
-    conversations = RedisConversationStore(redis)
-    responses = RedisResponseStore(redis, log_retention_s=60)
+    conversations = RedisConversationStore(redis, retention_s=60)
+    responses = RedisResponseStore(redis, replica_id="rep_1", retention=Retention(log_s=60, history_s=60))
     conversation_id = None
     if is_in_conversation:
         conversation_id = ids.new_id(ids.CONVERSATION, ids.new_partition())
@@ -58,6 +60,7 @@ async def test_admitting_again_after_a_lost_answer_gives_the_same(redis: Redis, 
     again = await responses.admit(draft, owner="alice", history_tokens=100, lease_s=10)
 
     assert again == first
+    assert isinstance(first, Admitted)
     assert len(first.window) == (1 if is_in_conversation else 0)
     assert await redis.xlen(names.event_log(draft.response.id)) == 1
     if is_in_conversation:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prompts import sse
 from prompts.domain import ConversationRef, Response, ResponseError, Usage
-from prompts.events import Event, Finished, Narration, Refused, Signal, Text, encode
+from prompts.events import Event, Finished, Narration, Refused, Signal, Text, encode, pack, unpack
 from tests.fakes import RESPONSE_ID
 from tests.oracle import check_events, read_frames
 
@@ -25,6 +25,7 @@ ENDS = st.one_of(
         st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3),
     ),
     st.builds(ResponseError, st.sampled_from(["server_error", "rate_limit_exceeded"]), TEXTS),
+    st.none(),
 )
 CONVERSATIONS: st.SearchStrategy[ConversationRef | msgspec.UnsetType] = st.sampled_from(
     [msgspec.UNSET, ConversationRef("conv_0a" + "0" * 30)]
@@ -37,7 +38,8 @@ class Telling:
 
     response: Response
     groups: Sequence[Sequence[Signal]]
-    end: Finished | ResponseError
+    end: Finished | ResponseError | None
+    """None: it was cancelled."""
 
 
 @st.composite
@@ -50,6 +52,7 @@ def tellings(draw: st.DrawFn) -> tuple[Telling, Telling]:
         model=draw(TEXTS),
         instructions=draw(st.none() | TEXTS),
         conversation=draw(CONVERSATIONS),
+        background=draw(st.booleans()),
     )
     words, end = draw(st.lists(WORDS, max_size=10)), draw(ENDS)
     one, other = draw(splits(words)), draw(splits(words))
@@ -121,7 +124,7 @@ def test_frames_are_exact_and_the_terminal_one_carries_the_result_as_stored(both
 def test_a_log_read_back_tells_the_same(both: tuple[Telling, Telling]) -> None:
     """What a run writes down is JSON; another replica narrates from that."""
     telling = both[0]
-    groups = [msgspec.json.decode(encode(group), type=list[Signal]) for group in telling.groups]
+    groups = [unpack(pack(group)) for group in telling.groups]
     assert tell(Telling(telling.response, groups, telling.end)) == tell(telling)
 
 

@@ -17,13 +17,22 @@ from prompts.errors import (
     InvalidPrompt,
     Overloaded,
     StaleRun,
+    StorageFull,
     Unavailable,
     UpstreamError,
 )
 from prompts.events import Event, Finished, Text
-from prompts.run import Run
+from prompts.run import MAX_AT_ONCE, Run, Told
 from prompts.runner import Limits, Runner
-from tests.fakes import Append, FakeResponseStore, ScriptedModel, Step, make_draft
+from tests.fakes import (
+    RESPONSE_ID,
+    Append,
+    FakeResponseStore,
+    ScriptedModel,
+    Step,
+    make_draft,
+    make_model_input,
+)
 from tests.oracle import check_events
 
 # Everything here happens within milliseconds; this is for a run that hangs.
@@ -38,13 +47,30 @@ class House:
     def __init__(self) -> None:
         self.store = FakeResponseStore()
         self.model = ScriptedModel([])
+        self.released: list[tuple[str, bool]] = []
+        self.is_full = False
         self.runner = self.make_runner()
 
     def make_runner(self, *, max_runs: int = 10, max_run_s: float = MAX_S, lease_s: float = 1.0) -> Runner:
         """Replace the runner by one with other limits."""
         limits = Limits(max_runs=max_runs, max_run_s=max_run_s, lease_s=lease_s)
-        self.runner = Runner(store=self.store, model=self.model, limits=limits)
+        self.runner = Runner(
+            store=self.store,
+            model=self.model,
+            limits=limits,
+            release=self.note_release,
+            check_storage=self.check_storage,
+        )
         return self.runner
+
+    async def note_release(self, response_id: str) -> None:
+        """What the runner says when the model's connection of a response that was let go is closed."""
+        self.released.append((response_id, self.model.is_closed))
+
+    def check_storage(self) -> None:
+        """Refuses when the test says so."""
+        if self.is_full:
+            raise StorageFull("Full.")
 
     async def start(self, *steps: Step) -> Run:
         """Begin a run whose model goes through these steps."""
@@ -52,7 +78,7 @@ class House:
         draft = make_draft()
         with self.runner.reserve():
             admitted = await self.store.admit(draft, owner="alice", history_tokens=0, lease_s=1)
-            return self.runner.start(draft, admitted, [], owner="alice")
+            return self.runner.start(draft, admitted, [], owner="alice", model_input=make_model_input())
 
     async def run(self, *steps: Step) -> Run:
         """The same, to its end."""
@@ -70,10 +96,10 @@ async def house() -> AsyncIterator[House]:
     await house.runner.close()
 
 
-async def read(run: Run) -> list[Event]:
-    """All events of a run, followed to its end."""
+async def read(run: Run, *, after: int = -1) -> list[Event]:
+    """The events of a run above a number, followed to its end."""
     async with asyncio.timeout(MAX_S):
-        return [event async for events in run.follow(quiet_s=MAX_S) for event in events]
+        return [event async for events in run.follow(after=after, quiet_s=MAX_S) for event in events]
 
 
 def check(events: Sequence[Event]) -> dict[str, Any]:
@@ -120,7 +146,7 @@ async def test_nothing_is_shown_that_is_not_written(house: House) -> None:
     gate, end = asyncio.Event(), asyncio.Event()
     house.store.append_fates = [gate]
     run = await house.start([Text("1")], end, [STOP])
-    reader = run.follow(quiet_s=MAX_S)
+    reader = run.follow(after=-1, quiet_s=MAX_S)
     assert [event.type for event in await anext(reader)] == ["response.created", "response.in_progress"]
     waiting = asyncio.ensure_future(anext(reader))
     await settle()
@@ -219,10 +245,136 @@ async def test_a_run_that_was_taken_over_writes_nothing_more(house: House, steps
     assert [event.type for event in await read(run)] == ["response.created", "response.in_progress"]
 
 
+@pytest.mark.parametrize("steps", [[], [[Text("1")]]], ids=["before its first word", "in the middle"])
+async def test_a_run_that_is_let_go_writes_no_end_and_says_so_when_the_model_is_left(
+    house: House, steps: list[Step]
+) -> None:
+    run = await house.start(*steps, asyncio.Event(), [STOP])
+    await settle()
+    tries = house.store.tries
+    house.runner.let_go(RESPONSE_ID)
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+        await settle()
+    assert house.released == [(RESPONSE_ID, True)]
+    assert (run.outcome, run.error, house.store.outcome) == (None, None, None)
+    assert house.store.tries == tries
+    assert run.is_let_go
+    assert house.runner.find(RESPONSE_ID) is None
+    assert [event.type for event in await read(run)][:2] == ["response.created", "response.in_progress"]
+
+
+async def test_a_run_that_is_let_go_twice_says_so_to_both(house: House) -> None:
+    run = await house.start([Text("1")], asyncio.Event())
+    await settle()
+    house.runner.let_go(RESPONSE_ID)
+    house.runner.let_go(RESPONSE_ID)
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    house.runner.let_go(RESPONSE_ID)
+    await settle()
+    assert house.released[0] == (RESPONSE_ID, True)
+    house.runner.let_go(RESPONSE_ID)
+    await settle()
+    assert len(house.released) >= 2
+
+
+async def test_a_run_may_be_let_go_before_its_first_step(house: House) -> None:
+    run = await house.start(asyncio.Event())
+    house.runner.let_go(RESPONSE_ID)
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+        await settle()
+    assert house.released == [(RESPONSE_ID, True)]
+    assert house.store.outcome is None
+
+
+async def test_letting_go_while_the_end_is_written_leaves_it_to_the_store_who_was_first(house: House) -> None:
+    house.store.commit_fates = [gate := asyncio.Event()]
+    run = await house.start([Text("1"), STOP])
+    await settle()
+    house.runner.let_go(RESPONSE_ID)
+    await settle()
+    assert house.store.outcome is None
+    gate.set()
+    assert check(await read(run))["status"] == "completed"
+
+    house.store.outcome = None
+    house.store.commit_fates = [StaleRun()]
+    run = await house.run([Text("1")], UpstreamError("It broke off."))
+    assert (run.outcome, run.error) == (None, None)  # how it ended is for whoever took it to say
+
+
+async def test_what_is_let_go_of_and_not_here_is_released_at_once(house: House) -> None:
+    house.runner.let_go(RESPONSE_ID)
+    await settle()
+    assert [response_id for response_id, _ in house.released] == [RESPONSE_ID]
+
+
+async def test_a_model_that_is_faster_than_the_store_waits(house: House) -> None:
+    house.store.append_fates = [gate := asyncio.Event()]
+    words: list[Step] = [[Text(f"{number} ")] for number in range(5 * MAX_AT_ONCE)]
+    run = await house.start([Text("first ")], house.store.called, *words, [STOP])
+    for _ in range(20):
+        await settle()
+    gate.set()
+    final = check(await read(run))
+    assert final["output"][0]["content"][0]["text"] == "first " + "".join(f"{n} " for n in range(5 * MAX_AT_ONCE))
+    assert max(len(append.signals) for append in house.store.appends) <= MAX_AT_ONCE
+
+
+async def test_a_full_store_refuses_new_runs(house: House) -> None:
+    house.is_full = True
+    with pytest.raises(StorageFull), house.runner.reserve():
+        pass
+
+
+async def test_following_from_any_number_gives_the_rest(house: House) -> None:
+    run = await house.run([Text("1 ")], house.store.called, [Text("2 "), Text("3")], [STOP])
+    everything = await read(run)
+    for after in range(-1, len(everything)):
+        assert await read(run, after=after) == everything[after + 1 :]
+
+
+async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prompts.run.MAX_KEPT_BYTES", 2_000)
+    gate, end = asyncio.Event(), asyncio.Event()
+    words: list[Step] = [[Text("word ")] for _ in range(100)]
+    run = await house.start([Text("1")], gate, *words, end, [STOP])
+    reader = run.follow(after=-1, quiet_s=MAX_S)
+    seen = [*await anext(reader)]
+    seen += [] if any(event.type.endswith("delta") for event in seen) else await anext(reader)
+    quick = asyncio.ensure_future(read(run, after=seen[-1].sequence_number))
+    gate.set()
+    await settle()
+    assert [events async for events in reader] == []  # what it has seen is followed by nothing wrong, and nothing else
+    end.set()
+    numbers = [event.sequence_number for event in [*seen, *await quick]]
+    assert numbers == list(range(len(numbers)))
+
+
+def test_what_is_kept_is_bounded_and_found_by_number() -> None:
+    def events(numbers: range) -> list[Event]:
+        return [Event("response.output_text.delta", number, b"x" * 100_000) for number in numbers]
+
+    told = Told(events(range(2)))
+    for number in range(2, 100):
+        told.add(events(range(number, number + 1)))
+    assert told.last_number == 99
+    kept = [number for number in range(-1, 100) if told.find(number) is not None]
+    assert kept == list(range(79, 100))
+    found = told.find(90)
+    assert found is not None
+    assert [event.sequence_number for event in found] == list(range(91, 100))
+    assert told.find(99) == told.find(500) == []
+
+
 async def test_readers_that_join_late_or_leave_change_nothing(house: House) -> None:
     gate = asyncio.Event()
     run = await house.start([Text("1")], gate, [Text("2")], [STOP])
-    leaver = run.follow(quiet_s=MAX_S)
+    leaver = run.follow(after=-1, quiet_s=MAX_S)
     await anext(leaver)
     await leaver.aclose()  # type: ignore[attr-defined]  # an async generator
     early = asyncio.ensure_future(read(run))
@@ -238,7 +390,7 @@ async def test_readers_that_join_late_or_leave_change_nothing(house: House) -> N
 async def test_a_quiet_run_gives_empty_groups_between_its_events(house: House) -> None:
     gate = asyncio.Event()
     run = await house.start(gate, [Text("1"), STOP])
-    reader = run.follow(quiet_s=0.01)
+    reader = run.follow(after=-1, quiet_s=0.01)
     assert await anext(reader)
     assert [len(await anext(reader)) for _ in range(3)] == [0, 0, 0]
     gate.set()
@@ -300,7 +452,7 @@ async def test_a_drain_waits_for_what_is_being_admitted(house: House) -> None:
         draft = make_draft()
         house.model.steps = [[Text("1"), STOP]]
         admitted = await house.store.admit(draft, owner="alice", history_tokens=0, lease_s=1)
-        run = house.runner.start(draft, admitted, [], owner="alice")
+        run = house.runner.start(draft, admitted, [], owner="alice", model_input=make_model_input())
     await draining
     assert check(await read(run))["status"] == "completed"
 

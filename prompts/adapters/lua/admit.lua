@@ -1,21 +1,29 @@
--- Admit a response: is its conversation free, then create it with its lease, and give back the window.
+-- Admit a response: is it a retry, is its conversation free, then create it with its lease, and give back the window.
 --
--- KEYS 1 the response (hash)   2 its event log (stream)   3 the partition's leases (zset)
---      4 its anchor: the conversation or the previous response (hash); the response itself when there is none
+-- KEYS 1 the response (hash)   2 its event log (stream)   3 the partition's leases (zset)   4 its expiry (zset)
+--      5 the anchor: the conversation or the previous response (hash); the response itself when there is none
+--      6 the idempotency key (string); the response itself when there is none
 -- ARGV 1 prefix of the partition's keys   2 owner   3 response id   4 "conversation" | "previous" | "none"   5 anchor's id
---      6 echo (JSON)   7 input items (JSON)   8 lease, ms   9 history budget, tokens   10 model request (JSON)
--- RETURNS {"ok", created ms, epoch, item, item, …} (newest item first); the same call again gives the same
---         {"not_found"} | {"locked", active response id} | {"not_ended", status}
-local resp_key, log_key, leases_key, anchor_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+--      6 echo (JSON)   7 input items (JSON)   8 model request (JSON)   9 lease, ms   10 history budget, tokens
+--      11 body hash   12 1: the client library tries again by itself   13 replica   14 fresh timeline id
+--      15 last sequence number of the opening   16 retention, ms   17 how long the idempotency key is kept, ms
+-- RETURNS {"ok", created ms, epoch, position, item, item, …} (newest item first); the same call again gives the same
+--         {"attach", response id} | {"key_reused"} | {"not_found"} | {"locked", response id} | {"lost", response id}
+--         {"not_ended", status}
+local resp_key, log_key, leases_key, expiry_key, anchor_key, idem_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, owner, resp_id, anchor_kind, anchor_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local echo, input, lease_ms, budget, model_request = ARGV[6], ARGV[7], tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10]
+local echo, input, model_request = ARGV[6], ARGV[7], ARGV[8]
+local lease_ms, budget, body_hash, is_retry = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], ARGV[12] == '1'
+local replica, fresh_timeline, opening_number = ARGV[13], ARGV[14], ARGV[15]
+local retention_ms, idem_ms = tonumber(ARGV[16]), tonumber(ARGV[17])
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local has_idem = idem_key ~= resp_key
 
--- Where the history is read from: nil when the turn may not begin, with the refusal as the second value.
+-- Where the history is read from, or nil and the refusal; a turn that continues nothing begins a timeline of its own.
 local function find_base()
-  if anchor_kind == 'none' then return { timeline = '', position = 0 } end
+  if anchor_kind == 'none' then return { timeline = fresh_timeline, position = 0 } end
   if anchor_kind == 'previous' then
     local prev = redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position')
     if prev[1] ~= owner then return nil, {'not_found'} end
@@ -27,52 +35,81 @@ local function find_base()
   if conv[1] ~= owner then return nil, {'not_found'} end
   local active = conv[2]
   if active ~= '' then
+    if is_retry and redis.call('HGET', prefix .. 'resp:' .. active, 'body_hash') == body_hash then
+      return nil, {'attach', active}
+    end
     local deadline = tonumber(redis.call('ZSCORE', leases_key, active) or 0)
-    if deadline > now_ms then return nil, {'locked', active} end
-    -- Its replica is gone: the response ends here, so that the conversation can go on.
-    local lost_key = prefix .. 'resp:' .. active
-    redis.call('HSET', lost_key, 'status', 'failed')
-    redis.call('HINCRBY', lost_key, 'epoch', 1)
-    redis.call('ZREM', leases_key, active)
+    return nil, {deadline > now_ms and 'locked' or 'lost', active}
   end
-  redis.call('HSET', anchor_key, 'active', resp_id, 'used_ms', now_ms)
   return { timeline = conv[3], position = tonumber(conv[4]) }
 end
 
+-- The root that a timeline is erased with, and the member of the expiry that its time is kept under. Nil when there is
+-- none any more: what is being erased, or hangs on what is, is not continued.
+local function find_root(timeline)
+  local root = redis.call('HGET', prefix .. 'tl:' .. timeline .. ':meta', 'root')
+  local expiry = root and redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'expiry')
+  if not expiry or not redis.call('ZSCORE', expiry_key, expiry) then return nil end
+  return root, expiry
+end
+
 local timeline, position, created_ms
-local born = redis.call('HMGET', resp_key, 'timeline', 'position', 'created_ms')
+local born = redis.call('HMGET', resp_key, 'timeline', 'position', 'created_ms', 'deleted', 'epoch', 'status')
+if born[4] then return {'not_found'} end
 if born[3] then
   -- The client library asked again, because the first answer was lost on its way.
   timeline, position, created_ms = born[1], tonumber(born[2]), tonumber(born[3])
+  if born[5] == '1' and born[6] == 'in_progress' then redis.call('ZADD', leases_key, now_ms + lease_ms, resp_id) end
 else
+  if has_idem then
+    local earlier = redis.call('GET', idem_key)
+    if earlier then
+      local earlier_id, earlier_hash = string.match(earlier, '^(%S+) (%S+)$')
+      if earlier_hash ~= body_hash then return {'key_reused'} end
+      return {'attach', earlier_id}
+    end
+  end
   local base, refusal = find_base()
   if not base then return refusal end
   timeline, position, created_ms = base.timeline, base.position, now_ms
+  local root, expiry = timeline, 'chain:' .. timeline
+  if anchor_kind == 'none' then
+    redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 0, 'root', root, 'owner', owner, 'expiry', expiry)
+  else
+    root, expiry = find_root(timeline)
+    if not root then return {'not_found'} end
+  end
+  if anchor_kind == 'conversation' then redis.call('HSET', anchor_key, 'active', resp_id, 'used_ms', now_ms) end
+  if has_idem then redis.call('SET', idem_key, resp_id .. ' ' .. body_hash, 'PX', idem_ms) end
   redis.call('HSET', resp_key, 'v', 1, 'owner', owner, 'status', 'in_progress', 'anchor_kind', anchor_kind,
-    'anchor', anchor_id, 'echo', echo, 'input', input, 'model_request', model_request, 'epoch', 1,
-    'created_ms', created_ms, 'timeline', timeline, 'position', position)
-  -- Sequence numbers 0 and 1: response.created and response.in_progress, which follow from the echo alone.
-  redis.call('XADD', log_key, '0-1', 's', '[]')
+    'anchor', anchor_id, 'echo', echo, 'input', input, 'model_request', model_request, 'epoch', 1, 'replica', replica,
+    'body_hash', body_hash, 'created_ms', created_ms, 'timeline', timeline, 'position', position)
+  -- The opening events follow from the echo alone.
+  redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
+  redis.call('ZADD', leases_key, now_ms + lease_ms, resp_id)
+  -- Everything below one root is erased with it, and its time begins anew with every turn.
+  redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'resp:' .. resp_id)
+  redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
 end
-redis.call('ZADD', leases_key, now_ms + lease_ms, resp_id)
 
--- The window: newest first until the budget is spent, over forks to the timelines they came from.
-local reply = {'ok', created_ms, 1}
-local spent = 0
-while timeline ~= '' do
-  local upper = position
-  while upper > 0 do
-    local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, upper .. '-0', '-', 'COUNT', 32)
+-- The window: newest first until the budget is spent, over forks to the timelines they came from. It reads one item, then
+-- two, four …: never many more than it gives back, however long the history is.
+local reply = {'ok', created_ms, 1, position}
+local spent, at, count = 0, position, 1
+while timeline do
+  while at > 0 do
+    local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, at .. '-0', '-', 'COUNT', count)
     if #entries == 0 then break end
     for _, entry in ipairs(entries) do
-      local fields = entry[2] -- i, item, t, tokens
-      spent = spent + tonumber(fields[4])
+      local fields = entry[2] -- k, id, i, item, t, tokens
+      spent = spent + tonumber(fields[6])
       if spent > budget then return reply end
-      reply[#reply + 1] = fields[2]
-      upper = tonumber(string.match(entry[1], '^%d+')) - 1
+      reply[#reply + 1] = fields[4]
+      at = tonumber(string.match(entry[1], '^%d+')) - 1
     end
+    count = math.min(count * 2, 32)
   end
   local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'parent', 'parent_position')
-  timeline, position = meta[1] or '', tonumber(meta[2] or 0)
+  timeline, at = meta[1], tonumber(meta[2] or 0)
 end
 return reply

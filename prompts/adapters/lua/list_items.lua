@@ -43,7 +43,7 @@ local function take(stretch)
   else
     entries = redis.call('XREVRANGE', key, math.min(stretch.last, from) .. '-0', stretch.first .. '-0', 'COUNT', wanted)
   end
-  for _, entry in ipairs(entries) do reply[#reply + 1] = entry[2][2] end
+  for _, entry in ipairs(entries) do reply[#reply + 1] = entry[2][4] end -- k, id, i, item
 end
 
 if order == 'asc' then

@@ -1,0 +1,53 @@
+"""Appends of all runs of a process, pipelined: one round trip carries the groups of every run that has one.
+
+An append that finds none in flight goes out at once; those that arrive meanwhile go together. No timers.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from prompts.adapters.redis_scripts import Arg, Call, Scripts, translated_errors
+
+
+class AppendQueue:
+    """Calls of `append.lua`, sent together; each caller gets the answer to its own."""
+
+    def __init__(self, scripts: Scripts) -> None:
+        self._scripts = scripts
+        self._waiting: list[tuple[Call, asyncio.Future[int]]] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def append(self, *, keys: Sequence[str], args: Sequence[Arg]) -> int:
+        """What `append.lua` returns. Raises Unavailable. Cancelled, the append may still be made."""
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append(((keys, args), answer))
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send(), name="append groups")
+        with translated_errors():
+            return await answer
+
+    async def _send(self) -> None:
+        try:
+            while self._waiting:
+                waiting, self._waiting = self._waiting, []
+                await self._send_together(waiting)
+        finally:
+            self._sending = None
+
+    async def _send_together(self, waiting: Sequence[tuple[Call, asyncio.Future[int]]]) -> None:
+        try:
+            answers = await self._scripts.call_together("append", [call for call, _ in waiting])
+            for (_, asked), answer in zip(waiting, answers, strict=True):
+                _settle(asked, answer)
+        finally:
+            for _, asked in waiting:
+                asked.cancel()  # those without an answer: nobody may wait for what will not come
+
+
+def _settle(asked: asyncio.Future[int], answer: int | Exception) -> None:
+    if asked.done():  # whoever asked has gone
+        return
+    if isinstance(answer, Exception):
+        asked.set_exception(answer)
+    else:
+        asked.set_result(answer)

@@ -1,0 +1,55 @@
+"""The logs in Redis: reading a stretch, and being told when there is more."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_nudges import Nudges
+from prompts.adapters.redis_scripts import read_fields, translated_errors
+from prompts.domain import Response
+from prompts.errors import unknown_response
+from prompts.events import unpack
+from prompts.ports import Entry, Watch
+
+decode_response = msgspec.json.Decoder(Response).decode
+
+# One read's share of a log. An entry is a group: one token of a slow model, some hundreds (at 6 bytes each) of a fast
+# one; so a long answer is never in memory as a whole, and no read holds Redis or this process for milliseconds.
+ENTRIES_A_READ = 32
+
+
+class RedisEventLog:
+    """`EventLog` on Redis streams."""
+
+    def __init__(self, redis: Redis, nudges: Nudges) -> None:
+        self._redis = redis
+        self._nudges = nudges
+
+    async def get_echo(self, response_id: str, *, owner: str) -> Response:
+        """See `EventLog.get_echo`."""
+        fields = ("owner", "echo", "created_ms")
+        found_owner, echo, created_ms = await read_fields(self._redis, names.response(response_id), fields)
+        if found_owner is None or echo is None or found_owner.decode() != owner:
+            raise unknown_response(response_id)
+        return replace(decode_response(echo), created_at=int(created_ms or 0) // 1000)
+
+    async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
+        """See `EventLog.read`."""
+        with translated_errors():
+            first = f"(0-{after}" if after >= 0 else "-"
+            entries = await self._redis.xrange(names.event_log(response_id), first, "+", count=ENTRIES_A_READ)
+        return [_read_entry(entry) for entry in entries or []]
+
+    def watch(self, response_id: str) -> AbstractAsyncContextManager[Watch]:
+        """See `EventLog.watch`."""
+        return self._nudges.watch(response_id)
+
+
+def _read_entry(entry: Any) -> Entry:
+    entry_id, fields = entry
+    return Entry(int(entry_id.partition(b"-")[2]), unpack(fields[b"s"]), b"e" in fields)

@@ -1,0 +1,137 @@
+"""One subscription a process: which logs have grown, and which responses this replica is to let go.
+
+A nudge carries no data: whoever is nudged reads the log from its cursor. So a nudge that is lost (Redis away, a new
+connection) costs nothing but the time until the next look, and after a reconnect everyone is nudged once.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_scripts import translated_errors
+
+log = structlog.get_logger(__name__)
+
+# Between two tries to listen again while Redis is away.
+RETRY_S = 0.5
+# How long one look at the subscription lasts; only closing has to wait for it.
+LISTEN_S = 1.0
+RELEASED = b"released"
+
+
+class LogWatch:
+    """`Watch`: an event that is cleared by looking at it."""
+
+    def __init__(self) -> None:
+        self._grown = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def nudge(self, data: bytes) -> None:
+        """Something happened; `data` says what only where it matters."""
+        self._grown.set()
+        if data == RELEASED:
+            self._released.set()
+
+    async def wait(self, within_s: float) -> bool:
+        """See `Watch.wait`."""
+        if not await _is_set(self._grown, within_s):
+            return False
+        self._grown.clear()
+        return True
+
+    async def wait_released(self, within_s: float) -> bool:
+        """See `Watch.wait_released`."""
+        return await _is_set(self._released, within_s)
+
+
+def _ignore(_response_id: str) -> None:
+    """Nobody writes anything yet."""
+
+
+async def _is_set(event: asyncio.Event, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
+class Nudges:
+    """The subscription; `listen` runs for as long as the process."""
+
+    def __init__(self, redis: Redis, replica_id: str) -> None:
+        self.let_go: Callable[[str], None] = _ignore
+        """Told the id of each response that this replica is to stop writing."""
+        self._redis = redis
+        self._own_channel = names.replica_channel(replica_id).encode()
+        self._watches: defaultdict[bytes, set[LogWatch]] = defaultdict(set)
+        self._pubsub: PubSub = redis.pubsub()
+
+    @asynccontextmanager
+    async def watch(self, response_id: str) -> AsyncIterator[LogWatch]:
+        """See `EventLog.watch`. Raises Unavailable."""
+        channel = names.log_channel(response_id).encode()
+        watch = LogWatch()
+        is_first = not self._watches[channel]
+        self._watches[channel].add(watch)
+        try:
+            if is_first:
+                with translated_errors():
+                    await self._pubsub.subscribe(channel)
+            yield watch
+        finally:
+            await self._forget(channel, watch)
+
+    async def release(self, response_id: str) -> None:
+        """Tell whoever waits for it that this replica has closed its connection to the model.
+
+        Raises nothing: who is not told says after two seconds that it could not be confirmed.
+        """
+        try:
+            await self._redis.publish(names.log_channel(response_id), RELEASED)
+        except (RedisError, OSError) as exc:
+            log.warning("release_not_told", response_id=response_id, reason=type(exc).__name__)
+
+    async def listen(self) -> None:
+        """Hear what is said, and listen again when the connection broke; runs until cancelled."""
+        while True:
+            try:
+                await self._pubsub.subscribe(self._own_channel, *self._watches)
+                while True:
+                    message = await self._pubsub.get_message(timeout=LISTEN_S)
+                    if message is not None:
+                        self._hear(message)
+            except (RedisError, OSError) as exc:
+                log.warning("nudges_not_heard", reason=type(exc).__name__)
+                await asyncio.sleep(RETRY_S)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        """A confirmed subscription is a nudge too: what was said before it, nobody heard."""
+        data = message["data"] if message["type"] == "message" else b""
+        if message["channel"] == self._own_channel and data:
+            self.let_go(data.decode())
+        for watch in self._watches.get(message["channel"], ()):
+            watch.nudge(data)
+
+    async def _forget(self, channel: bytes, watch: LogWatch) -> None:
+        self._watches[channel].discard(watch)
+        if self._watches[channel]:
+            return
+        del self._watches[channel]
+        try:
+            await self._pubsub.unsubscribe(channel)
+        except (RedisError, OSError):
+            log.debug("not_unsubscribed")  # the connection is gone, and with it the subscription
