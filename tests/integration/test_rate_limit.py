@@ -1,0 +1,69 @@
+"""`REQUESTS_PER_MINUTE`: exact over all replicas, an owner at a time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import httpx
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from tests.server_fixtures import StartReplica, StartValkey
+from tests.servers import eventually
+from tests.service import Service
+from tests.turns import ask, open_client
+
+LIMIT = 5
+
+
+@pytest.fixture
+async def clients(
+    service: Service, http: httpx.AsyncClient, start_valkey: StartValkey, start_replica: StartReplica
+) -> AsyncIterator[list[httpx.AsyncClient]]:
+    """Alice at two replicas of a service with a limit, and with a Redis of its own, where nobody has asked yet."""
+    valkey = await asyncio.to_thread(start_valkey)
+    environment = {**service.environment, "REDIS_URL": valkey.url, "REQUESTS_PER_MINUTE": str(LIMIT)}
+    replicas = await asyncio.gather(*(asyncio.to_thread(start_replica, environment) for _ in range(2)))
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(open_client(http, replica)) for replica in replicas]
+
+        async def is_bob_known() -> bool:
+            return (await ask_as_bob(clients[0], service)).status_code == 200
+
+        await eventually(is_bob_known)  # the keys are published soon after the start
+        yield clients
+
+
+async def ask_as_bob(client: httpx.AsyncClient, service: Service) -> httpx.Response:
+    """Another owner's request."""
+    return await client.get("/v1/models", headers={"Authorization": f"Bearer {service.bob_key}"})
+
+
+async def test_of_many_requests_at_once_exactly_the_limit_passes(
+    clients: list[httpx.AsyncClient], service: Service
+) -> None:
+    answers = await asyncio.gather(*(ask(client, "Hello") for client in clients * LIMIT))
+    assert Counter(answer.status_code for answer in answers) == {200: LIMIT, 429: LIMIT}
+    passed = [answer for answer in answers if answer.status_code == 200]
+    remaining = sorted(answer.headers["x-ratelimit-remaining-requests"] for answer in passed)
+    assert remaining == [str(number) for number in range(LIMIT)]
+    for answer in answers:
+        assert answer.headers["x-ratelimit-limit-requests"] == str(LIMIT)
+        assert 0 < float(answer.headers["x-ratelimit-reset-requests"].removesuffix("s")) <= 60
+    for refused in (answer for answer in answers if answer.status_code == 429):
+        error = refused.json()["error"]
+        assert (error["code"], error["type"]) == ("rate_limit_exceeded", "rate_limit_error")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert (await clients[1].get("/v1/conversations")).status_code == 429
+    assert (await ask_as_bob(clients[1], service)).status_code == 200
+    async with AsyncOpenAI(base_url=f"{clients[0].base_url}/v1", api_key=service.alice_key, max_retries=0) as alice:
+        with pytest.raises(openai.RateLimitError):
+            await alice.responses.create(input="Hello", model="stand-in")
+
+
+async def test_without_a_limit_nothing_is_said_of_one(http: httpx.AsyncClient) -> None:
+    answer = await ask(http, "Hello")
+    assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
