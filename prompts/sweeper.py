@@ -47,8 +47,11 @@ async def sweep(*, store: ResponseStore, event_log: EventLog, eraser: Eraser, le
 
 async def erase_due(eraser: Eraser, *, near: str | None = None) -> None:
     """Erase what is due until nothing is; `near` an id: in its partition only. Raises Unavailable."""
-    while due := await eraser.list_due(near):
+    done: set[str] = set()
+    # What stays due although nothing of it is left would be looked at for ever; the next sweep may try it again.
+    while due := [handle for handle in await eraser.list_due(near) if handle not in done]:
         for handle in due:
             is_more = True
             while is_more:  # others' commands go between two slices
                 is_more = await eraser.erase_slice(handle)
+        done.update(due)

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 from openai import AsyncOpenAI, NotFoundError
+from openai.types.responses import Response
 from redis.asyncio import Redis
 
 from tests.servers import eventually
@@ -15,7 +16,8 @@ SLOW = "count to 400 [[standin token_s=0.05]]"
 
 async def say(client: AsyncOpenAI, text: str, **where: Any) -> str:
     """One turn; the id of its response."""
-    return (await client.responses.create(model="stand-in", input=text, **where)).id
+    response: Response = await client.responses.create(model="stand-in", input=text, **where)
+    return response.id
 
 
 async def test_a_deleted_response_is_gone_and_what_it_said_stays(alice: AsyncOpenAI) -> None:
@@ -80,6 +82,7 @@ async def test_deleting_a_conversation_stops_what_is_written_to_it(alice: AsyncO
 async def test_a_deleted_item_is_not_recalled(alice: AsyncOpenAI) -> None:
     conversation = await alice.conversations.create(items=[{"role": "user", "content": "My name is Ada."}])
     [item] = (await alice.conversations.items.list(conversation.id)).data
+    assert item.id is not None
     assert (await alice.conversations.items.retrieve(item.id, conversation_id=conversation.id)).id == item.id
     left = await alice.conversations.items.delete(item.id, conversation_id=conversation.id)
     assert left.id == conversation.id

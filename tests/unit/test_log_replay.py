@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -164,9 +164,8 @@ def test_any_grouping_read_from_any_number_tells_the_same_bytes(  # noqa: PLR091
 async def test_a_log_in_redis_tells_the_same_bytes(valkey: ValkeyServer, seed: int) -> None:
     chance = random.Random(seed)
     words = ["a", " word", 'in "quotes"', "\u2028", "😀", "\x00\n", "é" * 40]
-    signals: list[Signal] = [
-        chance.choice([Text, Text, Refused])(chance.choice(words)) for _ in range(chance.randrange(30))
-    ]
+    kinds: list[Callable[[str], Signal]] = [Text, Text, Refused]
+    signals = [chance.choice(kinds)(chance.choice(words)) for _ in range(chance.randrange(30))]
     end = chance.choice([Finished("stop"), Finished("length"), ResponseError("server_error", "It broke."), None])
     async with Redis.from_url(valkey.url) as redis:
         stores = open_stores(redis)

@@ -1,0 +1,391 @@
+"""What is deleted, or has not been used for its time, is erased whole, and holds nobody up."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from prompts import ids
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_conversation_store import RedisConversationStore
+from prompts.adapters.redis_eraser import ITEMS_A_SLICE
+from prompts.conversations import delete_conversation
+from prompts.domain import Message
+from prompts.errors import NotFound, StaleRun
+from prompts.events import Finished, Narration, Text, encode, pack
+from prompts.ports import Admitted, Outcome, Seized
+from prompts.sweeper import erase_due, sweep
+from tests.builders import Stores, admit, build_draft, build_item, open_stores
+from tests.processes import REPO_ROOT
+from tests.server_fixtures import StartReplica, StartValkey
+from tests.servers import eventually
+from tests.service import Service
+from tests.turns import ask, get_text, open_client
+
+ITEMS = 20_000
+BATCH = 500
+OWNER = "alice"
+MAX_SLICE_US = 5_000
+MAX_WAIT_MS = 10.0
+
+# Another client, in a process of its own: how long its commands take, in milliseconds, until its input ends.
+BYSTANDER = """
+import json, select, sys, time
+from redis import Redis
+
+redis = Redis.from_url(sys.argv[1])
+waits = []
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for command in (("PING",), ("HGET", "eps:{keys}:valid", "none")):
+        began = time.perf_counter()
+        redis.execute_command(*command)
+        waits.append((time.perf_counter() - began) * 1000)
+    time.sleep(0.0005)  # a client, not a load
+print(json.dumps(waits))
+"""
+
+
+@pytest.fixture
+async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
+    """A client of a server of its own, so that what is left can be seen."""
+    async with Redis.from_url(start_valkey().url) as client:
+        yield client
+
+
+@pytest.fixture
+def stores(redis: Redis) -> Stores:
+    """A replica's stores."""
+    return open_stores(redis)
+
+
+async def make_conversation(stores: Stores, *said: str, partition: str | None = None) -> str:
+    """A conversation with these items."""
+    conversation_id = ids.new_id(ids.CONVERSATION, partition or ids.new_partition())
+    items = [build_item(text, ids.get_partition(conversation_id)) for text in said]
+    await stores.conversations.create(conversation_id, owner=OWNER, metadata={}, items=items)
+    return conversation_id
+
+
+async def commit(stores: Stores, admitted: Admitted, said: Message) -> None:
+    """End an admitted turn as `completed`; `said` joins the history, and an answer."""
+    narration = Narration(admitted.response)
+    narration.opening()
+    narration.tell([Text("Hi.")])
+    ended = narration.end(completed_at=1, finished=Finished("stop"))
+    number = narration.closing(ended, encode(ended))[-1].sequence_number
+    outcome = Outcome(ended, encode(ended), [said, *ended.output])
+    await stores.responses.commit(
+        outcome, owner=OWNER, epoch=admitted.epoch, last_number=number, signals=pack([Text("Hi."), Finished("stop")])
+    )
+
+
+async def take_turn(stores: Stores, **anchor: Any) -> str:
+    """One whole turn; gives the response's id."""
+    draft = build_draft(**anchor)
+    await commit(stores, await admit(stores, draft), draft.input[0])
+    return draft.response.id
+
+
+async def find_left(redis: Redis) -> list[str]:
+    """All keys but those that a time limit takes away."""
+    keys = [key async for key in redis.scan_iter(count=1000)]
+    return [key.decode() for key in keys if await redis.ttl(key) < 0]
+
+
+async def end_retention(redis: Redis, partition: str) -> None:
+    """Everything in this partition has not been used for its time."""
+    members = await redis.zrange(names.expiry(partition), 0, -1)
+    await redis.zadd(names.expiry(partition), {cast(bytes, member): 1 for member in members})
+
+
+async def measure_waits(redis_url: str, work: Callable[[], Awaitable[None]]) -> list[float]:
+    """How long another client's commands take meanwhile, in milliseconds, ascending."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", BYSTANDER, redis_url),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPO_ROOT,
+    )
+    await work()
+    told, _ = await process.communicate(b"")
+    return sorted(json.loads(told))
+
+
+async def test_erasing_a_long_conversation_holds_nobody_up_and_leaves_nothing(start_valkey: StartValkey) -> None:
+    server = start_valkey()
+    async with Redis.from_url(server.url) as redis:
+        stores = open_stores(redis)
+        conversation_id = await make_conversation(stores)
+        partition = ids.get_partition(conversation_id)
+        for _ in range(ITEMS // BATCH):
+            batch = [build_item("What a person says in a sentence or two. " * 3, partition) for _ in range(BATCH)]
+            await stores.conversations.add_items(conversation_id, owner=OWNER, items=batch)
+        for _ in range(50):
+            await take_turn(stores, conversation_id=conversation_id)
+        other_id = await make_conversation(stores, partition=partition)
+
+        async def talk() -> None:
+            for _ in range(300):
+                await take_turn(stores, conversation_id=other_id)
+
+        async def erase_meanwhile() -> None:
+            talking = asyncio.create_task(talk())
+            deleting = delete_conversation(
+                conversation_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser
+            )
+            await deleting
+            assert not talking.done()
+            await talking
+
+        before = await measure_waits(server.url, talk)
+        await redis.config_set("slowlog-log-slower-than", 1000)
+        await redis.slowlog_reset()
+        meanwhile = await measure_waits(server.url, erase_meanwhile)
+        slow = sorted(entry["duration"] for entry in await redis.slowlog_get(128) if b"EVALSHA" in entry["command"])
+        # Some are the machine's doing, which has others to serve; a slice that is too long comes hundreds of times.
+        assert len([duration for duration in slow if duration > MAX_SLICE_US]) <= ITEMS / ITEMS_A_SLICE / 100, slow
+        waits = f"{before[-2]:.2f} ms, meanwhile {meanwhile[-2]:.2f} ms"
+        print(f"slices: slowest {slow[-3:]} us; another client waits {waits}")  # noqa: T201 -- figures to be seen
+        assert meanwhile[-2] <= before[-2] + MAX_WAIT_MS
+
+        await delete_conversation(other_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+        assert await find_left(redis) == []
+
+
+async def test_the_end_of_a_retention_erases_what_was_not_used(redis: Redis) -> None:
+    stores = open_stores(redis)
+    conversations = RedisConversationStore(redis, retention_s=1)
+    unused_id, used_id = (ids.new_id(ids.CONVERSATION, ids.new_partition()) for _ in range(2))
+    for conversation_id in (unused_id, used_id):
+        await conversations.create(conversation_id, owner=OWNER, metadata={}, items=[])
+    said: list[str] = []
+
+    async def is_unused_gone() -> bool:
+        item = build_item("Still here.", ids.get_partition(used_id))
+        await conversations.add_items(used_id, owner=OWNER, items=[item])
+        said.append(item.id)
+        await erase_due(stores.eraser)
+        listed, _ = await conversations.list(owner=OWNER, limit=10, after=None)
+        return [conversation.id for conversation in listed] == [used_id]
+
+    await eventually(is_unused_gone)
+    with pytest.raises(NotFound):
+        await conversations.get(unused_id, owner=OWNER)
+    page = await conversations.list_items(used_id, owner=OWNER, limit=100, order="desc", after=None)
+    assert page.first_id == said[-1]
+
+
+async def test_the_service_forgets_what_was_not_used(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "CONVERSATION_RETENTION_S": "2"})
+    async with open_client(http, replica) as client:
+        unused = (await client.post("/v1/conversations", json={})).json()["id"]
+        used = (await client.post("/v1/conversations", json={})).json()["id"]
+        response_id = (await ask(client, "My name is Ada.")).json()["id"]
+
+        async def is_unused_gone() -> bool:
+            assert (await ask(client, "Hello", conversation=used)).status_code == 200
+            asked = [await client.get(f"/v1/conversations/{unused}"), await client.get(f"/v1/responses/{response_id}")]
+            return [answer.status_code for answer in asked] == [404, 404]
+
+        await eventually(is_unused_gone, within_s=15)
+        assert get_text((await ask(client, "Hello", conversation=used)).json())
+
+
+async def test_what_was_used_since_it_was_found_due_is_not_erased(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "Hello")
+    partition = ids.get_partition(conversation_id)
+    response_id = await take_turn(stores, partition=partition)
+    await end_retention(redis, partition)
+    found = await stores.eraser.list_due()
+    assert len(found) == 2
+    await take_turn(stores, conversation_id=conversation_id)
+    await take_turn(stores, previous_response_id=response_id)
+    for handle in found:
+        assert not await stores.eraser.erase_slice(handle)
+    page = await stores.conversations.list_items(conversation_id, owner=OWNER, limit=10, order="asc", after=None)
+    assert len(page.data) == 3
+    assert (await admit(stores, build_draft(previous_response_id=response_id))).position == 2
+    assert await stores.eraser.list_due() == []
+
+
+async def test_a_chain_whose_erasure_has_begun_is_not_revived(redis: Redis) -> None:
+    stores = open_stores(redis, items_a_slice=1)
+    first_id = await take_turn(stores)
+    partition = ids.get_partition(first_id)
+    last_id = await take_turn(stores, previous_response_id=first_id)
+    active = build_draft(previous_response_id=last_id)
+    admitted = await admit(stores, active)
+    await end_retention(redis, partition)
+    (handle,) = await stores.eraser.list_due()
+    assert await stores.eraser.erase_slice(handle)
+    for response_id in (first_id, last_id):
+        with pytest.raises(NotFound):
+            await admit(stores, build_draft(previous_response_id=response_id))
+    with pytest.raises(StaleRun):
+        await commit(stores, admitted, active.input[0])
+    await erase_due(stores.eraser)
+    with pytest.raises(StaleRun):
+        await stores.responses.append(active.response.id, epoch=1, lease_s=9, last_number=9, signals=pack([Text("x")]))
+    assert await find_left(redis) == []
+
+
+async def test_nothing_joins_a_conversation_that_is_being_erased(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "Hello")
+    fork_id = ids.new_id(ids.CONVERSATION, ids.get_partition(conversation_id))
+    await stores.conversations.fork(fork_id, conversation_id, owner=OWNER, side=None, item_id="")
+    response_id = await take_turn(stores, conversation_id=conversation_id)
+    in_branch, in_fork = build_draft(previous_response_id=response_id), build_draft(conversation_id=fork_id)
+    active = [(draft, await admit(stores, draft)) for draft in (in_branch, in_fork)]
+    item = build_item("More", ids.get_partition(conversation_id))
+
+    await stores.conversations.delete(conversation_id, owner=OWNER)
+
+    for draft, admitted in active:
+        with pytest.raises(StaleRun):
+            await commit(stores, admitted, draft.input[0])
+    with pytest.raises(NotFound):
+        await admit(stores, build_draft(previous_response_id=response_id))
+    await stores.responses.delete(in_fork.response.id, owner=OWNER)
+    with pytest.raises(NotFound):
+        await admit(stores, build_draft(conversation_id=fork_id))
+    with pytest.raises(NotFound):
+        await stores.conversations.add_items(fork_id, owner=OWNER, items=[item])
+    new_id = ids.new_id(ids.CONVERSATION, ids.get_partition(conversation_id))
+    with pytest.raises(NotFound):
+        await stores.conversations.fork(new_id, fork_id, owner=OWNER, side=None, item_id="")
+    await erase_due(stores.eraser)
+    assert await find_left(redis) == []
+
+
+async def test_a_fork_goes_alone_and_with_its_origin(redis: Redis, stores: Stores) -> None:
+    origin_id = await make_conversation(stores, "One", "Two")
+    fork_ids = [ids.new_id(ids.CONVERSATION, ids.get_partition(origin_id)) for _ in range(3)]
+    for fork_id, from_id in zip(fork_ids, [origin_id, origin_id, fork_ids[1]], strict=True):
+        await stores.conversations.fork(fork_id, from_id, owner=OWNER, side=None, item_id="")
+        await take_turn(stores, conversation_id=fork_id)
+
+    async def is_there(conversation_id: str) -> bool:
+        try:
+            await stores.conversations.get(conversation_id, owner=OWNER)
+        except NotFound:
+            return False
+        return True
+
+    await delete_conversation(fork_ids[0], owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+    assert [await is_there(each) for each in (origin_id, *fork_ids)] == [True, False, True, True]
+    page = await stores.conversations.list_items(fork_ids[2], owner=OWNER, limit=10, order="asc", after=None)
+    assert len(page.data) == 6
+    await delete_conversation(origin_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+    assert [await is_there(each) for each in (origin_id, *fork_ids)] == [False] * 4
+    assert await find_left(redis) == []
+
+
+async def test_a_chain_goes_with_its_last_response(redis: Redis, stores: Stores) -> None:
+    first_id = await take_turn(stores)
+    last_id = await take_turn(stores, previous_response_id=first_id)
+    await stores.responses.delete(first_id, owner=OWNER)
+    assert await stores.eraser.list_due() == []
+    assert len((await admit(stores, build_draft(previous_response_id=last_id))).window) == 4
+    draft = build_draft(previous_response_id=last_id)
+    await admit(stores, draft)
+    for response_id in await redis.zrange(names.leases(ids.get_partition(last_id)), 0, -1):
+        await stores.responses.delete(cast(bytes, response_id).decode(), owner=OWNER)
+    await stores.responses.delete(last_id, owner=OWNER)
+    await erase_due(stores.eraser)
+    assert await find_left(redis) == []
+
+
+async def test_a_lost_response_that_is_gone_stops_no_sweep(redis: Redis, stores: Stores) -> None:
+    lost = build_draft()
+    await admit(stores, lost)
+    for response_id in (lost.response.id, ids.new_id(ids.RESPONSE, ids.new_partition())):
+        await redis.zadd(names.leases(ids.get_partition(response_id)), {response_id: 1})
+    await sweep(store=stores.responses, event_log=stores.event_log, eraser=stores.eraser, lease_s=10)
+    assert (await stores.responses.get(lost.response.id, owner=OWNER)).status == "failed"
+    assert await stores.responses.list_lost() == []
+
+
+class Stutter:
+    """A Redis whose client asks a second time, because the first answer was lost."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    def register_script(self, text: str) -> Any:
+        """A script that runs twice and gives the second answer."""
+        script = self._redis.register_script(text)
+
+        async def call(keys: Any, args: Any) -> Any:
+            await script(keys=keys, args=args)
+            return await script(keys=keys, args=args)
+
+        return call
+
+
+async def test_a_removal_whose_answer_was_lost_is_told_as_done(redis: Redis) -> None:
+    stores = open_stores(cast(Redis, Stutter(redis)))
+    item = build_item("Two", "07")
+    conversation_id = await make_conversation(stores, "One", partition="07")
+    await stores.conversations.add_items(conversation_id, owner=OWNER, items=[item])
+    fork_id = ids.new_id(ids.CONVERSATION, "07")
+    await stores.conversations.fork(fork_id, conversation_id, owner=OWNER, side="after", item_id=item.id)
+    response_id = await take_turn(stores, conversation_id=conversation_id)
+
+    await stores.conversations.delete_item(conversation_id, item.id, owner=OWNER)
+    await stores.responses.delete(response_id, owner=OWNER)
+    active = build_draft(conversation_id=conversation_id)
+    await admit(stores, active)
+    seized = await stores.responses.seize(active.response.id, owner=OWNER, lease_s=10)
+    assert isinstance(seized, Seized)
+    assert seized.epoch == 2
+    await stores.conversations.delete(conversation_id, owner=OWNER)
+    for again in (
+        stores.conversations.delete_item(fork_id, item.id, owner=OWNER),
+        stores.responses.delete(response_id, owner=OWNER),
+        stores.conversations.delete(conversation_id, owner=OWNER),
+    ):
+        with pytest.raises(NotFound):
+            await again
+    await erase_due(stores.eraser)
+    # The index may name what is gone until somebody reads it.
+    assert await stores.conversations.list(owner=OWNER, limit=10, after=None) == ([], False)
+    assert await find_left(redis) == []
+
+
+async def test_nothing_joins_a_fork_that_is_erased_alone_nor_the_forks_of_it(redis: Redis) -> None:
+    stores = open_stores(redis, items_a_slice=1)
+    origin_id = await make_conversation(stores, "One", partition="07")
+    fork_id, fork_of_fork_id = (ids.new_id(ids.CONVERSATION, "07") for _ in range(2))
+    await stores.conversations.fork(fork_id, origin_id, owner=OWNER, side=None, item_id="")
+    await stores.conversations.fork(fork_of_fork_id, fork_id, owner=OWNER, side=None, item_id="")
+    response_ids = [await take_turn(stores, conversation_id=each) for each in (fork_id, fork_of_fork_id)]
+    active = build_draft(previous_response_id=response_ids[0])
+    admitted = await admit(stores, active)
+
+    await stores.conversations.delete(fork_id, owner=OWNER)
+    with pytest.raises(StaleRun):
+        await commit(stores, admitted, active.input[0])
+    with pytest.raises(NotFound):
+        await admit(stores, build_draft(previous_response_id=response_ids[0]))
+    while await redis.exists(names.conversation(fork_of_fork_id)) and not await redis.hexists(
+        names.conversation(fork_of_fork_id), "deleted"
+    ):
+        await stores.eraser.erase_slice((await stores.eraser.list_due())[0])
+    with pytest.raises(NotFound):
+        await admit(stores, build_draft(previous_response_id=response_ids[1]))
+    await erase_due(stores.eraser)
+    page = await stores.conversations.list_items(origin_id, owner=OWNER, limit=10, order="asc", after=None)
+    assert len(page.data) == 1
+    await delete_conversation(origin_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+    assert await find_left(redis) == []

@@ -1,0 +1,68 @@
+"""What an answer's log costs in Redis: a token a group, as at 20 tokens/s, by fifty runs of a process at once."""
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
+
+from prompts.adapters import redis_names as names
+from prompts.events import Narration, Text, pack
+from tests.builders import admit, build_draft, open_stores
+from tests.server_fixtures import StartValkey
+
+RUNS = 50
+TOKENS = 500
+MAX_BYTES_A_TOKEN = 40
+# As a tokenizer cuts English: words with the space before them, the long ones in pieces; five characters on average.
+TOKENS_OF_ENGLISH = (
+    "The| conver|sation| is| stored| as| a| stream| of| items|,| and| every| answer| that| has| been| shown|"
+    " to| some|one| was| written| down| before|.| When| the| server| that| wrote| it| goes| away|,| another| one|"
+    " will| read| what| there| is|,| contin|ue| from| the| last| word|,| and| nobody| will| notice| more| than|"
+    ' a| short| pause|.\n\n| This| needs| "|care|ful|"| book|keeping|:| numbers| without| gaps|;| one| epoch|.'
+).split("|")
+
+
+@pytest.fixture
+async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
+    """A client of a server of its own."""
+    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
+        yield client
+
+
+async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) -> None:
+    stores = open_stores(redis)
+    chance = random.Random(7)
+    mark = "Answer like a pirate, always."
+
+    async def write_answer() -> str:
+        draft = build_draft()
+        draft = dataclasses.replace(draft, response=replace(draft.response, instructions=mark))
+        admitted = await admit(stores, draft)
+        narration = Narration(admitted.response)
+        narration.opening()
+        for _ in range(TOKENS):
+            signals = [Text(chance.choice(TOKENS_OF_ENGLISH))]
+            narration.tell(signals)
+            last_number = narration.next_number - 1
+            await stores.responses.append(
+                draft.response.id, epoch=1, lease_s=10, last_number=last_number, signals=pack(signals)
+            )
+        return draft.response.id
+
+    written = await asyncio.gather(*(write_answer() for _ in range(RUNS)))
+    sizes = [await redis.memory_usage(names.event_log(response_id), samples=0) for response_id in written]
+    a_token = sum(size or 0 for size in sizes) / (RUNS * TOKENS)
+    print(f"a token costs {a_token:.1f} bytes of log")  # noqa: T201 -- a figure to be seen
+    assert a_token <= MAX_BYTES_A_TOKEN
+
+    for response_id in written[:3]:
+        entries: Any = await redis.xrange(names.event_log(response_id))
+        assert len(entries) == TOKENS + 1
+        assert mark not in str(entries)
+        stored = await redis.hgetall(names.response(response_id))
+        assert [field for field, value in stored.items() if mark.encode() in value] == [b"echo"]
