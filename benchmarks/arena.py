@@ -1,0 +1,105 @@
+"""What is measured: our replica and the two servers beside it, on one Valkey and one stand-in, one worker each."""
+
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+import psutil
+from redis import Redis
+from typing_extensions import override
+
+from benchmarks.plain_fastapi import API_KEYS, hash_key
+from tests.processes import ServerProcess
+from tests.servers import Replica, StandinServer, ValkeyServer, get_status
+from tests.service import ALICE_KEY, manage, service_environment
+
+# No turn is to fail because a loaded machine was slow.
+PATIENT = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60"}
+
+
+class UvicornServer(ServerProcess):
+    """An ASGI application as uvicorn serves it by default, on the event loop and the parser that ours has, too."""
+
+    def __init__(self, directory: Path, application: str, environment: Mapping[str, str], *options: str) -> None:
+        super().__init__(directory)
+        self._application = application
+        self._environment = environment
+        self._options = options
+
+    @override
+    def get_command(self) -> list[str]:
+        stack = ("--loop", "uvloop", "--http", "httptools", "--workers", "1")
+        address = ("--host", "127.0.0.1", "--port", str(self.ports[0]))
+        return [sys.executable, "-m", "uvicorn", self._application, *stack, *address, *self._options]
+
+    @override
+    def get_environment(self) -> Mapping[str, str]:
+        return self._environment
+
+    @override
+    def is_ready(self) -> bool:
+        return get_status(self.ports[0], "/healthz") == HTTPStatus.OK
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server that is measured."""
+
+    name: str
+    server: ServerProcess
+    key: str = ALICE_KEY
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        return self.server.ports[0]
+
+    def get_cpu_s(self) -> float:
+        """CPU seconds that its processes have used so far."""
+        root = psutil.Process(self.server.pid)
+        times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
+        return float(sum(used.user + used.system for used in times))
+
+    def compose_request(self, method: str, path: str, body: bytes = b"") -> str:
+        """A request as it goes on the wire."""
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.key}\r\n"
+        about = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if method == "POST" else ""
+        return f"{head}{about}\r\n{body.decode()}"
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Everything that runs."""
+
+    ours: Contender
+    plain: Contender
+    bare: Contender
+    redis: Redis
+
+
+@contextmanager
+def open_arena(directory: Path) -> Iterator[Arena]:
+    """Start everything on free ports, with the same API key at both; stop it at the end."""
+    with ExitStack() as stack:
+        valkey = stack.enter_context(ValkeyServer(directory / "valkey"))
+        standin = stack.enter_context(StandinServer(directory / "standin"))
+        environment = service_environment(valkey, standin, directory) | PATIENT
+        environment["SECRET_KEY"] = secrets.token_urlsafe(64)
+        manage(environment, "migrate", "--verbosity", "0")
+        manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+        redis = stack.enter_context(Redis.from_url(valkey.url))
+        redis.hset(API_KEYS, hash_key(ALICE_KEY), "alice")
+        model = {name: environment[name] for name in ("REDIS_URL", "OPENAI_BASE_URL", "OPENAI_API_KEY")}
+        plain = UvicornServer(directory / "plain", "benchmarks.plain_fastapi:app", model)
+        # The floor writes no line a request; the other two do, each in the way it does by default.
+        bare = UvicornServer(directory / "bare", "benchmarks.bare_asgi:application", {}, "--no-access-log")
+        yield Arena(
+            ours=Contender("ours", stack.enter_context(Replica(directory / "ours", environment))),
+            plain=Contender("plain FastAPI", stack.enter_context(plain)),
+            bare=Contender("bare ASGI", stack.enter_context(bare)),
+            redis=redis,
+        )
