@@ -1,7 +1,9 @@
 """What is deleted, or has not been used for its time, is erased whole, and holds nobody up."""
 
 import asyncio
+import hashlib
 import json
+import statistics
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,6 +17,7 @@ from prompts import ids
 from prompts.adapters import redis_names as names
 from prompts.adapters.redis_conversation_store import RedisConversationStore
 from prompts.adapters.redis_eraser import ITEMS_A_SLICE
+from prompts.adapters.redis_scripts import LUA
 from prompts.conversations import delete_conversation
 from prompts.domain import Message
 from prompts.errors import NotFound, StaleRun
@@ -32,6 +35,8 @@ ITEMS = 20_000
 BATCH = 500
 OWNER = "alice"
 MAX_SLICE_US = 5_000
+# How the log of slow commands names the script.
+ERASE = b"EVALSHA " + hashlib.sha1((LUA / "erase.lua").read_bytes()).hexdigest().encode()
 MAX_WAIT_MS = 10.0
 
 # Another client, in a process of its own: how long its commands take, in milliseconds, until its input ends.
@@ -144,15 +149,18 @@ async def test_erasing_a_long_conversation_holds_nobody_up_and_leaves_nothing(st
             await talking
 
         before = await measure_waits(server.url, talk)
-        await redis.config_set("slowlog-log-slower-than", 1000)
-        await redis.slowlog_reset()
+        await redis.config_set("slowlog-log-slower-than", 0)
+        await redis.config_set("slowlog-max-len", 100_000)
         meanwhile = await measure_waits(server.url, erase_meanwhile)
-        slow = sorted(entry["duration"] for entry in await redis.slowlog_get(128) if b"EVALSHA" in entry["command"])
-        # Some are the machine's doing, which has others to serve; a slice that is too long comes hundreds of times.
-        assert len([duration for duration in slow if duration > MAX_SLICE_US]) <= ITEMS / ITEMS_A_SLICE / 100, slow
-        waits = f"{before[-2]:.2f} ms, meanwhile {meanwhile[-2]:.2f} ms"
-        print(f"slices: slowest {slow[-3:]} us; another client waits {waits}")  # noqa: T201 -- figures to be seen
-        assert meanwhile[-2] <= before[-2] + MAX_WAIT_MS
+        slices = [entry["duration"] for entry in await redis.slowlog_get(100_000) if ERASE in entry["command"]]
+        assert len(slices) > ITEMS / ITEMS_A_SLICE / 4
+        typical_us, long_us = statistics.median(slices), statistics.quantiles(slices, n=20)[-1]
+        before_ms, meanwhile_ms = (statistics.quantiles(waits, n=200)[-1] for waits in (before, meanwhile))
+        waits = f"{before_ms:.2f} ms, meanwhile {meanwhile_ms:.2f} ms"
+        print(f"{len(slices)} slices: {typical_us} us, 95 % of them {long_us} us; another client waits {waits}")  # noqa: T201
+        # The very longest are the machine's doing, which has others to serve.
+        assert long_us <= MAX_SLICE_US
+        assert meanwhile_ms <= before_ms + MAX_WAIT_MS
 
         await delete_conversation(other_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
         assert await find_left(redis) == []
