@@ -1,7 +1,7 @@
-"""The service with a counter of what it hands to threads, for `test_no_threads`.
+"""The service with a counter of what it hands to threads, and of Django's request signals, for `test_no_threads`.
 
-`uvicorn tests.integration.no_threads_app:app`; `GET /_submissions` says how often a thread pool was asked for something
-since the process started.
+`uvicorn tests.integration.no_threads_app:app`; `GET /_submissions` says how often a thread pool was asked for
+something, and how many signals were sent, since the process started.
 """
 
 import concurrent.futures
@@ -21,7 +21,21 @@ def counted_submit(pool: concurrent.futures.ThreadPoolExecutor, *args: Any, **kw
 
 concurrent.futures.ThreadPoolExecutor.submit = counted_submit  # type: ignore[assignment]
 
+from django.core.signals import request_finished, request_started  # noqa: E402
+
 from config.asgi import application  # noqa: E402 -- counted from the first import on
+
+signals = 0
+
+
+def count_signal(**_: Any) -> None:
+    """The full stack sends one when a request begins, and one when it ends."""
+    global signals  # noqa: PLW0603 -- one process, one counter
+    signals += 1
+
+
+request_started.connect(count_signal)
+request_finished.connect(count_signal)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -29,6 +43,6 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] != "http" or scope["path"] != "/_submissions":
         await application(scope, receive, send)
         return
-    body = json.dumps({"count": count}).encode()
+    body = json.dumps({"count": count, "signals": signals}).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": body})

@@ -40,6 +40,10 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
             submissions: int = (await client.get("/_submissions")).json()["count"]
             return submissions
 
+        async def count_signals() -> int:
+            signals: int = (await client.get("/_submissions")).json()["signals"]
+            return signals
+
         async def reconciled() -> bool:
             """The keys are read from SQL at the start, in a thread; again a minute later."""
             return await count() > 0
@@ -55,6 +59,8 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
         assert whole.json()["output"][0]["content"][0]["text"] == "Your name is Ada."
         assert (await client.get("/readyz")).status_code == 200
         assert await count() == before
+        assert await count_signals() == 0
 
         assert (await client.get("/admin/login/")).status_code == 200
-        assert await count() > before  # the counter counts: Django's own stack does ask
+        assert await count() > before  # the counters count: Django's own stack does ask, and does send
+        assert await count_signals() > 0
