@@ -397,3 +397,21 @@ async def test_nothing_joins_a_fork_that_is_erased_alone_nor_the_forks_of_it(red
     assert len(page.data) == 1
     await delete_conversation(origin_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
     assert await find_left(redis) == []
+
+
+async def test_what_joins_a_fork_of_a_fork_before_the_erasure_comes_to_it_goes_with_it(redis: Redis) -> None:
+    stores = open_stores(redis)
+    origin_id = await make_conversation(stores, "One", partition="07")
+    fork_id, fork_of_fork_id = (ids.new_id(ids.CONVERSATION, "07") for _ in range(2))
+    await stores.conversations.fork(fork_id, origin_id, owner=OWNER, side=None, item_id="")
+    await stores.conversations.fork(fork_of_fork_id, fork_id, owner=OWNER, side=None, item_id="")
+    await stores.conversations.delete(fork_id, owner=OWNER)
+    # Whether it is gone yet is not asked of every conversation it descends from: a turn costs its window.
+    response_id = await take_turn(stores, conversation_id=fork_of_fork_id)
+    await erase_due(stores.eraser)
+    with pytest.raises(NotFound):
+        await stores.conversations.get(fork_of_fork_id, owner=OWNER)
+    with pytest.raises(NotFound):
+        await stores.responses.get(response_id, owner=OWNER)
+    await delete_conversation(origin_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+    assert await find_left(redis) == []

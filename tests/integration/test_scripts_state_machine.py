@@ -61,6 +61,13 @@ class Root:
     parent: "Root | None" = None
     is_due: bool = False
     is_dying: bool = False
+    is_gone: bool = False
+    """Deleted itself, or its time was over; not merely hanging on what was."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing may join it. A fork of a fork that was deleted alone is closed only when the erasure comes to it."""
+        return self.is_gone or self.top.is_gone
 
     @property
     def top(self) -> "Root":
@@ -147,10 +154,14 @@ class World:
 
     def kill(self, root: Root) -> None:
         """It and all that hangs below it is being erased."""
+        root.is_gone = True
+        self.kill_below(root)
+
+    def kill_below(self, root: Root) -> None:
         root.is_dying = True
         for talk in self.talks:
             if talk.root.parent is root and not talk.root.is_dying:
-                self.kill(talk.root)
+                self.kill_below(talk.root)
 
     def bury(self) -> None:
         """What was being erased is gone."""
@@ -424,7 +435,7 @@ class Scripts(RuleBasedStateMachine):
             history = anchor.history
         if isinstance(anchor, Turn):
             assert anchor.status in {"completed", "incomplete", "cancelled"}
-            assert not anchor.root.is_dying
+            assert not anchor.root.is_closed
         root = anchor.root if anchor else Root()
         talk = anchor if isinstance(anchor, Talk) else None
         if not root.is_dying:
@@ -507,7 +518,7 @@ class Scripts(RuleBasedStateMachine):
             return
         assert is_current
         if turn.status == "in_progress":
-            assert not turn.root.is_dying
+            assert not turn.root.is_closed
             turn.log.append((number, last, True))
             turn.end(status, items)
 
@@ -652,6 +663,7 @@ class Scripts(RuleBasedStateMachine):
             lease_s=LEASE_S,
         )
         self.do(sweeping)
+        self.see_whether_late_ends_counted_as_use()
         for turn in self.world.turns:
             if turn.is_lost and turn.is_active and not turn.root.is_dying:
                 turn.epoch += 1
@@ -662,6 +674,15 @@ class Scripts(RuleBasedStateMachine):
                 self.take_end(turn, turn.narration.end(completed_at=1, finished=None, error=LOST), [])
         self.expire_due()
         self.world.bury()
+
+    def see_whether_late_ends_counted_as_use(self) -> None:
+        """A lost turn on a fork that is not closed yet may have been ended before the erasure came to it, or not."""
+        late = [turn for turn in self.world.turns if turn.is_lost and turn.is_active and turn.root.is_dying]
+        for turn in late:
+            top = turn.root.top
+            if top.is_due and not turn.root.is_closed:
+                score = self.do(self.redis.zscore(names.expiry(PARTITION), self.find_member(top)))
+                top.is_due = score is None or score <= 1
 
     def erase_everything_due(self) -> None:
         self.do(erase_due(self.stores.eraser))
