@@ -283,9 +283,13 @@ class ApiKeys(Protocol):
 class ChatModel(Protocol):
     """A model that continues a list of messages."""
 
-    def stream(self, request: ModelRequest, messages: Sequence[ModelMessage]) -> AbstractAsyncContextManager[Answer]:
+    def stream(
+        self, request: ModelRequest, messages: Sequence[ModelMessage], *, shown: str = ""
+    ) -> AbstractAsyncContextManager[Answer]:
         """Ask, and open the answer; leaving the context closes the connection to the model.
 
+        `shown`: what of this very answer is written already; the answer goes on after it, and only what is new is
+        given.
         Raises, on entering or while iterating: RateLimited, UpstreamError, UpstreamTimeout, InvalidPrompt.
         """
 

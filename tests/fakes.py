@@ -120,12 +120,17 @@ class ScriptedModel:
 
     steps: Sequence[Step]
     asked: list[Sequence[ModelMessage]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """For each call, what of the answer was written already."""
     is_closed: bool = False
 
     @asynccontextmanager
-    async def stream(self, request: ModelRequest, messages: Sequence[ModelMessage]) -> AsyncIterator[Answer]:
+    async def stream(
+        self, request: ModelRequest, messages: Sequence[ModelMessage], *, shown: str = ""
+    ) -> AsyncIterator[Answer]:
         """See `ChatModel.stream`."""
         self.asked.append(messages)
+        self.shown.append(shown)
         try:
             async with aclosing(self._answer()) as answer:
                 yield answer

@@ -8,7 +8,7 @@ Protocol: https://platform.openai.com/docs/api-reference/chat-streaming
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ import msgspec
 import structlog
 from openai import AsyncOpenAI, AsyncStream
 
-from prompts.adapters.openai_chat_wire import ChatReading, model_body
+from prompts.adapters.openai_chat_wire import ChatReading, continuation_body, model_body
+from prompts.adapters.openai_continuation import NewText, Ways, get_prefix
 from prompts.adapters.openai_errors import is_worth_a_retry, translated_errors
 from prompts.domain import Model, ModelMessage, ModelRequest
-from prompts.errors import ServiceError, UpstreamTimeout
+from prompts.errors import InvalidPrompt, ServiceError, UpstreamTimeout
 from prompts.events import Signal
 from prompts.ports import Answer
 
@@ -73,21 +74,18 @@ class OpenAIChatModel:
         self._patience = patience
         # Time limits for tokens are ours: the client's read timeout cannot tell the first from the next.
         self._timeout = httpx2.Timeout(None, connect=patience.connect_s, pool=patience.connect_s)
+        self._ways = Ways(str(client.base_url))
         self._models: Sequence[Model] = ()
         self._models_until = 0.0
         self._asking_models = asyncio.Lock()
 
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest, messages: Sequence[ModelMessage]) -> AsyncIterator[Answer]:
+    def stream(
+        self, request: ModelRequest, messages: Sequence[ModelMessage], *, shown: str = ""
+    ) -> AbstractAsyncContextManager[Answer]:
         """See `ChatModel.stream`."""
-        body = model_body(request, messages)
-        began = time.monotonic()
-        response = await self._ask(body, deadline=began + self._patience.first_token_s)
-        try:
-            async with aclosing(self._answer(response, first_token_by=began + self._patience.first_token_s)) as answer:
-                yield answer
-        finally:
-            await response.aclose()
+        if shown:
+            return aclosing(self._continue(request, messages, shown))
+        return self._open(model_body(request, messages), ChatReading())
 
     async def list_models(self) -> Sequence[Model]:
         """See `ChatModel.list_models`. While the model's server cannot say, what it said last holds."""
@@ -108,6 +106,40 @@ class OpenAIChatModel:
             age_s = MODELS_RETRY_S
             log.warning("models_unknown", reason=type(exc).__name__)
         self._models_until = time.monotonic() + age_s
+
+    async def _continue(
+        self, request: ModelRequest, messages: Sequence[ModelMessage], shown: str
+    ) -> AsyncGenerator[list[Signal], None]:
+        """What is new of the answer, asked for in the first way that leads to one."""
+        prefix = get_prefix(shown)
+        ways = self._ways.list_for(request.model, prefix)
+        for way in ways:
+            is_last, reading, new = way is ways[-1], ChatReading(), NewText(shown)
+            try:
+                async with self._open(continuation_body(request, messages, prefix, way), reading) as answer:
+                    self._ways.accept(request.model, way)
+                    async for signals in answer:
+                        fresh = new.take(signals)
+                        if fresh and (is_last or not _has_only_thought(reading, new)):
+                            yield fresh
+            except InvalidPrompt as error:
+                if is_last:
+                    raise
+                log.info("continuation_refused", way=way.value, code=error.code)
+            else:
+                if is_last or not _has_only_thought(reading, new):
+                    return
+
+    @asynccontextmanager
+    async def _open(self, body: dict[str, Any], reading: ChatReading) -> AsyncIterator[Answer]:
+        """Ask, and open the answer."""
+        first_token_by = time.monotonic() + self._patience.first_token_s
+        response = await self._ask(body, deadline=first_token_by)
+        try:
+            async with aclosing(self._answer(response, reading, first_token_by=first_token_by)) as answer:
+                yield answer
+        finally:
+            await response.aclose()
 
     async def _ask(self, body: dict[str, Any], *, deadline: float) -> httpx2.Response:
         """The answer's headers; what failed before them is tried again, within the time to the first token."""
@@ -136,8 +168,10 @@ class OpenAIChatModel:
             stream_cls=AsyncStream[Any],
         )  # type: ignore[return-value]  # with cast_to a Response, the client hands out the raw one
 
-    async def _answer(self, response: httpx2.Response, *, first_token_by: float) -> AsyncGenerator[list[Signal], None]:
-        source, reading, limit = response.aiter_bytes(), ChatReading(), first_token_by
+    async def _answer(
+        self, response: httpx2.Response, reading: ChatReading, *, first_token_by: float
+    ) -> AsyncGenerator[list[Signal], None]:
+        source, limit = response.aiter_bytes(), first_token_by
         while not reading.is_done:
             data = await self._read(source, limit, reading)
             if data is None:
@@ -173,6 +207,11 @@ class OpenAIChatModel:
 
     def _silence(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"The model fell silent for {self._patience.silence_s:g} s. Send the input again.")
+
+
+def _has_only_thought(reading: ChatReading, new: NewText) -> bool:
+    """Whether there was nothing but thinking: some of vLLM's parsers take a continuation for it (vllm#38749)."""
+    return reading.has_begun and not new.has_begun
 
 
 async def _read_end(source: AsyncIterator[bytes]) -> None:

@@ -5,11 +5,12 @@ Lenient in what it reads: servers leave out what they like, but a stream without
 
 from codecs import BOM_UTF8
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import msgspec
 from msgspec import Struct
 
+from prompts.adapters.openai_continuation import INSTRUCTION, Way
 from prompts.domain import InputTokensDetails, ModelMessage, ModelRequest, OutputTokensDetails, Usage
 from prompts.errors import RateLimited, UpstreamError
 from prompts.events import Finished, Refused, Signal, Text
@@ -86,6 +87,26 @@ def model_body(request: ModelRequest, messages: Sequence[ModelMessage]) -> dict[
         "stream_options": {"include_usage": True},
         **{name: value for name, value in optional.items() if value is not None},
     }
+
+
+def continuation_body(request: ModelRequest, messages: Sequence[ModelMessage], prefix: str, way: Way) -> dict[str, Any]:
+    """The request's body for the rest of an answer that begins with `prefix`."""
+    body = model_body(request, messages)
+    begun = {"role": "assistant", "content": prefix}
+    match way:
+        case Way.OPEN:
+            body["messages"].append(begun)
+            return {**body, "continue_final_message": True, "add_generation_prompt": False}
+        case Way.MARKED:
+            body["messages"].append({**begun, "prefix": True})
+        case Way.ASKED:
+            # A user: a system message has its place at the beginning in many templates, and turns alternate.
+            body["messages"] += [begun, {"role": "user", "content": INSTRUCTION}]
+        case Way.ANEW:
+            pass
+        case _:
+            assert_never(way)
+    return body
 
 
 class ChatReading:
