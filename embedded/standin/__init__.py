@@ -44,7 +44,9 @@ embeddings obey only defaults, and of them headers_s, status, retry_after, fail 
     finish=REASON       this finish_reason (content_filter, length …)
     reason=TEXT         TEXT is thought aloud first (`reasoning_content`), and counted as reasoning tokens
     refuse              a refusal (`refusal`) instead of content
-    echo_prefix         a continuation begins with the given text, as llama.cpp's server does
+    echo_prefix         a continuation begins with the given text, as Mistral's server does
+    no_prefix           an unfinished answer as the last message is refused with a 400, as by Anthropic's newer models;
+                        with a message behind it that asks to continue, it is continued
     no_usage            no usage anywhere
 
 If several *_after are given the first to happen counts; one that lies beyond the answer's end never happens. In a whole

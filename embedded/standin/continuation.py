@@ -4,7 +4,17 @@ When the given text is the beginning of our own answer, the rest of it follows. 
 or the messages differ), the whole answer follows after " … ", and a second break inside that is continued in its turn.
 """
 
+from embedded.standin.chat import Message
+from embedded.standin.directives import Directives
+from embedded.standin.errors import StandInError
+
 _SEAM = " … "
+
+
+def refuse_prefix_if_told(directives: Directives, messages: list[Message]) -> None:
+    """Raise a 400 for an unfinished answer as the last message, where that was asked for."""
+    if directives.no_prefix and messages[-1].role == "assistant":
+        raise StandInError(400, "The last message must not be the assistant's.", param="messages")
 
 
 def continue_answer(whole: str, prefix: str, *, echoes: bool) -> str:

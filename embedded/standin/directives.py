@@ -39,6 +39,7 @@ class Directives(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     reason: str = ""
     refuse: bool = False
     echo_prefix: bool = False
+    no_prefix: bool = False
     no_usage: bool = False
 
 

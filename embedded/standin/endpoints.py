@@ -6,6 +6,7 @@ from embedded.standin.answers import compose_answer
 from embedded.standin.calls import Call, Outcome
 from embedded.standin.chat import ChatRequest, decode_chat
 from embedded.standin.client import Client
+from embedded.standin.continuation import refuse_prefix_if_told
 from embedded.standin.conversation import (
     compute_fingerprint,
     count_prompt_tokens,
@@ -35,6 +36,7 @@ async def answer_chat(client: Client, state: State, call: Call) -> Outcome:
     directives = compose_directives(state.defaults, find_directives(find_last_user_text(base)))
     directives = settle_failures(directives, state, fingerprint)
     await _wait_for_headers(client, directives)
+    refuse_prefix_if_told(directives, request.messages)
     reply = _compose_reply(request, directives)
     writer = AnswerWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
     deliver = deliver_stream if request.stream else deliver_whole

@@ -1,19 +1,25 @@
-"""`OpenAIChatModel` against a server that sends exactly the bytes of a script: connections, and odd ends of streams."""
+"""`OpenAIChatModel` against a server that sends exactly the bytes of a script: connections, and odd ends of streams.
+
+And against the stand-in: answers that are taken over and continued.
+"""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import httpx
 import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
 from prompts.adapters.openai_chat_model import AFTER_REASON_S, OpenAIChatModel, Patience
+from prompts.adapters.openai_continuation import INSTRUCTION
 from prompts.domain import Model, ModelMessage, ModelRequest
-from prompts.errors import UpstreamError, UpstreamTimeout
-from prompts.events import Finished, Signal, Text
+from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
+from prompts.events import Finished, Refused, Signal, Text
+from tests.servers import StandinServer
 
 # What the server sends: bytes at once, then a pause of so many seconds, or None to break off.
 Step: TypeAlias = bytes | float | None
@@ -24,6 +30,8 @@ END = b'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": still working\n\n"
 LAST = b"0\r\n\r\n"
+THOUGHT = b'data: {"choices": [{"delta": {"reasoning": "there"}}]}\n\n'
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}"
 PATIENCE = Patience(connect_s=1, first_token_s=0.4, silence_s=0.4)
 
 
@@ -32,6 +40,8 @@ class Script:
     """What the next answers are, and how many connections and requests there were."""
 
     steps: Sequence[Step] = ()
+    first: Sequence[Step] = ()
+    """What the very next answer is instead, once."""
     connections: int = 0
     paths: list[str] = field(default_factory=list)
 
@@ -51,7 +61,8 @@ class Script:
         lengths = [line.split(":")[1] for line in head.splitlines() if line.lower().startswith("content-length:")]
         await reader.readexactly(int(lengths[0]) if lengths else 0)
         self.paths.append(head.split()[1])
-        for step in self.steps:
+        steps, self.first = self.first or self.steps, ()
+        for step in steps:
             match step:
                 case None:
                     return False
@@ -91,9 +102,9 @@ async def open_model(base_url: str) -> AsyncIterator[OpenAIChatModel]:
         yield OpenAIChatModel(client, PATIENCE)
 
 
-async def ask(model: OpenAIChatModel) -> list[Signal]:
+async def ask(model: OpenAIChatModel, shown: str = "") -> list[Signal]:
     """Everything the model says to one question, with its connection given back."""
-    async with model.stream(ModelRequest(model="m"), [ModelMessage("user", "Hello")]) as answer:
+    async with model.stream(ModelRequest(model="m"), [ModelMessage("user", "Hello")], shown=shown) as answer:
         return [signal async for signals in answer for signal in signals]
 
 
@@ -164,3 +175,123 @@ async def test_a_server_that_does_not_say_its_models_has_none(
 ) -> None:
     script.steps = [b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body]
     assert not await model.list_models()
+
+
+async def test_a_continuation_gives_what_is_new_and_has_the_same_limits(script: Script, model: OpenAIChatModel) -> None:
+    script.steps = [HEADERS + chunked(HI, HI, END, DONE), 0.005, LAST]
+    assert await ask(model, shown="Hi") == [Text("Hi"), Finished("stop")]
+    assert await ask(model, shown="HiHi") == [Finished("stop")]
+    script.steps = [HEADERS + chunked(HI), 60]
+    with pytest.raises(UpstreamTimeout):  # held back or not, it is silent
+        await ask(model, shown="Hi there")
+    script.steps = [HEADERS + chunked(HI), 0.01, None]
+    with pytest.raises(UpstreamError):
+        await ask(model, shown="Hi")
+    assert script.paths == ["/v1/chat/completions"] * 4
+
+
+async def test_a_continuation_that_was_taken_for_thinking_is_asked_for_in_words(
+    script: Script, model: OpenAIChatModel
+) -> None:
+    script.first = [HEADERS + chunked(THOUGHT, END, DONE) + LAST]
+    script.steps = [HEADERS + chunked(THOUGHT, HI, END, DONE) + LAST]
+    assert await ask(model, shown="Oh. ") == [Text("Hi"), Finished("stop")]
+    assert await ask(model, shown="Oh. ") == [Text("Hi"), Finished("stop")]
+    assert len(script.paths) == 3
+
+
+async def test_a_prompt_that_is_refused_either_way_is_invalid_and_says_nothing_of_the_ways(
+    script: Script, model: OpenAIChatModel
+) -> None:
+    script.steps = [BAD_REQUEST]
+    for _ in range(2):
+        with pytest.raises(InvalidPrompt):
+            await ask(model, shown="Oh. ")
+    assert len(script.paths) == 4  # the first way was tried again
+
+
+LINES = "repeat: One — zwei drei\n\n* 四つ 🌊🌊 five\r\n\n\tsix  seven 👩‍👩‍👧 é\n```\nend"
+
+
+@pytest.fixture
+async def real(standin: StandinServer) -> AsyncIterator[OpenAIChatModel]:
+    """The adapter in front of the stand-in."""
+    async with open_model(standin.base_url) as opened:
+        yield opened
+
+
+async def say(model: OpenAIChatModel, question: str, shown: str = "") -> list[Signal]:
+    """Everything the stand-in says to a question, or what is new behind what was shown."""
+    request = ModelRequest(model="stand-in")
+    async with model.stream(request, [ModelMessage("user", question)], shown=shown) as answer:
+        return [signal async for signals in answer for signal in signals]
+
+
+def as_text(signals: Sequence[Signal]) -> str:
+    """Their text; they end well."""
+    *texts, finished = signals
+    assert isinstance(finished, Finished)
+    assert finished.reason == "stop"
+    return "".join(signal.text for signal in texts if isinstance(signal, Text))
+
+
+@pytest.mark.parametrize("directives", ["", " [[standin echo_prefix]]", " [[standin no_prefix]]"])
+@pytest.mark.parametrize("question", ["count to 30", LINES])
+async def test_an_answer_cut_anywhere_is_continued_exactly(
+    real: OpenAIChatModel, question: str, directives: str
+) -> None:
+    whole = as_text(await say(real, question + directives))
+    assert len(whole) > 50
+    for cut in range(1, len(whole) + 1, 3 if question == "count to 30" else 1):
+        shown = whole[:cut]
+        assert shown + as_text(await say(real, question + directives, shown)) == whole, shown
+
+
+@dataclass
+class Asked:
+    """The bodies that the stand-in got since it was last looked at."""
+
+    url: str
+    since: int = 0
+
+    async def read(self) -> list[dict[str, Any]]:
+        """They, oldest first."""
+        async with httpx.AsyncClient(base_url=self.url) as http:
+            calls = (await http.get("/_control/calls", params={"since": self.since})).json()
+        self.since = calls[-1]["index"] + 1 if calls else self.since
+        return [call["body"] for call in calls]
+
+
+async def test_an_endpoint_that_refuses_the_open_message_is_asked_in_words_from_then_on(
+    real: OpenAIChatModel, standin: StandinServer
+) -> None:
+    asked = Asked(standin.url)
+    await asked.read()
+    for _ in range(2):
+        assert as_text(await say(real, "count to 5 [[standin no_prefix]]", "1 2 ")) == "3 4 5"
+    bodies = await asked.read()
+    assert ["continue_final_message" in body for body in bodies] == [True, False, False]
+    for body in bodies[1:]:
+        assert body["messages"][1:] == [
+            {"role": "assistant", "content": "1 2"},
+            {"role": "user", "content": INSTRUCTION},
+        ]
+
+
+async def test_an_answer_of_which_only_white_space_was_shown_begins_anew(
+    real: OpenAIChatModel, standin: StandinServer
+) -> None:
+    asked = Asked(standin.url)
+    await asked.read()
+    assert as_text(await say(real, "count to 3", "\n")) == "1 2 3"
+    [body] = await asked.read()
+    assert [message["role"] for message in body["messages"]] == ["user"]
+    assert "continue_final_message" not in body
+
+
+async def test_a_refusal_in_a_continuation_is_passed_on(real: OpenAIChatModel) -> None:
+    signals = await say(real, "count to 3 [[standin refuse]]", "I was")
+    *refused, finished = signals
+    assert refused
+    assert all(isinstance(signal, Refused) for signal in refused)
+    assert isinstance(finished, Finished)

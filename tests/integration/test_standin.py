@@ -239,6 +239,15 @@ async def test_an_unfinished_answer_is_continued(client: AsyncOpenAI) -> None:
     assert echoed.choices[0].message.content == "1 2 3 4 5 6"
 
 
+async def test_an_unfinished_answer_may_be_refused_as_the_last_message(client: AsyncOpenAI) -> None:
+    question, begun = "count to 6 [[standin no_prefix]]", {"role": "assistant", "content": "1 2 3"}
+    with pytest.raises(openai.BadRequestError):
+        await _ask(client, question, begun)
+    request = {"role": "user", "content": "Continue exactly where you stopped."}
+    assert (await _ask(client, question, begun, request)).choices[0].message.content == " 4 5 6"
+    assert (await _ask(client, question)).choices[0].message.content == "1 2 3 4 5 6"
+
+
 async def test_reasoning_refusal_and_content_filter(client: AsyncOpenAI) -> None:
     chunks = [chunk async for chunk in await _stream(client, 'count to 3 [[standin reason="Let me count."]]')]
     deltas = [delta.model_dump() for chunk in chunks for delta in _list_deltas(chunk)]
