@@ -1,15 +1,21 @@
-"""One real model through the whole service: shapes, finish reasons and usage, never its wording."""
+"""One real model through the whole service, and taken over: shapes, finish reasons and usage, never its wording."""
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from importlib.util import find_spec
 
+import httpx
 import pytest
-from openai import AsyncOpenAI, NotFoundError
+from openai import AsyncOpenAI, DefaultAioHttpClient, NotFoundError
 from typing_extensions import override
 
 from embedded.smollm2 import MODEL
+from prompts.adapters.openai_chat_model import OpenAIChatModel, Patience
+from prompts.adapters.openai_chat_wire import ChatReading, continuation_body
+from prompts.adapters.openai_continuation import NewText, Way, get_prefix
+from prompts.domain import ModelMessage, ModelRequest
+from prompts.events import Finished, Signal, Text
 from tests.processes import ServerProcess
 from tests.server_fixtures import StartReplica
 from tests.servers import get_status
@@ -75,3 +81,62 @@ async def test_a_real_model_answers_streams_counts_and_stops_at_its_budget(
         assert cut.usage.output_tokens == 24
         # The second turn was given the first: its input is longer than its own words.
         assert cut.usage.input_tokens > whole.usage.input_tokens + whole.usage.output_tokens
+
+
+QUESTION = [ModelMessage("user", "Write a story about the sea.")]
+# No chance in the choice of words: what a continuation says can then be compared with what was said at once.
+REQUEST = ModelRequest(model=MODEL, temperature=0, max_output_tokens=60)
+# As much of an answer as does not come twice by chance.
+BEGINNING_CHARACTERS = 20
+
+
+@pytest.fixture
+async def model(smollm2: SmolLM2Server) -> AsyncIterator[OpenAIChatModel]:
+    """The adapter in front of the model."""
+    patience = Patience(connect_s=5, first_token_s=60, silence_s=60)
+    http_client = DefaultAioHttpClient()
+    async with AsyncOpenAI(base_url=f"{smollm2.url}/v1", api_key="any", http_client=http_client) as client:
+        yield OpenAIChatModel(client, patience)
+
+
+async def say(model: OpenAIChatModel, shown: str = "") -> str:
+    """What the model says, or what is new behind what was shown."""
+    async with model.stream(REQUEST, QUESTION, shown=shown) as answer:
+        return as_text([signal async for signals in answer for signal in signals])
+
+
+def as_text(signals: Sequence[Signal]) -> str:
+    """Their text; they end."""
+    *texts, finished = signals
+    assert isinstance(finished, Finished)
+    return "".join(signal.text for signal in texts if isinstance(signal, Text))
+
+
+async def test_a_real_model_goes_on_from_the_middle_of_its_answer(model: OpenAIChatModel) -> None:
+    whole = await say(model)
+    words = whole.split(" ")
+    middle = len(" ".join(words[: len(words) // 2]))
+    for shown in (whole[:middle], whole[: middle + 1]):  # before the space, and behind it
+        rest = await say(model, shown)
+        assert rest.strip()
+        assert shown[:BEGINNING_CHARACTERS] not in rest, "it began again"
+        # Tokens begin there: the space and a letter come as they came the first time, neither lost nor doubled.
+        assert (shown + rest)[: middle + 2] == whole[: middle + 2]
+
+
+async def test_the_echo_of_a_real_server_is_dropped(model: OpenAIChatModel, smollm2: SmolLM2Server) -> None:
+    whole = await say(model)
+    shown = whole[: whole.index(" ", 60)] + " "
+    body = {**continuation_body(REQUEST, QUESTION, get_prefix(shown), Way.OPEN), "echo": True}
+    reading, new, said, given = ChatReading(), NewText(shown), list[Signal](), list[Signal]()
+    async with (
+        httpx.AsyncClient(base_url=smollm2.url, timeout=60) as http,
+        http.stream("POST", "/v1/chat/completions", json=body) as answer,
+    ):
+        async for data in answer.aiter_bytes():
+            said += (signals := reading.feed(data))
+            given += new.take(signals)
+    said += (signals := reading.finish())
+    given += new.take(signals)
+    assert as_text(said).startswith(get_prefix(shown))
+    assert shown + as_text(given) == as_text(said)
