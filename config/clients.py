@@ -15,12 +15,11 @@ import httpx2
 import structlog
 from django.conf import settings
 from openai import AsyncOpenAI, DefaultAioHttpClient
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.redis_pools import build_pool, check_master
 from health.probes import Readiness
 from prompts import ids
 from prompts.adapters.openai_chat_model import OpenAIChatModel, Patience
@@ -98,14 +97,8 @@ async def open_clients() -> AsyncIterator[Clients]:
 @asynccontextmanager
 async def open_redis() -> AsyncIterator[Redis]:
     """A pooled client; a connection is made when it is first needed, and again when it broke."""
-    pool = BlockingConnectionPool.from_url(
-        settings.REDIS_URL,
-        max_connections=settings.REDIS_MAX_CONNECTIONS,
-        timeout=settings.REDIS_TIMEOUT_S,
-        socket_timeout=settings.REDIS_TIMEOUT_S,
-        socket_connect_timeout=settings.REDIS_TIMEOUT_S,
-        # One more try, at once: a connection that broke while it lay in the pool is not the request's fault.
-        retry=Retry(NoBackoff(), 1),
+    pool = build_pool(
+        settings.REDIS_URL, max_connections=settings.REDIS_MAX_CONNECTIONS, timeout_s=settings.REDIS_TIMEOUT_S
     )
     redis = Redis.from_pool(pool)
     try:
@@ -153,15 +146,15 @@ async def open_openai() -> AsyncIterator[AsyncOpenAI]:
 def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> dict[str, Check]:
     """Readiness checks by name; a check that fails raises."""
 
-    async def ping() -> None:
+    async def check_redis() -> None:
         try:
-            await redis.ping()
+            await check_master(redis)
         except RedisTimeoutError as exc:
             raise TimeoutError from exc  # what a check calls timed out
         except RedisConnectionError as exc:
             raise ConnectionError from exc  # what a check calls unreachable
 
-    checks: dict[str, Check] = {"redis": ping}
+    checks: dict[str, Check] = {"redis": check_redis}
     if weaviate is not None:
         checks["weaviate"] = weaviate.check_ready
     return checks

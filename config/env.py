@@ -9,6 +9,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config.redis_address import InvalidAddressError, parse_address
+
 
 def find_text(name: str) -> str | None:
     """The variable's value, or None when neither `NAME` nor `NAME_FILE` says anything."""
@@ -62,6 +64,16 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     value = text(name, default)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def redis_url(name: str, default: str) -> str:
+    """An address as `redis_address` has it, of a server or of Sentinels."""
+    value = text(name, default)
+    try:
+        parse_address(value)
+    except InvalidAddressError as exc:
+        raise ImproperlyConfigured(f"{name} {exc}") from None
     return value
 
 

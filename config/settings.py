@@ -8,6 +8,7 @@ import dj_database_url
 from config import env
 from config.logs import logging_config
 from config.openapi import openapi_config
+from config.redis_address import compose_cache
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -36,7 +37,7 @@ X_FRAME_OPTIONS = "DENY"
 
 # --- The service behind the API ----------------------------------------------------------------------------------
 
-REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
+REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/0")
 REDIS_TIMEOUT_S = env.seconds("REDIS_TIMEOUT_S", 2.0)
 # Connections a process opens at most; a turn holds one for the length of a round trip only.
 REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64, minimum=2)
@@ -137,12 +138,11 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 
 # --- Cache and sessions: django-redis, in a database of their own ------------------------------------------------
 
-CACHE_URL = env.text("CACHE_URL", "redis://127.0.0.1:6379/1")
+CACHE_URL = env.redis_url("CACHE_URL", "redis://127.0.0.1:6379/1")
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": CACHE_URL,
-        "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": REDIS_TIMEOUT_S, "SOCKET_TIMEOUT": REDIS_TIMEOUT_S},
+        **compose_cache(CACHE_URL, timeout_s=REDIS_TIMEOUT_S),
         "KEY_PREFIX": "eps-cache",
     }
 }

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,11 +14,13 @@ from embedded.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_
 from tests.processes import REPO_ROOT
 from tests.servers import (
     Replica,
+    SentinelServer,
     StandinServer,
     ValkeyServer,
     WeaviateAddress,
     WeaviateServer,
     find_configured_weaviate,
+    replica_arguments,
 )
 
 # Where `make weaviate` builds it, wherever pytest was started.
@@ -30,6 +33,16 @@ class StartValkey(Protocol):
     def __call__(self, *, appendfsync: Fsync = "everysec", arguments: tuple[str, ...] = ()) -> ValkeyServer: ...
 
 
+@dataclass(frozen=True)
+class WatchedValkeys:
+    """A master and its asynchronous replica, watched by a Sentinel."""
+
+    master: ValkeyServer
+    replica: ValkeyServer
+    sentinel: SentinelServer
+
+
+StartWatchedValkeys = Callable[[], WatchedValkeys]
 StartWeaviate = Callable[[], WeaviateServer]
 StartReplica = Callable[[Mapping[str, str]], Replica]
 
@@ -101,6 +114,21 @@ def start_valkey(servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -
     def start(*, appendfsync: Fsync = "everysec", arguments: tuple[str, ...] = ()) -> ValkeyServer:
         directory = tmp_path_factory.mktemp("valkey")
         return servers.enter_context(ValkeyServer(directory, appendfsync=appendfsync, arguments=arguments))
+
+    return start
+
+
+@pytest.fixture
+def start_watched_valkeys(
+    servers: ExitStack, start_valkey: StartValkey, tmp_path_factory: pytest.TempPathFactory
+) -> StartWatchedValkeys:
+    """Start a master, its replica and their Sentinel, each of which the test may stop, freeze and kill."""
+
+    def start() -> WatchedValkeys:
+        master = start_valkey(arguments=("--repl-diskless-sync-delay", "0"))
+        replica = start_valkey(arguments=replica_arguments(master))
+        sentinel = servers.enter_context(SentinelServer(tmp_path_factory.mktemp("sentinel"), master))
+        return WatchedValkeys(master, replica, sentinel)
 
     return start
 

@@ -1,4 +1,4 @@
-"""The real servers that tests run against: Valkey, Weaviate, the stand-in model, and our own replica."""
+"""The real servers that tests run against: Valkey, its Sentinel, Weaviate, the stand-in model, and our own replica."""
 
 import asyncio
 import http.client
@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
+from redis import Redis
+from redis.exceptions import RedisError
 from typing_extensions import override
 
-from embedded.valkey import Fsync, valkey_command
+from embedded.valkey import Fsync, get_valkey_server, valkey_command
 from embedded.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
 from tests.processes import POLL_S, ServerProcess
 
@@ -167,6 +169,78 @@ class Replica(ServerProcess):
     @override
     def is_ready(self) -> bool:
         return get_status(self.port, "/healthz") == 200
+
+
+def replica_arguments(master: ValkeyServer) -> tuple[str, ...]:
+    """What makes a `ValkeyServer` an asynchronous replica of another."""
+    return ("--replicaof", "127.0.0.1", str(master.port))
+
+
+class SentinelServer(ServerProcess):
+    """One Sentinel, quorum 1, that watches a master and is quick to replace it; ready when it knows a synced replica.
+
+    It rewrites its own file: a restart goes on with what it knew.
+    """
+
+    # In capitals, because Sentinels mind them.
+    service = "EpsMaster"
+    # Longer than a busy machine pauses, short enough to be waited for.
+    down_after_ms = 1000
+    failover_timeout_ms = 4000
+
+    def __init__(self, directory: Path, master: ValkeyServer) -> None:
+        """`master` is the first one; it runs, and so does its replica."""
+        super().__init__(directory)
+        self._master = master
+
+    @property
+    def port(self) -> int:
+        """Where it listens, on loopback."""
+        return self.ports[0]
+
+    @property
+    @override
+    def url(self) -> str:
+        """For `REDIS_URL`: database 0."""
+        return f"redis+sentinel://127.0.0.1:{self.port}/{self.service}/0"
+
+    @property
+    def cache_url(self) -> str:
+        """For `CACHE_URL`: another database of the same master."""
+        return f"redis+sentinel://127.0.0.1:{self.port}/{self.service}/1"
+
+    @override
+    def get_command(self) -> list[str]:
+        path = self.directory / "sentinel.conf"
+        if not path.exists():
+            path.write_text(self._compose_configuration())
+        return [str(get_valkey_server()), str(path), "--sentinel"]
+
+    @override
+    def is_ready(self) -> bool:
+        try:
+            with closing(Redis(port=self.port, socket_timeout=PROBE_LIMIT_S)) as sentinel:
+                replicas = sentinel.sentinel_slaves(self.service)
+        except RedisError:
+            return False
+        return any(replica["master-link-status"] == "ok" for replica in replicas)
+
+    def get_master_port(self) -> int:
+        """Whom it calls the master; at the end of a fail-over, not while it is under way."""
+        with closing(Redis(port=self.port, socket_timeout=PROBE_LIMIT_S)) as sentinel:
+            master: Any = sentinel.sentinel_master(self.service)
+        return int(master["port"])
+
+    def _compose_configuration(self) -> str:
+        lines = [
+            f"port {self.port}",
+            "bind 127.0.0.1",
+            f"dir {self.directory}",
+            f"sentinel monitor {self.service} 127.0.0.1 {self._master.port} 1",
+            f"sentinel down-after-milliseconds {self.service} {self.down_after_ms}",
+            f"sentinel failover-timeout {self.service} {self.failover_timeout_ms}",
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def find_configured_weaviate() -> WeaviateAddress | None:
