@@ -146,7 +146,7 @@ CACHES = {
         "KEY_PREFIX": "eps-cache",
     }
 }
-SESSION_ENGINE = "django.contrib.sessions.backends.cache"
+SESSION_ENGINE = "config.sessions"
 SESSION_CACHE_ALIAS = "default"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
