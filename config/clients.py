@@ -32,6 +32,7 @@ from prompts.adapters.redis_nudges import Nudges
 from prompts.adapters.redis_response_store import RedisResponseStore, Retention
 from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
+from prompts.follow import Followers
 from prompts.ports import ApiKeys
 from prompts.runner import Limits, Runner
 from prompts.sweeper import keep_swept
@@ -61,9 +62,11 @@ class Clients:
         return {"prompts": self.prompts, "readiness": self.readiness}
 
     async def drain(self) -> None:
-        """Not ready any more, no new runs; what runs may come to its end."""
+        """Not ready any more, no new runs; what runs may come to its end here or elsewhere, and be followed so long."""
         self.readiness.start_draining()
+        self.prompts.followers.start_draining()
         await self.prompts.runner.drain(settings.DRAIN_S)
+        await self.prompts.followers.drain(settings.DRAIN_S)
 
 
 @asynccontextmanager
@@ -77,9 +80,13 @@ async def open_clients() -> AsyncIterator[Clients]:
         state, nudges = _build_state(redis, openai, gauge)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(state.runner.close)
-        lease_s = settings.LEASE_S
         sweeping = partial(
-            keep_swept, store=state.responses, event_log=state.event_log, eraser=state.eraser, lease_s=lease_s
+            keep_swept,
+            store=state.responses,
+            event_log=state.event_log,
+            eraser=state.eraser,
+            runner=state.runner,
+            wait_lost=nudges.wait_lost,
         )
         chores: dict[str, Chore] = {
             "reconcile": partial(keep_reconciled, state.api_keys),
@@ -188,6 +195,7 @@ def _build_state(redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge) -> tuple[
         api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
         model=model,
         runner=runner,
+        followers=Followers(),
         default_model=settings.DEFAULT_MODEL,
         history_tokens=settings.HISTORY_TOKENS,
     )

@@ -47,8 +47,8 @@ preload_app = True
 control_socket_disable = True  # gunicornc's socket would lie in the home directory, which a container may not have
 # A worker that answers no heartbeat for this long is stuck; the event loop answers within milliseconds.
 timeout = 30
-# Past the drain: closing the clients takes a moment more.
-graceful_timeout = int(DRAIN_S) + 5
+# Answers end here for DRAIN_S, those that were handed over are followed for as long again; closing takes a moment more.
+graceful_timeout = 2 * int(DRAIN_S) + 10
 # Longer than the idle time of a load balancer's connections (AWS ALB 60 s), so that it is never we who close first.
 keepalive = 75
 logconfig_dict = logging_config(

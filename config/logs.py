@@ -4,10 +4,12 @@ structlog renders the lines of our code and of every library alike, with what th
 (`request_id`, `response_id`, `owner`), so that one search finds all that happened to a turn.
 """
 
+import logging
 from typing import Any
 
 import structlog
 from structlog.typing import Processor
+from typing_extensions import override
 
 # Their information is a line a request or a retry, with whole addresses in it.
 CHATTY = ("aiohttp", "asyncio", "httpcore", "httpx", "httpx2", "openai", "weaviate-client")
@@ -19,6 +21,15 @@ SHARED_PROCESSORS: list[Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
 ]
+
+
+class BrokenOffFilter(logging.Filter):
+    """Drops uvicorn's error about a stream that was broken off: that is done on purpose, and said by who does it."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        return record.msg != "ASGI callable returned without completing response."
 
 
 def logging_config(log_format: str, level: str) -> dict[str, Any]:
@@ -34,7 +45,10 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": SHARED_PROCESSORS,
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "filters": {"broken_off": {"()": "config.logs.BrokenOffFilter"}},
+        "handlers": {
+            "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["broken_off"]}
+        },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             **{name: {"level": "WARNING"} for name in CHATTY},

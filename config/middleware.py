@@ -4,8 +4,10 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from typing import cast
 
 import structlog
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
@@ -40,6 +42,19 @@ def page_request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> 
         began = _begin(request)
         response = get_response(request)
         _end(request, response, began)
+        return response
+
+    return answer
+
+
+def close_while_draining(view: View) -> View:
+    """Lean road: a leaving process asks its clients to connect anew, which leads them to another replica."""
+
+    async def answer(request: HttpRequest) -> Response:
+        response = await view(request)
+        readiness = cast(ASGIRequest, request).scope["state"].get("readiness")
+        if readiness is not None and readiness.is_draining:
+            response["Connection"] = "close"
         return response
 
     return answer

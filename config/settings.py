@@ -97,6 +97,7 @@ MIDDLEWARE = [
 # Outermost first; async only, none of them may hop to a thread.
 LEAN_MIDDLEWARE = [
     "config.middleware.request_id",
+    "config.middleware.close_while_draining",
     "prompts.api.errors.envelope",
 ]
 ROOT_URLCONF = "config.urls"

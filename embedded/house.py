@@ -25,8 +25,8 @@ from embedded.supervisor import Supervisor
 from embedded.valkey import valkey_command
 
 NAMES = ["valkey", "model", "setup", "web"]
-# What config/settings.py takes when DRAIN_S is not set.
-DEFAULT_DRAIN_S = 30.0
+# Whoever stops it waits for it; an answer that takes longer goes on at the next start.
+DEFAULT_DRAIN_S = 5.0
 # After its drain gunicorn closes its own connections and its workers; then it is stuck.
 MAX_AFTER_DRAIN_S = 20.0
 
@@ -116,9 +116,9 @@ class House:
             command=[sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "config.asgi:application"],
             environment=self._environment(),
             is_ready=partial(answers_http, self._access.host, self._port, "/readyz"),
-            grace_s=float(find_text("DRAIN_S") or DEFAULT_DRAIN_S) + MAX_AFTER_DRAIN_S,
+            grace_s=2 * float(find_text("DRAIN_S") or DEFAULT_DRAIN_S) + MAX_AFTER_DRAIN_S,
         )
 
     def _environment(self) -> Mapping[str, str]:
         where = {"HOST": self._host, "PORT": str(self._port), "DATA_DIR": str(self._data.path)}
-        return {**os.environ, **self._own, **where}
+        return {"DRAIN_S": f"{DEFAULT_DRAIN_S:g}", **os.environ, **self._own, **where}

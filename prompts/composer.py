@@ -20,22 +20,15 @@ def estimate_text(text: str) -> int:
     return TOKENS_A_MESSAGE + -(-len(text) // CHARACTERS_A_TOKEN)
 
 
-def measure(
-    *,
-    instructions: str | None,
-    window: Sequence[Item],
-    new_input: Sequence[Item],
-    history_items: int,
-    budget_tokens: int,
-) -> ModelInput:
-    """The account of what the model is given; all token counts are estimates."""
+def measure(*, instructions: str | None, new_input: Sequence[Item], budget_tokens: int) -> ModelInput:
+    """The account of what the model is given before the history is known; all token counts are estimates."""
     return ModelInput(
-        history_items=len(window),
-        history_tokens=sum(map(estimate_tokens, window)),
+        history_items=0,
+        history_tokens=0,
         input_items=len(new_input),
         input_tokens=sum(map(estimate_tokens, new_input)),
         instructions_tokens=estimate_text(instructions) if instructions else 0,
-        dropped_items=history_items - len(window),
+        dropped_items=0,
         history_budget_tokens=budget_tokens,
     )
 

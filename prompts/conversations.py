@@ -1,14 +1,12 @@
 """Use cases on conversations and their items."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Literal
 
 from prompts import ids
 from prompts.domain import Conversation, Item, Metadata
-from prompts.ending import end_lost
-from prompts.errors import StaleRun, unknown_conversation, unknown_item
-from prompts.ports import ConversationStore, Eraser, EventLog, Page, ResponseStore
+from prompts.errors import unknown_conversation, unknown_item
+from prompts.ports import ConversationStore, Eraser, Page
 from prompts.responses import NewMessage, StoredItem, build_items
 from prompts.sweeper import erase_due
 
@@ -77,16 +75,11 @@ async def add_items(
     owner: str,
     new_items: Sequence[NewMessage | StoredItem],
     store: ConversationStore,
-    responses: ResponseStore,
-    event_log: EventLog,
-    lease_s: float,
 ) -> Sequence[Item]:
     """Append items and give them back in the order given. Raises NotFound, ConversationLocked, Unavailable."""
     _check_id(conversation_id)
     items = await build_items(new_items, ids.get_partition(conversation_id), owner=owner, conversations=store)
-    while abandoned := await store.add_items(conversation_id, owner=owner, items=items):
-        with suppress(StaleRun):  # another ends it at this moment
-            await end_lost(abandoned, store=responses, event_log=event_log, lease_s=lease_s)
+    await store.add_items(conversation_id, owner=owner, items=items)
     return items
 
 

@@ -24,6 +24,7 @@
       ReplicaLost                        replica_lost               server_error            502     yes
       FailedEarlier                      (those of the failure it repeats)
       StaleRun                           (never shown: a run that was taken over may write nothing)
+      TailLost                           (never shown: a fail-over of Redis has lost the end of a log)
 
 A class says its code, type, status and what a failed response is to carry; the instance says `param` and one
 sentence that tells what to do. The same error renders as the OpenAI envelope over HTTP and as `response.failed` in a
@@ -243,6 +244,14 @@ class ToldFailure(Protocol):
 
 class StaleRun(Exception):
     """The run was taken over or ended elsewhere; it may write nothing more."""
+
+
+class TailLost(Exception):
+    """The log ends at `last_number`, before what its run has been told is written: a fail-over has lost the rest."""
+
+    def __init__(self, last_number: int) -> None:
+        super().__init__(last_number)
+        self.last_number = last_number
 
 
 def unknown_url(method: str | None, path: str) -> NotFound:

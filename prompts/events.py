@@ -141,6 +141,12 @@ class Narration:
             error=error,
         )
 
+    def find_open_text(self) -> list[str] | None:
+        """The answer so far, in the pieces it came in, when it is plain text that can go on; None when it is not."""
+        if self._kind == "refusal" or self._closed_parts:
+            return None
+        return self._pieces
+
     def closing(self, ended: Response, result: bytes) -> list[Event]:
         """The last events, of which the terminal one carries `result`, the ended response's stored JSON, as it is."""
         events = self._close(ended.output[0].status) if ended.output else []

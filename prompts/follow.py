@@ -3,12 +3,15 @@
 Both tell the same events, byte for byte, from any number on: `Narration` makes them from the same signals.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 
 from prompts.domain import ENDED, Message, OutputText, Refusal, Response
-from prompts.errors import InvalidRequest, StreamExpired
+from prompts.errors import Draining, InvalidRequest, StreamExpired, Unavailable
 from prompts.events import Event, Narration, Refused, Signal, Text
 from prompts.ports import Entry, EventLog, ResponseStore, StoredResponse
 from prompts.reading import read_slices
@@ -18,6 +21,55 @@ decode_response = msgspec.json.Decoder(Response).decode
 
 # A nudge may be lost while Redis is away; then the next look comes by itself.
 LOOK_S = 2.0
+# A reader is kept while Redis is away: it has been told nothing wrong. Longer than a restart or a fail-over takes.
+REDIS_AWAY_S = 30.0
+
+
+class Followers:
+    """Those whom this process serves with events of responses, wherever these are written."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._left = asyncio.Event()
+        self._is_leaving = False
+        self._is_over = False
+
+    @contextmanager
+    def join(self, *, is_here: bool) -> Iterator[None]:
+        """For as long as one follows; `is_here` says that the response is written by this process.
+
+        Raises Draining for what any other replica can serve for longer.
+        """
+        if self._is_leaving and not is_here:
+            raise Draining("This replica is leaving. Send the request again; another one will serve it.")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            self._left.set()
+
+    def check(self) -> None:
+        """Raises Draining when the process can serve them no longer."""
+        if self._is_over:
+            raise Draining("This replica is leaving. Ask again for the events after the last one you have.")
+
+    def start_draining(self) -> None:
+        """The process leaves: nobody joins any more but for what is written here."""
+        self._is_leaving = True
+
+    async def drain(self, within_s: float) -> None:
+        """Wait until all have left, and after `within_s` send them away."""
+        await self._wait(within_s)
+        self._is_over = True
+        await self._wait(2 * LOOK_S)  # each looks up at least so often
+
+    async def _wait(self, within_s: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._count:
+                    self._left.clear()
+                    await self._left.wait()
 
 
 async def follow_response(
@@ -29,14 +81,42 @@ async def follow_response(
     run: Run | None,
     store: ResponseStore,
     event_log: EventLog,
+    followers: Followers,
 ) -> AsyncIterator[Sequence[Event]]:
     """Events above `after` to the terminal one, in groups; an empty group when nothing was said for `quiet_s`.
 
-    `run` is the response's own, when this process writes it.
+    `run` is the response's own, when this process writes it. When its replica dies there is a pause, and the events
+    go on as soon as another one has taken it over.
     The first group comes at once, an empty one when there is nothing above `after` yet.
     Raises NotFound, StreamExpired, InvalidRequest (`after` lies beyond what has been said), Unavailable: before the
-    first group, or, when the response is deleted meanwhile, in the middle.
+    first group; in the middle when the response is deleted meanwhile, when Redis stays away, or as Draining when this
+    process can wait no longer.
     """
+    with followers.join(is_here=run is not None):
+        async for events in _follow(
+            response_id,
+            owner=owner,
+            after=after,
+            quiet_s=quiet_s,
+            run=run,
+            store=store,
+            event_log=event_log,
+            followers=followers,
+        ):
+            yield events
+
+
+async def _follow(
+    response_id: str,
+    *,
+    owner: str,
+    after: int,
+    quiet_s: float,
+    run: Run | None,
+    store: ResponseStore,
+    event_log: EventLog,
+    followers: Followers,
+) -> AsyncIterator[Sequence[Event]]:
     # Whoever read from Redis may have seen what this process has not been told is written: the log knows.
     is_here = run is not None and after <= run.last_number
     if run is not None and is_here:
@@ -47,30 +127,17 @@ async def follow_response(
             yield events
         if run.outcome is not None and run.last_number == after:
             return
-    async for events in _follow_log(
-        response_id,
-        owner=owner,
-        after=after,
-        quiet_for=0 if is_here else quiet_s,  # so quiet that the first group comes at once
-        quiet_s=quiet_s,
-        store=store,
-        event_log=event_log,
-    ):
+    echo = run.response if run is not None and is_here else await event_log.get_echo(response_id, owner=owner)
+    reading = _LogReading(echo, owner, after, store, event_log, has_begun=is_here)
+    async for events in _follow_log(reading, quiet_s=quiet_s, event_log=event_log, followers=followers):
         yield events
 
 
 async def _follow_log(
-    response_id: str,
-    *,
-    owner: str,
-    after: int,
-    quiet_for: float,
-    quiet_s: float,
-    store: ResponseStore,
-    event_log: EventLog,
+    reading: "_LogReading", *, quiet_s: float, event_log: EventLog, followers: Followers
 ) -> AsyncIterator[Sequence[Event]]:
-    reading = _LogReading(await event_log.get_echo(response_id, owner=owner), owner, after, store, event_log)
-    async with event_log.watch(response_id) as watch:
+    quiet_for = 0 if reading.has_begun else quiet_s  # so quiet that the first group comes at once
+    async with event_log.watch(reading.response_id) as watch:
         look_s = min(LOOK_S, quiet_s)
         while True:
             async for events in reading.read():
@@ -78,8 +145,9 @@ async def _follow_log(
                 yield events
             if reading.is_over:
                 return
+            followers.check()
             if quiet_for >= quiet_s:
-                quiet_for = 0.0
+                quiet_for, reading.has_begun = 0.0, True
                 yield ()
             if not await watch.wait(look_s):
                 quiet_for += look_s
@@ -88,9 +156,22 @@ async def _follow_log(
 class _LogReading:
     """One reader's place in a log. The whole log is told from its beginning, and what is above `after` is given out."""
 
-    def __init__(self, echo: Response, owner: str, after: int, store: ResponseStore, event_log: EventLog) -> None:
+    def __init__(
+        self,
+        echo: Response,
+        owner: str,
+        after: int,
+        store: ResponseStore,
+        event_log: EventLog,
+        *,
+        has_begun: bool,
+    ) -> None:
+        self.response_id = echo.id
         self.is_over = False
+        self.has_begun = has_begun
+        """Whether the reader has been told something, and could not be refused any more."""
         self._has_ended = False
+        self._is_at_end = False
         self._owner = owner
         self._after = after
         self._store = store
@@ -98,24 +179,42 @@ class _LogReading:
         self._narration = Narration(echo)
         self._opening: list[Event] = self._narration.opening()
         self._cursor = -1
+        self._away_since: float | None = None
 
     async def read(self) -> AsyncIterator[Sequence[Event]]:
-        """What there is by now above `after`, in groups. Raises as `follow_response`."""
+        """What there is by now above `after`, in groups; nothing while Redis is away. Raises as `follow_response`."""
+        try:
+            async for events in self._read():
+                self.has_begun = True
+                yield events
+        except Unavailable:
+            self._away_since = self._away_since or time.monotonic()
+            if not self.has_begun or time.monotonic() - self._away_since > REDIS_AWAY_S:
+                raise
+        else:
+            self._away_since = None
+
+    async def _read(self) -> AsyncIterator[Sequence[Event]]:
         known = self._cursor
-        async for entry in read_slices(self._event_log, self._narration.response.id, after=known):
-            events = await self._tell(entry)
-            if above := [event for event in events if event.sequence_number > self._after]:
+        if not self._is_at_end:
+            async for entry in read_slices(self._event_log, self._narration.response.id, after=known):
+                if above := self._above(self._tell(entry)):
+                    yield above
+        if self._is_at_end:
+            if above := self._above(await self._tell_end()):
                 yield above
-        if self._cursor == known and (stored := await self._find_stored()):
+        elif self._cursor == known and (stored := await self._find_stored()):
             self.is_over = True
             yield self._tell_stored(stored)
         self._check_cursor()
 
-    async def _tell(self, entry: Entry) -> list[Event]:
+    def _tell(self, entry: Entry) -> list[Event]:
         events = [] if self._cursor >= 0 else [*self._opening]
-        events += self._narration.tell(entry.signals)
-        self._cursor = entry.last_number
-        return [*events, *await self._tell_end()] if entry.is_last else events
+        self._cursor, self._is_at_end = entry.last_number, entry.is_last
+        return [*events, *self._narration.tell(entry.signals)]
+
+    def _above(self, events: Sequence[Event]) -> Sequence[Event]:
+        return [event for event in events if event.sequence_number > self._after]
 
     async def _find_stored(self) -> StoredResponse | None:
         """The response, when nothing is left but to tell it from what is stored; None when its log may still grow."""
@@ -136,8 +235,8 @@ class _LogReading:
             raise InvalidRequest(message, param="starting_after")
 
     async def _tell_end(self) -> list[Event]:
-        self.is_over = True
         stored = await self._store.get(self._narration.response.id, owner=self._owner)
+        self.is_over = True
         return self._narration.closing(decode_response(stored.body), stored.body)
 
     def _tell_stored(self, stored: StoredResponse) -> list[Event]:

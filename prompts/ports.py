@@ -9,7 +9,17 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
-from prompts.domain import Conversation, Item, Metadata, Model, ModelMessage, ModelRequest, Response, Status
+from prompts.domain import (
+    Conversation,
+    Item,
+    Metadata,
+    Model,
+    ModelInput,
+    ModelMessage,
+    ModelRequest,
+    Response,
+    Status,
+)
 from prompts.events import Signal
 
 Answer: TypeAlias = AsyncIterator[list[Signal]]
@@ -36,32 +46,24 @@ class Draft:
     conversation_id: str | None
     previous_response_id: str | None
     claim: Claim
+    model_input: ModelInput
+    """The account as far as it is known by now: the history is added by admission."""
     last_opening_number: int
 
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """What admission gives back. `window` is the history in order, oldest first, within the token budget.
-
-    `position` is how many items the whole history has had.
-    """
+    """What admission gives back. `window` is the history in order, oldest first, within the token budget."""
 
     response: Response
-    epoch: int
+    epoch: str
     window: Sequence[Item]
-    position: int
+    model_input: ModelInput
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
     """The request was made before: this is the response it belongs to."""
-
-    response_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Abandoned:
-    """The conversation's active response is one whose replica is gone; it has to be ended first."""
 
     response_id: str
 
@@ -98,18 +100,39 @@ class StoredResponse:
 
 @dataclass(frozen=True, slots=True)
 class Seized:
-    """An active response taken out of its run's hands: from here on, only `epoch` may write to it."""
+    """An active response taken out of its run's hands: from here on, only `epoch` may write to it.
+
+    `attempts` is how many runs it has had, this one included; a run that handed it over does not count. `ending` says
+    that it is not to go on but to end: its owner has cancelled it, or its log has lost what was shown of it. `window`
+    is what its run was given, oldest first; it is not read for a cancellation.
+    """
 
     response: Response
     owner: str
     input: Sequence[Item]
-    epoch: int
-    replica_id: str
+    model_request: ModelRequest
+    model_input: ModelInput
+    epoch: str
+    attempts: int
+    ending: Literal["", "cancelled", "failed"]
+    window: Sequence[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is written to a log at once: packed signals, and the sequence numbers of their events, (after, last_number].
+
+    Without signals it says nothing, and only keeps the lease.
+    """
+
+    after: int
+    last_number: int
+    packed: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One group of a log; the last one of a response `is_last`."""
+    """One group of a log as it is read; the last one of a response `is_last`."""
 
     last_number: int
     signals: Sequence[Signal]
@@ -129,33 +152,36 @@ class Page:
 class ResponseStore(Protocol):
     """Responses and the timelines they join, every change in one atomic step."""
 
-    async def admit(
-        self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float
-    ) -> Admitted | Attached | Abandoned:
+    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
         """Create the response, take its conversation and lease, and give back the window; or say whose retry this is.
 
         Raises NotFound (conversation, previous response), ConversationLocked, ResponseNotEnded, KeyReused, Unavailable.
         Cancelled in flight, the response may exist without a run; its lease then expires.
         """
 
-    async def append(self, response_id: str, *, epoch: int, lease_s: float, last_number: int, signals: bytes) -> None:
+    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """Add one group to the response's log and renew its lease.
 
-        `signals` is what `events.pack` gives; `last_number` the sequence number of the group's last event. The same
-        call again changes nothing. Raises StaleRun, Unavailable.
+        The same call again changes nothing. Raises StaleRun, TailLost, Unavailable.
         """
 
-    async def commit(self, outcome: Outcome, *, owner: str, epoch: int, last_number: int, signals: bytes) -> None:
+    async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """End the response: status, output, timeline, conversation, log, lease, all at once, and once.
 
-        Raises StaleRun, Unavailable.
+        `last` is what the log still lacks, its end. Raises StaleRun, TailLost, Unavailable.
         """
 
     async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
         """Take an active response out of its run's hands, and tell its replica to let go.
 
-        `owner` is whoever asks for it, or None for a response whose lease has expired. Gives the status of one that has
+        `owner` is whoever cancels it, or None for a response whose lease has expired. Gives the status of one that has
         ended already, None for one whose lease is alive, or that is gone. Raises NotFound (to an owner), Unavailable.
+        """
+
+    async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
+        """Let another replica take the response over at once: to go on with it, or `is_broken`, to end it as failed.
+
+        Raises StaleRun, Unavailable.
         """
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
@@ -177,7 +203,8 @@ class EventLog(Protocol):
     async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
         """A stretch of the log: entries whose last number is above `after`, oldest first; empty when there are none.
 
-        Raises Unavailable.
+        `after` is the last number of an entry, or -1. Raises StreamExpired when the log goes on without that entry (a
+        fail-over has lost it), Unavailable.
         """
 
     def watch(self, response_id: str) -> AbstractAsyncContextManager["Watch"]:
@@ -222,11 +249,8 @@ class ConversationStore(Protocol):
         Raises NotFound for an unknown `after`.
         """
 
-    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> str | None:
-        """Append items. Raises NotFound, ConversationLocked while a response is active.
-
-        Gives the id of a response whose replica is gone, which has to be ended first; nothing is appended then.
-        """
+    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> None:
+        """Append items. Raises NotFound, ConversationLocked while a response is active."""
 
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
@@ -288,8 +312,8 @@ class ChatModel(Protocol):
     ) -> AbstractAsyncContextManager[Answer]:
         """Ask, and open the answer; leaving the context closes the connection to the model.
 
-        `shown`: what of this very answer is written already; the answer goes on after it, and only what is new is
-        given.
+        `shown`: what of this very answer is written already; it goes on after that, and only what is new is given.
+
         Raises, on entering or while iterating: RateLimited, UpstreamError, UpstreamTimeout, InvalidPrompt.
         """
 

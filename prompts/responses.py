@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from prompts import ids
 from prompts.composer import compose_messages, measure
 from prompts.domain import ENDED, ConversationRef, InputText, Item, Message, ModelRequest, Part, Response, Role
-from prompts.ending import end_lost, end_seized
+from prompts.ending import end_seized, retell
 from prompts.errors import (
     NotFound,
     ResponseEnded,
@@ -22,7 +22,6 @@ from prompts.errors import (
 )
 from prompts.events import Narration
 from prompts.ports import (
-    Abandoned,
     Admitted,
     Attached,
     ChatModel,
@@ -35,7 +34,7 @@ from prompts.ports import (
     StoredResponse,
     Watch,
 )
-from prompts.run import Run
+from prompts.run import Brief, Run
 from prompts.runner import Runner
 
 # How long a cancel waits for the replica to confirm that the model's connection is closed (API.md).
@@ -80,7 +79,6 @@ async def create_response(
     history_tokens: int,
     store: ResponseStore,
     conversations: ConversationStore,
-    event_log: EventLog,
     model: ChatModel,
     runner: Runner,
 ) -> Turn:
@@ -94,22 +92,23 @@ async def create_response(
     await _check_model(model_request.model, model)
     partition = _choose_partition(conversation_id or previous_response_id, owner, claim)
     response = _placed(echo, ids.new_id(ids.RESPONSE, partition), conversation_id, previous_response_id)
+    items = await build_items(new_input, partition, owner=owner, conversations=conversations)
     draft = Draft(
         response=response,
         model_request=model_request,
-        input=await build_items(new_input, partition, owner=owner, conversations=conversations),
+        input=items,
         conversation_id=conversation_id,
         previous_response_id=previous_response_id,
         claim=claim,
+        model_input=measure(instructions=echo.instructions, new_input=items, budget_tokens=history_tokens),
         last_opening_number=len(Narration(response).opening()) - 1,
     )
     with runner.reserve():
-        admitted = await _admit(
-            draft, owner=owner, history_tokens=history_tokens, store=store, event_log=event_log, runner=runner
-        )
+        lease_s = runner.limits.lease_s
+        admitted = await store.admit(draft, owner=owner, history_tokens=history_tokens, lease_s=lease_s)
         if isinstance(admitted, Attached):
             return Turn(admitted.response_id, runner.find(admitted.response_id), is_replay=True)
-        run = _start(draft, admitted, history_tokens=history_tokens, runner=runner, owner=owner)
+        run = runner.start(_brief(draft, admitted, owner=owner))
         return Turn(run.response.id, run, is_replay=False)
 
 
@@ -140,7 +139,8 @@ async def cancel_response(
             if not isinstance(seized, Seized):
                 return await _get_cancelled(response_id, owner=owner, store=store), True
             try:
-                outcome = await end_seized(seized, store=store, event_log=event_log, error=None)
+                narration = await retell(seized.response, event_log=event_log)
+                outcome = await end_seized(seized, narration, store=store)
             except StaleRun:
                 await _wait_for_end(response_id, owner=owner, store=store, watch=watch)
                 continue
@@ -170,32 +170,22 @@ def user_message(text: str) -> NewMessage:
     return NewMessage(role="user", content=[InputText(text)])
 
 
-async def _admit(
-    draft: Draft, *, owner: str, history_tokens: int, store: ResponseStore, event_log: EventLog, runner: Runner
-) -> Admitted | Attached:
-    lease_s = runner.limits.lease_s
-    for _ in range(MAX_TRIES):
-        admitted = await store.admit(draft, owner=owner, history_tokens=history_tokens, lease_s=lease_s)
-        if not isinstance(admitted, Abandoned):
-            return admitted
-        try:  # the sweeper would do it within two seconds; this client is here now
-            await end_lost(admitted.response_id, store=store, event_log=event_log, lease_s=lease_s)
-        except StaleRun:
-            continue
-    raise Unavailable("The conversation could not be taken right now. Try again.")
-
-
-def _start(draft: Draft, admitted: Admitted, *, history_tokens: int, runner: Runner, owner: str) -> Run:
-    instructions = draft.response.instructions
-    messages = compose_messages(instructions=instructions, window=admitted.window, new_input=draft.input)
-    model_input = measure(
-        instructions=instructions,
-        window=admitted.window,
-        new_input=draft.input,
-        history_items=admitted.position,
-        budget_tokens=history_tokens,
+def _brief(draft: Draft, admitted: Admitted, *, owner: str) -> Brief:
+    narration = Narration(admitted.response)
+    opening = narration.opening()  # admission has written them down
+    return Brief(
+        response=admitted.response,
+        owner=owner,
+        epoch=admitted.epoch,
+        input=draft.input,
+        model_request=draft.model_request,
+        model_input=admitted.model_input,
+        messages=compose_messages(
+            instructions=admitted.response.instructions, window=admitted.window, new_input=draft.input
+        ),
+        narration=narration,
+        opening=opening,
     )
-    return runner.start(draft, admitted, messages, owner=owner, model_input=model_input)
 
 
 async def _wait_for_end(response_id: str, *, owner: str, store: ResponseStore, watch: Watch) -> None:

@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import structlog
 
-from prompts.domain import ModelInput, ModelMessage
 from prompts.errors import Draining, Overloaded
-from prompts.ports import Admitted, ChatModel, Draft, ResponseStore
-from prompts.run import Run
+from prompts.ports import ChatModel, ResponseStore
+from prompts.run import Brief, Run
 
 log = structlog.get_logger(__name__)
 
+# A hand-over is a write or two; when Redis does not take them by then, the leases expire by themselves.
+HAND_OVER_S = 3.0
 
 Release: TypeAlias = Callable[[str], Awaitable[None]]
 
@@ -50,10 +51,11 @@ class Runner:
         self._store = store
         self._model = model
         self._limits = limits
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._releases: set[asyncio.Future[None]] = set()
         self._reserved = 0
+        self._taken_early: dict[str, str] = {}
         self._left = asyncio.Event()
         self._is_draining = False
         self._is_closed = False
@@ -64,14 +66,15 @@ class Runner:
         return self._limits
 
     @contextmanager
-    def reserve(self) -> Iterator[None]:
+    def reserve(self, *, is_new: bool = True) -> Iterator[None]:
         """A place for one run, taken before anything is written and held until the run has started, or will not.
 
-        Raises Draining, StorageFull, Overloaded.
+        Raises Draining, Overloaded, and for a new response StorageFull: what has begun is finished first.
         """
         if self._is_draining:
             raise Draining("This replica is leaving. Send the request again; another one will serve it.")
-        self._check_storage()
+        if is_new:
+            self._check_storage()
         if len(self._tasks) + self._reserved >= self._limits.max_runs:
             raise Overloaded(f"This replica runs {self._limits.max_runs} answers already. Try again in a moment.")
         self._reserved += 1
@@ -79,59 +82,60 @@ class Runner:
             yield
         finally:
             self._reserved -= 1
+            if not self._reserved:
+                self._taken_early.clear()
             self._left.set()
 
     def find(self, response_id: str) -> Run | None:
         """The run of this response, while this process writes it."""
         return self._runs.get(response_id)
 
-    def let_go(self, response_id: str) -> None:
-        """Stop writing this response, which is another's from now on; says so when the model's connection is closed."""
-        run, task = self._runs.get(response_id), self._find_task(response_id)
-        if run is None or task is None:  # it has found out by itself that it may not write, and is gone already
-            self._keep(self._release(response_id))
-            return
-        if not run.is_let_go:  # a second cancellation would meet it while it closes the connection
-            run.let_go()
-            asyncio.get_running_loop().call_soon(task.cancel)  # not before its first step, or it never came to its end
+    def let_go(self, response_id: str, epoch: str) -> None:
+        """Stop writing this response, which is another's from now on; says so when the model's connection is closed.
 
-    def start(
-        self,
-        draft: Draft,
-        admitted: Admitted,
-        messages: Sequence[ModelMessage],
-        *,
-        owner: str,
-        model_input: ModelInput,
-    ) -> Run:
+        `epoch` is that of whoever took it; it may be a run of this very process. Empty when it was deleted.
+        """
+        run = self._runs.get(response_id)
+        if run is not None and not _outranks(epoch, run.epoch):
+            return
+        if run is None:  # it has found out by itself that it may not write, and is gone already; or it has yet to begin
+            if self._reserved:
+                self._taken_early[response_id] = epoch
+            self._keep(self._release(response_id))
+        elif not run.is_let_go:  # a second cancellation would meet it while it closes the connection
+            run.let_go()
+            asyncio.get_running_loop().call_soon(self._tasks[run].cancel)  # not before its first step, or it never ends
+
+    def start(self, brief: Brief) -> Run:
         """Begin the run; it goes on whoever follows it."""
-        run = Run(
-            draft, admitted, owner=owner, store=self._store, lease_s=self._limits.lease_s, model_input=model_input
-        )
+        run = Run(brief, store=self._store, lease_s=self._limits.lease_s)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._execute(run, messages), name=admitted.response.id)
-        self._tasks.add(task)
-        self._runs[admitted.response.id] = run
-        task.add_done_callback(self._leave)
-        if self._is_closed:  # it was admitted while the process stopped: it begins, and is stopped like the others
+        task = loop.create_task(self._execute(run), name=run.response.id)
+        self._tasks[run] = task
+        self._runs[run.response.id] = run
+        task.add_done_callback(lambda _: self._leave(run))
+        taken_by = self._taken_early.pop(run.response.id, None)
+        if taken_by is not None and _outranks(taken_by, run.epoch):  # cancelled between its admission and now
+            run.let_go()
+        if self._is_closed or run.is_let_go:  # it begins, and is stopped like the others
             loop.call_soon(task.cancel)
         return run
 
-    async def _execute(self, run: Run, messages: Sequence[ModelMessage]) -> None:
+    async def _execute(self, run: Run) -> None:
         structlog.contextvars.bind_contextvars(response_id=run.response.id)
         began = time.perf_counter()
         try:
-            await run.execute(self._model, messages, max_run_s=self._limits.max_run_s)
+            await run.execute(self._model, max_run_s=self._limits.max_run_s)
         finally:
-            status = run.outcome.response.status if run.outcome else "let_go" if run.is_let_go else "lost"
             code = run.error.code if run.error else None
-            log.info("run_ended", status=status, code=code, took_ms=round((time.perf_counter() - began) * 1000, 1))
+            took_ms = round((time.perf_counter() - began) * 1000, 1)
+            log.info("run_ended", status=_status(run), code=code, took_ms=took_ms)
+            self._forget(run)  # from here on, whoever asks is told at once
             if run.is_let_go:
-                del self._runs[run.response.id]  # from here on, whoever asks is told at once
                 await self._release(run.response.id)
 
     async def drain(self, within_s: float) -> None:
-        """Refuse new runs, wait for those under way, and after `within_s` stop them: see `close`."""
+        """Refuse new runs, wait for those under way, and hand over what still runs after `within_s`."""
         self._is_draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
@@ -141,12 +145,14 @@ class Runner:
         await self.close()
 
     async def close(self) -> None:
-        """Stop what is still running: each such response is `failed`, its partial text kept."""
+        """Hand over what is still running: another replica goes on with it."""
         self._is_draining = self._is_closed = True
         await asyncio.sleep(0)  # a task that is cancelled before its first step never comes to its end
-        for task in self._tasks:
+        tasks = list(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=HAND_OVER_S)
 
     def _keep(self, work: Awaitable[None]) -> None:
         """Let it run to its end; asyncio itself keeps only a weak reference to a task."""
@@ -154,10 +160,29 @@ class Runner:
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)
 
-    def _find_task(self, response_id: str) -> asyncio.Task[None] | None:
-        return next((task for task in self._tasks if task.get_name() == response_id), None)
+    def _forget(self, run: Run) -> None:
+        """The response may have another run here by now: this process took over what it had lost."""
+        if self._runs.get(run.response.id) is run:
+            del self._runs[run.response.id]
 
-    def _leave(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._runs.pop(task.get_name(), None)
+    def _leave(self, run: Run) -> None:
+        del self._tasks[run]
+        self._forget(run)
         self._left.set()
+
+
+def _outranks(epoch: str, other: str) -> bool:
+    """Whether a message from `epoch` concerns a run under the `other`; a deletion, which has none, concerns all."""
+    return not epoch or _count(epoch) > _count(other)
+
+
+def _count(epoch: str) -> int:
+    """An epoch is a count, and behind a point the call that raised it."""
+    return int(epoch.partition(".")[0])
+
+
+def _status(run: Run) -> str:
+    """How it ended, for the log."""
+    if run.outcome is not None:
+        return run.outcome.response.status
+    return "let_go" if run.is_let_go else "handed_over" if run.is_handed_over else "lost"

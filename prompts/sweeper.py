@@ -1,16 +1,18 @@
-"""What every replica looks after, every two seconds: responses whose replica is gone, and what is due to be erased.
+"""What every replica looks after, every two seconds: responses that nobody writes, and what is due to be erased.
 
 Any number of replicas may do this at once: each step is one script that looks again before it acts.
 """
 
-import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 import structlog
 
-from prompts.ending import end_lost
-from prompts.errors import ServiceError, StaleRun, Unavailable
+from prompts.errors import ServiceError, Unavailable
 from prompts.ports import Eraser, EventLog, ResponseStore
+from prompts.runner import Runner
+from prompts.takeover import take_over
 
 log = structlog.get_logger(__name__)
 
@@ -19,30 +21,35 @@ SWEEP_S = 2.0
 JITTER = 0.25
 
 
-async def keep_swept(*, store: ResponseStore, event_log: EventLog, eraser: Eraser, lease_s: float) -> None:
-    """Sweep until cancelled, whatever is away in between."""
+WaitLost: TypeAlias = Callable[[float], Awaitable[None]]
+
+
+async def keep_swept(
+    *, store: ResponseStore, event_log: EventLog, eraser: Eraser, runner: Runner, wait_lost: WaitLost
+) -> None:
+    """Sweep until cancelled, whatever is away in between; at once when `wait_lost` says that a response waits."""
     while True:
-        await asyncio.sleep(SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
+        await wait_lost(SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
         try:
-            await sweep(store=store, event_log=event_log, eraser=eraser, lease_s=lease_s)
+            await take_over_lost(store=store, event_log=event_log, runner=runner)
+            await erase_due(eraser)
         except ServiceError as error:
             log.warning("not_swept", code=error.code)
         except Exception:
             log.exception("sweep_crashed")  # one thing that cannot be read must not end the looking after all others
 
 
-async def sweep(*, store: ResponseStore, event_log: EventLog, eraser: Eraser, lease_s: float) -> None:
-    """One look at everything. Raises Unavailable."""
+async def take_over_lost(*, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
+    """One look at all responses. Raises Unavailable."""
     for response_id in await store.list_lost():
+        if runner.find(response_id) is not None:
+            continue  # Redis was away for longer than the lease: its run renews it, or learns that it is another's
         try:
-            await end_lost(response_id, store=store, event_log=event_log, lease_s=lease_s)
-        except StaleRun:
-            continue  # another replica was quicker
+            await take_over(response_id, store=store, event_log=event_log, runner=runner)
         except Unavailable:
             raise
         except Exception:
-            log.exception("lost_response_not_ended", response_id=response_id)
-    await erase_due(eraser)
+            log.exception("response_not_taken_over", response_id=response_id)
 
 
 async def erase_due(eraser: Eraser, *, near: str | None = None) -> None:

@@ -1,20 +1,27 @@
 """Items, drafts and stores as tests of Redis use them, below the HTTP API."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from redis.asyncio import Redis
 
 from prompts import ids
+from prompts.adapters import redis_names as names
 from prompts.adapters.redis_conversation_store import RedisConversationStore
 from prompts.adapters.redis_eraser import RedisEraser
 from prompts.adapters.redis_event_log import RedisEventLog
 from prompts.adapters.redis_nudges import Nudges
 from prompts.adapters.redis_response_store import RedisResponseStore, Retention
-from prompts.domain import InputText, Message, ModelRequest, Response
-from prompts.events import Narration
-from prompts.ports import Admitted, Claim, Draft
+from prompts.composer import measure
+from prompts.domain import InputText, Item, Message, ModelRequest, Response
+from prompts.events import Finished, Narration, Signal, Text, encode, pack
+from prompts.ports import Admitted, ChatModel, Claim, Draft, Group, Outcome
+from prompts.runner import Limits, Runner
 
 RETENTION_S = 3600
+HISTORY_TOKENS = 8000
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,31 @@ class Stores:
     eraser: RedisEraser
 
 
+class Stutter:
+    """A Redis whose client asks a second time, because the first answer was lost."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    @classmethod
+    def of(cls, redis: Redis) -> Redis:
+        """Such a client, for whoever asks for one."""
+        return cast(Redis, cls(redis))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._redis, name)
+
+    def register_script(self, text: str) -> Any:
+        """A script that runs twice and gives the second answer."""
+        script = self._redis.register_script(text)
+
+        async def call(keys: Any, args: Any) -> Any:
+            await script(keys=keys, args=args)
+            return await script(keys=keys, args=args)
+
+        return call
+
+
 def open_stores(redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int = 100) -> Stores:
     """A replica's stores."""
     retention = Retention(log_s=RETENTION_S, history_s=RETENTION_S)
@@ -35,6 +67,17 @@ def open_stores(redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int =
         conversations=RedisConversationStore(redis, retention_s=RETENTION_S),
         event_log=RedisEventLog(redis, Nudges(redis, replica_id)),
         eraser=RedisEraser(redis, items_a_slice=items_a_slice),
+    )
+
+
+def open_runner(stores: Stores, model: ChatModel, *, lease_s: float = 10, max_runs: int = 10) -> Runner:
+    """A replica's runs."""
+    return Runner(
+        store=stores.responses,
+        model=model,
+        limits=Limits(max_runs=max_runs, max_run_s=60, lease_s=lease_s),
+        release=lambda _: asyncio.sleep(0),
+        check_storage=lambda: None,
     )
 
 
@@ -54,20 +97,77 @@ def build_draft(
     """A turn that says `text`; without an anchor it begins a chain, in a partition at random or in this one."""
     anchor_id = conversation_id or previous_response_id
     place = ids.get_partition(anchor_id) if anchor_id else partition or ids.new_partition()
+    said = build_item(text, place)
     response = Response(id=ids.new_id(ids.RESPONSE, place), created_at=0, status="in_progress", model="m")
     return Draft(
         response=response,
         model_request=ModelRequest(model="m"),
-        input=[build_item(text, place)],
+        input=[said],
         conversation_id=conversation_id,
         previous_response_id=previous_response_id,
         claim=claim or Claim(body_hash=text),
+        model_input=measure(instructions=None, new_input=[said], budget_tokens=HISTORY_TOKENS),
         last_opening_number=len(Narration(response).opening()) - 1,
     )
 
 
-async def admit(stores: Stores, draft: Draft, *, owner: str = "alice", history_tokens: int = 8000) -> Admitted:
+async def admit(
+    stores: Stores, draft: Draft, *, owner: str = "alice", history_tokens: int = HISTORY_TOKENS
+) -> Admitted:
     """Admit a turn that nothing stands in the way of."""
     admitted = await stores.responses.admit(draft, owner=owner, history_tokens=history_tokens, lease_s=600)
     assert isinstance(admitted, Admitted)
     return admitted
+
+
+def build_group(narration: Narration, signals: Sequence[Signal]) -> Group:
+    """What a run writes down of these signals."""
+    after = narration.next_number - 1
+    narration.tell(signals)
+    return Group(after, narration.next_number - 1, pack(signals) if signals else b"")
+
+
+async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float = 600) -> Narration:
+    """Append these words to an admitted response's log, each in a group of its own; gives where the telling stands."""
+    narration = Narration(admitted.response)
+    narration.opening()
+    for word in words:
+        group = build_group(narration, [Text(word)])
+        await stores.responses.append(admitted.response.id, group, epoch=admitted.epoch, lease_s=lease_s)
+    return narration
+
+
+async def lose_lease(redis: Redis, response_id: str) -> None:
+    """Its replica has not been heard of for longer than its lease."""
+    await redis.zadd(names.leases(ids.get_partition(response_id)), {response_id: 1})
+
+
+async def make_conversation(stores: Stores, *said: str, partition: str | None = None, owner: str = "alice") -> str:
+    """A conversation with these items."""
+    conversation_id = ids.new_id(ids.CONVERSATION, partition or ids.new_partition())
+    items = [build_item(text, ids.get_partition(conversation_id)) for text in said]
+    await stores.conversations.create(conversation_id, owner=owner, metadata={}, items=items)
+    return conversation_id
+
+
+async def commit(
+    stores: Stores, admitted: Admitted, *said: Item, narration: Narration | None = None, owner: str = "alice"
+) -> None:
+    """End an admitted turn as `completed`, from where its telling stands; what was `said` joins the history."""
+    if narration is None:
+        narration = Narration(admitted.response)
+        narration.opening()
+    after = narration.next_number - 1
+    narration.tell([Text("Hi.")])
+    ended = narration.end(completed_at=1, finished=Finished("stop"))
+    last_number = narration.closing(ended, encode(ended))[-1].sequence_number
+    outcome = Outcome(ended, encode(ended), [*said, *ended.output])
+    last = Group(after, last_number, pack([Text("Hi."), Finished("stop")]))
+    await stores.responses.commit(outcome, last, owner=owner, epoch=admitted.epoch)
+
+
+async def take_turn(stores: Stores, **anchor: Any) -> str:
+    """One whole turn; gives the response's id."""
+    draft = build_draft(**anchor)
+    await commit(stores, await admit(stores, draft), *draft.input)
+    return draft.response.id

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from prompts.domain import InputText, Message, Model, ModelInput, ModelMessage, ModelRequest, Response, Status
-from prompts.errors import unknown_response
-from prompts.events import Signal, unpack
-from prompts.ports import Admitted, Answer, Claim, Draft, Outcome, Seized, StoredResponse
+from prompts.errors import TailLost, unknown_response
+from prompts.events import Narration, Signal, Text, encode, unpack
+from prompts.ports import Admitted, Answer, Claim, Draft, Entry, Group, Outcome, Seized, StoredResponse, Watch
+from prompts.run import Brief
 
 RESPONSE_ID = "resp_0a" + "0" * 30
+# `response.created` is 0, `response.in_progress` is 1.
+LAST_OPENING_NUMBER = 1
 
-# What a call is to meet: an error to raise, or something to wait for.
-Fate: TypeAlias = Exception | asyncio.Event | None
+# What a call is to meet: an error to raise, something to wait for, or both.
+Fate: TypeAlias = Exception | asyncio.Event | tuple[asyncio.Event, Exception] | None
 # A step of the model's: signals it says at once, an error, something it waits for, or something it does.
 Step: TypeAlias = list[Signal] | Exception | asyncio.Event | Callable[[], Awaitable[None]]
 
@@ -29,7 +32,8 @@ def make_draft() -> Draft:
         conversation_id=None,
         previous_response_id=None,
         claim=Claim(body_hash="of Hello"),
-        last_opening_number=1,
+        model_input=make_model_input(),
+        last_opening_number=LAST_OPENING_NUMBER,
     )
 
 
@@ -46,10 +50,43 @@ def make_model_input() -> ModelInput:
     )
 
 
+def make_brief(*, shown: Sequence[str] = (), epoch: str = "1") -> Brief:
+    """What the run of that response is given; `shown` are the pieces of an answer that is taken over."""
+    draft = make_draft()
+    narration = Narration(draft.response)
+    opening = narration.opening()
+    narration.tell([Text(piece) for piece in shown])
+    return Brief(
+        response=draft.response,
+        owner="alice",
+        epoch=epoch,
+        input=draft.input,
+        model_request=draft.model_request,
+        model_input=draft.model_input,
+        messages=[ModelMessage("user", "Hello")],
+        narration=narration,
+        opening=() if shown else opening,
+        shown="".join(shown),
+    )
+
+
+async def meet(fates: list[Fate]) -> None:
+    """The next fate of the list, if any."""
+    match fates.pop(0) if fates else None:
+        case asyncio.Event() as event:
+            await event.wait()
+        case Exception() as error:
+            raise error
+        case (event, error):
+            await event.wait()
+            raise error
+
+
 @dataclass(frozen=True)
 class Append:
     """One group as the store took it."""
 
+    after: int
     last_number: int
     signals: list[Signal]
     at: float
@@ -57,44 +94,61 @@ class Append:
 
 @dataclass
 class FakeResponseStore:
-    """`ResponseStore` for one response. Each call to `append` and `commit` takes the next fate of its list, if any."""
+    """`ResponseStore` for one response. Each call takes the next fate of its list, if any.
+
+    Like Redis it refuses a group that does not join on to what is there.
+    """
 
     append_fates: list[Fate] = field(default_factory=list)
     commit_fates: list[Fate] = field(default_factory=list)
+    release_fates: list[Fate] = field(default_factory=list)
+    get_fates: list[Fate] = field(default_factory=list)
+    released: list[bool] = field(default_factory=list)
+    """Whether it was broken, for each time it was handed over."""
     appends: list[Append] = field(default_factory=list)
+    seized: Seized | Status | None = None
+    """What `seize` gives."""
     outcome: Outcome | None = None
-    last_number: int = -1
+    last_number: int = LAST_OPENING_NUMBER
+    """Where the log ends."""
+    seizures: int = 0
     tries: int = 0
-    """How many calls there were, those that failed included."""
+    """How many writes were asked for, those that failed included."""
     called: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a call has come in."""
 
     async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted:
         """See `ResponseStore.admit`."""
-        return Admitted(response=draft.response, epoch=1, window=[], position=0)
+        return Admitted(response=draft.response, epoch="1", window=[], model_input=draft.model_input)
 
-    async def append(self, response_id: str, *, epoch: int, lease_s: float, last_number: int, signals: bytes) -> None:
+    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """See `ResponseStore.append`."""
         await self._meet(self.append_fates)
-        told = unpack(signals) if signals else []
-        self.appends.append(Append(last_number, told, asyncio.get_running_loop().time()))
+        self._write(group)
 
-    async def commit(self, outcome: Outcome, *, owner: str, epoch: int, last_number: int, signals: bytes) -> None:
+    async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """See `ResponseStore.commit`."""
         await self._meet(self.commit_fates)
         assert self.outcome is None, "a response ends once"
-        self.outcome, self.last_number = outcome, last_number
-        self.appends.append(Append(last_number, unpack(signals), asyncio.get_running_loop().time()))
+        self._write(last)
+        self.outcome = outcome
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
+        await meet(self.get_fates)
         if self.outcome is None:
-            raise unknown_response(response_id)
+            return StoredResponse("in_progress", encode(make_draft().response))
         return StoredResponse(self.outcome.response.status, self.outcome.result, self.outcome.failure)
 
     async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
-        """Nobody takes anything away here; see `Run.let_go`."""
-        return None
+        """See `ResponseStore.seize`."""
+        self.seizures += 1
+        return self.seized
+
+    async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
+        """See `ResponseStore.release`."""
+        await self._meet(self.release_fates)
+        self.released.append(is_broken)
 
     async def delete(self, response_id: str, *, owner: str) -> None:
         """Nothing is deleted here."""
@@ -104,14 +158,22 @@ class FakeResponseStore:
         """Nothing is lost here."""
         return []
 
+    def lose_tail(self, last_number: int) -> None:
+        """A fail-over to a replica that lagged behind: the log ends here."""
+        self.appends = [append for append in self.appends if append.last_number <= last_number]
+        self.last_number = last_number
+
+    def _write(self, group: Group) -> None:
+        if self.last_number < group.after:
+            raise TailLost(self.last_number)
+        told = unpack(group.packed) if group.packed else []
+        self.appends.append(Append(group.after, group.last_number, told, asyncio.get_running_loop().time()))
+        self.last_number = max(self.last_number, group.last_number)
+
     async def _meet(self, fates: list[Fate]) -> None:
         self.tries += 1
         self.called.set()
-        match fates.pop(0) if fates else None:
-            case asyncio.Event() as event:
-                await event.wait()
-            case Exception() as error:
-                raise error
+        await meet(fates)
 
 
 @dataclass
@@ -120,6 +182,7 @@ class ScriptedModel:
 
     steps: Sequence[Step]
     asked: list[Sequence[ModelMessage]] = field(default_factory=list)
+    requests: list[ModelRequest] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     """For each call, what of the answer was written already."""
     is_closed: bool = False
@@ -130,6 +193,7 @@ class ScriptedModel:
     ) -> AsyncIterator[Answer]:
         """See `ChatModel.stream`."""
         self.asked.append(messages)
+        self.requests.append(request)
         self.shown.append(shown)
         try:
             async with aclosing(self._answer()) as answer:
@@ -152,3 +216,58 @@ class ScriptedModel:
                     yield step
                 case _:
                     await step()
+
+
+class FakeEventLog:
+    """`EventLog` of what a fake store was given, two entries a read; each read takes the next fate, if any."""
+
+    def __init__(self, store: FakeResponseStore) -> None:
+        self._store = store
+        self.read_fates: list[Fate] = []
+        self.is_read = False
+        self.grown = asyncio.Event()
+        """Set by whoever writes; a reader that waits without it fails after its limit."""
+
+    async def get_echo(self, response_id: str, *, owner: str) -> Response:
+        """See `EventLog.get_echo`."""
+        await meet(self.read_fates)
+        return make_draft().response
+
+    async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
+        """See `EventLog.read`."""
+        self.is_read = True
+        await meet(self.read_fates)
+        groups = [Entry(append.last_number, append.signals, is_last=False) for append in self._told()]
+        *rest, last = [Entry(LAST_OPENING_NUMBER, [], is_last=False), *groups]
+        entries = [*rest, Entry(last.last_number, last.signals, is_last=self._store.outcome is not None)]
+        return [entry for entry in entries if entry.last_number > after][:2]
+
+    @asynccontextmanager
+    async def watch(self, response_id: str) -> AsyncIterator[Watch]:
+        """See `EventLog.watch`."""
+        yield FakeWatch(self.grown)
+
+    def _told(self) -> Sequence[Append]:
+        """Without those that only kept the lease."""
+        return [append for append in self._store.appends if append.last_number > append.after]
+
+
+class FakeWatch:
+    """`Watch` of an event."""
+
+    def __init__(self, grown: asyncio.Event) -> None:
+        self._grown = grown
+
+    async def wait(self, within_s: float) -> bool:
+        """See `Watch.wait`."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._grown.wait()
+        except TimeoutError:
+            return False
+        self._grown.clear()
+        return True
+
+    async def wait_released(self, within_s: float) -> bool:
+        """See `Watch.wait_released`."""
+        raise AssertionError("nobody let it go")

@@ -120,10 +120,10 @@ class RedisConversationStore:
         await touch_listing(self._scripts, owner, conversation_id)
         return await self.get(conversation_id, owner=owner)
 
-    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> str | None:
+    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> None:
         """See `ConversationStore.add_items`."""
         partition = ids.get_partition(conversation_id)
-        keys = [names.conversation(conversation_id), names.leases(partition), names.expiry(partition)]
+        keys = [names.conversation(conversation_id), names.expiry(partition)]
         args: list[Arg] = [names.prefix(partition), owner, pack_items(items), self._retention_ms]
         reply = await self._scripts.call("add_items", keys=keys, args=args)
         match reply:
@@ -131,10 +131,7 @@ class RedisConversationStore:
                 raise unknown_conversation(conversation_id)
             case [b"locked", active]:
                 raise conversation_locked(conversation_id, active.decode())
-            case [b"lost", abandoned]:
-                return cast(bytes, abandoned).decode()
         await touch_listing(self._scripts, owner, conversation_id)
-        return None
 
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None

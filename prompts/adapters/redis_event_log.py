@@ -12,7 +12,7 @@ from prompts.adapters import redis_names as names
 from prompts.adapters.redis_nudges import Nudges
 from prompts.adapters.redis_scripts import read_fields, translated_errors
 from prompts.domain import Response
-from prompts.errors import unknown_response
+from prompts.errors import StreamExpired, unknown_response
 from prompts.events import unpack
 from prompts.ports import Entry, Watch
 
@@ -41,9 +41,17 @@ class RedisEventLog:
     async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
         """See `EventLog.read`."""
         with translated_errors():
-            first = f"(0-{after}" if after >= 0 else "-"
-            entries = await self._redis.xrange(names.event_log(response_id), first, "+", count=ENTRIES_A_READ)
-        return [_read_entry(entry) for entry in entries or []]
+            first = f"0-{after}" if after >= 0 else "-"
+            found = await self._redis.xrange(names.event_log(response_id), first, "+", count=ENTRIES_A_READ)
+        entries = [_read_entry(entry) for entry in found or []]
+        if after < 0 or not entries:
+            return entries
+        known, *above = entries
+        if known.last_number != after:
+            raise StreamExpired(
+                "The end of this stream was lost in a fail-over of the store. Read the response instead."
+            )
+        return above
 
     def watch(self, response_id: str) -> AbstractAsyncContextManager[Watch]:
         """See `EventLog.watch`."""

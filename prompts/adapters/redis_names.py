@@ -18,6 +18,8 @@ from prompts import ids
 # API keys by the hash of the key, and what was asked with them in the last minute: one slot, one script a request.
 API_KEYS = "eps:{keys}:valid"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
+# Channel: says that a response waits for a replica to take it over.
+LOST_CHANNEL = "eps:lost"
 
 
 def prefix(partition: str) -> str:
@@ -71,7 +73,7 @@ def log_channel(response_id: str) -> str:
 
 
 def replica_channel(replica_id: str) -> str:
-    """Channel: ids of responses that a replica is to stop writing."""
+    """Channel: responses that a replica is to stop writing, each with the epoch of whoever took it, if any did."""
     return f"eps:replica:{replica_id}"
 
 

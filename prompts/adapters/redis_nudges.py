@@ -1,4 +1,4 @@
-"""One subscription a process: which logs have grown, and which responses this replica is to let go.
+"""One subscription a process: which logs have grown, which responses this replica is to let go, which wait for one.
 
 A nudge carries no data: whoever is nudged reads the log from its cursor. So a nudge that is lost (Redis away, a new
 connection) costs nothing but the time until the next look, and after a reconnect everyone is nudged once.
@@ -7,24 +7,28 @@ connection) costs nothing but the time until the next look, and after a reconnec
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from prompts.adapters import redis_names as names
-from prompts.adapters.redis_scripts import translated_errors
 
 log = structlog.get_logger(__name__)
 
 # Between two tries to listen again while Redis is away.
 RETRY_S = 0.5
-# How long one look at the subscription lasts; only closing has to wait for it.
+# How long one look at the subscription lasts, and how long the answer to a PING may take that follows a silent one.
 LISTEN_S = 1.0
+# What a subscription meets while Redis is away. redis-py writes to a connection that its reader has just torn down, and
+# then finds None in its place; or uvloop says that it is closed.
+AWAY = (RedisError, OSError, AttributeError, RuntimeError)
 RELEASED = b"released"
+LOST_CHANNEL = names.LOST_CHANNEL.encode()
 
 
 class LogWatch:
@@ -52,7 +56,7 @@ class LogWatch:
         return await _is_set(self._released, within_s)
 
 
-def _ignore(_response_id: str) -> None:
+def _ignore(_response_id: str, _epoch: str) -> None:
     """Nobody writes anything yet."""
 
 
@@ -69,8 +73,9 @@ class Nudges:
     """The subscription; `listen` runs for as long as the process."""
 
     def __init__(self, redis: Redis, replica_id: str) -> None:
-        self.let_go: Callable[[str], None] = _ignore
-        """Told the id of each response that this replica is to stop writing."""
+        self.let_go: Callable[[str, str], None] = _ignore
+        """Told the id of each response that this replica is to stop writing, and the epoch of whoever took it."""
+        self._lost = asyncio.Event()
         self._redis = redis
         self._own_channel = names.replica_channel(replica_id).encode()
         self._watches: defaultdict[bytes, set[LogWatch]] = defaultdict(set)
@@ -78,14 +83,14 @@ class Nudges:
 
     @asynccontextmanager
     async def watch(self, response_id: str) -> AsyncIterator[LogWatch]:
-        """See `EventLog.watch`. Raises Unavailable."""
+        """See `EventLog.watch`. While Redis is away nobody is nudged; `listen` subscribes again when it is back."""
         channel = names.log_channel(response_id).encode()
         watch = LogWatch()
         is_first = not self._watches[channel]
         self._watches[channel].add(watch)
         try:
             if is_first:
-                with translated_errors():
+                with suppress(*AWAY):
                     await self._pubsub.subscribe(channel)
             yield watch
         finally:
@@ -101,16 +106,18 @@ class Nudges:
         except (RedisError, OSError) as exc:
             log.warning("release_not_told", response_id=response_id, reason=type(exc).__name__)
 
+    async def wait_lost(self, within_s: float) -> None:
+        """Until a response waits to be taken over, or may have come to wait unheard, or `within_s`."""
+        if await _is_set(self._lost, within_s):
+            self._lost.clear()
+
     async def listen(self) -> None:
         """Hear what is said, and listen again when the connection broke; runs until cancelled."""
         while True:
             try:
-                await self._pubsub.subscribe(self._own_channel, *self._watches)
-                while True:
-                    message = await self._pubsub.get_message(timeout=LISTEN_S)
-                    if message is not None:
-                        self._hear(message)
-            except (RedisError, OSError) as exc:
+                await self._pubsub.subscribe(self._own_channel, LOST_CHANNEL, *self._watches)
+                await self._hear_all()
+            except AWAY as exc:
                 log.warning("nudges_not_heard", reason=type(exc).__name__)
                 await asyncio.sleep(RETRY_S)
 
@@ -118,11 +125,29 @@ class Nudges:
         """Close the connection."""
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
+    async def _hear_all(self) -> None:
+        """Until the connection breaks, or is of no use: a server that hangs, or whose machine is gone, says nothing."""
+        is_asked = False
+        while True:
+            message = await self._pubsub.get_message(timeout=LISTEN_S)
+            if message is not None:
+                self._hear(message)
+            connection: Any = self._pubsub.connection
+            if (is_asked and message is None) or connection.should_reconnect():
+                await connection.disconnect(nowait=True)
+                raise RedisConnectionError("the subscription is silent, or at a server that is the master no more")
+            is_asked = message is None
+            if is_asked:
+                await self._pubsub.ping()
+
     def _hear(self, message: dict[str, Any]) -> None:
         """A confirmed subscription is a nudge too: what was said before it, nobody heard."""
         data = message["data"] if message["type"] == "message" else b""
         if message["channel"] == self._own_channel and data:
-            self.let_go(data.decode())
+            response_id, _, epoch = data.decode().partition(" ")
+            self.let_go(response_id, epoch)
+        if message["channel"] == LOST_CHANNEL:
+            self._lost.set()
         for watch in self._watches.get(message["channel"], ()):
             watch.nudge(data)
 
@@ -131,7 +156,5 @@ class Nudges:
         if self._watches[channel]:
             return
         del self._watches[channel]
-        try:
+        with suppress(*AWAY):  # when the connection is gone, so is the subscription
             await self._pubsub.unsubscribe(channel)
-        except (RedisError, OSError):
-            log.debug("not_unsubscribed")  # the connection is gone, and with it the subscription

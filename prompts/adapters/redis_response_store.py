@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from msgspec import UNSET
@@ -16,22 +16,25 @@ from prompts.adapters.redis_appends import AppendQueue
 from prompts.adapters.redis_items import decode_item, decode_items, pack_items
 from prompts.adapters.redis_listing import touch_listing
 from prompts.adapters.redis_scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
-from prompts.domain import Response, Status
+from prompts.domain import Item, ModelInput, ModelRequest, Response, Status
 from prompts.errors import (
     KeyReused,
     NotFound,
     ResponseNotEnded,
     StaleRun,
+    TailLost,
     conversation_locked,
     unknown_conversation,
     unknown_previous_response,
     unknown_response,
 )
-from prompts.ports import Abandoned, Admitted, Attached, Draft, Failure, Outcome, Seized, StoredResponse
+from prompts.ports import Admitted, Attached, Draft, Failure, Group, Outcome, Seized, StoredResponse
 
 encode = msgspec.json.Encoder().encode
 decode_response = msgspec.json.Decoder(Response).decode
 decode_failure = msgspec.json.Decoder(Failure).decode
+decode_model_request = msgspec.json.Decoder(ModelRequest).decode
+decode_account = msgspec.json.Decoder(ModelInput).decode
 
 # How long a key answers for its first request (API.md).
 IDEMPOTENCY_MS = 24 * 3600 * 1000
@@ -59,9 +62,7 @@ class RedisResponseStore:
         self._replica_id = replica_id
         self._retention = retention
 
-    async def admit(
-        self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float
-    ) -> Admitted | Attached | Abandoned:
+    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
         """See `ResponseStore.admit`."""
         response_id, claim = draft.response.id, draft.claim
         partition = ids.get_partition(response_id)
@@ -73,18 +74,15 @@ class RedisResponseStore:
         args += [encode(draft.response), encode(draft.input), encode(draft.model_request)]
         args += [int(lease_s * 1000), history_tokens, claim.body_hash, int(claim.is_retry), self._replica_id]
         args += [ids.new_id(ids.TIMELINE, partition), draft.last_opening_number]
-        args += [self._retention.history_s * 1000, IDEMPOTENCY_MS]
+        args += [self._retention.history_s * 1000, IDEMPOTENCY_MS, encode(draft.model_input)]
         keys = [*_keys(response_id), names.expiry(partition), anchor_key, idempotency_key]
         reply = await self._scripts.call("admit", keys=keys, args=args)
         match reply:
-            case [b"ok", created_ms, epoch, position, *newest_first]:
+            case [b"ok", created_ms, epoch, account, *newest_first]:
                 response = replace(draft.response, created_at=created_ms // 1000)
-                window = [decode_item(item) for item in reversed(newest_first)]
-                return Admitted(response, epoch, window, position)
+                return Admitted(response, epoch.decode(), _read_window(newest_first), decode_account(account))
             case [b"attach", earlier]:
                 return Attached(earlier.decode())
-            case [b"lost", abandoned]:
-                return Abandoned(abandoned.decode())
             case [b"locked", active]:
                 raise conversation_locked(anchor_id, active.decode())
             case [b"not_ended", status]:
@@ -94,46 +92,51 @@ class RedisResponseStore:
                 raise KeyReused(message, param="Idempotency-Key")
         raise _unknown_anchor(draft)
 
-    async def append(self, response_id: str, *, epoch: int, lease_s: float, last_number: int, signals: bytes) -> None:
+    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """See `ResponseStore.append`."""
-        args: list[Arg] = [response_id, epoch, int(lease_s * 1000), last_number, signals]
+        args: list[Arg] = [response_id, epoch, int(lease_s * 1000), group.after, group.last_number, group.packed]
         args += [names.log_channel(response_id)]
-        if not await self._appends.append(keys=_keys(response_id), args=args):
-            raise StaleRun
+        _check_written(await self._appends.append(keys=_keys(response_id), args=args))
 
-    async def commit(self, outcome: Outcome, *, owner: str, epoch: int, last_number: int, signals: bytes) -> None:
+    async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """See `ResponseStore.commit`."""
         response = outcome.response
         partition = ids.get_partition(response.id)
         args: list[Arg] = [names.prefix(partition), response.id, epoch, response.status, outcome.result]
-        args += [last_number, signals, pack_items(outcome.items), self._retention.log_s]
+        args += [last.last_number, last.packed, pack_items(outcome.items), self._retention.log_s]
         args += [ids.new_id(ids.TIMELINE, partition), names.log_channel(response.id)]
         args += [encode(outcome.failure) if outcome.failure else b"", self._retention.history_s * 1000]
+        args += [last.after]
         keys = [*_keys(response.id), names.expiry(partition)]
         committing = self._scripts.call("commit", keys=keys, args=args)
         if response.conversation is UNSET:
-            is_ended = await committing
+            _check_written(await committing)
         else:
             touching = touch_listing(self._scripts, owner, response.conversation.id)
-            is_ended, _ = await asyncio.gather(committing, touching)
-        if not is_ended:
-            raise StaleRun
+            written, _ = await asyncio.gather(committing, touching)
+            _check_written(written)
 
     async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
         """See `ResponseStore.seize`."""
-        keys = [names.response(response_id), names.leases(ids.get_partition(response_id))]
-        args: list[Arg] = [response_id, owner or "", int(lease_s * 1000), names.replica_channel("")]
-        args += [new_call_id()]
+        partition = ids.get_partition(response_id)
+        keys = [names.response(response_id), names.leases(partition)]
+        args: list[Arg] = [names.prefix(partition), response_id, owner or "", int(lease_s * 1000)]
+        args += [names.replica_channel(""), new_call_id(), self._replica_id]
         reply = await self._scripts.call("seize", keys=keys, args=args)
         match reply:
-            case [b"seized", epoch, replica, created_ms, echo, given, found_owner]:
-                response = replace(decode_response(echo), created_at=created_ms // 1000)
-                return Seized(response, found_owner.decode(), decode_items(given), epoch, replica.decode())
+            case [b"seized", *fields]:
+                return _read_seized(fields)
             case [b"ended", status]:
                 return cast(Status, status.decode())
             case [b"not_found"] if owner is not None:
                 raise unknown_response(response_id)
         return None  # alive, or erased meanwhile
+
+    async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
+        """See `ResponseStore.release`."""
+        keys = [names.response(response_id), names.leases(ids.get_partition(response_id))]
+        args: list[Arg] = [response_id, epoch, names.LOST_CHANNEL, "failed" if is_broken else ""]
+        _check_written(await self._scripts.call("release", keys=keys, args=args))
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
@@ -165,6 +168,33 @@ class RedisResponseStore:
                 pipeline.zrange(names.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
             found = await pipeline.execute()
         return [response_id.decode() for lost in found for response_id in lost]
+
+
+def _check_written(answer: int) -> None:
+    """What the scripts that a run writes with answer."""
+    if answer == 0:
+        raise StaleRun
+    if answer < 0:
+        raise TailLost(-answer)
+
+
+def _read_window(newest_first: Sequence[bytes]) -> Sequence[Item]:
+    return [decode_item(item) for item in reversed(newest_first)]
+
+
+def _read_seized(fields: Sequence[Any]) -> Seized:
+    epoch, attempts, ending, created_ms, owner, echo, given, model_request, account, *newest_first = fields
+    return Seized(
+        response=replace(decode_response(echo), created_at=created_ms // 1000),
+        owner=owner.decode(),
+        input=decode_items(given),
+        model_request=decode_model_request(model_request),
+        model_input=decode_account(account),
+        epoch=epoch.decode(),
+        attempts=attempts,
+        ending=ending.decode(),
+        window=_read_window(newest_first),
+    )
 
 
 def _anchor(draft: Draft) -> tuple[str, str, str]:

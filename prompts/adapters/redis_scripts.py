@@ -1,5 +1,6 @@
 """Lua scripts by name, and the one place where redis-py's errors become ours."""
 
+import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ Arg: TypeAlias = str | bytes | int
 Call: TypeAlias = tuple[Sequence[str], Sequence[Arg]]
 
 LUA = Path(__file__).parent / "lua"
+INCLUDES = re.compile(r"^-- INCLUDES (\w+)$", re.MULTILINE)
 # How long Redis remembers a call that removes something: the client's own second try comes within its time limits.
 CALL_KEPT_S = 60
 # What goes to Redis together: enough to save round trips, little enough to hold nobody up.
@@ -54,7 +56,7 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts = {path.stem: redis.register_script(path.read_text("utf-8")) for path in LUA.glob("*.lua")}
+        self._scripts = {path.stem: redis.register_script(_read_script(path)) for path in LUA.glob("*.lua")}
 
     async def call(self, name: str, *, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run a script; its RETURNS line says what comes back. Raises Unavailable."""
@@ -97,3 +99,10 @@ class Scripts:
             return await self.call_raw(name, keys=call[0], args=call[1])
         except (RedisError, OSError) as exc:
             return exc
+
+
+def _read_script(path: Path) -> str:
+    """A script behind the parts that its header includes (`-- INCLUDES name`): Redis itself knows no libraries here."""
+    script = path.read_text("utf-8")
+    parts = [(LUA / "parts" / f"{name}.lua").read_text("utf-8") for name in INCLUDES.findall(script)]
+    return "".join([*parts, script])

@@ -269,9 +269,6 @@ class ItemsController(ApiController):
             owner=self.owner,
             new_items=read_items(parsed_body.items, param="items"),
             store=self.state.conversations,
-            responses=self.state.responses,
-            event_log=self.state.event_log,
-            lease_s=self.state.runner.limits.lease_s,
         )
         body = ShownItemList(list(items), items[0].id, items[-1].id, has_more=False)
         return json_response(encode(body))

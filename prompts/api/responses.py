@@ -139,6 +139,7 @@ class FollowingController(ApiController):
             run=run,
             store=self.state.responses,
             event_log=self.state.event_log,
+            followers=self.state.followers,
         )
 
 
@@ -168,7 +169,8 @@ class ResponsesController(FollowingController):
             return json_response(encode(replace(turn.run.response, status="queued")))
         if body.background:
             return json_response((await self.state.responses.get(turn.response_id, owner=self.owner)).body)
-        return await self._whole(turn)
+        with self.state.followers.join(is_here=turn.run is not None):
+            return await self._whole(turn)
 
     async def _whole(self, turn: Turn) -> HttpResponse:
         """The ended response; its failure is told as an error, with the status that fits it."""
@@ -179,8 +181,8 @@ class ResponsesController(FollowingController):
                 raise run.error
             if run.outcome is not None:
                 return json_response(run.outcome.result)
-        async for _ in self.follow(turn.response_id, after=-1, run=None, quiet_s=QUIET_S):
-            pass  # written elsewhere: nothing to do but to wait for its end
+        async for _ in self.follow(turn.response_id, after=-1, run=run, quiet_s=QUIET_S):
+            pass  # written elsewhere by now: nothing to do but to wait for its end
         stored = await state.responses.get(turn.response_id, owner=self.owner)
         if stored.failure is not None:
             raise FailedEarlier(stored.failure)
@@ -214,7 +216,6 @@ class ResponsesController(FollowingController):
             "history_tokens": state.history_tokens,
             "store": state.responses,
             "conversations": state.conversations,
-            "event_log": state.event_log,
             "model": state.model,
             "runner": state.runner,
         }

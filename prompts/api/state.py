@@ -6,6 +6,7 @@ from typing import cast
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
+from prompts.follow import Followers
 from prompts.ports import ApiKeys, ChatModel, ConversationStore, Eraser, EventLog, ResponseStore
 from prompts.runner import Runner
 
@@ -21,6 +22,7 @@ class State:
     api_keys: ApiKeys
     model: ChatModel
     runner: Runner
+    followers: Followers
     default_model: str
     history_tokens: int
 

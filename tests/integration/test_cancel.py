@@ -21,7 +21,7 @@ SILENT = {
     "before the first token": "Hello [[standin first_token_s=30]]",
     "after three words": "count to 9 [[standin silence_after=3]]",
 }
-MEASURED = 20
+MEASURED = 100
 
 
 async def check_model_is_left(standin: StandinServer) -> None:

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters import redis_names as names
-from prompts.events import Narration, Text, pack
-from tests.builders import admit, build_draft, open_stores
+from tests.builders import admit, build_draft, open_stores, write
 from tests.server_fixtures import StartValkey
 
 RUNS = 50
@@ -43,15 +42,7 @@ async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) 
         draft = build_draft()
         draft = dataclasses.replace(draft, response=replace(draft.response, instructions=mark))
         admitted = await admit(stores, draft)
-        narration = Narration(admitted.response)
-        narration.opening()
-        for _ in range(TOKENS):
-            signals = [Text(chance.choice(TOKENS_OF_ENGLISH))]
-            narration.tell(signals)
-            last_number = narration.next_number - 1
-            await stores.responses.append(
-                draft.response.id, epoch=1, lease_s=10, last_number=last_number, signals=pack(signals)
-            )
+        await write(stores, admitted, *(chance.choice(TOKENS_OF_ENGLISH) for _ in range(TOKENS)))
         return draft.response.id
 
     written = await asyncio.gather(*(write_answer() for _ in range(RUNS)))

@@ -1,4 +1,4 @@
-"""Responses in a real Valkey, at the level of the scripts."""
+"""Responses in a real Valkey, at the level of the scripts: admission, the log, the end."""
 
 from collections.abc import AsyncIterator
 
@@ -7,11 +7,23 @@ from redis.asyncio import Redis
 
 from prompts import ids
 from prompts.adapters import redis_names as names
-from prompts.adapters.redis_conversation_store import RedisConversationStore
-from prompts.adapters.redis_response_store import RedisResponseStore, Retention
-from prompts.domain import InputText, Message, ModelRequest, Response
-from prompts.errors import ConversationLocked
-from prompts.ports import Admitted, Claim, Draft
+from prompts.errors import ConversationLocked, StaleRun, TailLost
+from prompts.events import Text
+from prompts.ports import Admitted, Group
+from tests.builders import (
+    Stores,
+    Stutter,
+    admit,
+    build_draft,
+    build_group,
+    commit,
+    lose_lease,
+    make_conversation,
+    open_stores,
+    take_turn,
+    write,
+)
+from tests.fakes import LAST_OPENING_NUMBER
 from tests.servers import ValkeyServer
 
 
@@ -22,47 +34,175 @@ async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
         yield client
 
 
-def build_draft(conversation_id: str | None = None) -> Draft:
-    """A turn that says hello."""
-    partition = ids.get_partition(conversation_id) if conversation_id else ids.new_partition()
-    response_id = ids.new_id(ids.RESPONSE, partition)
-    hello = Message(
-        id=ids.new_id(ids.MESSAGE, partition), status="completed", role="user", content=[InputText("Hello")]
-    )
-    return Draft(
-        response=Response(id=response_id, created_at=0, status="in_progress", model="m"),
-        model_request=ModelRequest(model="m"),
-        input=[hello],
-        conversation_id=conversation_id,
-        previous_response_id=None,
-        claim=Claim(body_hash="hello"),
-        last_opening_number=1,
-    )
+@pytest.fixture
+def stores(redis: Redis) -> Stores:
+    """A replica's stores."""
+    return open_stores(redis)
+
+
+async def read_texts(stores: Stores, response_id: str) -> list[str]:
+    """What each group of the log says."""
+    entries = await stores.event_log.read(response_id, after=-1)
+    return ["".join(signal.text for signal in entry.signals if isinstance(signal, Text)) for entry in entries[1:]]
+
+
+async def get_deadline(redis: Redis, response_id: str) -> float:
+    """When its lease expires."""
+    return await redis.zscore(names.leases(ids.get_partition(response_id)), response_id) or 0
+
+
+# --- admission ---
 
 
 @pytest.mark.parametrize("is_in_conversation", [True, False])
-async def test_admitting_again_after_a_lost_answer_gives_the_same(redis: Redis, is_in_conversation: bool) -> None:
-    conversations = RedisConversationStore(redis, retention_s=60)
-    responses = RedisResponseStore(redis, replica_id="rep_1", retention=Retention(log_s=60, history_s=60))
-    conversation_id = None
-    if is_in_conversation:
-        conversation_id = ids.new_id(ids.CONVERSATION, ids.new_partition())
-        said = Message(
-            id=ids.new_id(ids.MESSAGE, ids.get_partition(conversation_id)),
-            status="completed",
-            role="user",
-            content=[InputText("Earlier")],
-        )
-        await conversations.create(conversation_id, owner="alice", metadata={}, items=[said])
-    draft = build_draft(conversation_id)
+async def test_admitting_again_after_a_lost_answer_gives_the_same(
+    redis: Redis, stores: Stores, is_in_conversation: bool
+) -> None:
+    conversation_id = await make_conversation(stores, "Earlier") if is_in_conversation else None
+    draft = build_draft(conversation_id=conversation_id)
 
-    first = await responses.admit(draft, owner="alice", history_tokens=100, lease_s=10)
-    again = await responses.admit(draft, owner="alice", history_tokens=100, lease_s=10)
+    first = await admit(stores, draft, history_tokens=100)
+    again = await admit(stores, draft, history_tokens=100)
 
     assert again == first
     assert isinstance(first, Admitted)
+    assert first.epoch == "1"
     assert len(first.window) == (1 if is_in_conversation else 0)
     assert await redis.xlen(names.event_log(draft.response.id)) == 1
     if is_in_conversation:
         with pytest.raises(ConversationLocked):
-            await responses.admit(build_draft(conversation_id), owner="alice", history_tokens=100, lease_s=10)
+            await admit(stores, build_draft(conversation_id=conversation_id))
+
+
+async def test_admission_accounts_for_the_window_and_for_what_it_leaves_out(stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, *("Hello" for _ in range(10)))
+    known = build_draft(conversation_id=conversation_id).model_input
+    admitted = await admit(stores, build_draft(conversation_id=conversation_id), history_tokens=20)
+    account = admitted.model_input
+    assert account.history_items == len(admitted.window) == 3
+    assert account.dropped_items == 7
+    assert 0 < account.history_tokens <= 20
+    assert (account.input_items, account.input_tokens) == (known.input_items, known.input_tokens)
+    assert account.history_budget_tokens == known.history_budget_tokens
+
+
+async def test_a_conversation_stays_locked_while_its_response_is_lost(redis: Redis, stores: Stores) -> None:
+    """Until another replica has gone on with it, nothing may come between."""
+    conversation_id = await make_conversation(stores, "Earlier")
+    draft = build_draft(conversation_id=conversation_id)
+    admitted = await admit(stores, draft)
+    await lose_lease(redis, draft.response.id)
+    with pytest.raises(ConversationLocked) as refused:
+        await admit(stores, build_draft(conversation_id=conversation_id))
+    assert refused.value.active_response_id == draft.response.id
+    with pytest.raises(ConversationLocked):
+        await stores.conversations.add_items(conversation_id, owner="alice", items=draft.input)
+    await commit(stores, admitted, *draft.input)
+    await admit(stores, build_draft(conversation_id=conversation_id))
+
+
+# --- the log ---
+
+
+async def test_a_group_is_written_once_however_often_it_is_sent(stores: Stores) -> None:
+    admitted = await admit(stores, build_draft())
+    narration = await write(stores, admitted, "One ")
+    response_id = admitted.response.id
+    group = build_group(narration, [Text("two")])
+    for _ in range(3):
+        await stores.responses.append(response_id, group, epoch="1", lease_s=9)
+    assert await read_texts(stores, response_id) == ["One ", "two"]
+
+
+@pytest.mark.parametrize("packed", [b'["three"]', b""], ids=["words", "a renewal"])
+async def test_a_group_that_does_not_join_on_is_refused_and_told_where_the_log_ends(
+    redis: Redis, stores: Stores, packed: bytes
+) -> None:
+    admitted = await admit(stores, build_draft())
+    response_id = admitted.response.id
+    await write(stores, admitted, "One ")
+    ends_at = (await stores.event_log.read(response_id, after=-1))[-1].last_number
+    deadline = await get_deadline(redis, response_id)
+    group = Group(ends_at + 1, ends_at + 2, packed)
+    with pytest.raises(TailLost) as lost:
+        await stores.responses.append(response_id, group, epoch="1", lease_s=6000)
+    assert lost.value.last_number == ends_at
+    assert await read_texts(stores, response_id) == ["One "]
+    assert await get_deadline(redis, response_id) == deadline
+    # What was lost is written again, then the rest.
+    await stores.responses.append(response_id, Group(ends_at, ends_at + 1, b'["two "]'), epoch="1", lease_s=9)
+    await stores.responses.append(response_id, group, epoch="1", lease_s=9)
+    assert await read_texts(stores, response_id) == ["One ", "two ", *(["three"] if packed else [])]
+
+
+async def test_an_empty_log_tells_where_its_opening_ends(stores: Stores) -> None:
+    admitted = await admit(stores, build_draft())
+    with pytest.raises(TailLost) as lost:
+        await stores.responses.append(admitted.response.id, Group(5, 6, b'["x"]'), epoch="1", lease_s=9)
+    assert lost.value.last_number == LAST_OPENING_NUMBER
+
+
+async def test_an_end_that_does_not_join_on_is_refused_and_changes_nothing(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "Earlier")
+    draft = build_draft(conversation_id=conversation_id)
+    admitted = await admit(stores, draft)
+    narration = await write(stores, admitted, "One ")
+    ends_at = narration.next_number - 1
+    lost_group = build_group(narration, [Text("two ")])
+    with pytest.raises(TailLost) as lost:
+        await commit(stores, admitted, *draft.input, narration=narration)
+    assert lost.value.last_number == ends_at
+    assert (await stores.responses.get(draft.response.id, owner="alice")).status == "in_progress"
+    assert await read_texts(stores, draft.response.id) == ["One "]
+    assert await get_deadline(redis, draft.response.id) > 0
+    conversation = await stores.conversations.get(conversation_id, owner="alice")
+    assert conversation.active_response_id == draft.response.id
+
+    await stores.responses.append(draft.response.id, lost_group, epoch="1", lease_s=9)
+    narration.next_number = lost_group.last_number + 1
+    await commit(stores, admitted, *draft.input, narration=narration)
+    assert (await stores.responses.get(draft.response.id, owner="alice")).status == "completed"
+
+
+async def test_a_renewal_keeps_the_lease_and_writes_nothing(redis: Redis, stores: Stores) -> None:
+    admitted = await admit(stores, build_draft())
+    response_id = admitted.response.id
+    narration = await write(stores, admitted, "One ")
+    await lose_lease(redis, response_id)
+    await stores.responses.append(response_id, build_group(narration, []), epoch="1", lease_s=9)
+    assert await get_deadline(redis, response_id) > 1
+    assert await read_texts(stores, response_id) == ["One "]
+
+
+async def test_a_wrong_epoch_writes_nothing(stores: Stores) -> None:
+    admitted = await admit(stores, build_draft())
+    response_id = admitted.response.id
+    for epoch in ("", "0", "2", "1.a", "2.b"):
+        with pytest.raises(StaleRun):
+            await stores.responses.append(response_id, Group(1, 4, b'["x"]'), epoch=epoch, lease_s=9)
+        with pytest.raises(StaleRun):
+            await stores.responses.release(response_id, epoch=epoch, is_broken=False)
+    assert await read_texts(stores, response_id) == []
+
+
+async def test_an_ended_response_takes_nothing_more(redis: Redis, stores: Stores) -> None:
+    response_id = await take_turn(stores)
+    with pytest.raises(StaleRun):
+        await stores.responses.append(response_id, Group(1, 4, b'["x"]'), epoch="1", lease_s=9)
+    with pytest.raises(StaleRun):
+        await stores.responses.release(response_id, epoch="1", is_broken=False)
+    assert await get_deadline(redis, response_id) == 0
+
+
+async def test_a_hand_over_and_an_end_may_be_sent_twice(redis: Redis, stores: Stores) -> None:
+    """The client tries again when an answer is lost."""
+    twice = open_stores(Stutter.of(redis))
+    conversation_id = await make_conversation(twice, "Earlier")
+    draft = build_draft(conversation_id=conversation_id)
+    admitted = await admit(twice, draft)
+    narration = await write(stores, admitted, "One ", "two ")
+    await twice.responses.release(draft.response.id, epoch="1", is_broken=False)
+    await commit(twice, admitted, *draft.input, narration=narration)
+    assert await read_texts(stores, draft.response.id) == ["One ", "two ", "Hi."]
+    page = await stores.conversations.list_items(conversation_id, owner="alice", limit=9, order="asc", after=None)
+    assert len(page.data) == 3

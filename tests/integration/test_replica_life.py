@@ -55,47 +55,6 @@ async def open_client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterato
         yield client
 
 
-async def test_a_replica_that_is_told_to_go_finishes_what_it_writes(
-    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
-) -> None:
-    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "20"})
-    async with open_client(http, replica) as client:
-        reader = Reader(client, "count to 30 [[standin token_s=0.05]]")
-        await reader.see_words()
-        replica.terminate()
-
-        async def not_ready() -> bool:
-            return (await client.get("/readyz")).status_code == 503
-
-        await eventually(not_ready, within_s=1)
-        refused = await ask(client, "Hello")
-        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
-        assert int(refused.headers["retry-after"]) >= 1
-        final = await reader.see_end()
-    assert final["status"] == "completed"
-    assert get_text(final) == COUNTED_TO_30
-    assert await asyncio.to_thread(replica.wait, within_s=10) == 0
-    assert "Traceback" not in replica.log
-
-
-async def test_an_answer_longer_than_the_drain_fails_and_keeps_its_beginning(
-    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
-) -> None:
-    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "1"})
-    async with open_client(http, replica) as client:
-        reader = Reader(client, "count to 500 [[standin token_s=0.05]]")
-        await reader.see_words()
-        replica.terminate()
-        began = time.monotonic()
-        final = await reader.see_end()
-    assert time.monotonic() - began < 4
-    assert (final["status"], final["error"]["code"]) == ("failed", "replica_lost")
-    assert get_text(final).startswith("1 2 3")
-    assert [item["status"] for item in final["output"]] == ["incomplete"]
-    assert (await http.get(f"/v1/responses/{final['id']}")).json() == final
-    assert await asyncio.to_thread(replica.wait, within_s=10) == 0
-
-
 async def test_a_full_replica_refuses_and_a_run_has_a_time_limit(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:

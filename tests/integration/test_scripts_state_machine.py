@@ -5,7 +5,7 @@ milliseconds, and in the end nothing of it may be left.
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -26,13 +26,15 @@ from redis.asyncio import Redis
 from prompts import ids
 from prompts.adapters import redis_names as names
 from prompts.composer import estimate_tokens
-from prompts.domain import Item, Response, ResponseError
-from prompts.ending import end_seized
-from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, StaleRun
+from prompts.domain import Item, ModelInput, Response, ResponseError
+from prompts.ending import end_seized, retell
+from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, StaleRun, TailLost
 from prompts.events import Finished, Narration, Signal, Text, encode, pack
-from prompts.ports import Abandoned, Admitted, Attached, Claim, Draft, Outcome, Seized
-from prompts.sweeper import erase_due, sweep
-from tests.builders import Stores, build_draft, build_item, open_stores
+from prompts.ports import Admitted, Attached, Claim, Draft, Group, Outcome, Seized
+from prompts.sweeper import erase_due, take_over_lost
+from prompts.takeover import MAX_ATTEMPTS
+from tests.builders import Stores, build_draft, build_group, build_item, open_runner, open_stores
+from tests.fakes import ScriptedModel
 from tests.server_fixtures import StartValkey
 
 Result = TypeVar("Result")
@@ -40,7 +42,12 @@ Result = TypeVar("Result")
 OWNERS = ("alice", "bob")
 PARTITION = "07"
 LEASE_S = 600.0
+MIN_STEPS_BETWEEN_ENDS = 6
+# A run whose model has said everything already; this is for one that hangs.
+MAX_RUN_S = 10
 LOST = ResponseError("replica_lost", "Lost.")
+# What the model says to whoever takes an answer over.
+MORE: list[Signal] = [Text("More."), Finished("stop")]
 FINISHED: dict[str, Finished | None] = {"completed": Finished("stop"), "incomplete": Finished("length")}
 FEW = settings(
     max_examples=180,
@@ -103,9 +110,15 @@ class Turn:
     history: list[Item]
     narration: Narration
     log: list[tuple[int, list[Signal], bool]]
-    epoch: int = 1
+    account: ModelInput
+    epochs: list[str] = field(default_factory=lambda: ["1"])
+    past_epochs: set[str] = field(default_factory=set)
+    """Those that a fail-over has lost as well: runs may still have them."""
+    attempts: int = 1
+    ending: str = ""
     status: str = "in_progress"
     is_lost: bool = False
+    is_released: bool = False
     is_deleted: bool = False
 
     @property
@@ -113,8 +126,23 @@ class Turn:
         return self.draft.response.id
 
     @property
+    def epoch(self) -> str:
+        """The one that may write."""
+        return self.epochs[-1]
+
+    @property
     def is_active(self) -> bool:
         return self.status == "in_progress" and not self.is_deleted
+
+    def take(self, epoch: str, *, is_cancel: bool) -> None:
+        """Another run has it, or whoever cancels it."""
+        assert epoch.startswith(f"{int(self.epoch.partition('.')[0]) + 1}.")
+        assert epoch not in self.past_epochs
+        self.epochs.append(epoch)
+        self.past_epochs.add(epoch)
+        self.attempts += not (is_cancel or self.is_released)
+        self.ending = "cancelled" if is_cancel else self.ending
+        self.is_lost = self.is_released = False
 
     def end(self, status: str, items: list[Item]) -> None:
         """Its items join the history."""
@@ -132,7 +160,7 @@ class Hand:
     """A run, or whoever seized it: an epoch that may be stale."""
 
     turn: Turn
-    epoch: int
+    epoch: str
     replica: int
 
 
@@ -180,6 +208,7 @@ class Scripts(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
+        self.steps_since_an_end = 0
         self.do(self.redis.flushdb())
 
     def do(self, work: Awaitable[Result]) -> Result:
@@ -191,6 +220,10 @@ class Scripts(RuleBasedStateMachine):
     @property
     def stores(self) -> Stores:
         return self.replicas[0]
+
+    def is_time_for_an_end(self) -> bool:
+        """Something has to grow between two ends of much at once, or little else would be tried."""
+        return self.steps_since_an_end > MIN_STEPS_BETWEEN_ENDS
 
     def draw_owner(self, data: st.DataObject, thing: Talk | Turn | None) -> str:
         """Mostly whose it is."""
@@ -210,9 +243,11 @@ class Scripts(RuleBasedStateMachine):
 
     @initialize()
     def begin_with_something(self) -> None:
-        """Two conversations with something said, so that every rule has something to work on from the first step."""
+        """Conversations, and answers under way, so that every rule has something to work on from the first step."""
         for owner in OWNERS:
             self.make_conversation(owner, ["a", "b"])
+            self.begin(self.world.talks[-1], "c")
+        self.begin(None, "d")
 
     @rule(owner=owners, said=st.lists(texts, max_size=4))
     @precondition(lambda self: len(self.world.talks) < 4)
@@ -235,17 +270,12 @@ class Scripts(RuleBasedStateMachine):
         items: list[Item] = [build_item(text, PARTITION) for text in said]
         for _ in range(1 + is_twice):
             try:
-                lost = self.do(self.stores.conversations.add_items(talk.id, owner=owner, items=items))
+                self.do(self.stores.conversations.add_items(talk.id, owner=owner, items=items))
             except NotFound:
                 assert owner != talk.owner or talk.is_deleted or talk.root.is_dying
                 return
             except ConversationLocked as error:
                 self.check_refusal(talk, owner, error)
-                return
-            if lost is not None:
-                assert talk.active
-                assert talk.active.id == lost
-                assert talk.root.is_dying or talk.active.is_lost
                 return
         assert owner == talk.owner
         assert not talk.is_deleted
@@ -300,10 +330,11 @@ class Scripts(RuleBasedStateMachine):
         self.world.deleted_items.add(item.id)
 
     @rule(data=st.data(), is_erased=st.sampled_from([False, False, True]))
-    @precondition(lambda self: self.world.talks)
+    @precondition(lambda self: self.world.talks and self.is_time_for_an_end())
     def delete_conversation(self, data: st.DataObject, is_erased: bool) -> None:
         talk = data.draw(st.sampled_from(self.world.talks))
         owner = self.draw_owner(data, talk)
+        self.steps_since_an_end = 0
         try:
             self.do(self.stores.conversations.delete(talk.id, owner=owner))
         except NotFound:
@@ -315,8 +346,10 @@ class Scripts(RuleBasedStateMachine):
             self.erase_everything_due()
 
     @rule(data=st.data(), text=texts)
+    @precondition(lambda self: self.is_time_for_an_end())
     def go_on_from_what_is_being_erased(self, data: st.DataObject, text: str) -> None:
         """Whoever was about to write, or to continue, comes a moment too late."""
+        self.steps_since_an_end = 0
         there = [talk for talk in self.world.talks if not (talk.is_deleted or talk.root.is_dying)]
         talk = data.draw(st.sampled_from([None, *there]))
         if talk is None:
@@ -396,17 +429,15 @@ class Scripts(RuleBasedStateMachine):
         if isinstance(anchor, Talk) and anchor.active:
             active = anchor.active
             assert owner == anchor.owner
-            if is_retry and active.draft.claim.body_hash == body:
-                assert admitted == Attached(active.id)
-            else:
-                assert admitted == Abandoned(active.id)
-                assert active.is_lost or anchor.root.is_dying
+            assert is_retry
+            assert active.draft.claim.body_hash == body
+            assert admitted == Attached(active.id)
             return
         assert isinstance(admitted, Admitted)
         if is_twice:
             assert self.do(store.admit(draft, **asking)) == admitted
         self.check_admitted(anchor, owner, draft, admitted, budget)
-        self.world.hands.append(Hand(self.world.turns[-1], 1, replica))
+        self.world.hands.append(Hand(self.world.turns[-1], admitted.epoch, replica))
         if key:
             self.world.keys[owner, anchor.id if anchor else "", key] = (self.world.turns[-1], body)
 
@@ -417,7 +448,6 @@ class Scripts(RuleBasedStateMachine):
             assert is_here
             assert anchor.active
             assert error.active_response_id == anchor.active.id
-            assert not anchor.active.is_lost or anchor.root.is_dying
         elif isinstance(error, ResponseNotEnded):
             assert isinstance(anchor, Turn)
             assert is_here
@@ -438,22 +468,25 @@ class Scripts(RuleBasedStateMachine):
             assert not anchor.root.is_closed
         root = anchor.root if anchor else Root()
         talk = anchor if isinstance(anchor, Talk) else None
+        account = admitted.model_input
+        assert account.history_items == len(admitted.window)
+        assert account.history_tokens == sum(map(estimate_tokens, admitted.window))
         if not root.is_dying:
-            assert admitted.position == len(history)
+            assert account.history_items + account.dropped_items == len(history)
             assert list(admitted.window) == self.newest_within(budget, history)
         narration = Narration(admitted.response)
         number = narration.opening()[-1].sequence_number
-        turn = Turn(draft, owner, root, talk, history, narration, [(number, [], False)])
+        turn = Turn(draft, owner, root, talk, history, narration, [(number, [], False)], account)
         self.world.turns.append(turn)
         if talk:
             talk.active = turn
         root.use()
 
-    def newest_within(self, budget: int, history: list[Item]) -> list[Item]:
+    def newest_within(self, budget: int, history: list[Item], *, max_items: int | None = None) -> list[Item]:
         window: list[Item] = []
         for item in reversed(self.world.shown(history)):
             budget -= estimate_tokens(item)
-            if budget < 0:
+            if budget < 0 or len(window) == max_items:
                 break
             window.insert(0, item)
         return window
@@ -465,25 +498,34 @@ class Scripts(RuleBasedStateMachine):
         turn = hand.turn
         signals: list[Signal] = [Text(word) for word in words]
         is_current = hand.epoch == turn.epoch and turn.is_active
-        if is_current:
-            turn.narration.tell(signals)
-        last_number = turn.narration.next_number - (1 if is_current else -5)
-        appending: dict[str, Any] = {
-            "epoch": hand.epoch,
-            "last_number": last_number,
-            "signals": pack(signals) if signals else b"",
-        }
+        group = build_group(turn.narration, signals) if is_current else Group(1, 9, pack(signals))
         store = self.replicas[hand.replica].responses
         try:
             for _ in range(1 + is_twice):
-                self.do(store.append(turn.id, lease_s=LEASE_S, **appending))
+                self.do(store.append(turn.id, group, epoch=hand.epoch, lease_s=LEASE_S))
         except StaleRun:
             assert not is_current or turn.root.is_dying
             return
         assert is_current
         turn.is_lost = False
         if signals:
-            turn.log.append((last_number, signals, False))
+            turn.log.append((group.last_number, signals, False))
+
+    @rule(data=st.data(), missing=st.integers(1, 5), is_renewal=st.booleans())
+    @precondition(lambda self: self.world.hands)
+    def append_behind_a_hole(self, data: st.DataObject, missing: int, is_renewal: bool) -> None:
+        hand = self.draw_hand(data)
+        turn = hand.turn
+        after = turn.log[-1][0] + missing
+        group = Group(after, after + 1, b"" if is_renewal else b'["x"]')
+        with pytest.raises((StaleRun, TailLost)) as refused:
+            self.do(self.stores.responses.append(turn.id, group, epoch=hand.epoch, lease_s=LEASE_S))
+        is_current = hand.epoch == turn.epoch and turn.is_active
+        if isinstance(refused.value, TailLost):
+            assert is_current
+            assert refused.value.last_number == turn.log[-1][0]
+        else:
+            assert not is_current or turn.root.is_dying
 
     @rule(
         data=st.data(),
@@ -499,20 +541,20 @@ class Scripts(RuleBasedStateMachine):
         is_current = hand.epoch == turn.epoch and not turn.is_deleted
         finished, error = FINISHED.get(status), LOST if status == "failed" else None
         ended = turn.narration.end(completed_at=1, finished=finished, error=error)
-        number = turn.narration.next_number + 5
+        after = turn.log[-1][0] if turn.is_active else turn.log[-1][0] - 1
+        number = after + 6
         items: list[Item] = [] if error else [*turn.draft.input, *ended.output]
         last: list[Signal] = [finished] if finished else []
         outcome = Outcome(ended, encode(ended), items)
-        committing: dict[str, Any] = {
-            "owner": turn.owner,
-            "epoch": hand.epoch,
-            "last_number": number,
-            "signals": pack(last),
-        }
+        committing: dict[str, Any] = {"owner": turn.owner, "epoch": hand.epoch}
         store = self.replicas[hand.replica].responses
+        if turn.is_active:
+            behind_a_hole = Group(after + 1, number, pack(last))
+            with pytest.raises((StaleRun, TailLost)):
+                self.do(store.commit(outcome, behind_a_hole, **committing))
         try:
             for _ in range(1 + is_twice):
-                self.do(store.commit(outcome, **committing))
+                self.do(store.commit(outcome, Group(after, number, pack(last)), **committing))
         except StaleRun:
             assert not is_current or turn.root.is_dying or turn.status not in {"in_progress", status}
             return
@@ -529,6 +571,9 @@ class Scripts(RuleBasedStateMachine):
         turns = [turn for turn in self.world.turns if not (turn.is_deleted or turn.root.is_dying)]
         ended = [turn for turn in turns if turn.status in {"completed", "incomplete", "cancelled"}]
         anchor = data.draw(st.sampled_from([*talks, *ended, None]))
+        self.end(self.begin(anchor, text), "completed", is_twice=False)
+
+    def begin(self, anchor: Talk | Turn | None, text: str) -> Hand:
         draft = build_draft(
             text,
             partition=PARTITION,
@@ -539,8 +584,8 @@ class Scripts(RuleBasedStateMachine):
         admitted = self.do(self.stores.responses.admit(draft, owner=owner, history_tokens=8000, lease_s=LEASE_S))
         assert isinstance(admitted, Admitted)
         self.check_admitted(anchor, owner, draft, admitted, 8000)
-        self.world.hands.append(Hand(self.world.turns[-1], 1, 0))
-        self.end(self.world.hands[-1], "completed", is_twice=False)
+        self.world.hands.append(Hand(self.world.turns[-1], admitted.epoch, 0))
+        return self.world.hands[-1]
 
     @rule(data=st.data(), is_ended=st.booleans(), replica=st.integers(0, 1))
     @precondition(lambda self: self.world.turns)
@@ -558,14 +603,15 @@ class Scripts(RuleBasedStateMachine):
             assert seized == turn.status
             return
         assert turn.is_active
-        turn.epoch += 1
-        assert seized.epoch == turn.epoch
-        turn.is_lost = False
+        turn.take(seized.epoch, is_cancel=True)
+        self.check_seized(turn, seized)
+        assert list(seized.window) == []
         self.world.hands.append(Hand(turn, seized.epoch, replica))
         if not is_ended:
             return  # whoever cancelled is gone as well
         try:
-            outcome = self.do(end_seized(seized, store=stores.responses, event_log=stores.event_log, error=None))
+            narration = self.do(retell(seized.response, event_log=stores.event_log))
+            outcome = self.do(end_seized(seized, narration, store=stores.responses))
         except StaleRun:
             assert turn.root.is_dying
             return
@@ -574,11 +620,98 @@ class Scripts(RuleBasedStateMachine):
         ]
         self.take_end(turn, outcome.response, list(outcome.items))
 
-    def take_end(self, turn: Turn, ended: Response, items: list[Item]) -> None:
+    def check_seized(self, turn: Turn, seized: Seized) -> None:
+        assert (seized.owner, seized.attempts, seized.ending) == (turn.owner, turn.attempts, turn.ending)
+        assert seized.response == turn.narration.response
+        assert list(seized.input) == list(turn.draft.input)
+        assert seized.model_request == turn.draft.model_request
+        assert seized.model_input == turn.account
+
+    def take_end(self, turn: Turn, ended: Response, items: list[Item], signals: Sequence[Signal] = ()) -> None:
         entries = self.do(self.stores.event_log.read(turn.id, after=turn.log[-1][0]))
-        assert [(list(entry.signals), entry.is_last) for entry in entries] == [([], True)]
-        turn.log.append((entries[0].last_number, [], True))
+        assert [(list(entry.signals), entry.is_last) for entry in entries] == [(list(signals), True)]
+        turn.log.append((entries[0].last_number, list(signals), True))
         turn.end(ended.status, items)
+
+    # --- lost and found ---
+
+    @rule(data=st.data(), times=st.integers(1, 4))
+    @precondition(lambda self: self.world.turns)
+    def take_over(self, data: st.DataObject, times: int) -> None:
+        """Mostly what is lost, and perhaps lost again at once; what goes on with it is a hand like any other."""
+        turn = self.draw_turn(data)
+        for replica in range(times):
+            if turn.is_active and not turn.root.is_dying and data.draw(st.booleans()):
+                self.lose(turn)
+            self.seize_lost(turn, replica % 2)
+
+    def seize_lost(self, turn: Turn, replica: int) -> None:
+        seized = self.do(self.replicas[replica].responses.seize(turn.id, owner=None, lease_s=LEASE_S))
+        if not isinstance(seized, Seized):
+            assert not (turn.is_active and turn.is_lost) or turn.root.is_dying
+            assert seized is None or seized == turn.status
+            return
+        assert turn.is_active
+        assert turn.is_lost
+        turn.take(seized.epoch, is_cancel=False)
+        self.check_seized(turn, seized)
+        self.world.hands.append(Hand(turn, seized.epoch, replica))
+        if not turn.root.is_dying:
+            account = turn.account
+            given = self.newest_within(account.history_tokens, turn.history, max_items=account.history_items)
+            assert list(seized.window) == given
+
+    @rule(data=st.data(), is_broken=st.sampled_from([False, False, True]), is_twice=st.booleans())
+    @precondition(lambda self: self.world.hands)
+    def release(self, data: st.DataObject, is_broken: bool, is_twice: bool) -> None:
+        hand = self.draw_hand(data)
+        turn = hand.turn
+        is_current = hand.epoch == turn.epoch and turn.is_active
+        store = self.replicas[hand.replica].responses
+        try:
+            for _ in range(1 + is_twice):
+                self.do(store.release(turn.id, epoch=hand.epoch, is_broken=is_broken))
+        except StaleRun:
+            assert not is_current or turn.root.is_dying
+            return
+        assert is_current
+        turn.is_lost = turn.is_released = True
+        turn.ending = "failed" if is_broken else turn.ending
+
+    @rule(data=st.data())
+    @precondition(lambda self: any(self.may_fail_over(turn) for turn in self.world.turns))
+    def lose_a_seizure_in_a_fail_over(self, data: st.DataObject) -> None:
+        """The replica of Redis lagged behind: the run before has the response again, and the next count is free."""
+        taken = [turn for turn in self.world.turns if self.may_fail_over(turn) and len(turn.epochs) > 1]
+        turn = data.draw(st.sampled_from([None, *taken]))
+        if turn:
+            turn.epochs.pop()
+            self.do(self.redis.hset(names.response(turn.id), "epoch", turn.epoch))
+
+    @rule(data=st.data())
+    @precondition(lambda self: any(self.may_fail_over(turn) for turn in self.world.turns))
+    def lose_the_end_of_a_log_in_a_fail_over(self, data: st.DataObject) -> None:
+        """Whoever wrote it learns where it ends now."""
+        written = [turn for turn in self.world.turns if self.may_fail_over(turn) and len(turn.log) > 1]
+        turn = data.draw(st.sampled_from([None, *written]))
+        if turn is None:
+            return
+        after, (last_number, signals, _) = turn.log[-2][0], turn.log.pop()
+        self.do(self.redis.delete(names.event_log(turn.id)))
+        for number, told, _ in turn.log:
+            self.do(self.redis.xadd(names.event_log(turn.id), {"s": pack(told)}, id=f"0-{number}"))
+        self.do(self.redis.hset(names.response(turn.id), "logged", after))
+        turn.narration = Narration(turn.narration.response)
+        turn.narration.opening()
+        for _, told, _ in turn.log:
+            turn.narration.tell(told)
+        next_group = Group(last_number, last_number + 1, pack(signals))
+        with pytest.raises(TailLost) as lost:
+            self.do(self.stores.responses.append(turn.id, next_group, epoch=turn.epoch, lease_s=LEASE_S))
+        assert lost.value.last_number == after
+
+    def may_fail_over(self, turn: Turn) -> bool:
+        return turn.is_active and not turn.root.is_dying
 
     @rule(data=st.data())
     @precondition(lambda self: self.world.turns)
@@ -602,15 +735,19 @@ class Scripts(RuleBasedStateMachine):
     @precondition(lambda self: any(turn.is_active and not turn.root.is_dying for turn in self.world.turns))
     def lose_lease(self, data: st.DataObject) -> None:
         active = [turn for turn in self.world.turns if turn.is_active and not turn.root.is_dying]
-        turn = data.draw(st.sampled_from(active))
+        self.lose(data.draw(st.sampled_from(active)))
+
+    def lose(self, turn: Turn) -> None:
         assert self.do(self.redis.zadd(names.leases(PARTITION), {turn.id: 1}, xx=True, ch=True)) in {0, 1}
         turn.is_lost = True
 
     @rule(data=st.data())
+    @precondition(lambda self: self.is_time_for_an_end())
     def end_retention(self, data: st.DataObject) -> None:
         self.end_retention_of(data)
 
     def end_retention_of(self, data: st.DataObject) -> None:
+        self.steps_since_an_end = 0
         there = [turn.root.top for turn in self.world.turns if not turn.is_deleted]
         there += [talk.root.top for talk in self.world.talks]
         root = data.draw(st.sampled_from([None, *there]))
@@ -630,6 +767,7 @@ class Scripts(RuleBasedStateMachine):
         return member
 
     @rule(data=st.data(), text=texts)
+    @precondition(lambda self: self.is_time_for_an_end())
     def use_what_was_found_due(self, data: st.DataObject, text: str) -> None:
         """Between the finding and the erasing a turn may come."""
         self.end_retention_of(data)
@@ -654,26 +792,40 @@ class Scripts(RuleBasedStateMachine):
         if root and root.is_due and not root.is_dying:
             self.expire(root)
 
-    @rule()
-    def sweep(self) -> None:
-        sweeping = sweep(
-            store=self.stores.responses,
-            event_log=self.stores.event_log,
-            eraser=self.stores.eraser,
-            lease_s=LEASE_S,
-        )
-        self.do(sweeping)
+    @rule(data=st.data())
+    @precondition(lambda self: self.is_time_for_an_end())
+    def sweep(self, data: st.DataObject) -> None:
+        """What a replica does every two seconds, until nothing is left to do."""
+        self.steps_since_an_end = 0
+        for turn in self.world.turns:
+            if turn.is_active and not turn.root.is_dying and data.draw(st.booleans()):
+                self.lose(turn)
+        while self.do(self.stores.responses.list_lost()):
+            self.do(self.take_over_and_finish())
         self.see_whether_late_ends_counted_as_use()
         for turn in self.world.turns:
             if turn.is_lost and turn.is_active and not turn.root.is_dying:
-                turn.epoch += 1
-                stored = self.do(self.stores.responses.get(turn.id, owner=turn.owner)) if not turn.root.is_due else None
-                assert stored is None or stored.status == "failed"
-                if stored is None:
-                    turn.root.use()
-                self.take_end(turn, turn.narration.end(completed_at=1, finished=None, error=LOST), [])
-        self.expire_due()
-        self.world.bury()
+                self.see_it_ended(turn)
+        self.erase_everything_due()
+
+    async def take_over_and_finish(self) -> None:
+        runner = open_runner(self.stores, ScriptedModel([MORE]), lease_s=LEASE_S, max_runs=100)
+        await take_over_lost(store=self.stores.responses, event_log=self.stores.event_log, runner=runner)
+        async with asyncio.timeout(MAX_RUN_S):
+            await runner.drain(MAX_RUN_S)
+
+    def see_it_ended(self, turn: Turn) -> None:
+        """As it was to be ended, or as the model has gone on."""
+        turn.take(self.do(self.redis.hget(names.response(turn.id), "epoch")).decode(), is_cancel=False)
+        if turn.ending == "cancelled":
+            ended = turn.narration.end(completed_at=1, finished=None)
+            self.take_end(turn, ended, [*turn.draft.input, *ended.output])
+        elif turn.ending == "failed" or turn.attempts > MAX_ATTEMPTS:
+            self.take_end(turn, turn.narration.end(completed_at=1, finished=None, error=LOST), [])
+        else:
+            turn.narration.tell(MORE)
+            ended = turn.narration.end(completed_at=1, finished=Finished("stop"))
+            self.take_end(turn, ended, [*turn.draft.input, *ended.output], MORE)
 
     def see_whether_late_ends_counted_as_use(self) -> None:
         """A lost turn on a fork that is not closed yet may have been ended before the erasure came to it, or not."""
@@ -702,6 +854,10 @@ class Scripts(RuleBasedStateMachine):
             self.world.kill(root)
 
     # --- what must be so ---
+
+    @invariant()
+    def time_goes_on(self) -> None:
+        self.steps_since_an_end += 1
 
     @invariant()
     def conversations_are_those_of_the_model(self) -> None:

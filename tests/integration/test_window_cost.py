@@ -85,7 +85,7 @@ async def test_admission_reads_the_window_whatever_lies_behind_it(redis: Redis) 
             draft = build_draft(conversation_id=conversation_id)
             admitted = await builders.admit(stores, draft, history_tokens=HISTORY_TOKENS)
             assert len(admitted.window) == FEW
-            assert admitted.position == count
+            assert admitted.model_input.history_items + admitted.model_input.dropped_items == count
             await stores.responses.delete(draft.response.id, owner="alice")
 
         costs.append(await measure(redis, admit, tries=20))

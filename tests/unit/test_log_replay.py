@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 from prompts.domain import Response, ResponseError
 from prompts.events import Event, Finished, Narration, Refused, Signal, Text, encode, pack, unpack
-from prompts.follow import follow_response
-from prompts.ports import Entry, EventLog, Outcome, StoredResponse
+from prompts.follow import Followers, follow_response
+from prompts.ports import Entry, EventLog, Group, Outcome, StoredResponse
 from tests.builders import admit, build_draft, open_stores
 from tests.fakes import FakeResponseStore
 from tests.servers import ValkeyServer
@@ -117,7 +117,14 @@ class StandingStore(FakeResponseStore):
 async def follow(response_id: str, *, after: int, store: StandingStore, event_log: EventLog) -> list[Event]:
     """All events above `after`."""
     following = follow_response(
-        response_id, owner=OWNER, after=after, quiet_s=5, run=None, store=store, event_log=event_log
+        response_id,
+        owner=OWNER,
+        after=after,
+        quiet_s=5,
+        run=None,
+        store=store,
+        event_log=event_log,
+        followers=Followers(),
     )
     async with asyncio.timeout(20):
         return list(chain.from_iterable([events async for events in following]))
@@ -172,15 +179,15 @@ async def test_a_log_in_redis_tells_the_same_bytes(valkey: ValkeyServer, seed: i
         draft = build_draft()
         admitted = await admit(stores, draft)
         told = tell(admitted.response, cut(signals, chance.sample(range(30), 8)), end)
-        *early, last = told.entries[1:]
+        opening, *early, last = told.entries
+        after = opening.last_number
         for entry in early:
-            await stores.responses.append(
-                draft.response.id, epoch=1, lease_s=9, last_number=entry.last_number, signals=pack(entry.signals)
-            )
+            group = Group(after, entry.last_number, pack(entry.signals))
+            await stores.responses.append(draft.response.id, group, epoch=admitted.epoch, lease_s=9)
+            after = entry.last_number
         outcome = Outcome(told.ended, told.result, [])
-        await stores.responses.commit(
-            outcome, owner=OWNER, epoch=1, last_number=last.last_number, signals=pack(last.signals)
-        )
+        closing = Group(after, last.last_number, pack(last.signals))
+        await stores.responses.commit(outcome, closing, owner=OWNER, epoch=admitted.epoch)
 
         assert await stores.event_log.get_echo(draft.response.id, owner=OWNER) == admitted.response
         entries = await stores.event_log.read(draft.response.id, after=-1)

@@ -1,9 +1,9 @@
 -- Append items to a conversation that no response is writing to.
 --
--- KEYS 1 the conversation (hash)   2 the partition's leases (zset)   3 its expiry (zset)
+-- KEYS 1 the conversation (hash)   2 the partition's expiry (zset)
 -- ARGV 1 prefix of the partition's keys   2 owner   3 items (JSON array of [id, item JSON, tokens])   4 retention, ms
--- RETURNS {"ok"}; the same call again changes nothing | {"not_found"} | {"locked", response id} | {"lost", response id}
-local conv_key, leases_key, expiry_key = KEYS[1], KEYS[2], KEYS[3]
+-- RETURNS {"ok"}; the same call again changes nothing | {"not_found"} | {"locked", response id}
+local conv_key, expiry_key = KEYS[1], KEYS[2]
 local prefix, owner, items, retention_ms = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), tonumber(ARGV[4])
 
 local conv = redis.call('HMGET', conv_key, 'owner', 'active', 'timeline', 'head')
@@ -13,10 +13,7 @@ if #items == 0 or redis.call('EXISTS', prefix .. 'item:' .. items[1][1]) == 1 th
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local active = conv[2]
-if active ~= '' then
-  local is_alive = tonumber(redis.call('ZSCORE', leases_key, active) or 0) > now_ms
-  return {is_alive and 'locked' or 'lost', active}
-end
+if active ~= '' then return {'locked', active} end
 
 -- A conversation's timeline is its own root. What is being erased, or hangs on what is, is no longer there.
 local timeline, length = conv[3], tonumber(conv[4])

@@ -7,15 +7,16 @@
 --      6 echo (JSON)   7 input items (JSON)   8 model request (JSON)   9 lease, ms   10 history budget, tokens
 --      11 body hash   12 1: the client library tries again by itself   13 replica   14 fresh timeline id
 --      15 last sequence number of the opening   16 retention, ms   17 how long the idempotency key is kept, ms
--- RETURNS {"ok", created ms, epoch, position, item, item, …} (newest item first); the same call again gives the same
---         {"attach", response id} | {"key_reused"} | {"not_found"} | {"locked", response id} | {"lost", response id}
---         {"not_ended", status}
+--      18 account of the model input (JSON object), to which the window's part is added
+-- RETURNS {"ok", created ms, epoch, account (JSON), item, item, …} (newest item first); the same call again gives the same
+--         {"attach", response id} | {"key_reused"} | {"not_found"} | {"locked", response id} | {"not_ended", status}
+-- INCLUDES window
 local resp_key, log_key, leases_key, expiry_key, anchor_key, idem_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, owner, resp_id, anchor_kind, anchor_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local echo, input, model_request = ARGV[6], ARGV[7], ARGV[8]
 local lease_ms, budget, body_hash, is_retry = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], ARGV[12] == '1'
 local replica, fresh_timeline, opening_number = ARGV[13], ARGV[14], ARGV[15]
-local retention_ms, idem_ms = tonumber(ARGV[16]), tonumber(ARGV[17])
+local retention_ms, idem_ms, account = tonumber(ARGV[16]), tonumber(ARGV[17]), cjson.decode(ARGV[18])
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -38,8 +39,7 @@ local function find_base()
     if is_retry and redis.call('HGET', prefix .. 'resp:' .. active, 'body_hash') == body_hash then
       return nil, {'attach', active}
     end
-    local deadline = tonumber(redis.call('ZSCORE', leases_key, active) or 0)
-    return nil, {deadline > now_ms and 'locked' or 'lost', active}
+    return nil, {'locked', active}
   end
   return { timeline = conv[3], position = tonumber(conv[4]) }
 end
@@ -82,8 +82,9 @@ else
   if anchor_kind == 'conversation' then redis.call('HSET', anchor_key, 'active', resp_id, 'used_ms', now_ms) end
   if has_idem then redis.call('SET', idem_key, resp_id .. ' ' .. body_hash, 'PX', idem_ms) end
   redis.call('HSET', resp_key, 'v', 1, 'owner', owner, 'status', 'in_progress', 'anchor_kind', anchor_kind,
-    'anchor', anchor_id, 'echo', echo, 'input', input, 'model_request', model_request, 'epoch', 1, 'replica', replica,
-    'body_hash', body_hash, 'created_ms', created_ms, 'timeline', timeline, 'position', position)
+    'anchor', anchor_id, 'echo', echo, 'input', input, 'model_request', model_request, 'epoch', '1', 'attempts', 1,
+    'replica', replica, 'body_hash', body_hash, 'created_ms', created_ms, 'timeline', timeline, 'position', position,
+    'logged', opening_number)
   -- The opening events follow from the echo alone.
   redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
   redis.call('ZADD', leases_key, now_ms + lease_ms, resp_id)
@@ -92,24 +93,10 @@ else
   redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
 end
 
--- The window: newest first until the budget is spent, over forks to the timelines they came from. It reads one item, then
--- two, four …: never many more than it gives back, however long the history is.
-local reply = {'ok', created_ms, 1, position}
-local spent, at, count = 0, position, 1
-while timeline do
-  while at > 0 do
-    local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, at .. '-0', '-', 'COUNT', count)
-    if #entries == 0 then break end
-    for _, entry in ipairs(entries) do
-      local fields = entry[2] -- k, id, i, item, t, tokens
-      spent = spent + tonumber(fields[6])
-      if spent > budget then return reply end
-      reply[#reply + 1] = fields[4]
-      at = tonumber(string.match(entry[1], '^%d+')) - 1
-    end
-    count = math.min(count * 2, 32)
-  end
-  local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'parent', 'parent_position')
-  timeline, at = meta[1], tonumber(meta[2] or 0)
-end
+local reply = {'ok', created_ms, '1', ''}
+local found, spent = read_window(reply, prefix, timeline, position, budget, math.huge)
+account.history_items, account.history_tokens, account.dropped_items = found, spent, position - found
+-- What the model is given follows from what stands here: whoever takes the response over gives it the same.
+reply[4] = cjson.encode(account)
+redis.call('HSET', resp_key, 'model_input', reply[4])
 return reply

@@ -4,17 +4,20 @@
 -- ARGV 1 prefix of the partition's keys   2 response id   3 epoch   4 status   5 result (JSON)   6 last sequence number
 --      7 last signals (JSON array)   8 items (JSON array of [id, item JSON, tokens]; empty: the timeline stays)
 --      9 the log's retention, s   10 a fresh timeline id, for a fork   11 the log's channel
---      12 failure (JSON; "" when it did not fail)   13 retention, ms
+--      12 failure (JSON; "" when it did not fail)   13 retention, ms   14 last sequence number before the last signals
 -- RETURNS 1 ended (or already ended by this epoch) | 0 the run is stale, or what it hangs on is being erased
+--         | -N the log ends at the number N, before the last signals: a fail-over has lost its tail
 local resp_key, log_key, leases_key, expiry_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, resp_id, epoch, status, result = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local last_number, signals, items = ARGV[6], ARGV[7], cjson.decode(ARGV[8])
 local retention_s, fresh_timeline, channel, failure = tonumber(ARGV[9]), ARGV[10], ARGV[11], ARGV[12]
-local retention_ms = tonumber(ARGV[13])
+local retention_ms, after = tonumber(ARGV[13]), tonumber(ARGV[14])
 
-local resp = redis.call('HMGET', resp_key, 'epoch', 'status', 'anchor_kind', 'anchor', 'timeline', 'position')
+local resp = redis.call('HMGET', resp_key, 'epoch', 'status', 'anchor_kind', 'anchor', 'timeline', 'position', 'logged')
 if resp[1] ~= epoch then return 0 end
 if resp[2] ~= 'in_progress' then return resp[2] == status and 1 or 0 end
+local logged = tonumber(resp[7])
+if logged < after then return -logged end
 local timeline, position = resp[5], tonumber(resp[6])
 local conv_key = resp[3] == 'conversation' and prefix .. 'conv:' .. resp[4]
 

@@ -35,7 +35,7 @@ if active ~= '' then
   redis.call('HDEL', resp_key, 'owner')
   local replica = redis.call('HGET', resp_key, 'replica')
   if replica then
-    redis.call('HINCRBY', resp_key, 'epoch', 1)
+    redis.call('HSET', resp_key, 'epoch', '') -- no run's: nobody may write any more
     redis.call('PUBLISH', replicas .. replica, active)
   end
   redis.call('PUBLISH', prefix .. 'grown:' .. active, 'deleted')

@@ -1,0 +1,84 @@
+"""Taking over: a response whose replica died, or handed it over, goes on here, on the same log.
+
+The model continues the text that is shown already; whatever cannot be continued honestly is begun again only when
+nothing of it was shown, and else ends as `failed` with what there is (DESIGN §7).
+"""
+
+import structlog
+from msgspec.structs import replace
+
+from prompts.composer import compose_messages
+from prompts.domain import ModelRequest
+from prompts.ending import LOST, end_seized, retell
+from prompts.errors import Draining, Overloaded, ReplicaLost, StaleRun
+from prompts.events import Finished, Narration
+from prompts.ports import EventLog, ResponseStore, Seized
+from prompts.run import Brief
+from prompts.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+# Runs that one response may lose; an answer that takes its replicas down with it must not go round for ever.
+MAX_ATTEMPTS = 3
+
+BROKEN = ReplicaLost("A fail-over of the store has lost a part of this answer. Send the input again.")
+NOT_CONTINUABLE = ReplicaLost(
+    "The replica that wrote this answer was lost where it cannot go on. Send the input again."
+)
+
+
+async def take_over(response_id: str, *, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
+    """Go on with a response whose lease has expired, or end it; nothing when another replica was quicker.
+
+    A replica that is leaving or full leaves it to others. Raises StreamExpired, TailLost, Unavailable.
+    """
+    try:
+        with runner.reserve(is_new=False):
+            seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
+            if isinstance(seized, Seized):
+                await _go_on(seized, store=store, event_log=event_log, runner=runner)
+    except (Draining, Overloaded, StaleRun):
+        return
+
+
+async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
+    narration = await retell(seized.response, event_log=event_log)
+    pieces = narration.find_open_text()
+    if seized.ending == "cancelled":
+        await end_seized(seized, narration, store=store)
+    elif pieces is None or seized.ending == "failed" or seized.attempts > MAX_ATTEMPTS:
+        error = BROKEN if seized.ending else LOST if seized.attempts > MAX_ATTEMPTS else NOT_CONTINUABLE
+        await end_seized(seized, narration, store=store, error=error)
+        log.warning("response_lost", response_id=seized.response.id, owner=seized.owner, attempts=seized.attempts)
+    elif not _has_room(seized.model_request, len(pieces)):
+        await end_seized(seized, narration, store=store, finished=Finished("length"))
+    else:
+        runner.start(_brief(seized, narration, pieces))
+        log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=len(pieces))
+
+
+def _brief(seized: Seized, narration: Narration, pieces: list[str]) -> Brief:
+    return Brief(
+        response=seized.response,
+        owner=seized.owner,
+        epoch=seized.epoch,
+        input=seized.input,
+        model_request=_shortened(seized.model_request, len(pieces)),
+        model_input=seized.model_input,
+        messages=compose_messages(
+            instructions=seized.response.instructions, window=seized.window, new_input=seized.input
+        ),
+        narration=narration,
+        shown="".join(pieces),
+    )
+
+
+def _has_room(request: ModelRequest, shown_tokens: int) -> bool:
+    return request.max_output_tokens is None or request.max_output_tokens > shown_tokens
+
+
+def _shortened(request: ModelRequest, shown_tokens: int) -> ModelRequest:
+    """What is left of the answer's budget; servers send a piece a token, or more tokens at once."""
+    if request.max_output_tokens is None:
+        return request
+    return replace(request, max_output_tokens=request.max_output_tokens - shown_tokens)

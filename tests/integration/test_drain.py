@@ -1,0 +1,167 @@
+"""A replica that is told to go: what ends in time ends here, the rest goes on elsewhere, clients notice nothing."""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+
+from tests.server_fixtures import StartReplica
+from tests.servers import Replica, eventually
+from tests.service import Service
+from tests.turns import Stream, ask, get_text, make_conversation, open_client
+
+COUNT = 60
+COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))
+THREE_SECONDS = f"count to {COUNT} [[standin token_s=0.05]]"
+ENDLESS = "count to 2000 [[standin token_s=0.05]]"
+
+
+async def get_drain(client: httpx.AsyncClient) -> int:
+    """What `/readyz` says."""
+    return (await client.get("/readyz")).status_code
+
+
+async def is_busy(http: httpx.AsyncClient, conversation_id: str) -> bool:
+    """Whether a response of the conversation is active."""
+    conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
+    return conversation["eps:active_response_id"] is not None
+
+
+async def begin_drain(replica: Replica, client: httpx.AsyncClient) -> None:
+    """SIGTERM, and until the replica is seen to be leaving."""
+    replica.terminate()
+
+    async def is_leaving() -> bool:
+        return await get_drain(client) == 503
+
+    await eventually(is_leaving, within_s=1)
+
+
+async def test_what_ends_in_time_ends_here_and_new_runs_are_refused(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "20"})
+    async with open_client(http, replica) as client:
+        stored_id = (await ask(client, "Hello")).json()["id"]
+        stream = Stream.of_turn(client, THREE_SECONDS)
+        whole = asyncio.create_task(ask(client, THREE_SECONDS))
+        await stream.see_words()
+        await begin_drain(replica, client)
+        refused = await ask(client, "Hello")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
+        assert int(refused.headers["retry-after"]) >= 1
+        # Whoever asks again on the same connection would meet this replica again.
+        assert refused.headers["connection"] == "close"
+        stored = await client.get(f"/v1/responses/{await stream.get_id()}")
+        assert (stored.status_code, stored.headers["connection"]) == (200, "close")
+        followed = await client.get(f"/v1/responses/{stored_id}", params={"stream": "true"})
+        assert (followed.status_code, followed.json()["error"]["code"]) == (503, "draining")
+        assert get_text(await stream.read_final()) == COUNTED
+        assert get_text((await whole).json()) == COUNTED
+    assert await asyncio.to_thread(replica.wait, within_s=10) == 0
+    assert "handed_over" not in replica.log
+    assert "Traceback" not in replica.log
+    assert "without completing" not in replica.log
+
+
+async def test_what_takes_longer_is_handed_over_and_its_clients_are_served_to_the_end(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "2", "WORKERS": "2"})
+    async with open_client(http, replica) as client:
+        streams = [Stream.of_turn(client, f"{THREE_SECONDS} {number}") for number in range(3)]
+        whole = asyncio.create_task(ask(client, THREE_SECONDS))
+        for stream in streams:
+            await stream.see_words(2)
+        await begin_drain(replica, client)
+        await eventually(lambda: "handed_over" in replica.log, within_s=4)
+        handed_over = time.monotonic()
+        words = max(stream.raw.count(b"output_text.delta") for stream in streams)
+        await streams[0].see_words(words // 2 + 3, within_s=3)
+        assert time.monotonic() - handed_over < 2
+        finals = [await stream.read_final() for stream in streams]
+        assert {get_text(final) for final in finals} == {COUNTED}
+        assert get_text((await whole).json()) == COUNTED
+    for stream in streams:
+        assert await Stream.of_response(http, await stream.get_id()).read() == stream.raw
+    assert await asyncio.to_thread(replica.wait, within_s=10) == 0
+    assert replica.log.count('"status": "handed_over"') == len(streams) + 1
+    assert "Traceback" not in replica.log
+    assert "without completing" not in replica.log
+
+
+async def test_at_the_end_of_the_grace_a_stream_breaks_off_and_goes_on_elsewhere(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "1"})
+    async with open_client(http, replica) as client:
+        stream = Stream.of_turn(client, ENDLESS)
+        conversation_id = await make_conversation(http)
+        whole = asyncio.create_task(ask(client, ENDLESS, conversation=conversation_id))
+        await stream.see_words(2)
+        response_id = await stream.get_id()
+        began = time.monotonic()
+        replica.terminate()
+        seen = await stream.read_broken(within_s=10)
+        assert 2 <= time.monotonic() - began < 6
+        assert b"[DONE]" not in seen
+        refused = await whole
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
+        assert await asyncio.to_thread(replica.wait, within_s=10) == 0
+    whole_frames = seen[: seen.rindex(b"\n\n") + 2]
+    rest = Stream.of_response(http, response_id, after=whole_frames.count(b"event: ") - 1)
+    await rest.see_words(10)
+    conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
+    for active in (response_id, conversation["eps:active_response_id"]):
+        assert (await http.post(f"/v1/responses/{active}/cancel")).json()["status"] == "cancelled"
+    again = await Stream.of_response(http, response_id).read()
+    assert again == whole_frames + await rest.read()
+    assert "Traceback" not in replica.log
+    assert "without completing" not in replica.log
+
+
+@pytest.mark.parametrize("is_streamed", [True, False])
+async def test_the_plain_sdk_notices_nothing_when_its_replica_leaves(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica, is_streamed: bool
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "2"})
+    async with AsyncOpenAI(base_url=f"{replica.url}/v1", api_key=service.alice_key) as sdk:
+        text = f"count to {COUNT} [[standin token_s=0.05]]"
+        if is_streamed:
+            said = []
+            async with sdk.responses.stream(input=text, model="stand-in") as stream:
+                async for event in stream:
+                    if event.type == "response.output_text.delta":
+                        said.append(event.delta)
+                        if len(said) == 2:
+                            replica.terminate()
+                final = await stream.get_final_response()
+            assert "".join(said) == final.output_text == COUNTED
+        else:
+            conversation_id = await make_conversation(http)
+            creating = asyncio.create_task(
+                sdk.responses.create(input=text, model="stand-in", conversation=conversation_id)
+            )
+            await eventually(lambda: is_busy(http, conversation_id))
+            replica.terminate()
+            assert (await creating).output_text == COUNTED
+    assert await asyncio.to_thread(replica.wait, within_s=10) == 0
+
+
+async def test_a_replica_that_leaves_takes_nothing_over(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> None:
+    """Two that leave at once must not hand the same answer to and fro."""
+    environment = {**service.environment, "DRAIN_S": "2"}
+    first, second = await asyncio.gather(*(asyncio.to_thread(start_replica, environment) for _ in range(2)))
+    async with open_client(http, first) as client:
+        stream = Stream.of_turn(client, THREE_SECONDS)
+        await stream.see_words(2)
+        for replica in (second, first):
+            replica.terminate()
+        assert get_text(await stream.read_final()) == COUNTED
+    for replica in (first, second):
+        assert await asyncio.to_thread(replica.wait, within_s=10) == 0
+    assert "response_taken_over" not in second.log

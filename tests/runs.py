@@ -1,0 +1,99 @@
+"""A process's runs against a store and a model that do what the test says."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+
+from prompts.domain import Usage
+from prompts.errors import StorageFull
+from prompts.events import Event, Finished, Text
+from prompts.run import Brief, Run
+from prompts.runner import Limits, Runner
+from tests.fakes import Append, FakeResponseStore, ScriptedModel, Step, make_brief
+from tests.oracle import check_events
+
+# Everything here happens within milliseconds; this is for a run that hangs.
+MAX_S = 5
+STOP = Finished("stop", Usage(1, 2, 3))
+
+
+class House:
+    """A runner with its store and model."""
+
+    def __init__(self) -> None:
+        self.store = FakeResponseStore()
+        self.model = ScriptedModel([])
+        self.released: list[tuple[str, bool]] = []
+        self.is_full = False
+        self.runner = self.make_runner()
+
+    def make_runner(self, *, max_runs: int = 10, max_run_s: float = MAX_S, lease_s: float = 1.0) -> Runner:
+        """Replace the runner by one with other limits."""
+        limits = Limits(max_runs=max_runs, max_run_s=max_run_s, lease_s=lease_s)
+        self.runner = Runner(
+            store=self.store,
+            model=self.model,
+            limits=limits,
+            release=self.note_release,
+            check_storage=self.check_storage,
+        )
+        return self.runner
+
+    async def note_release(self, response_id: str) -> None:
+        """What the runner says when the model's connection of a response that was let go is closed."""
+        self.released.append((response_id, self.model.is_closed))
+
+    def check_storage(self) -> None:
+        """Refuses when the test says so."""
+        if self.is_full:
+            raise StorageFull("Full.")
+
+    async def start(self, *steps: Step, brief: Brief | None = None) -> Run:
+        """Begin a run whose model goes through these steps; that of a new response, if no other is asked for."""
+        self.model.steps = steps
+        with self.runner.reserve():
+            brief = brief or make_brief()
+            self.store.last_number = brief.narration.next_number - 1
+            return self.runner.start(brief)
+
+    async def run(self, *steps: Step, brief: Brief | None = None) -> Run:
+        """The same, to its end."""
+        run = await self.start(*steps, brief=brief)
+        async with asyncio.timeout(MAX_S):
+            await run.wait()
+        return run
+
+    def forget_end(self) -> None:
+        """The store is ready for the response's next life."""
+        self.store.outcome = None
+        self.store.appends.clear()
+
+
+async def read(run: Run, *, after: int = -1) -> list[Event]:
+    """The events of a run above a number, followed to its end."""
+    async with asyncio.timeout(MAX_S):
+        return [event async for events in run.follow(after=after, quiet_s=MAX_S) for event in events]
+
+
+def check(events: Sequence[Event]) -> dict[str, Any]:
+    """The final response of a whole sequence of events."""
+    return check_events([msgspec.json.decode(event.data) for event in events])
+
+
+def texts(appends: Sequence[Append]) -> list[list[str]]:
+    """What each group says."""
+    return [[signal.text for signal in append.signals if isinstance(signal, Text)] for append in appends]
+
+
+def written(store: FakeResponseStore) -> str:
+    """The text in the log."""
+    return "".join(chain.from_iterable(texts(store.appends)))
+
+
+async def settle() -> None:
+    """Let everything that can happen now happen."""
+    for _ in range(20):
+        await asyncio.sleep(0)

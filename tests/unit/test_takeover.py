@@ -1,0 +1,325 @@
+"""Taking over a response whose replica was lost: begun, continued, or ended, as its log and its mark say."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from prompts.domain import InputText, Message, ModelMessage, ModelRequest, OutputText, Refusal
+from prompts.errors import StaleRun, StreamExpired, Unavailable
+from prompts.events import TERMINAL, Finished, Narration, Refused, Signal, Text, pack
+from prompts.follow import Followers, follow_response
+from prompts.ports import Group, Seized
+from prompts.run import Run
+from prompts.takeover import MAX_ATTEMPTS, take_over
+from tests.fakes import RESPONSE_ID, FakeEventLog, make_draft
+from tests.runs import MAX_S, STOP, House, check, settle, written
+
+EARLIER = Message(id="msg_0a" + "1" * 30, status="completed", role="user", content=[InputText("I am Ada.")])
+
+
+def build_seized(**changes: Any) -> Seized:
+    """The response to `Hello`, lost by its first run."""
+    draft = make_draft()
+    known: dict[str, Any] = {
+        "response": replace(draft.response, instructions="Be kind."),
+        "owner": "alice",
+        "input": draft.input,
+        "model_request": ModelRequest(model="stand-in", max_output_tokens=10),
+        "model_input": replace(draft.model_input, history_items=1, dropped_items=3),
+        "epoch": "2.a",
+        "attempts": 2,
+        "ending": "",
+        "window": [EARLIER],
+    }
+    return Seized(**known | changes)
+
+
+class Lost:
+    """A response that was lost, and a replica that finds it."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.log = FakeEventLog(house.store)
+
+    async def write(self, *groups: Sequence[Signal]) -> None:
+        """What its run had written."""
+        narration = Narration(make_draft().response)
+        narration.opening()
+        for signals in groups:
+            after = narration.next_number - 1
+            narration.tell(signals)
+            group = Group(after, narration.next_number - 1, pack(signals))
+            await self.house.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
+
+    async def find(self, **changes: Any) -> Run | None:
+        """Take it over; gives the run that goes on with it, if one does."""
+        self.house.store.seized = build_seized(**changes)
+        await take_over(RESPONSE_ID, store=self.house.store, event_log=self.log, runner=self.house.runner)
+        return self.house.runner.find(RESPONSE_ID)
+
+    async def check_ended(self, status: str, text: str) -> dict[str, Any]:
+        """It has ended so, with this text, and a reader of the log is told so from the first event to the last."""
+        following = follow_response(
+            RESPONSE_ID,
+            owner="alice",
+            quiet_s=MAX_S,
+            run=None,
+            store=self.house.store,
+            event_log=self.log,
+            followers=Followers(),
+        )
+        async with asyncio.timeout(MAX_S):
+            final = check([event async for events in following for event in events])
+        assert final["status"] == status
+        assert [part.get("text", part.get("refusal")) for item in final["output"] for part in item["content"]] == (
+            [text] if text else []
+        )
+        assert final["eps:model_input"]["dropped_items"] == 3
+        return final
+
+
+@pytest.fixture
+def lost(house: House) -> Lost:
+    """A response without a replica."""
+    return Lost(house)
+
+
+# --- it goes on ---
+
+
+async def test_an_answer_that_had_not_begun_begins(lost: Lost) -> None:
+    lost.house.model.steps = [[Text("Good morning!"), STOP]]
+    run = await lost.find()
+    assert run is not None
+    assert run.epoch == "2.a"
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    assert lost.house.model.shown == [""]
+    assert lost.house.model.asked == [
+        [ModelMessage("system", "Be kind."), ModelMessage("user", "I am Ada."), ModelMessage("user", "Hello")]
+    ]
+    assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=10)]
+    await lost.check_ended("completed", "Good morning!")
+    assert lost.house.store.outcome is not None
+    assert [item.id for item in lost.house.store.outcome.items][:1] == [make_draft().input[0].id]
+
+
+async def test_an_answer_that_had_begun_is_continued(lost: Lost) -> None:
+    await lost.write([Text("Good ")], [Text("mor"), Text("n")])
+    lost.house.model.steps = [[Text("ing!")], [STOP]]
+    run = await lost.find()
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    assert lost.house.model.shown == ["Good morn"]
+    # A piece is at least a token: what is left of the answer's budget.
+    assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=7)]
+    await lost.check_ended("completed", "Good morning!")
+    assert written(lost.house.store) == "Good morning!"
+    assert lost.house.store.appends[2].after == lost.house.store.appends[1].last_number
+
+
+async def test_an_answer_without_a_budget_is_continued_without_one(lost: Lost) -> None:
+    await lost.write([Text("Good ")])
+    lost.house.model.steps = [[Text("day."), STOP]]
+    run = await lost.find(model_request=ModelRequest(model="stand-in"))
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    assert lost.house.model.requests == [ModelRequest(model="stand-in")]
+    await lost.check_ended("completed", "Good day.")
+
+
+async def test_an_answer_may_be_taken_over_again(lost: Lost) -> None:
+    await lost.write([Text("One ")])
+    lost.house.model.steps = [[Text("two ")], asyncio.Event()]
+    first = await lost.find()
+    assert first is not None
+    await settle()
+    await lost.house.runner.close()
+    assert first.is_handed_over
+    lost.house.make_runner()
+    lost.house.model.steps = [[Text("three"), STOP]]
+    second = await lost.find(epoch="3.b")
+    assert second is not None
+    async with asyncio.timeout(MAX_S):
+        await second.wait()
+    assert lost.house.model.shown == ["One ", "One two "]
+    await lost.check_ended("completed", "One two three")
+
+
+@pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
+async def test_as_many_runs_as_are_allowed_go_on(lost: Lost, attempts: int) -> None:
+    await lost.write([Text("One")])
+    lost.house.model.steps = [[STOP]]
+    run = await lost.find(attempts=attempts)
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    await lost.check_ended("completed", "One")
+
+
+# --- it ends ---
+
+
+async def check_not_asked(lost: Lost, run: Run | None) -> None:
+    """Nobody goes on with it."""
+    assert run is None
+    assert lost.house.model.asked == []
+
+
+@pytest.mark.parametrize("text", ["", "One "])
+async def test_a_cancelled_answer_is_ended_as_it_stands(lost: Lost, text: str) -> None:
+    await lost.write(*([[Text(text)]] if text else []))
+    await check_not_asked(lost, await lost.find(ending="cancelled", attempts=MAX_ATTEMPTS + 1, window=[]))
+    await lost.check_ended("cancelled", text)
+    outcome = lost.house.store.outcome
+    assert outcome is not None
+    assert outcome.failure is None
+    assert len(outcome.items) == 1 + bool(text)
+
+
+@pytest.mark.parametrize("text", ["", "One "])
+async def test_an_answer_that_takes_its_replicas_down_fails(lost: Lost, text: str) -> None:
+    await lost.write(*([[Text(text)]] if text else []))
+    await check_not_asked(lost, await lost.find(attempts=MAX_ATTEMPTS + 1))
+    final = await lost.check_ended("failed", text)
+    assert final["error"]["code"] == "replica_lost"
+    outcome = lost.house.store.outcome
+    assert outcome is not None
+    assert outcome.items == []
+    assert outcome.failure is not None
+    assert outcome.failure.code == "replica_lost"
+
+
+async def test_an_answer_whose_log_has_lost_what_was_shown_fails(lost: Lost) -> None:
+    await lost.write([Text("One ")])
+    await check_not_asked(lost, await lost.find(ending="failed"))
+    assert "fail-over" in (await lost.check_ended("failed", "One "))["error"]["message"]
+
+
+async def test_a_refusal_that_was_shown_is_not_continued(lost: Lost) -> None:
+    await lost.write([Refused("I will ")], [Refused("not")])
+    await check_not_asked(lost, await lost.find())
+    assert (await lost.check_ended("failed", "I will not"))["error"]["code"] == "replica_lost"
+    assert lost.house.store.outcome is not None
+    assert lost.house.store.outcome.response.output[0].content == [Refusal("I will not")]
+
+
+async def test_text_after_which_a_refusal_began_is_not_continued(lost: Lost) -> None:
+    await lost.write([Text("Well, ")], [Refused("no")], [Text(" more")])
+    await check_not_asked(lost, await lost.find())
+    assert lost.house.store.outcome is not None
+    assert lost.house.store.outcome.response.status == "failed"
+    parts = [OutputText("Well, "), Refusal("no"), OutputText(" more")]
+    assert lost.house.store.outcome.response.output[0].content == parts
+
+
+@pytest.mark.parametrize("left", [0, -1])
+async def test_an_answer_that_has_used_up_its_tokens_is_incomplete(lost: Lost, left: int) -> None:
+    await lost.write([Text("One "), Text("two ")], [Text("three")])
+    request = ModelRequest(model="stand-in", max_output_tokens=3 + left)
+    await check_not_asked(lost, await lost.find(model_request=request))
+    final = await lost.check_ended("incomplete", "One two three")
+    assert final["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert lost.house.store.appends[-1].signals == [Finished("length")]
+    assert lost.house.store.outcome is not None
+    assert len(lost.house.store.outcome.items) == 2
+
+
+async def test_one_token_that_is_left_is_asked_for(lost: Lost) -> None:
+    await lost.write([Text("One "), Text("two ")])
+    lost.house.model.steps = [[Text("three"), Finished("length")]]
+    run = await lost.find(model_request=ModelRequest(model="stand-in", max_output_tokens=3))
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=1)]
+    await lost.check_ended("incomplete", "One two three")
+
+
+# --- it is left to others ---
+
+
+async def test_a_replica_that_is_leaving_seizes_nothing(lost: Lost) -> None:
+    await lost.house.runner.close()
+    assert await lost.find() is None
+    assert lost.house.store.seizures == 0
+
+
+async def test_a_replica_that_is_full_seizes_nothing(lost: Lost) -> None:
+    lost.house.make_runner(max_runs=1)
+    with lost.house.runner.reserve():
+        assert await lost.find() is None
+    assert lost.house.store.seizures == 0
+
+
+async def test_a_full_store_does_not_keep_an_answer_from_going_on(lost: Lost) -> None:
+    lost.house.is_full = True
+    lost.house.model.steps = [[STOP]]
+    assert await lost.find() is not None
+
+
+@pytest.mark.parametrize("answer", [None, "completed", "cancelled"])
+async def test_what_another_has_taken_or_ended_is_left_alone(lost: Lost, answer: Any) -> None:
+    lost.house.store.seized = answer
+    await take_over(RESPONSE_ID, store=lost.house.store, event_log=lost.log, runner=lost.house.runner)
+    assert lost.house.runner.find(RESPONSE_ID) is None
+    assert not lost.log.is_read
+    assert lost.house.store.tries == 0
+
+
+async def test_who_was_slower_leaves_the_end_to_the_other(lost: Lost) -> None:
+    lost.house.store.commit_fates = [StaleRun()]
+    await check_not_asked(lost, await lost.find(ending="cancelled"))
+    assert lost.house.store.outcome is None
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), StreamExpired("lost")])
+async def test_a_log_that_cannot_be_read_is_told_to_whoever_looks_again(lost: Lost, error: Exception) -> None:
+    await lost.write([Text("One")])
+    lost.log.read_fates = [error]
+    with pytest.raises(type(error)):
+        await lost.find()
+    assert lost.house.runner.find(RESPONSE_ID) is None
+    assert [append.signals for append in lost.house.store.appends] == [[Text("One")]]
+    with lost.house.runner.reserve():  # the place is free again
+        pass
+
+
+async def test_a_response_that_is_taken_away_while_its_log_is_read_is_not_begun(lost: Lost) -> None:
+    """Its owner cancels it between the seizure and the first step."""
+    await lost.write([Text("One")])
+    lost.log.read_fates = [gate := asyncio.Event()]
+    lost.house.model.steps = [asyncio.Event()]
+    finding = asyncio.ensure_future(lost.find())
+    await settle()
+    lost.house.runner.let_go(RESPONSE_ID, "3.b")
+    gate.set()
+    run = await finding
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    await settle()
+    assert run.is_let_go
+    assert lost.house.released
+    assert (run.outcome, lost.house.store.outcome) == (None, None)
+
+
+async def test_no_event_tells_that_it_was_taken_over(lost: Lost) -> None:
+    """A follower sees a pause: the log of two runs reads like that of one."""
+    await lost.write([Text("Good ")])
+    lost.house.model.steps = [[Text("day."), STOP]]
+    run = await lost.find()
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    narration = Narration(build_seized().response)
+    told = [*narration.opening(), *narration.tell([Text("Good "), Text("day.")])]
+    assert lost.house.store.last_number == run.last_number
+    new = [event async for events in run.follow(after=told[-2].sequence_number, quiet_s=MAX_S) for event in events]
+    assert new[0] == told[-1]
+    assert new[-1].type in TERMINAL
