@@ -62,5 +62,8 @@ def compose_environment(
 def find_neighbour_database(redis_url: str) -> str:
     """The database next to the conversations' on the same server: clearing the cache empties its database."""
     parts = urlsplit(redis_url)
-    number = parts.path.strip("/")
-    return urlunsplit(parts._replace(path=f"/{int(number) + 1 if number.isdecimal() else 1}"))
+    *service, number = parts.path.strip("/").split("/")
+    if "+sentinel" in parts.scheme and not service:  # the master's name comes first, and nothing behind it
+        service, number = [number], ""
+    neighbour = str(int(number) + 1 if number.isdecimal() else 1)
+    return urlunsplit(parts._replace(path="/" + "/".join([*service, neighbour])))

@@ -1,0 +1,296 @@
+"""Redis behind Sentinel: a master is lost, its replica takes its place, and the service finds it by itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+from redis import Redis
+
+from tests.oracle import check_error
+from tests.server_fixtures import StartReplica, StartWatchedValkeys, WatchedValkeys
+from tests.servers import Replica, ValkeyServer, eventually
+from tests.service import Service, manage
+from tests.turns import Stream, ask, get_text, make_conversation, open_client
+
+# Longer than a fail-over takes, which is 2 to 4 s here.
+SLOW = "count to 120 [[standin token_s=0.05]]"
+COUNTED = " ".join(str(number) for number in range(1, 121))
+ENDLESS = "count to 5000 [[standin token_s=0.05]]"
+# Noticing that the master is away, the election, the promotion; the rest is for a busy machine.
+FAILOVER_S = 20
+# Longer than a fail-over takes, so that a run outlives it.
+LEASE_S = 6
+# What a Sentinel itself asks of a master, by its documentation.
+FOR_SENTINEL = "+ping +info +role +publish +subscribe +client|setname +client|kill".split()
+STAFF, PASSWORD = "keeper-of-the-keys", "a long enough password"
+CREATE_STAFF = ("createsuperuser", "--noinput", "--username", STAFF, "--email", "keeper@example.com")
+
+
+@dataclass(frozen=True)
+class House:
+    """Two replicas of ours over a watched pair, and Alice at each of them."""
+
+    valkeys: WatchedValkeys
+    replicas: Sequence[Replica]
+    http: httpx.AsyncClient
+    other: httpx.AsyncClient
+
+    async def cut_replication(self) -> None:
+        """What is written from now on dies with the master."""
+        master, replica = self.valkeys.master, self.valkeys.replica
+        tell(replica.port, "CONFIG SET", "masteruser", "nobody", "masterauth", "wrong")
+        tell(master.port, "CLIENT KILL", "TYPE", "replica")
+        await eventually(lambda: not has_link(replica))
+
+    async def lose_master(self) -> None:
+        """Kill it, and wait until the replica has its place."""
+        await asyncio.to_thread(self.valkeys.master.kill)
+        await self.wait_for_failover()
+
+    async def wait_for_failover(self) -> None:
+        """Until the Sentinel calls the replica the master."""
+        sentinel, replica = self.valkeys.sentinel, self.valkeys.replica
+        await eventually(lambda: sentinel.get_master_port() == replica.port, within_s=FAILOVER_S)
+
+
+@pytest.fixture
+async def house(
+    service: Service, http: httpx.AsyncClient, start_watched_valkeys: StartWatchedValkeys, start_replica: StartReplica
+) -> AsyncIterator[House]:
+    """Everything is ready, and Alice's key known."""
+    valkeys = await asyncio.to_thread(start_watched_valkeys)
+    environment = {
+        **service.environment,
+        "REDIS_URL": valkeys.sentinel.url,
+        "CACHE_URL": valkeys.sentinel.cache_url,
+        "REDIS_TIMEOUT_S": "1",
+        "LEASE_S": str(LEASE_S),
+    }
+    replicas = await asyncio.gather(*(asyncio.to_thread(start_replica, environment) for _ in range(2)))
+    async with open_client(http, replicas[0]) as one, open_client(http, replicas[1]) as other:
+        for client in (one, other):
+            await eventually(partial(is_served, client))
+        yield House(valkeys, replicas, one, other)
+
+
+def tell(port: int, *command: str) -> None:
+    """Have a server do this."""
+    with closing(Redis(port=port)) as client:
+        client.execute_command(*command)  # type: ignore[no-untyped-call]
+
+
+def has_link(replica: ValkeyServer) -> bool:
+    """Whether it hears its master."""
+    with closing(Redis(port=replica.port)) as client:
+        replication: Any = client.info("replication")
+    return bool(replication["master_link_status"] == "up")
+
+
+async def is_served(client: httpx.AsyncClient) -> bool:
+    """Whether it is ready, and a request with a key succeeds."""
+    if (await client.get("/readyz")).status_code != 200:
+        return False
+    return (await client.get("/v1/conversations")).status_code == 200
+
+
+async def is_unready(client: httpx.AsyncClient) -> bool:
+    """Whether the probe says so."""
+    return (await client.get("/readyz")).status_code == 503
+
+
+async def is_refused(client: httpx.AsyncClient) -> bool:
+    """Whether a request is told that it may come again; anything but that and success is wrong."""
+    answer = await client.get("/v1/conversations")
+    if answer.status_code == 200:
+        return False
+    check_error(answer.json())
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "dependency_unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    return True
+
+
+async def check_everything_works(house: House) -> None:
+    """A turn remembers, a follower elsewhere is nudged, a cancel from elsewhere is confirmed."""
+    conversation_id = await make_conversation(house.http)
+    assert (await ask(house.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
+    assert get_text((await ask(house.other, "What is my name?", conversation=conversation_id)).json()) == (
+        "Your name is Ada."
+    )
+    creator = Stream.of_turn(house.http, ENDLESS, conversation=conversation_id)
+    response_id = await creator.get_id()
+    follower = Stream.of_response(house.other, response_id)
+    await follower.see_words(3)
+    began = time.monotonic()
+    cancelled = await house.other.post(f"/v1/responses/{response_id}/cancel")
+    assert time.monotonic() - began < 1
+    assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
+    assert "eps:cancel_confirmed" not in cancelled.json()
+    # Within less than a follower waits between two looks of its own.
+    assert await follower.read_final(within_s=1) == await creator.read_final(within_s=1) == cancelled.json()
+
+
+async def test_everything_works_behind_a_sentinel(house: House) -> None:
+    await check_everything_works(house)
+
+
+async def test_an_answer_outlives_its_master_and_so_does_the_service(house: House) -> None:
+    conversation_id = await make_conversation(house.http)
+    creator = Stream.of_turn(house.http, SLOW, conversation=conversation_id)
+    follower = Stream.of_response(house.other, await creator.get_id())
+    for reader in (creator, follower):
+        await reader.see_words(4)
+    await asyncio.to_thread(house.valkeys.master.kill)
+
+    for client in (house.http, house.other):
+        await eventually(partial(is_refused, client), within_s=5)
+        await eventually(partial(is_unready, client), within_s=5)
+    await house.wait_for_failover()
+    for client in (house.http, house.other):
+        await eventually(partial(is_served, client), within_s=5)
+
+    final = await creator.read_final()
+    assert (final["status"], get_text(final)) == ("completed", COUNTED)
+    assert await follower.read(within_s=5) == creator.raw
+    assert await Stream.of_response(house.other, final["id"]).read() == creator.raw
+    await check_everything_works(house)
+
+
+async def test_a_master_that_hangs_is_replaced_as_well_and_its_return_changes_nothing(house: House) -> None:
+    conversation_id = await make_conversation(house.http)
+    creator = Stream.of_turn(house.http, SLOW, conversation=conversation_id)
+    follower = Stream.of_response(house.other, await creator.get_id())
+    for reader in (creator, follower):
+        await reader.see_words(4)
+    await asyncio.to_thread(house.valkeys.master.freeze)
+    await house.wait_for_failover()
+    final = await creator.read_final()
+    assert (final["status"], get_text(final)) == ("completed", COUNTED)
+    assert await follower.read(within_s=5) == creator.raw
+    await eventually(lambda: is_served(house.other), within_s=5)
+    await check_everything_works(house)
+
+    house.valkeys.master.thaw()  # for some seconds it takes itself for the master
+    await check_everything_works(house)
+
+
+async def test_passwords_reach_the_master_and_the_sentinels_and_nobody_else(
+    service: Service, start_watched_valkeys: StartWatchedValkeys
+) -> None:
+    valkeys = await asyncio.to_thread(start_watched_valkeys)
+    tell(valkeys.master.port, "ACL SETUSER", "eps", "on", ">of/master", "+@all", "~*", "&*")
+    tell(valkeys.master.port, "ACL SETUSER", "default", "-@all", *FOR_SENTINEL)
+    tell(valkeys.sentinel.port, "ACL SETUSER", "default", "resetpass", ">of&sentinel")
+    port, name = valkeys.sentinel.port, valkeys.sentinel.service
+    url = f"redis+sentinel://eps:of%2Fmaster@127.0.0.1:{port}/{name}/{{}}?sentinel_password=of%26sentinel"
+    environment = {**service.environment, "REDIS_URL": url.format(0), "CACHE_URL": url.format(1)}
+    table = await asyncio.to_thread(manage, environment, "verify_startup")
+    verdicts = {line.split()[0]: line.split()[-1] for line in table.splitlines()}
+    assert (verdicts["redis"], verdicts["cache"]) == ("ok", "ok")
+    assert "of%" not in table
+
+
+async def test_the_admin_stays_signed_in(service: Service, house: House) -> None:
+    manage({**service.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}, *CREATE_STAFF)
+    async with httpx.AsyncClient(base_url=house.http.base_url, follow_redirects=True) as browser:
+        await browser.get("/admin/login/")
+        form = {"username": STAFF, "password": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        assert "Log out" in (await browser.post("/admin/login/", data={**form, "next": "/admin/"})).text
+        await asyncio.to_thread(house.valkeys.master.kill)
+        # A page that cannot know who asks is no page; it does not show the sign-in form, and takes no cookie away.
+        assert (await browser.get("/admin/")).status_code == 500
+        await house.wait_for_failover()
+        page = await browser.get("/admin/")
+        assert "Log out" in page.text
+        # The session is written here, not only read.
+        leaving = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
+        assert (await browser.post("/admin/logout/", data=leaving)).status_code == 200
+        assert "Log out" not in (await browser.get("/admin/")).text
+
+
+# --- A fail-over that loses what was acknowledged: replication is asynchronous ------------------------------------
+
+
+async def test_a_running_answer_writes_its_lost_tail_again(house: House) -> None:
+    creator = Stream.of_turn(house.http, SLOW, conversation=await make_conversation(house.http))
+    follower = Stream.of_response(house.other, await creator.get_id())
+    await creator.see_words(4)
+    await house.cut_replication()
+    for reader in (creator, follower):
+        await reader.see_words(20)
+    await house.lose_master()
+
+    final = await creator.read_final()
+    assert (final["status"], get_text(final)) == ("completed", COUNTED)
+    assert await follower.read(within_s=5) == creator.raw
+    assert await Stream.of_response(house.other, final["id"]).read() == creator.raw
+    assert "tail_written_again" in house.replicas[0].log
+    await check_everything_works(house)
+
+
+async def test_a_reader_beyond_the_end_of_the_log_is_told_so(house: House) -> None:
+    creator = Stream.of_turn(house.http, SLOW, conversation=await make_conversation(house.http))
+    response_id = await creator.get_id()
+    await creator.see_words(4)
+    await house.cut_replication()
+    await creator.see_words(20)
+    last = creator.raw.count(b"event: ") - 1
+    await asyncio.to_thread(house.replicas[0].freeze)  # or it wrote its tail again
+    await house.lose_master()
+
+    query = {"stream": "true", "starting_after": str(last)}
+    refused = await eventually(partial(ask_when_served, house.other, f"/v1/responses/{response_id}", query))
+    assert refused is not None
+    check_error(refused.json())
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
+
+    # Another replica goes on where the log ends; whoever reads all of it sees one whole answer.
+    final = await Stream.of_response(house.other, response_id).read_final()
+    assert (final["status"], get_text(final)) == ("completed", COUNTED)
+
+
+async def ask_when_served(client: httpx.AsyncClient, url: str, query: dict[str, str]) -> httpx.Response | None:
+    """The answer, once it is not that Redis is away."""
+    answer = await client.get(url, params=query)
+    return None if answer.status_code == 503 else answer
+
+
+async def test_a_response_that_was_lost_whole_was_never_there(house: House) -> None:
+    conversation_id = await make_conversation(house.http)
+    assert (await ask(house.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
+    before = (await house.http.get(f"/v1/conversations/{conversation_id}/items")).json()
+    await house.cut_replication()
+    lost = await ask(house.http, "What is my name?", conversation=conversation_id)
+    assert get_text(lost.json()) == "Your name is Ada."
+    await house.lose_master()
+
+    for client in (house.http, house.other):
+        await eventually(partial(is_served, client), within_s=5)
+        for query in ({}, {"stream": "true"}, {"stream": "true", "starting_after": "3"}):
+            gone = await client.get(f"/v1/responses/{lost.json()['id']}", params=query)
+            assert (gone.status_code, gone.json()["error"]["code"]) == (404, "response_not_found")
+        assert (await client.get(f"/v1/conversations/{conversation_id}/items")).json() == before
+    again = await ask(house.other, "What is my name?", conversation=conversation_id)
+    assert get_text(again.json()) == "Your name is Ada."
+
+
+async def test_a_response_whose_end_was_lost_comes_to_another_end(house: House) -> None:
+    conversation_id = await make_conversation(house.http)
+    creator = Stream.of_turn(house.http, "count to 20 [[standin token_s=0.05]]", conversation=conversation_id)
+    await creator.see_words(4)
+    await house.cut_replication()
+    final = await creator.read_final()
+    assert final["status"] == "completed"
+    await house.lose_master()
+    await eventually(partial(is_served, house.other), within_s=5)
+
+    ended = await Stream.of_response(house.other, final["id"]).read_final(within_s=LEASE_S + 5)
+    assert (ended["status"], get_text(ended)) == ("completed", get_text(final))
+    conversation = (await house.http.get(f"/v1/conversations/{conversation_id}")).json()
+    assert conversation["eps:active_response_id"] is None
+    assert (await ask(house.http, "Hello", conversation=conversation_id)).status_code == 200
