@@ -48,6 +48,8 @@ log = structlog.get_logger(__name__)
 
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
+# The socket outlasts the last answer by this.
+LINGER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,9 @@ class Clients:
         self.prompts.followers.start_draining()
         await self.prompts.runner.drain(settings.DRAIN_S)
         await self.prompts.followers.drain(settings.DRAIN_S)
+        # Whoever has just read its answer may be sending its next request on the same connection, and Kubernetes may
+        # not have told everybody yet: they are told to go elsewhere, instead of finding a closed door.
+        await asyncio.sleep(min(LINGER_S, settings.DRAIN_S))
 
 
 @asynccontextmanager

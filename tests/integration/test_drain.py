@@ -14,6 +14,8 @@ from tests.turns import Stream, ask, get_text, make_conversation, open_client
 
 COUNT = 60
 COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))
+COUNTED_ON = " ".join(str(number) for number in range(1, 81))
+FOUR_SECONDS = "count to 80 [[standin token_s=0.05]]"
 THREE_SECONDS = f"count to {COUNT} [[standin token_s=0.05]]"
 ENDLESS = "count to 2000 [[standin token_s=0.05]]"
 
@@ -71,8 +73,8 @@ async def test_what_takes_longer_is_handed_over_and_its_clients_are_served_to_th
 ) -> None:
     replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "2", "WORKERS": "2"})
     async with open_client(http, replica) as client:
-        streams = [Stream.of_turn(client, f"{THREE_SECONDS} {number}") for number in range(3)]
-        whole = asyncio.create_task(ask(client, THREE_SECONDS))
+        streams = [Stream.of_turn(client, f"{FOUR_SECONDS} {number}") for number in range(3)]
+        whole = asyncio.create_task(ask(client, FOUR_SECONDS))
         for stream in streams:
             await stream.see_words(2)
         await begin_drain(replica, client)
@@ -82,8 +84,8 @@ async def test_what_takes_longer_is_handed_over_and_its_clients_are_served_to_th
         await streams[0].see_words(words // 2 + 3, within_s=3)
         assert time.monotonic() - handed_over < 2
         finals = [await stream.read_final() for stream in streams]
-        assert {get_text(final) for final in finals} == {COUNTED}
-        assert get_text((await whole).json()) == COUNTED
+        assert {get_text(final) for final in finals} == {COUNTED_ON}
+        assert get_text((await whole).json()) == COUNTED_ON
     for stream in streams:
         assert await Stream.of_response(http, await stream.get_id()).read() == stream.raw
     assert await asyncio.to_thread(replica.wait, within_s=10) == 0
