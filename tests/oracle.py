@@ -119,10 +119,11 @@ def read_frames(raw: bytes) -> list[dict[str, Any]]:
     assert rest == b"", f"the stream ends in the middle of a frame: {rest!r}"
     frames = [frame for frame in frames if not frame.startswith(b":")]
     assert frames[-1] == b"data: [DONE]"
-    return [_read_frame(frame) for frame in frames[:-1]]
+    return [read_frame(frame) for frame in frames[:-1]]
 
 
-def _read_frame(frame: bytes) -> dict[str, Any]:
+def read_frame(frame: bytes) -> dict[str, Any]:
+    """The event of one frame, without the empty line that ends it."""
     first, second = frame.split(b"\n")
     assert first.startswith(b"event: ")
     assert second.startswith(b"data: ")
