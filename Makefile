@@ -1,7 +1,7 @@
 # Everything a developer or CI needs. Variables given here reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check bench format weaviate pin clean
+.PHONY: help install run test test-long check chaos bench format weaviate pin clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -51,6 +51,9 @@ check: $(INSTALLED_DEV) $(INSTALLED_BENCH) ## What CI runs: format, lint, types,
 	$(DEPLOYED) DATABASE_URL=sqlite:///:memory: $(BIN)/python manage.py makemigrations --check --dry-run
 	$(DEPLOYED) $(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(MAKE) --no-print-directory test
+
+chaos: $(INSTALLED_DEV) ## Kill replicas, workers and Valkey under load, and look for what was lost (about 7 minutes)
+	$(BIN)/python -m tests.chaos
 
 bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation, as ratios in one run (about 3 minutes)
 	$(BIN)/python -m benchmarks

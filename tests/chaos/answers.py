@@ -1,0 +1,133 @@
+"""What was asked and answered, and how an answer is judged: the stand-in says what every one of them must be."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from embedded.standin.answers import compose_answer
+from embedded.standin.chat import ChatRequest, Message
+from embedded.standin.directives import Directives
+from tests.chaos.reading import Reading
+from tests.oracle import check_events, check_response, read_frame
+from tests.turns import get_text
+
+# `seize.lua` counts: the first run and two takeovers; whoever takes it the fourth time ends it.
+MAX_ATTEMPTS = 3
+
+
+@dataclass
+class Thread:
+    """Turns that follow on one another: in a conversation, by `previous_response_id`, or a single one."""
+
+    conversation_id: str | None = None
+    turns: list["Answer"] = field(default_factory=list)
+
+    @property
+    def anchor(self) -> dict[str, str]:
+        """What the next turn hangs on, as the request's body says it; a failed turn leaves no trace."""
+        if self.conversation_id is not None:
+            return {"conversation": self.conversation_id}
+        ended = [turn.response_id for turn in self.turns if turn.has_joined]
+        return {"previous_response_id": ended[-1]} if ended else {}
+
+    @property
+    def history(self) -> list[tuple[str, str]]:
+        """Role and text of every item that was acknowledged, in order."""
+        return [item for turn in self.turns if turn.has_joined for item in turn.items]
+
+
+@dataclass
+class Answer:
+    """One turn, and what became of it."""
+
+    question: str
+    thread: Thread = field(default_factory=Thread)
+    # What was read of its events; of an answer that was asked for whole there are none.
+    reading: Reading = field(default_factory=Reading)
+    readers: list[Reading] = field(default_factory=list)
+    final: dict[str, Any] | None = None
+    failure_code: str | None = None
+    is_cancelled: bool = False
+    expected: str = ""
+
+    def __post_init__(self) -> None:
+        messages = [*self.thread.history, ("user", self.question)]
+        given = [Message(role=role, content=text) for role, text in messages]  # type: ignore[arg-type]  # these are roles
+        self.expected = compose_answer(ChatRequest(model="stand-in", messages=given), Directives()).text
+
+    @property
+    def response_id(self) -> str:
+        """Empty when no client was told it: a whole answer that failed."""
+        return self.reading.response_id or (self.final["id"] if self.final else "")
+
+    @property
+    def status(self) -> str:
+        """What its client was told at the end; empty when it was told none."""
+        return self.final["status"] if self.final else ""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return get_text(self.final) if self.final else ""
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether its items belong to the history."""
+        return self.status in ("completed", "incomplete", "cancelled")
+
+    @property
+    def items(self) -> list[tuple[str, str]]:
+        """Role and text of what it adds to the history."""
+        return [("user", self.question), *([("assistant", self.text)] if self.text else [])]
+
+    @property
+    def is_given_up(self) -> bool:
+        """Its run was lost too often."""
+        return self.failure_code == "replica_lost"
+
+    @property
+    def readings(self) -> Sequence[Reading]:
+        """Everybody who read its events."""
+        return [reading for reading in (self.reading, *self.readers) if reading.frames]
+
+
+def find_faults(answer: Answer) -> Iterator[str]:
+    """Everything that is wrong with an answer that has come to its end."""
+    for reading in (answer.reading, *answer.readers):
+        yield from reading.faults
+    if answer.final is None:
+        if not answer.is_given_up:
+            yield f"it never ended ({answer.failure_code})"
+        return
+    yield from _find_wrong_end(answer)
+    yield from _find_breaches(answer)
+    for reading in answer.readings:
+        if not reading.faults and reading.text != answer.text:
+            yield f"its deltas say {reading.text!r}, its end says {answer.text!r}"
+
+
+def _find_wrong_end(answer: Answer) -> Iterator[str]:
+    match answer.status:
+        case "completed":
+            if answer.text != answer.expected:
+                yield f"it says {answer.text!r}"
+        case "failed" if not answer.is_given_up:
+            yield f"it failed: {answer.failure_code}"
+        case "cancelled" if not answer.is_cancelled:
+            yield "nobody cancelled it"
+        case "failed" | "cancelled":
+            if not answer.expected.startswith(answer.text):
+                yield f"it was {answer.status} and says {answer.text!r}"
+        case status:
+            yield f"it is {status}"
+
+
+def _find_breaches(answer: Answer) -> Iterator[str]:
+    """Where it is against the specification."""
+    assert answer.final is not None
+    try:
+        check_response(answer.final)
+        if answer.reading.frames and not answer.reading.faults:
+            check_events([read_frame(frame) for frame in answer.reading.frames])
+    except (AssertionError, ValueError) as error:
+        yield f"it is against the specification: {error}"

@@ -1,0 +1,190 @@
+"""Clients as one would write them: they honour Retry-After, come back where they stopped, and repeat their key.
+
+A client knows one address, the balancer's. What its connection does not survive it asks for again: before
+`response.created` by the same POST with the same `Idempotency-Key`, afterwards by `starting_after`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from tests.chaos.answers import Answer, Thread
+from tests.chaos.ledger import Cut, Ledger
+from tests.chaos.reading import Reading, split_frames
+
+# Three lost runs at the default lease of 10 s, and a busy machine.
+MAX_ANSWER_S = 120.0
+# Silence after which a connection is given up: the server sends a comment every 15 s.
+SILENCE_S = 20.0
+FIRST_WAIT_S = 0.1
+MAX_WAIT_S = 1.0
+
+Request = dict[str, Any]
+
+
+class Left(Exception):
+    """The reader goes away in the middle, because it wants to."""
+
+
+class Refused(Exception):
+    """An answer that no patience helps against."""
+
+
+class Client:
+    """One person's program; what goes wrong is in the ledger."""
+
+    def __init__(self, http: httpx.AsyncClient, ledger: Ledger, *, silence_s: float = SILENCE_S) -> None:
+        self._http = http
+        self._ledger = ledger
+        self._silence_s = silence_s
+
+    async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        """Send it until it is answered by something else than 503. Raises TimeoutError."""
+        wait_s = FIRST_WAIT_S
+        async with asyncio.timeout(MAX_ANSWER_S):
+            while True:
+                try:
+                    answer = await self._http.request(method, url, **arguments)
+                except httpx.TransportError as error:
+                    self._ledger.cuts.append(Cut(f"{method} {url}", "", -1, repr(error)))
+                    wait_s = await _wait(wait_s)
+                else:
+                    if answer.status_code != 503:
+                        return answer
+                    await self._wait_as_told(answer)
+
+    async def start_conversation(self) -> Thread:
+        """A conversation of one's own."""
+        return Thread(_get_id(await self.request("POST", "/v1/conversations", json={})))
+
+    async def ask(
+        self,
+        question: str,
+        thread: Thread | None = None,
+        *,
+        leave_after: int | None = None,
+        first: httpx.AsyncClient | None = None,
+        begun: Callable[[Answer], object] = bool,
+    ) -> Answer:
+        """A streamed answer, seen to its end. `leave_after` so many events the reader goes away, and comes back.
+
+        `first` sends the first request elsewhere; `begun` is given the answer before it is asked for.
+        """
+        answer = Answer(question, thread or Thread())
+        begun(answer)
+        request = _turn(answer, stream=True)
+        await self._see_to_end(answer.reading, request, first or self._http, leave_after)
+        self._keep(answer)
+        return answer
+
+    async def ask_whole(self, question: str, thread: Thread) -> Answer:
+        """An answer in one piece."""
+        answer = Answer(question, thread)
+        told = await self.request(**_turn(answer), timeout=MAX_ANSWER_S)
+        if told.status_code == 200:
+            answer.final = told.json()
+        else:
+            answer.failure_code = told.json()["error"]["code"]
+        self._keep(answer)
+        return answer
+
+    async def ask_in_background(self, question: str, thread: Thread) -> Answer:
+        """An answer that goes on by itself; its events are read from another request."""
+        answer = Answer(question, thread)
+        created = await self.request(**_turn(answer, background=True))
+        answer.reading = await self.follow(_get_id(created))
+        self._keep(answer)
+        return answer
+
+    async def follow(self, response_id: str) -> Reading:
+        """A second reader, from the first event to the last."""
+        reading = Reading()
+        reading.response_id = response_id
+        await self._see_to_end(reading, _follow(response_id, None), self._http, None)
+        return reading
+
+    def _keep(self, answer: Answer) -> None:
+        """A stream's end is the answer's."""
+        answer.final = answer.final or answer.reading.final
+        if answer.final and answer.final["error"]:
+            answer.failure_code = answer.final["error"]["code"]
+        answer.thread.turns.append(answer)
+        self._ledger.answers.append(answer)
+
+    async def _see_to_end(
+        self, reading: Reading, request: Request, first: httpx.AsyncClient, leave_after: int | None
+    ) -> None:
+        try:
+            async with asyncio.timeout(MAX_ANSWER_S):
+                await self._read_to_end(reading, request, first, leave_after)
+        except Refused as error:
+            reading.faults.append(f"after event {reading.last_number}: {error}")
+        except TimeoutError:
+            reading.faults.append(f"after event {reading.last_number}: no end within {MAX_ANSWER_S:g} s")
+
+    async def _read_to_end(
+        self, reading: Reading, request: Request, first: httpx.AsyncClient, leave_after: int | None
+    ) -> None:
+        """Raises Refused."""
+        http, wait_s, known = first, FIRST_WAIT_S, -1
+        while not reading.is_done:
+            try:
+                await self._read(reading, request, http, leave_after)
+            except Left:
+                reading.leave()
+                leave_after = None
+            except httpx.TransportError as error:
+                what = f"{request['method']} {request['url']}"
+                self._ledger.cuts.append(Cut(what, reading.response_id, reading.last_number, repr(error)))
+                wait_s = await _wait(FIRST_WAIT_S if reading.last_number > known else wait_s)
+            known, http = reading.last_number, self._http
+            request = _follow(reading.response_id, known) if known >= 0 else request
+
+    async def _read(self, reading: Reading, request: Request, http: httpx.AsyncClient, leave_after: int | None) -> None:
+        """One connection. Raises Left, Refused, TransportError."""
+        async with http.stream(**request, timeout=self._silence_s) as answer:
+            if answer.status_code != 200:
+                await answer.aread()
+                await self._wait_as_told(answer)
+                return
+            async for frame in split_frames(answer.aiter_raw()):
+                reading.take(frame)
+                if leave_after is not None and len(reading.frames) > leave_after:
+                    raise Left
+        reading.take_end()
+
+    async def _wait_as_told(self, answer: httpx.Response) -> None:
+        """Raises Refused for what is no 503 with a time to come back at."""
+        error = answer.json()["error"]
+        if answer.status_code != 503 or "retry-after" not in answer.headers:
+            raise Refused(f"{answer.status_code} {error['code']}: {error['message']}")
+        self._ledger.counts[f"503 {error['code']}"] += 1
+        await asyncio.sleep(int(answer.headers["retry-after"]))
+
+
+def _get_id(made: httpx.Response) -> str:
+    """Raises Refused when nothing was made."""
+    if made.status_code != 200:
+        raise Refused(f"{made.status_code}: {made.text}")
+    public_id: str = made.json()["id"]
+    return public_id
+
+
+def _turn(answer: Answer, **body: Any) -> Request:
+    body |= {"input": answer.question, **answer.thread.anchor}
+    key = {"Idempotency-Key": secrets.token_hex(16)}
+    return {"method": "POST", "url": "/v1/responses", "json": body, "headers": key}
+
+
+def _follow(response_id: str, after: int | None) -> Request:
+    query = {"stream": "true"} | ({} if after is None else {"starting_after": str(after)})
+    return {"method": "GET", "url": f"/v1/responses/{response_id}", "params": query}
+
+
+async def _wait(wait_s: float) -> float:
+    """Back off; gives the next, longer time."""
+    await asyncio.sleep(wait_s)
+    return min(2 * wait_s, MAX_WAIT_S)

@@ -1,0 +1,103 @@
+"""The servers of the chaos: one Valkey, one model, and replicas to be killed, frozen, sent away and replaced."""
+
+import itertools
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from tests.servers import Replica, StandinServer, ValkeyServer
+from tests.service import ALICE_KEY, manage, service_environment
+
+# No answer is to fail because a loaded machine was slow: what the model does is not what is tested here.
+PATIENT = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60", "WORKERS": "2"}
+# What gunicorn's master says of a worker that we killed, and uvicorn of a stream that was broken off on purpose.
+EXCUSED = re.compile(r"Worker \(pid:\d+\) was sent SIGKILL|ASGI callable returned without completing response")
+
+
+class House:
+    """The servers; `with` starts them and kills them at the end."""
+
+    def __init__(self, directory: Path, *, replicas: int, settings: Mapping[str, str]) -> None:
+        """`settings` are the replicas' environment, beside where they find what they need."""
+        self._directory = directory
+        self._settings = settings
+        self._count = replicas
+        self._servers = ExitStack()
+        self.valkey = ValkeyServer(directory / "valkey")
+        self.standin = StandinServer(directory / "standin")
+        self.environment: dict[str, str] = {}
+        # Those that should be up, and all there ever were.
+        self.replicas: list[Replica] = []
+        self.ever: list[Replica] = []
+        self.numbers = itertools.count(1)
+        self._pages: dict[Replica, int] = {}
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            stack.enter_context(self.valkey)
+            stack.enter_context(self.standin)
+            self.environment = {
+                **service_environment(self.valkey, self.standin, self._directory),
+                "SECRET_KEY": secrets.token_urlsafe(64),
+                **PATIENT,
+                **self._settings,
+            }
+            manage(self.environment, "migrate", "--verbosity", "0")
+            manage(self.environment, "create_api_key", "alice", "--key", ALICE_KEY)
+            self._servers = stack.pop_all()
+        for _ in range(self._count):
+            self.build_replica()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for replica in self.ever:
+            replica.kill()
+        self._servers.close()
+
+    def build_replica(self) -> Replica:
+        """One more, which is not started yet."""
+        replica = Replica(self._directory / f"replica-{len(self.ever) + 1}", self.environment)
+        self.replicas.append(replica)
+        self.ever.append(replica)
+        return replica
+
+    def list_ports(self) -> list[int]:
+        """Where replicas listen, or may soon."""
+        return [replica.port for replica in self.ever if replica.ports and replica.is_running]
+
+    def turn_page(self) -> None:
+        """What was logged until now is no longer looked at."""
+        self._pages = {replica: replica.log_path.stat().st_size for replica in self.ever if replica.ports}
+
+    def list_logged(self, event: str, **fields: object) -> list[tuple[Replica, dict[str, Any]]]:
+        """The lines of an event with these fields, oldest first, and who wrote each."""
+        lines = [
+            (replica, line)
+            for replica in self.ever
+            for line in self._read_lines(replica)
+            if line.get("event") == event and fields.items() <= line.items()
+        ]
+        return sorted(lines, key=lambda found: str(found[1]["timestamp"]))
+
+    def list_crashes(self) -> list[str]:
+        """What no chaos excuses: errors, which the log of a replica has only for what nobody expected."""
+        return [
+            f"{replica.directory.name}: {line}"
+            for replica in self.ever
+            for line in self._read_lines(replica)
+            if line.get("level") in ("error", "critical") and not EXCUSED.search(str(line["event"]))
+        ]
+
+    def _read_lines(self, replica: Replica) -> Iterator[dict[str, Any]]:
+        """The lines of a log that are whole: a kill may leave half a one."""
+        raw = replica.log_path.read_bytes() if replica.ports else b""
+        for line in raw[self._pages.get(replica, 0) :].splitlines():
+            try:
+                yield json.loads(line)
+            except ValueError:
+                if b"Traceback" in line:
+                    yield {"level": "error", "event": line.decode(errors="replace")}

@@ -1,0 +1,25 @@
+"""The service's keys in Redis by their kind."""
+
+import re
+from collections import defaultdict
+from typing import cast
+
+from redis.asyncio import Redis
+
+# prompts/adapters/redis_names.py: the kind is the first word behind the hash tag, `owner` has its tag at the end.
+KIND = re.compile(r"eps:\{[^}]*\}:(\w+)|eps:(owner):")
+
+
+async def list_keys(redis: Redis) -> dict[str, list[str]]:
+    """All there are; one of no known kind is a kind of its own."""
+    keys: dict[str, list[str]] = defaultdict(list)
+    async for raw in redis.scan_iter(count=1000):
+        key = raw.decode()
+        found = KIND.match(key)
+        keys[found[1] or found[2] if found else key].append(key)
+    return keys
+
+
+async def read_hash(redis: Redis, key: str) -> dict[bytes, bytes]:
+    """Its fields as they lie there; the driver's types allow for text, which a client may ask for."""
+    return cast(dict[bytes, bytes], await redis.hgetall(key))

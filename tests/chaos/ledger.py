@@ -1,0 +1,48 @@
+"""What the clients saw, and what must not have happened: every complaint is a broken promise."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from embedded.standin.tokens import split_tokens
+from tests.chaos.answers import Answer, find_faults
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A connection that did not come to its end: what it was for, and how far it came."""
+
+    request: str
+    response_id: str
+    last_number: int
+    error: str
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
+
+
+@dataclass
+class Ledger:
+    """The book of one stretch of chaos."""
+
+    answers: list[Answer] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    cuts: list[Cut] = field(default_factory=list)
+    cancels_s: list[float] = field(default_factory=list)
+
+    def complain(self, sentence: str) -> None:
+        """Something that must not happen has happened."""
+        self.complaints.append(sentence)
+
+    def judge(self) -> None:
+        """Hold every answer against what it must say; once, when all have ended."""
+        for answer in self.answers:
+            name = f"{answer.response_id or '(unknown response)'} to {answer.question!r}"
+            self.complaints += [f"{name}: {fault}" for fault in find_faults(answer)]
+            self.counts["given up"] += answer.is_given_up
+            self._count_tokens(answer)
+
+    def _count_tokens(self, answer: Answer) -> None:
+        expected, told = (Counter(split_tokens(text)) for text in (answer.expected, answer.text))
+        self.counts["tokens repeated"] += (told - expected).total()
+        if answer.status == "completed":
+            self.counts["tokens lost"] += (expected - told).total()

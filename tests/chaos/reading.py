@@ -1,0 +1,112 @@
+"""What one reader has seen of one response, over as many connections as that took."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+DONE = b"data: [DONE]"
+TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
+
+
+class Head(msgspec.Struct):
+    """What every event is checked by; the oracle looks at the rest when the answer is whole."""
+
+    type: str
+    sequence_number: int
+    delta: str = ""
+    response: msgspec.Raw = msgspec.Raw(b"")
+
+
+decode_head = msgspec.json.Decoder(Head).decode
+
+
+class Reading:
+    """Takes frames as they come; whatever does not follow on the one before is a fault."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.response_id = ""
+        self.final: dict[str, Any] | None = None
+        self.is_done = False
+        self.faults: list[str] = []
+        # Between two events.
+        self.longest_pause_s = 0.0
+        self._words: list[str] = []
+        self._seen_at: float | None = None
+
+    @property
+    def last_number(self) -> int:
+        """For `starting_after`; -1 before the first event."""
+        return len(self.frames) - 1
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing more will come."""
+        return self.is_done or bool(self.faults)
+
+    @property
+    def text(self) -> str:
+        """All deltas."""
+        return "".join(self._words)
+
+    def take(self, frame: bytes) -> None:
+        """One frame, without the empty line that ends it."""
+        if frame.startswith(b":"):
+            return
+        if self.is_done:
+            self.faults.append(f"{frame!r} came after [DONE]")
+        elif frame == DONE:
+            self._take_done()
+        else:
+            self._take_event(frame)
+
+    def take_end(self) -> None:
+        """The connection came to a clean end."""
+        if not self.is_done:
+            self.faults.append(f"a clean end after event {self.last_number}, without [DONE]")
+            self.is_done = True
+
+    def leave(self) -> None:
+        """The reader goes away of its own will: that is no pause."""
+        self._seen_at = None
+
+    def _take_event(self, frame: bytes) -> None:
+        self._measure_pause()
+        head = decode_head(frame.partition(b"\ndata: ")[2])
+        if head.sequence_number != len(self.frames):
+            self.faults.append(f"event {head.sequence_number} came after {self.last_number}")
+            self.is_done = True  # one fault tells it all
+            return
+        self.frames.append(frame)
+        self._words.append(head.delta)
+        self._take_response(head)
+
+    def _measure_pause(self) -> None:
+        now = time.monotonic()
+        if self._seen_at is not None:
+            self.longest_pause_s = max(self.longest_pause_s, now - self._seen_at)
+        self._seen_at = now
+
+    def _take_response(self, head: Head) -> None:
+        if self.final is not None:
+            self.faults.append(f"{head.type} came after the terminal event")
+        if head.type == "response.created":
+            self.response_id = msgspec.json.decode(head.response)["id"]
+        if head.type in TERMINAL:
+            self.final = msgspec.json.decode(head.response)
+
+    def _take_done(self) -> None:
+        self.is_done = True
+        if self.final is None:
+            self.faults.append(f"[DONE] came after event {self.last_number}, without a terminal event")
+
+
+async def split_frames(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Whole frames out of a connection's bytes; half of one at a break is nothing."""
+    rest = b""
+    async for chunk in chunks:
+        *frames, rest = (rest + chunk).split(b"\n\n")
+        for frame in frames:
+            yield frame
