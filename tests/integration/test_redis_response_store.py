@@ -24,13 +24,13 @@ from tests.builders import (
     write,
 )
 from tests.fakes import LAST_OPENING_NUMBER
-from tests.servers import ValkeyServer
+from tests.server_fixtures import StartValkey
 
 
 @pytest.fixture
-async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    """A client of the shared server."""
-    async with Redis.from_url(valkey.url) as client:
+async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
+    """A client of a server of its own: a replica would take over what is handed over here."""
+    async with Redis.from_url(start_valkey().url) as client:
         yield client
 
 

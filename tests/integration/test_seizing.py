@@ -32,7 +32,7 @@ from tests.builders import (
     write,
 )
 from tests.fakes import LAST_OPENING_NUMBER
-from tests.servers import ValkeyServer
+from tests.server_fixtures import StartValkey
 
 LEASE_S = 60
 # What a nudge takes on a busy machine, and far less than the next look.
@@ -43,9 +43,9 @@ BATCH = 500
 
 
 @pytest.fixture
-async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    """A client of the shared server."""
-    async with Redis.from_url(valkey.url) as client:
+async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
+    """A client of a server of its own: a replica would take over what is lost here."""
+    async with Redis.from_url(start_valkey().url) as client:
         yield client
 
 
