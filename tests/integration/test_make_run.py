@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from tests.processes import INHERITED_VARIABLES, REPO_ROOT, find_free_ports
-from tests.servers import ValkeyServer
+from tests.server_fixtures import StartValkey
 
 # A start takes 3 s on an idle machine, and this one may be building something.
 MAX_START_S = 60
@@ -293,7 +293,8 @@ def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Star
     assert '"status":"completed"' in kept.replace(": ", ":")
 
 
-def test_what_is_configured_is_used_and_not_started(start: Start, valkey: ValkeyServer) -> None:
+def test_what_is_configured_is_used_and_not_started(start: Start, start_valkey: StartValkey) -> None:
+    valkey = start_valkey()  # of its own: what publishes its keys there takes all others away
     run = start(REDIS_URL=valkey.url, OPENAI_API_KEY="sk-unused")
     run.wait_for_line(READY)
     commands = [" ".join(process.cmdline()) for process in run.parts()]
