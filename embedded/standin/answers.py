@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from embedded.standin.attachments import find_seen
 from embedded.standin.chat import Call, ChatRequest, Message, ResponseFormat
 from embedded.standin.continuation import continue_answer
 from embedded.standin.conversation import Turn, compute_fingerprint, get_question, read_turns, split_continuation
@@ -17,6 +18,7 @@ from embedded.standin.identity import WHAT_I_AM, asks_who
 from embedded.standin.passages import answer_from, find_passages, strip_passages
 from embedded.standin.questions import find_questions
 from embedded.standin.schemas import ValueMaker
+from embedded.standin.summaries import asks_summary, sum_up
 from embedded.standin.tools import Wishes, find_calls
 from embedded.standin.writing import find_written
 
@@ -28,6 +30,7 @@ class Answer(msgspec.Struct, frozen=True):
     """Everything the stand-in has to say to one request, before limits."""
 
     text: str = ""
+    summary: str = ""
     reasoning: str = ""
     refusal: str = ""
     calls: tuple[Call, ...] = ()
@@ -41,25 +44,38 @@ def compose_answer(request: ChatRequest, directives: Directives) -> Answer:
     answer = msgspec.structs.replace(answer, text=_cut_at_stop(answer.text, request.stop))
     if prefix is not None:
         rest = continue_answer(answer.text, prefix, echoes=directives.echo_prefix)
-        answer = msgspec.structs.replace(answer, text=rest, reasoning="")
+        answer = msgspec.structs.replace(answer, text=rest, reasoning="", summary="")
     return msgspec.structs.replace(answer, finish=directives.finish or answer.finish)
 
 
 def _compose_whole(request: ChatRequest, base: list[Message], directives: Directives) -> Answer:
     turns = read_turns(base)
+    thought = Answer(reasoning=directives.reason, summary=directives.summary)
     if directives.refuse:
-        return Answer(refusal=_REFUSAL, reasoning=directives.reason)
+        return msgspec.structs.replace(thought, refusal=_REFUSAL)
+    if asks_summary(turns):
+        return msgspec.structs.replace(thought, text=sum_up(get_question(turns)))
     if turns[-1:] and turns[-1].role != "tool":
         calls = find_calls(request, get_question(turns), compute_fingerprint(base))
         if calls:
-            return Answer(calls=calls, reasoning=directives.reason, finish="tool_calls")
-    text = _compose_text(turns)
-    return Answer(text=_shape(text, turns, request.response_format), reasoning=directives.reason)
+            calls = tuple(map(_spoil, calls)) if directives.bad_json else calls
+            return msgspec.structs.replace(thought, calls=calls, finish="tool_calls")
+    text = _shape(_compose_text(turns), turns, request.response_format)
+    is_spoilt = directives.bad_json and request.response_format is not None
+    return msgspec.structs.replace(thought, text=text[:-1] if is_spoilt else text)
+
+
+def _spoil(call: Call) -> Call:
+    """The call without the last sign of its arguments, so that they are no JSON."""
+    function = msgspec.structs.replace(call.function, arguments=call.function.arguments[:-1])
+    return msgspec.structs.replace(call, function=function)
 
 
 def _compose_text(turns: list[Turn]) -> str:
     said = get_question(turns)
     written = find_written(said)
+    if written is None:
+        written = find_seen(said, [one for turn in turns for one in turn.attachments])
     question = strip_passages(said).strip()
     passages = find_passages(turns)
     results = _list_results(turns)

@@ -11,12 +11,13 @@ from urllib.parse import unquote
 from embedded.standin.calls import Call, Outcome
 from embedded.standin.client import Client, Receive, Scope, Send
 from embedded.standin.control import answer_control
-from embedded.standin.endpoints import answer_chat, answer_embeddings, answer_models
+from embedded.standin.endpoints import answer_chat, answer_embeddings, answer_models, answer_responses
 from embedded.standin.errors import BrokenOff, ClientGone, StandInError
 from embedded.standin.state import State
 
 _ENDPOINTS: dict[str, Callable[[Client, State, Call], Awaitable[Outcome]]] = {
     "/v1/chat/completions": answer_chat,
+    "/v1/responses": answer_responses,
     "/v1/embeddings": answer_embeddings,
 }
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from embedded.standin.content import File, Image, Part, check_file, check_image
 from embedded.standin.decoding import decode_body
 from embedded.standin.errors import StandInError
 
@@ -33,7 +34,7 @@ class Message(msgspec.Struct, frozen=True):
     """One message as it was sent."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[Part] | None = None
     tool_calls: list[Call] | None = None
     tool_call_id: str | None = None
 
@@ -58,11 +59,26 @@ class NamedFunction(msgspec.Struct, frozen=True):
     name: str
 
 
-class NamedChoice(msgspec.Struct, frozen=True):
+class NamedChoice(msgspec.Struct, frozen=True, tag_field="type", tag="function"):
     """`tool_choice` that forces one function."""
 
     function: NamedFunction
-    type: Literal["function"] = "function"
+
+
+class AllowedTools(msgspec.Struct, frozen=True):
+    """The tools that may be called, and whether one must be."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedChoice], msgspec.Meta(min_length=1)]
+
+
+class AllowedChoice(msgspec.Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+    """`tool_choice` that leaves some of the tools out."""
+
+    allowed_tools: AllowedTools
+
+
+Choice = Literal["none", "auto", "required"] | NamedChoice | AllowedChoice
 
 
 class JsonSchema(msgspec.Struct, frozen=True):
@@ -93,7 +109,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedChoice | None = None
+    tool_choice: Choice | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     logprobs: bool | None = None
@@ -102,16 +118,20 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     max_completion_tokens: Positive | None = None
     stop: str | Annotated[list[str], msgspec.Meta(max_length=4)] | None = None
     n: Annotated[int, msgspec.Meta(ge=1, le=1)] | None = None
+    service_tier: str | None = None
 
 
 def decode_chat(body: bytes) -> ChatRequest:
     """The request in a body. Raises a 400 that names the field."""
     request = decode_body(body, ChatRequest)
-    _refuse_contradictions(request)
+    refuse_contradictions(request)
+    for place, message in enumerate(request.messages):
+        _check_content(message, f"messages[{place}].content")
     return request
 
 
-def _refuse_contradictions(request: ChatRequest) -> None:
+def refuse_contradictions(request: ChatRequest) -> None:
+    """Raise a 400 for fields that need one another and are not there."""
     if request.top_logprobs is not None and not request.logprobs:
         raise StandInError(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
     if request.tool_choice not in (None, "none", "auto") and not request.tools:
@@ -120,5 +140,23 @@ def _refuse_contradictions(request: ChatRequest) -> None:
     if form is not None and form.type == "json_schema" and form.json_schema is None:
         raise StandInError(400, "A json_schema format needs a schema.", param="response_format.json_schema")
     names = {tool.function.name for tool in request.tools or ()}
-    if isinstance(request.tool_choice, NamedChoice) and request.tool_choice.function.name not in names:
+    if not names.issuperset(list_chosen(request)):
         raise StandInError(400, "tool_choice names a function that is not in tools.", param="tool_choice")
+
+
+def list_chosen(request: ChatRequest) -> list[str]:
+    """The functions that `tool_choice` names."""
+    match request.tool_choice:
+        case NamedChoice(function):
+            return [function.name]
+        case AllowedChoice(allowed):
+            return [tool.function.name for tool in allowed.tools]
+    return []
+
+
+def _check_content(message: Message, path: str) -> None:
+    for place, part in enumerate(message.content if isinstance(message.content, list) else ()):
+        if isinstance(part, Image):
+            check_image(part.image_url.url, f"{path}[{place}].image_url.url", broken_code="invalid_base64")
+        elif isinstance(part, File):
+            check_file(part.file, f"{path}[{place}].file")

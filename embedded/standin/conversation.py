@@ -9,13 +9,16 @@ import re
 
 import msgspec
 
+from embedded.standin.attachments import Attachment
 from embedded.standin.chat import Message
+from embedded.standin.content import File, Image, Text
 from embedded.standin.directives import strip_directives
 from embedded.standin.tokens import count_tokens
 
 _GO_ON = re.compile(
     r"\bcontinue\b.*\b(exactly|stopped|left off|broke off|broken off|cut off|interrupted)\b", re.IGNORECASE | re.DOTALL
 )
+_ATTACHMENT_TOKENS = 85  # what an image costs at low detail, at OpenAI; ours are not looked at more closely
 _INSTRUCTION_CHARS = 600  # an instruction to continue is short; a document that holds those words is not one
 
 
@@ -25,21 +28,33 @@ class Turn(msgspec.Struct, frozen=True):
     role: str
     text: str
     tool: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 def get_text(message: Message) -> str:
     """The text of a message, its text parts put together; other parts (images, files) have none."""
     if isinstance(message.content, list):
-        texts = [part["text"] for part in message.content if isinstance(part.get("text"), str)]
+        texts = [part.text for part in message.content if isinstance(part, Text)]
         return ("" if message.role == "assistant" else "\n").join(texts)
     return message.content or ""
+
+
+def list_attachments(message: Message) -> tuple[Attachment, ...]:
+    """The images and files of a message."""
+    parts = message.content if isinstance(message.content, list) else ()
+    return tuple(part for part in parts if isinstance(part, Image | File))
 
 
 def read_turns(messages: list[Message]) -> list[Turn]:
     """The messages as turns; a tool result carries the name from the call it answers."""
     names = {call.id: call.function.name for message in messages for call in message.tool_calls or ()}
     return [
-        Turn(message.role, strip_directives(get_text(message)), names.get(message.tool_call_id or "", ""))
+        Turn(
+            message.role,
+            strip_directives(get_text(message)),
+            names.get(message.tool_call_id or "", ""),
+            list_attachments(message),
+        )
         for message in messages
     ]
 
@@ -70,9 +85,10 @@ def compute_fingerprint(messages: list[Message]) -> str:
 
 
 def count_prompt_tokens(messages: list[Message]) -> int:
-    """The tokens of all messages: their text and the arguments of their calls."""
+    """The tokens of all messages: their text, the arguments of their calls, their images and files."""
     calls = (call.function.arguments for message in messages for call in message.tool_calls or ())
-    return sum(map(count_tokens, calls)) + sum(count_tokens(get_text(message)) for message in messages)
+    attached = _ATTACHMENT_TOKENS * sum(len(list_attachments(message)) for message in messages)
+    return attached + sum(map(count_tokens, calls)) + sum(count_tokens(get_text(message)) for message in messages)
 
 
 def _is_partial(message: Message) -> bool:

@@ -12,7 +12,7 @@ from embedded.standin.client import Client
 from embedded.standin.directives import Directives
 from embedded.standin.faults import break_stream, break_whole, find_fault
 from embedded.standin.pieces import Reply, group_pieces
-from embedded.standin.wire import AnswerWriter
+from embedded.standin.writer import Writer
 
 _EVENTS_A_WRITE = 16
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -20,12 +20,12 @@ _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"ca
 Event = tuple[bytes, int]  # its bytes and how many tokens it brings
 
 
-async def deliver_stream(
-    client: Client, reply: Reply, writer: AnswerWriter, directives: Directives, call: Call
-) -> Outcome:
+async def deliver_stream(client: Client, reply: Reply, writer: Writer, directives: Directives, call: Call) -> Outcome:
     """Stream the reply; tokens are counted on the call as they go out. Raises ClientGone."""
     fault = find_fault(directives, len(reply.pieces))
     await client.start(200, _STREAM_HEADERS)
+    if greeting := writer.compose_greeting():
+        await client.write(greeting)
     await client.pause(directives.first_token_s)
     limit = len(reply.pieces) if fault is None else fault.after
     events = _compose_events(reply, writer, directives.tokens_at_once, limit, is_whole=fault is None)
@@ -35,31 +35,28 @@ async def deliver_stream(
         await client.write(data)
         call.tokens_sent += tokens
     if fault is not None:
-        await break_stream(fault, client)
+        await break_stream(fault, client, writer)
         return "failed"
     await client.write(b"", is_last=True)
     return "finished"
 
 
-async def deliver_whole(
-    client: Client, reply: Reply, writer: AnswerWriter, directives: Directives, call: Call
-) -> Outcome:
+async def deliver_whole(client: Client, reply: Reply, writer: Writer, directives: Directives, call: Call) -> Outcome:
     """Send the reply in one document, after the time that its stream would have taken. Raises ClientGone."""
     length = len(reply.pieces)
     fault = find_fault(directives, length)
     delay_s = directives.first_token_s + directives.token_s * max(length - 1, 0)
     if delay_s:
         await client.pause(delay_s)
-    body = writer.compose_whole()
     if fault is not None:
-        await break_whole(fault, client, body)
+        await break_whole(fault, client, writer)
         return "failed"
-    await client.reply_json(200, body)
+    await client.reply_json(200, writer.compose_whole())
     call.tokens_sent = length
     return "finished"
 
 
-def _compose_events(reply: Reply, writer: AnswerWriter, size: int, limit: int, *, is_whole: bool) -> Iterator[Event]:
+def _compose_events(reply: Reply, writer: Writer, size: int, limit: int, *, is_whole: bool) -> Iterator[Event]:
     if is_whole or limit:
         yield writer.compose_opening(), 0
     for group in group_pieces(reply.pieces[:limit], size):

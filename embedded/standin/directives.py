@@ -35,8 +35,13 @@ class Directives(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     silence_after: Count | None = None
     garbage_after: Count | None = None
     error_after: Count | None = None
+    failed_after: Count | None = None
+    code: str | None = None
     finish: str | None = None
     reason: str = ""
+    summary: str = ""
+    interleave: Count = 0
+    bad_json: bool = False
     refuse: bool = False
     echo_prefix: bool = False
     no_prefix: bool = False

@@ -1,5 +1,8 @@
-"""The model's API: chat completions, embeddings and the list of models, each from a request to its answer."""
+"""The model's API: chat completions, responses, embeddings and models, each from a request to its answer."""
 
+from collections.abc import Callable
+
+import msgspec
 import orjson
 
 from embedded.standin.answers import compose_answer
@@ -19,8 +22,14 @@ from embedded.standin.embeddings import compose_embeddings, decode_embedding
 from embedded.standin.errors import StandInError
 from embedded.standin.faults import refuse_if_told, settle_failures
 from embedded.standin.pieces import Reply, compose_reply
+from embedded.standin.responses import decode_responses
+from embedded.standin.responses_wire import ResponsesWriter
 from embedded.standin.state import State
+from embedded.standin.window import compose_chat
 from embedded.standin.wire import AnswerWriter
+from embedded.standin.writer import Writer
+
+OpenWriter = Callable[[Reply, str, Directives], Writer]
 
 CHAT_MODEL = "stand-in"
 EMBEDDING_MODEL = "stand-in-embedding"
@@ -30,17 +39,22 @@ _CREATED = 1_735_689_600  # the start of 2025: models have a date, and ours does
 async def answer_chat(client: Client, state: State, call: Call) -> Outcome:
     """`POST /v1/chat/completions`."""
     request = decode_chat(call.body)
-    _require_model(request.model, CHAT_MODEL)
-    base, _ = split_continuation(request.messages)
-    fingerprint = compute_fingerprint(base)
-    directives = compose_directives(state.defaults, find_directives(find_last_user_text(base)))
-    directives = settle_failures(directives, state, fingerprint)
-    await _wait_for_headers(client, directives)
-    refuse_prefix_if_told(directives, request.messages)
-    reply = _compose_reply(request, directives)
-    writer = AnswerWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
-    deliver = deliver_stream if request.stream else deliver_whole
-    return await deliver(client, reply, writer, directives, call)
+
+    def open_writer(reply: Reply, fingerprint: str, directives: Directives) -> Writer:
+        return AnswerWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
+
+    return await _answer(client, state, call, request, open_writer)
+
+
+async def answer_responses(client: Client, state: State, call: Call) -> Outcome:
+    """`POST /v1/responses`: the same question in other words, so the same answer."""
+    request = decode_responses(call.body)
+    summarises = request.reasoning is not None and bool(request.reasoning.summary or request.reasoning.generate_summary)
+
+    def open_writer(reply: Reply, fingerprint: str, directives: Directives) -> Writer:
+        return ResponsesWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
+
+    return await _answer(client, state, call, compose_chat(request), open_writer, summarises=summarises)
 
 
 async def answer_embeddings(client: Client, state: State, call: Call) -> Outcome:
@@ -65,11 +79,30 @@ async def answer_models(client: Client, wanted: str | None) -> None:
     await client.reply_json(200, orjson.dumps({"object": "list", "data": models} if wanted is None else models[0]))
 
 
+async def _answer(
+    client: Client, state: State, call: Call, request: ChatRequest, open_writer: OpenWriter, *, summarises: bool = False
+) -> Outcome:
+    """Answer a question in the words of its protocol; `summarises` says whether it sums up its thoughts."""
+    _require_model(request.model, CHAT_MODEL)
+    base, _ = split_continuation(request.messages)
+    fingerprint = compute_fingerprint(base)
+    directives = compose_directives(state.defaults, find_directives(find_last_user_text(base)))
+    directives = settle_failures(directives, state, fingerprint)
+    if not summarises:
+        directives = msgspec.structs.replace(directives, summary="")
+    await _wait_for_headers(client, directives)
+    refuse_prefix_if_told(directives, request.messages)
+    reply = _compose_reply(request, directives)
+    deliver = deliver_stream if request.stream else deliver_whole
+    return await deliver(client, reply, open_writer(reply, fingerprint, directives), directives, call)
+
+
 def _compose_reply(request: ChatRequest, directives: Directives) -> Reply:
-    answer = compose_answer(request, directives)
-    prompt_tokens = count_prompt_tokens(request.messages)
     return compose_reply(
-        answer, prompt_tokens=prompt_tokens, max_tokens=request.max_completion_tokens or request.max_tokens
+        compose_answer(request, directives),
+        prompt_tokens=count_prompt_tokens(request.messages),
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        interleave=directives.interleave,
     )
 
 

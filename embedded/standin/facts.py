@@ -43,6 +43,14 @@ def recall(turns: list[Turn], question: Question) -> str | None:
     return f"{question.topic[:1].upper()}{question.topic[1:]} {fact.verb} {_turn_round(fact.value)}."
 
 
+def list_statements(turn: Turn) -> list[str]:
+    """What the turn tells, in its own words and order; the fields of a JSON tool result as sentences."""
+    if turn.role == "tool":
+        return [f"The {fact.subject} {fact.verb} {fact.value}." for fact in _read_json(turn.text)]
+    clauses = split_clauses(strip_passages(turn.text))
+    return [clause for clause in clauses if any(True for _ in _read_clause(clause))]
+
+
 def states_fact(text: str) -> bool:
     """Whether the text tells something, so that there is nothing to look up."""
     return any(True for _ in _list_facts(Turn("user", text)))

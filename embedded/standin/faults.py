@@ -3,30 +3,36 @@
 from typing import Literal, assert_never, get_args
 
 import msgspec
-import orjson
 
 from embedded.standin.client import Client
 from embedded.standin.directives import Directives
 from embedded.standin.errors import BrokenOff, StandInError
 from embedded.standin.state import State
+from embedded.standin.writer import Writer
 
 GARBAGE = b"\x00\xfe\xff{]]] this is neither JSON nor an event stream\r\n"
 
-Kind = Literal["cut", "end", "silence", "garbage", "error"]
+Kind = Literal["cut", "end", "silence", "garbage", "error", "failed"]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """How an answer breaks, and after how many tokens."""
+    """How an answer breaks, after how many tokens, and what code the error has (None: the usual one)."""
 
     kind: Kind
     after: int
+    code: str | None = None
+
+    @property
+    def error(self) -> StandInError:
+        """What the client is told, where it is told anything."""
+        return StandInError(500, "The stand-in was told to fail in the middle of its answer.", code=self.code)
 
 
 def find_fault(directives: Directives, length: int) -> Fault | None:
     """The first thing that breaks an answer of that many tokens, or None when it comes through."""
     afters = [(getattr(directives, f"{kind}_after"), kind) for kind in _KINDS]
-    faults = [Fault(kind, after) for after, kind in afters if after is not None and after <= length]
+    faults = [Fault(kind, after, directives.code) for after, kind in afters if after is not None and after <= length]
     return min(faults, key=lambda fault: fault.after, default=None)
 
 
@@ -45,10 +51,10 @@ def refuse_if_told(directives: Directives) -> None:
     """Raise the error status that was asked for, if any."""
     if directives.status is not None:
         message = f"The stand-in was told to answer {directives.status}."
-        raise StandInError(directives.status, message, retry_after_s=directives.retry_after)
+        raise StandInError(directives.status, message, code=directives.code, retry_after_s=directives.retry_after)
 
 
-async def break_stream(fault: Fault, client: Client) -> None:
+async def break_stream(fault: Fault, client: Client, writer: Writer) -> None:
     """Let a stream that has begun go wrong."""
     match fault.kind:
         case "cut":
@@ -60,27 +66,35 @@ async def break_stream(fault: Fault, client: Client) -> None:
         case "garbage":
             await client.write(GARBAGE, is_last=True)
         case "error":
-            error = StandInError(500, "The stand-in was told to fail in the middle of its answer.").error
-            await client.write(b"data: " + orjson.dumps({"error": error}) + b"\n\n", is_last=True)
+            await client.write(writer.compose_error(fault.error), is_last=True)
+        case "failed":
+            await client.write(writer.compose_failure(fault.error), is_last=True)
         case _:
             assert_never(fault.kind)
 
 
-async def break_whole(fault: Fault, client: Client, body: bytes) -> None:
+async def break_whole(fault: Fault, client: Client, writer: Writer) -> None:
     """Let a whole answer go wrong in the way that is nearest to what happens to a stream."""
-    half = body[: len(body) // 2]
     match fault.kind:
         case "cut":
-            await client.start(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
-            await client.write(half)
+            await _send_half(client, writer.compose_whole())
             raise BrokenOff
         case "end":
-            await client.reply_json(200, half)
+            body = writer.compose_whole()
+            await client.reply_json(200, body[: len(body) // 2])
         case "silence":
             await client.wait_until_gone()
         case "garbage":
             await client.reply_json(200, GARBAGE)
         case "error":
-            raise StandInError(500, "The stand-in was told to fail in the middle of its answer.")
+            raise fault.error
+        case "failed":
+            await client.reply_json(200, writer.compose_failed_whole(fault.error, fault.after))
         case _:
             assert_never(fault.kind)
+
+
+async def _send_half(client: Client, body: bytes) -> None:
+    """The headers of a whole body, and half of it."""
+    await client.start(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
+    await client.write(body[: len(body) // 2])

@@ -10,11 +10,11 @@ from embedded.standin.answers import Answer
 from embedded.standin.chat import Call
 from embedded.standin.tokens import split_tokens
 
-Part = Literal["reasoning_content", "content", "refusal", "tool_calls"]
+Part = Literal["summary", "reasoning_content", "content", "refusal", "tool_calls"]
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A token and where it belongs; the first piece of a tool call brings its id and name in `opens`, and no text."""
+    """A token and where it belongs; the first piece of a tool call brings the call in `opens`, and no text."""
 
     part: Part
     text: str
@@ -30,9 +30,12 @@ class Reply(msgspec.Struct, frozen=True):
     prompt_tokens: int
 
 
-def compose_reply(answer: Answer, *, prompt_tokens: int, max_tokens: int | None) -> Reply:
-    """The pieces of an answer, as many as are allowed."""
-    pieces = list(_list_pieces(answer))
+def compose_reply(answer: Answer, *, prompt_tokens: int, max_tokens: int | None, interleave: int = 0) -> Reply:
+    """The pieces of an answer, as many as are allowed; tool calls one by one, or taking turns of so many pieces."""
+    pieces = [
+        *_list_spoken(answer),
+        *_take_turns(list(map(_list_call, range(len(answer.calls)), answer.calls)), interleave),
+    ]
     is_cut = max_tokens is not None and len(pieces) > max_tokens
     return Reply(pieces[:max_tokens], "length" if is_cut else answer.finish, prompt_tokens)
 
@@ -47,10 +50,21 @@ def group_pieces(pieces: list[Piece], size: int) -> Iterator[list[Piece]]:
             yield group
 
 
-def _list_pieces(answer: Answer) -> Iterator[Piece]:
+def _list_spoken(answer: Answer) -> Iterator[Piece]:
+    yield from (Piece("summary", token) for token in split_tokens(answer.summary))
     yield from (Piece("reasoning_content", token) for token in split_tokens(answer.reasoning))
     yield from (Piece("content", token) for token in split_tokens(answer.text))
     yield from (Piece("refusal", token) for token in split_tokens(answer.refusal))
-    for place, call in enumerate(answer.calls):
-        yield Piece("tool_calls", "", place, opens=call)
-        yield from (Piece("tool_calls", token, place) for token in split_tokens(call.function.arguments))
+
+
+def _list_call(place: int, call: Call) -> list[Piece]:
+    arguments = [Piece("tool_calls", token, place) for token in split_tokens(call.function.arguments)]
+    return [Piece("tool_calls", "", place, opens=call), *arguments]
+
+
+def _take_turns(calls: list[list[Piece]], size: int) -> Iterator[Piece]:
+    """The pieces of all calls: each call's in turn, so many at a time (0: all of them)."""
+    while any(calls):
+        for call in calls:
+            yield from call[: size or None]
+            del call[: size or None]

@@ -12,6 +12,7 @@ from typing import Any
 
 from embedded.standin.errors import StandInError
 from embedded.standin.scalars import Schema, fits, get_kind, make_distinct, make_number, make_string
+from embedded.standin.suggestions import find_suggestions
 
 Wish = Callable[[str, Schema], Any]
 
@@ -83,6 +84,8 @@ class ValueMaker:
     def _array(self, schema: Schema, name: str, depth: int) -> list[Any]:
         fewest, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
         first = [self._value(item, name, depth + 1) for item in schema.get("prefixItems", ())]
+        if self._is_full and not first and _is_text(schema) and (texts := find_suggestions(name, fewest, most)):
+            return [make_string(schema["items"], text) for text in texts]
         length = max(fewest, min(1 if depth < _MAX_DEPTH else 0, most), len(first))
         items = first + [self._value(schema.get("items", {}), name, depth + 1) for _ in range(length - len(first))]
         if schema.get("uniqueItems"):
@@ -105,6 +108,12 @@ class ValueMaker:
         for step in reference.removeprefix("#").strip("/").split("/"):
             found = found[step.replace("~1", "/").replace("~0", "~")] if step else found
         return found if isinstance(found, dict) else {}
+
+
+def _is_text(schema: Schema) -> bool:
+    """Whether an array holds plain strings."""
+    items = schema.get("items")
+    return isinstance(items, dict) and get_kind(items) == "string" and not items.keys() & {"enum", "const", "$ref"}
 
 
 def _choose(options: list[Schema], depth: int) -> Schema:

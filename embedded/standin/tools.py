@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from embedded.standin.chat import Call, CalledFunction, ChatRequest, NamedChoice, Tool
+from embedded.standin.chat import AllowedChoice, Call, CalledFunction, ChatRequest, NamedChoice, Tool, list_chosen
 from embedded.standin.scalars import Schema, get_kind
 from embedded.standin.schemas import ValueMaker
 
@@ -49,12 +49,15 @@ def _choose_tools(request: ChatRequest, question: str) -> list[Tool]:
     tools, choice = request.tools or [], request.tool_choice
     if choice == "none":
         return []
+    if isinstance(choice, NamedChoice | AllowedChoice):
+        tools = [tool for tool in tools if tool.function.name in list_chosen(request)]
     if isinstance(choice, NamedChoice):
-        return [tool for tool in tools if tool.function.name == choice.function.name][:1]
+        return tools[:1]
+    must_call = choice == "required" or (isinstance(choice, AllowedChoice) and choice.allowed_tools.mode == "required")
     places = {tool.function.name: _find_mention(tool.function.name, question) for tool in tools}
     mentioned = [tool for tool in tools if places[tool.function.name] >= 0]
     mentioned.sort(key=lambda tool: places[tool.function.name])
-    return mentioned or (tools[:1] if choice == "required" else [])
+    return mentioned or (tools[:1] if must_call else [])
 
 
 def _find_mention(name: str, question: str) -> int:

@@ -4,13 +4,14 @@ A chunk is put together from two prepared halves and a small delta, because a be
 """
 
 import time
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from embedded.standin.chat import ChatRequest
+from embedded.standin.errors import StandInError
+from embedded.standin.likelihoods import compose_logprob
 from embedded.standin.pieces import Piece, Reply
 
 DONE = b"data: [DONE]\n\n"
@@ -21,7 +22,13 @@ class AnswerWriter:
 
     def __init__(self, request: ChatRequest, reply: Reply, fingerprint: str, *, has_usage: bool) -> None:
         self._reply, self._has_usage = reply, has_usage
-        self._head = {"id": f"chatcmpl-{fingerprint}", "created": int(time.time()), "model": request.model}
+        self._head: dict[str, Any] = {
+            "id": f"chatcmpl-{fingerprint}",
+            "created": int(time.time()),
+            "model": request.model,
+        }
+        if request.service_tier is not None:
+            self._head["service_tier"] = "default" if request.service_tier == "auto" else request.service_tier
         self._wants_logprobs, self._top = bool(request.logprobs), request.top_logprobs or 0
         is_asked = request.stream_options is not None and request.stream_options.include_usage
         self._streams_usage = is_asked and has_usage
@@ -30,6 +37,10 @@ class AnswerWriter:
         self._after = b"}]" + (b',"usage":null' if self._streams_usage else b"") + b"}\n\n"
         self._goes_on = b',"logprobs":null,"finish_reason":null' + self._after
         self._tail_usage = b"data: " + head + b',"choices":[],"usage":'
+
+    def compose_greeting(self) -> bytes:
+        """Nothing: the first chunk is the first sign of the model."""
+        return b""
 
     def compose_opening(self) -> bytes:
         """The chunk that says who speaks."""
@@ -52,6 +63,18 @@ class AnswerWriter:
         reason = b'{},"logprobs":null,"finish_reason":' + orjson.dumps(self._reply.finish)
         usage = self._tail_usage + orjson.dumps(self._compose_usage()) + b"}\n\n" if self._streams_usage else b""
         return self._before + reason + self._after + usage + DONE
+
+    def compose_error(self, error: StandInError) -> bytes:
+        """The envelope as the data of an event, as model servers send it."""
+        return b"data: " + error.body + b"\n\n"
+
+    def compose_failure(self, error: StandInError) -> bytes:
+        """The same: this protocol has no failed answers."""
+        return self.compose_error(error)
+
+    def compose_failed_whole(self, error: StandInError, after: int) -> bytes:
+        """Raises the error: this protocol has no failed answers."""
+        raise error
 
     def compose_whole(self) -> bytes:
         """The answer in one document."""
@@ -77,7 +100,7 @@ class AnswerWriter:
         }
 
     def _compose_logprobs(self, pieces: Sequence[Piece]) -> dict[str, Any]:
-        return {"content": [_compose_logprob(piece.text, self._top) for piece in pieces], "refusal": None}
+        return {"content": [compose_logprob(piece.text, self._top) for piece in pieces], "refusal": None}
 
 
 def _compose_message(pieces: Sequence[Piece]) -> dict[str, Any]:
@@ -101,14 +124,3 @@ def _compose_call_delta(piece: Piece, text: str) -> dict[str, Any]:
         return {"index": piece.place, "function": {"arguments": text}}
     function = {"name": piece.opens.function.name, "arguments": ""}
     return {"index": piece.place, "id": piece.opens.id, "type": "function", "function": function}
-
-
-def _compose_logprob(token: str, top: int) -> dict[str, Any]:
-    """A made-up but steady likelihood: the token first, then alternatives that are ever less likely."""
-    logprob = -(zlib.crc32(token.encode()) % 100) / 1000
-    options = [(token if rank == 0 else f"{token}~{rank}", logprob - rank) for rank in range(top)]
-    return {**_compose_option(token, logprob), "top_logprobs": [_compose_option(*option) for option in options]}
-
-
-def _compose_option(token: str, logprob: float) -> dict[str, Any]:
-    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
