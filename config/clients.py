@@ -22,17 +22,26 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from config.redis_pools import build_pool, check_master
 from health.probes import Readiness
 from prompts import ids
-from prompts.adapters.openai_chat_model import OpenAIChatModel, Patience
+from prompts.adapters.openai_chat_model import OpenAIChatModel
+from prompts.adapters.openai_model import OpenAIModel
+from prompts.adapters.openai_responses_model import OpenAIResponsesModel
+from prompts.adapters.openai_stream import Patience
 from prompts.adapters.redis_api_keys import RedisApiKeys
+from prompts.adapters.redis_calibration import RedisCalibration
+from prompts.adapters.redis_compactions import RedisCompactions
 from prompts.adapters.redis_conversation_store import RedisConversationStore
 from prompts.adapters.redis_eraser import RedisEraser
 from prompts.adapters.redis_event_log import RedisEventLog
 from prompts.adapters.redis_gauge import RedisGauge
+from prompts.adapters.redis_histories import RedisHistories
 from prompts.adapters.redis_nudges import Nudges
+from prompts.adapters.redis_response_notes import RedisResponseNotes
 from prompts.adapters.redis_response_store import RedisResponseStore, Retention
+from prompts.adapters.sealing import AesGcmSealer
 from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
 from prompts.follow import Followers
+from prompts.follow_ups import FollowUps
 from prompts.ports import ApiKeys
 from prompts.runner import Limits, Runner
 from prompts.sweeper import keep_swept
@@ -46,6 +55,8 @@ Chore = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
 
+# By the protocol that the model's server speaks.
+MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
 # The socket outlasts the last answer by this.
@@ -82,7 +93,8 @@ async def open_clients() -> AsyncIterator[Clients]:
         weaviate = await stack.enter_async_context(open_weaviate())
         openai = await stack.enter_async_context(open_openai())
         gauge = RedisGauge(redis)
-        state, nudges = _build_state(redis, openai, gauge)
+        calibration = RedisCalibration(redis)
+        state, nudges = _build_state(redis, openai, gauge, calibration)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(state.runner.close)
         sweeping = partial(
@@ -97,6 +109,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             "reconcile": partial(keep_reconciled, state.api_keys),
             "listen": nudges.listen,
             "gauge": gauge.keep_looking,
+            "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
         }
         for name, chore in chores.items():
@@ -146,7 +159,10 @@ async def open_weaviate() -> AsyncIterator["WeaviateConnection | None"]:
 
 @asynccontextmanager
 async def open_openai() -> AsyncIterator[AsyncOpenAI]:
-    """The official client over aiohttp; a run holds a connection for its whole answer, so all of them fit."""
+    """The official client over aiohttp; a run holds a connection for its whole answer, so all of them fit.
+
+    Those beside are for what is asked besides runs: follow-ups, the list of models.
+    """
     limits = httpx2.Limits(max_connections=settings.MAX_RUNS + 10, max_keepalive_connections=50)
     http_client = DefaultAioHttpClient(limits=limits)
     # A model's server without keys still wants the header to be there.
@@ -182,18 +198,34 @@ def _build_readiness(redis: Redis, weaviate: "WeaviateConnection | None", gauge:
     return Readiness(checks, required=required, timeout_s=settings.READYZ_TIMEOUT_S)
 
 
-def _build_state(redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge) -> tuple[State, Nudges]:
+def _build_state(
+    redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge, calibration: RedisCalibration
+) -> tuple[State, Nudges]:
     replica_id = ids.new_id(ids.REPLICA, ids.new_partition())
     patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
     limits = Limits(max_runs=settings.MAX_RUNS, max_run_s=settings.MAX_RUN_S, lease_s=settings.LEASE_S)
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
-    model = OpenAIChatModel(openai, patience)
+    model = MODELS[settings.MODEL_PROTOCOL](openai, patience)
     responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
     nudges = Nudges(redis, replica_id)
-    runner = Runner(store=responses, model=model, limits=limits, release=nudges.release, check_storage=gauge.check)
+    sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
+    runner = Runner(
+        store=responses,
+        model=model,
+        sealer=sealer,
+        calibration=calibration,
+        limits=limits,
+        release=nudges.release,
+        check_storage=gauge.check,
+    )
     nudges.let_go = runner.let_go
+    notes = RedisResponseNotes(redis)
     state = State(
         responses=responses,
+        notes=notes,
+        follow_ups=FollowUps(notes=notes, model=model, sealer=sealer, history_tokens=settings.HISTORY_TOKENS),
+        histories=RedisHistories(redis),
+        compactions=RedisCompactions(redis, retention_s=retention.history_s),
         conversations=RedisConversationStore(redis, retention_s=retention.history_s),
         event_log=RedisEventLog(redis, nudges),
         eraser=RedisEraser(redis),
@@ -201,6 +233,8 @@ def _build_state(redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge) -> tuple[
         model=model,
         runner=runner,
         followers=Followers(),
+        sealer=sealer,
+        calibration=calibration,
         default_model=settings.DEFAULT_MODEL,
         history_tokens=settings.HISTORY_TOKENS,
     )

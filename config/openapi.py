@@ -6,7 +6,17 @@ from dmr.openapi.objects import Tag
 DESCRIPTION = """\
 OpenAI's Responses and Conversations API on your own ground, as the open specification *Open Responses* (2026-04-24)
 writes it down. The official `openai` SDK works by changing its base URL. Send `Authorization: Bearer <key>`.
+
+Every answer carries `x-request-id`. Every refusal is `{"error": {message, type, param, code}}`: `code` is stable, and
+`message` says what to do. What belongs to another key's owner does not exist: 404. Fields that begin with `eps:` are
+extensions of ours.
 """
+# In the order of their use.
+TAGS = {
+    "Responses": "Ask the model; read, follow, cancel and delete its answers.",
+    "Conversations": "A history that is kept: turns on it remember what came before.",
+    "Models": "What may be asked for.",
+}
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -15,5 +25,5 @@ def openapi_config() -> OpenAPIConfig:
         title="Enhanced Prompt Service",
         version="0.1.0",
         description=DESCRIPTION,
-        tags=[Tag(name=name) for name in ("Responses", "Conversations", "Models")],  # in the order of their use
+        tags=[Tag(name=name, description=description) for name, description in TAGS.items()],
     )

@@ -46,6 +46,7 @@ WEAVIATE_GRPC_PORT = env.integer("WEAVIATE_GRPC_PORT", 50051, minimum=1)
 WEAVIATE_API_KEY = env.find_text("WEAVIATE_API_KEY")
 
 OPENAI_BASE_URL = env.text("OPENAI_BASE_URL", "https://api.openai.com/v1")
+MODEL_PROTOCOL = env.choice("MODEL_PROTOCOL", "chat_completions", ("chat_completions", "responses"))
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)

@@ -5,20 +5,27 @@ from typing import Literal
 
 from prompts import ids
 from prompts.domain import Conversation, Item, Metadata
-from prompts.errors import unknown_conversation, unknown_item
+from prompts.errors import UnknownCall, unknown_conversation, unknown_item
 from prompts.ports import ConversationStore, Eraser, Page
-from prompts.responses import NewMessage, StoredItem, build_items
+from prompts.responses import StoredItem, build_items, find_unanswered
 from prompts.sweeper import erase_due
 
 
 async def create_conversation(
-    *, owner: str, metadata: Metadata, new_items: Sequence[NewMessage | StoredItem], store: ConversationStore
+    *,
+    owner: str,
+    metadata: Metadata,
+    title: str | None,
+    new_items: Sequence[Item | StoredItem],
+    store: ConversationStore,
 ) -> Conversation:
     """A new conversation with its first items, in the order given. Raises Unavailable."""
     partition = ids.new_partition()
     conversation_id = ids.new_id(ids.CONVERSATION, partition)
     items = await build_items(new_items, partition, owner=owner, conversations=store)
-    return await store.create(conversation_id, owner=owner, metadata=metadata, items=items)
+    for call_id in find_unanswered(items):
+        raise UnknownCall(call_id)
+    return await store.create(conversation_id, owner=owner, metadata=metadata, items=items, title=title)
 
 
 async def get_conversation(conversation_id: str, *, owner: str, store: ConversationStore) -> Conversation:
@@ -28,11 +35,11 @@ async def get_conversation(conversation_id: str, *, owner: str, store: Conversat
 
 
 async def update_conversation(
-    conversation_id: str, *, owner: str, metadata: Metadata, store: ConversationStore
+    conversation_id: str, *, owner: str, metadata: Metadata, title: str | None, store: ConversationStore
 ) -> Conversation:
-    """Replace the metadata. Raises NotFound, Unavailable."""
+    """Replace the metadata, and the title when one is given; an empty one goes. Raises NotFound, Unavailable."""
     _check_id(conversation_id)
-    return await store.update(conversation_id, owner=owner, metadata=metadata)
+    return await store.update(conversation_id, owner=owner, metadata=metadata, title=title)
 
 
 async def list_conversations(
@@ -61,25 +68,26 @@ async def fork_conversation(
 ) -> Conversation:
     """A new conversation that shares the history up to an item, or all of it. Raises NotFound, Unavailable."""
     _check_id(origin_id)
-    item_id = before or after or ""
-    if item_id:
-        _check_item_id(item_id, param="before" if before else "after")
+    side: Literal["before", "after"] = "after" if before is None else "before"
+    item_id = after if before is None else before
+    if item_id is not None:
+        _check_item_id(item_id, param=side)
     conversation_id = ids.new_id(ids.CONVERSATION, ids.get_partition(origin_id))
-    side: Literal["before", "after"] | None = "before" if before else "after" if after else None
-    return await store.fork(conversation_id, origin_id, owner=owner, side=side, item_id=item_id)
+    at = None if item_id is None else side
+    return await store.fork(conversation_id, origin_id, owner=owner, side=at, item_id=item_id or "")
 
 
 async def add_items(
     conversation_id: str,
     *,
     owner: str,
-    new_items: Sequence[NewMessage | StoredItem],
+    new_items: Sequence[Item | StoredItem],
     store: ConversationStore,
 ) -> Sequence[Item]:
     """Append items and give them back in the order given. Raises NotFound, ConversationLocked, Unavailable."""
     _check_id(conversation_id)
     items = await build_items(new_items, ids.get_partition(conversation_id), owner=owner, conversations=store)
-    await store.add_items(conversation_id, owner=owner, items=items)
+    await store.add_items(conversation_id, owner=owner, items=items, unanswered=find_unanswered(items))
     return items
 
 
@@ -121,5 +129,5 @@ def _check_id(conversation_id: str, *, param: str = "conversation_id") -> None:
 
 
 def _check_item_id(item_id: str, *, param: str) -> None:
-    if not ids.is_well_formed(item_id, ids.MESSAGE):
+    if not any(ids.is_well_formed(item_id, kind) for kind in ids.ITEMS):
         raise unknown_item(item_id, param=param)

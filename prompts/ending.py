@@ -7,11 +7,13 @@ import time
 
 from msgspec.structs import replace
 
+from prompts.composer import calibrate
 from prompts.domain import Response, ResponseError
 from prompts.errors import ReplicaLost, ServiceError
-from prompts.events import Finished, Narration, encode, pack
+from prompts.events import Narration, encode
 from prompts.ports import EventLog, Failure, Group, Outcome, ResponseStore, Seized
 from prompts.reading import read_slices
+from prompts.signals import Finished, pack
 
 LOST = ReplicaLost("The replicas that wrote this answer were lost. Send the input again.")
 
@@ -31,7 +33,7 @@ async def end_seized(
     after = narration.next_number - 1
     told = ResponseError(error.response_code, error.message) if error else None
     ended = narration.end(completed_at=int(time.time()), finished=finished, error=told)
-    ended = replace(ended, model_input=seized.model_input)
+    ended = replace(ended, model_input=calibrate(seized.model_input))
     result = encode(ended)
     closing = narration.closing(ended, result)
     items = [] if error else [*seized.input, *ended.output]

@@ -3,7 +3,11 @@
     ServiceError                         code                       type                    status  a retry helps
       InvalidRequest                     invalid_request_error      invalid_request_error   400     no
         UnsupportedParameter             unsupported_parameter      invalid_request_error   400     no
+        UnknownCall                      invalid_request_error      invalid_request_error   400     no
+        InvalidEncryptedContent          invalid_encrypted_content  invalid_request_error   400     no
         InvalidPrompt                    invalid_prompt             invalid_request_error   400     no
+          InvalidImage                   invalid_base64_image       invalid_request_error   400     no
+          PromptTooLong                  invalid_prompt             invalid_request_error   400     no
         BodyTooLarge                     request_too_large          invalid_request_error   413     no
         NotFound                         …_not_found, unknown_url   invalid_request_error   404     no
         MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
@@ -25,6 +29,7 @@
       FailedEarlier                      (those of the failure it repeats)
       StaleRun                           (never shown: a run that was taken over may write nothing)
       TailLost                           (never shown: a fail-over of Redis has lost the end of a log)
+      BrokenSeal                         (shown as InvalidEncryptedContent, by whoever knows its place)
 
 A class says its code, type, status and what a failed response is to carry; the instance says `param` and one
 sentence that tells what to do. The same error renders as the OpenAI envelope over HTTP and as `response.failed` in a
@@ -65,10 +70,39 @@ class UnsupportedParameter(InvalidRequest):
     code = "unsupported_parameter"
 
 
+class UnknownCall(InvalidRequest):
+    """The output of a function call that nobody made; the edge says where it stands."""
+
+    def __init__(self, call_id: str, *, param: str | None = None) -> None:
+        message = f"No tool call found for function call output with call_id '{call_id}'. Send the call before it."
+        super().__init__(message, param=param)
+        self.call_id = call_id
+
+
+class InvalidEncryptedContent(InvalidRequest):
+    """A sealed text that this server has not sealed, or not for this owner; or that was changed since."""
+
+    code = "invalid_encrypted_content"
+
+    def __init__(self, *, param: str) -> None:
+        super().__init__(f"Invalid '{param}': it was not sealed here for you. Send it as it was given.", param=param)
+
+
 class InvalidPrompt(InvalidRequest):
     """The model refused what it was asked."""
 
     code = "invalid_prompt"
+
+
+class InvalidImage(InvalidPrompt):
+    """An image that nobody can read."""
+
+    code = "invalid_base64_image"
+    response_code = "invalid_base64_image"
+
+
+class PromptTooLong(InvalidPrompt):
+    """More than the model can take; less of the same may pass."""
 
 
 class BodyTooLarge(InvalidRequest):
@@ -254,6 +288,10 @@ class TailLost(Exception):
         self.last_number = last_number
 
 
+class BrokenSeal(Exception):
+    """A sealed text does not open: it is somebody else's, of another kind, changed, or no seal at all."""
+
+
 def unknown_url(method: str | None, path: str) -> NotFound:
     """The refusal of a path that is not there."""
     return NotFound(f"Invalid URL ({method} {path}). GET /v1/openapi.json lists what there is.", code="unknown_url")
@@ -279,6 +317,21 @@ def unknown_conversation(conversation_id: str, *, param: str = "conversation_id"
 def unknown_item(item_id: str, *, param: str) -> NotFound:
     """The refusal of an item's id."""
     return NotFound(f"Item with id '{item_id}' not found.", code="item_not_found", param=param)
+
+
+def response_not_ended(response_id: str, status: str) -> ResponseNotEnded:
+    """The refusal to continue from a response that has not ended, or has failed."""
+    if status == "failed":
+        message = f"Previous response '{response_id}' failed. Continue from the response before it."
+        return ResponseNotEnded(message, param="previous_response_id")
+    message = f"Previous response '{response_id}' is {status}. Continue from it when it has ended."
+    return ResponseNotEnded(message, param="previous_response_id", retry_after_s=1)
+
+
+def key_reused() -> KeyReused:
+    """The refusal of an Idempotency-Key that another request has claimed."""
+    message = "This Idempotency-Key was used for another request. Choose a new key for a new request."
+    return KeyReused(message, param="Idempotency-Key")
 
 
 def conversation_locked(conversation_id: str, active_response_id: str) -> ConversationLocked:

@@ -1,63 +1,49 @@
-"""What happens to a response: the signals a run writes down, and the state machine that turns them into events.
+"""What happens to a response, as events: the closed set, and the one state machine that tells them.
 
-A run stores *signals*, the smallest account of what happened (text, refusal, end). Events are never stored:
-`Narration` rebuilds them from the signals, byte for byte, on any replica and for any reader, because everything in them
-follows from the response's echo and the signals before. That is what makes a log small, and a second reader see what
-the first one saw.
+A model's answer reaches us as *signals* (`prompts/signals.py`). `Narration` turns them into the specification's events
+and the response's output, always in a legal order, whatever the model does. The log holds signals, not events: each
+event follows from the response's echo and the signals before. That is what makes a log small, and a second reader see
+what the first one saw.
 
-    opening         response.created · response.in_progress
-    Text            [output_item.added · content_part.added ·] output_text.delta
-    Refused         [output_item.added · content_part.added ·] refusal.delta
-    closing         output_text.done · content_part.done · output_item.done · response.completed | .incomplete | .failed
+    opening       response.created · [queued ·] in_progress
+    text          [output_item.added · content_part.added ·] output_text.delta | refusal.delta
+    thought       [output_item.added · content_part.added ·] reasoning.delta
+    summary       [output_item.added · reasoning_summary_part.added ·] reasoning_summary_text.delta
+    compaction    output_item.added · output_item.done
+    call          output_item.added, then function_call_arguments.delta of any call that is open
+    closing       of each open item, in order: …done · content_part.done · output_item.done; then response.completed |
+                  .incomplete | .failed
 
-Sequence numbers start at 0 and have no gaps; exactly one terminal event ends the sequence (API.md, "Server-sent
-events").
+One message or thought is being said at a time; function calls stay open until the end, because a model may write
+several side by side. Items are done in the order of the output. Sequence numbers start at 0 and have no gaps; exactly
+one terminal event ends the sequence (API.md, "Server-sent events").
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, assert_never
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
-from prompts.domain import (
-    IncompleteDetails,
-    ItemStatus,
-    Message,
-    OutputText,
-    Part,
-    Refusal,
-    Response,
-    ResponseError,
-    Usage,
+from prompts.domain import Compaction, IncompleteDetails, Item, Reasoning, Response, ResponseError, Usage, add_usage
+from prompts.open_items import Happenings, OpenCall, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
+from prompts.signals import (
+    Argued,
+    BegunAnew,
+    Called,
+    Compacted,
+    Finished,
+    Opened,
+    Refused,
+    Sealed,
+    Signal,
+    Summarized,
+    Text,
+    Thought,
 )
-from prompts.ids import MESSAGE, output_item_id
 
 encode = msgspec.json.Encoder().encode
-
-
-class Text(Struct, frozen=True, array_like=True, tag="t"):
-    """The model wrote some more text."""
-
-    text: str
-
-
-class Refused(Struct, frozen=True, array_like=True, tag="r"):
-    """The model wrote some more of its refusal."""
-
-    text: str
-
-
-class Finished(Struct, frozen=True, array_like=True, tag="f"):
-    """The model came to an end of its own: `stop`, `length` or `content_filter`."""
-
-    reason: Literal["stop", "length", "content_filter"]
-    usage: Usage | None = None
-
-
-Signal: TypeAlias = Text | Refused | Finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +54,6 @@ class Event:
     sequence_number: int
     data: bytes
 
-
-def pack(signals: Sequence[Signal]) -> bytes:
-    """The signals as a log holds them: a JSON array, text as it is, since nearly all of it is text."""
-    return encode([signal.text if type(signal) is Text else signal for signal in signals])
-
-
-def unpack(packed: bytes) -> list[Signal]:
-    """What `pack` was given."""
-    return [Text(entry) if isinstance(entry, str) else entry for entry in _decode_packed(packed)]
-
-
-# Not in a union with str: msgspec tells array-like structs apart by their tag, and text by being none.
-_decode_packed = msgspec.json.Decoder(list[str | Refused | Finished]).decode
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
@@ -96,10 +69,12 @@ class Narration:
 
     response: Response
     next_number: int = 0
-    _closed_parts: list[Part] = field(default_factory=list)
-    _kind: Literal["output_text", "refusal"] | None = None
-    _pieces: list[str] = field(default_factory=list)
-    _delta_head: bytes = b""
+    _items: list[OpenItem | Item] = field(default_factory=list)
+    """The output in order; what is closed is an `Item`."""
+    _current: OpenMessage | OpenReasoning | OpenCompaction | None = None
+    _calls: dict[int, OpenCall] = field(default_factory=dict)
+    _usage_before: Usage | None = None
+    """What the model was asked for before it was asked for the answer."""
 
     def opening(self) -> list[Event]:
         """What is on the wire before the model has said anything; a background response begins as `queued`."""
@@ -114,16 +89,14 @@ class Narration:
         ]
 
     def tell(self, signals: Iterable[Signal]) -> list[Event]:
-        """The events of some more text; a `Finished` signal says nothing until `closing`."""
+        """The events of some more signals; a `Finished` says nothing until `closing`."""
         events: list[Event] = []
         for signal in signals:
-            match signal:
-                case Text(text):
-                    events += self._delta("output_text", text)
-                case Refused(text):
-                    events += self._delta("refusal", text)
-                case Finished():
-                    pass
+            current = self._current
+            if type(signal) is Text and type(current) is OpenMessage and current.is_saying_text:
+                events.append(self._delta(current, signal))  # nearly all of them
+            else:
+                events += self._tell(signal)
         return events
 
     def end(self, *, completed_at: int, finished: Finished | None, error: ResponseError | None = None) -> Response:
@@ -136,76 +109,135 @@ class Narration:
             status=status,
             completed_at=completed_at if status == "completed" else None,
             incomplete_details=IncompleteDetails(reason) if reason and not error else None,
-            output=[self._item("completed" if status == "completed" else "incomplete")] if self._kind else [],
-            usage=finished.usage if finished else None,
+            output=self._output(is_whole=status == "completed"),
+            usage=add_usage(finished.usage, self._usage_before) if finished else None,
             error=error,
         )
 
-    def find_open_text(self) -> list[str] | None:
-        """The answer so far, in the pieces it came in, when it is plain text that can go on; None when it is not."""
-        if self._kind == "refusal" or self._closed_parts:
-            return None
-        return self._pieces
-
     def closing(self, ended: Response, result: bytes) -> list[Event]:
         """The last events, of which the terminal one carries `result`, the ended response's stored JSON, as it is."""
-        events = self._close(ended.output[0].status) if ended.output else []
+        events: list[Event] = []
+        for item in self._open_items():
+            item_ended = ended.output[item.output_index]
+            status = "completed" if isinstance(item_ended, Compaction) else item_ended.status
+            events += self._happen(item.close(status))
         name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"
         number = self._take_number()
         head = b'{"type":"%b","sequence_number":%d,"response":' % (name.encode(), number)
         return [*events, Event(name, number, b"".join((head, result, b"}")))]
 
-    def _delta(self, kind: Literal["output_text", "refusal"], text: str) -> list[Event]:
-        events = self._open(kind) if kind != self._kind else []
-        self._pieces.append(text)
+    @property
+    def is_thinking(self) -> bool:
+        """Whether a thought is open."""
+        return isinstance(self._current, OpenReasoning)
+
+    def find_compaction(self) -> Compaction | None:
+        """The compaction that this answer goes on from, if there was one."""
+        return next((item for item in self._items if isinstance(item, Compaction)), None)
+
+    def find_open_text(self) -> list[str] | None:
+        """The answer so far, in the pieces it came in, when it is plain text that can go on; None when it is not.
+
+        Empty when nothing was said but thoughts.
+        """
+        unspoken = OpenReasoning | Reasoning | OpenCompaction | Compaction
+        said = [item for item in self._items if not isinstance(item, unspoken)]
+        match said:
+            case []:
+                return []
+            case [OpenMessage() as message]:
+                return message.open_text
+        return None
+
+    def _tell(self, signal: Signal) -> Iterator[Event]:
+        match signal:
+            case Text() | Refused():
+                message = yield from self._turn_to_message()
+                yield from self._happen(message.turn_to(signal))
+                yield self._delta(message, signal)
+            case Opened(phase):
+                yield from self._close_current()
+                yield from self._begin(OpenMessage(self.response.id, len(self._items), phase))
+            case Thought() | Summarized() | Sealed():
+                thought = yield from self._turn_to_thought()
+                yield from self._happen(thought.think(signal))
+            case Compacted(encrypted_content, usage):
+                yield from self._close_current()
+                yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
+                yield from self._close_current()
+                self._usage_before = add_usage(usage, self._usage_before)
+            case Called() | Argued():
+                yield from self._tell_call(signal)
+            case BegunAnew() if self.is_thinking:
+                yield from self._close_current()
+            case BegunAnew() | Finished():
+                pass  # nothing to tell, or not yet
+            case _:
+                assert_never(signal)
+
+    def _turn_to_message(self) -> Generator[Event, None, OpenMessage]:
+        if isinstance(self._current, OpenMessage):
+            return self._current
+        yield from self._close_current()
+        message = OpenMessage(self.response.id, len(self._items))
+        yield from self._begin(message)
+        return message
+
+    def _turn_to_thought(self) -> Generator[Event, None, OpenReasoning]:
+        if isinstance(self._current, OpenReasoning):
+            return self._current
+        yield from self._close_current()
+        thought = OpenReasoning(self.response.id, len(self._items))
+        yield from self._begin(thought)
+        return thought
+
+    def _begin(self, item: OpenMessage | OpenReasoning | OpenCompaction) -> Iterator[Event]:
+        self._current = item
+        self._items.append(item)
+        yield from self._happen(item.add())
+
+    def _tell_call(self, signal: Called | Argued) -> Iterator[Event]:
+        match signal:
+            case Called(index, call_id, name):
+                yield from self._close_current()
+                yield from self._begin_call(index, OpenCall(self.response.id, len(self._items), call_id, name))
+            case Argued(index, text) if index in self._calls and text:
+                yield from self._happen(self._calls[index].argue(text))
+
+    def _begin_call(self, index: int, call: OpenCall) -> Iterator[Event]:
+        self._calls[index] = call
+        self._items.append(call)
+        yield from self._happen(call.add())
+
+    def _close_current(self) -> Iterator[Event]:
+        """End what is being said; items are done in the order of the output, so it may have to wait for open calls."""
+        current, self._current = self._current, None
+        if current is None:
+            return
+        current.is_said = True
+        if self._open_items()[0] is current:
+            yield from self._happen(current.close("completed"))
+            self._items[current.output_index] = current.build("completed")
+
+    def _open_items(self) -> list[OpenItem]:
+        return [item for item in self._items if isinstance(item, OpenItem)]
+
+    def _output(self, *, is_whole: bool) -> list[Item]:
+        last = next(reversed(self._open_items()), None)
+        return [
+            item.build("completed" if is_whole else item.judge(is_last=item is last))
+            if isinstance(item, OpenItem)
+            else item
+            for item in self._items
+        ]
+
+    def _delta(self, message: OpenMessage, signal: Text | Refused) -> Event:
         number = self._take_number()
-        tail = b',"logprobs":[]}' if kind == "output_text" else b"}"
-        data = b"".join((self._delta_head % number, encode(text), tail))
-        events.append(Event(f"response.{kind}.delta", number, data))
-        return events
+        name, head, tail = message.say(signal)
+        return Event(name, number, head % number + tail)
 
-    def _open(self, kind: Literal["output_text", "refusal"]) -> list[Event]:
-        """Begin the item or, when the model turns from one kind of text to the other, the item's next part."""
-        if self._kind is None:
-            item = Message(id=self._item_id, status="in_progress", role="assistant", content=[])
-            events = [self._event("response.output_item.added", output_index=0, item=item)]
-        else:
-            events = self._close_part()
-        self._kind = kind
-        place = b'"item_id":%b,"output_index":0,"content_index":%d,' % (encode(self._item_id), len(self._closed_parts))
-        self._delta_head = b'{"type":"response.%b.delta","sequence_number":%%d,%b"delta":' % (kind.encode(), place)
-        return [*events, self._event("response.content_part.added", **self._place, part=self._part())]
-
-    def _close(self, status: ItemStatus) -> list[Event]:
-        events = self._close_part()
-        return [*events, self._event("response.output_item.done", output_index=0, item=self._item(status))]
-
-    def _close_part(self) -> list[Event]:
-        place, part = self._place, self._part()
-        if isinstance(part, Refusal):
-            done = self._event("response.refusal.done", **place, refusal=part.refusal)
-        else:
-            done = self._event("response.output_text.done", **place, text=part.text, logprobs=[])
-        closed = [done, self._event("response.content_part.done", **place, part=part)]
-        self._closed_parts.append(part)
-        self._pieces = []
-        return closed
-
-    def _item(self, status: ItemStatus) -> Message:
-        open_part = [self._part()] if self._pieces else []
-        return Message(id=self._item_id, status=status, role="assistant", content=[*self._closed_parts, *open_part])
-
-    def _part(self) -> OutputText | Refusal:
-        text = "".join(self._pieces)
-        return Refusal(text) if self._kind == "refusal" else OutputText(text)
-
-    @property
-    def _item_id(self) -> str:
-        return output_item_id(MESSAGE, self.response.id, 0)
-
-    @property
-    def _place(self) -> dict[str, Any]:
-        return {"item_id": self._item_id, "output_index": 0, "content_index": len(self._closed_parts)}
+    def _happen(self, happenings: Happenings) -> list[Event]:
+        return [self._event(name, **fields) for name, fields in happenings]
 
     def _event(self, name: str, **fields: Any) -> Event:
         number = self._take_number()

@@ -10,12 +10,13 @@ from contextlib import contextmanager, suppress
 
 import msgspec
 
-from prompts.domain import ENDED, Message, OutputText, Refusal, Response
+from prompts.domain import ENDED, Response
 from prompts.errors import Draining, InvalidRequest, StreamExpired, Unavailable
-from prompts.events import Event, Narration, Refused, Signal, Text
+from prompts.events import Event, Narration
 from prompts.ports import Entry, EventLog, ResponseStore, StoredResponse
 from prompts.reading import read_slices
 from prompts.run import Run
+from prompts.signals import read_signals
 
 decode_response = msgspec.json.Decoder(Response).decode
 
@@ -242,13 +243,5 @@ class _LogReading:
     def _tell_stored(self, stored: StoredResponse) -> list[Event]:
         """The stream of a response whose log is gone: its whole text in one delta a part."""
         ended = decode_response(stored.body)
-        signals = [_as_signal(part) for item in ended.output for part in _parts(item)]
+        signals = read_signals(ended.output)
         return [*self._opening, *self._narration.tell(signals), *self._narration.closing(ended, stored.body)]
-
-
-def _parts(item: Message) -> Sequence[OutputText | Refusal]:
-    return [part for part in item.content if isinstance(part, OutputText | Refusal)]
-
-
-def _as_signal(part: OutputText | Refusal) -> Signal:
-    return Refused(part.refusal) if isinstance(part, Refusal) else Text(part.text)

@@ -10,11 +10,16 @@ import secrets
 import time
 
 PARTITIONS = 64  # DESIGN §6
-_BODY = re.compile(r"[0-3][0-9a-f]{31}(?:[0-9a-f]{2})?\Z")
+_BODY = re.compile(r"[0-3][0-9a-f]{31}(?:[0-9a-f]{2}|[0-9a-f]{4})?\Z")
 
 CONVERSATION = "conv"
 RESPONSE = "resp"
 MESSAGE = "msg"
+FUNCTION_CALL = "fc"
+FUNCTION_CALL_OUTPUT = "fco"
+REASONING = "rs"
+COMPACTION = "cmp"
+ITEMS = (MESSAGE, FUNCTION_CALL, FUNCTION_CALL_OUTPUT, REASONING, COMPACTION)
 TIMELINE = "tl"
 REPLICA = "rep"
 
@@ -41,7 +46,8 @@ def new_id(kind: str, partition: str) -> str:
 
 def output_item_id(kind: str, response_id: str, output_index: int) -> str:
     """The id of a response's output item: derived, so that every replica gives it the same."""
-    return f"{kind}_{response_id.partition('_')[2]}{output_index:02x}"
+    width = 2 if output_index < 256 else 4  # noqa: PLR2004 -- two hex digits, or four
+    return f"{kind}_{response_id.partition('_')[2]}{output_index:0{width}x}"
 
 
 def get_partition(public_id: str) -> str:

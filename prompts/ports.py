@@ -10,20 +10,26 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from prompts.domain import (
+    CompactedHistory,
     Conversation,
+    Feedback,
     Item,
     Metadata,
     Model,
     ModelInput,
-    ModelMessage,
     ModelRequest,
     Response,
+    Score,
     Status,
 )
-from prompts.events import Signal
+from prompts.signals import Signal
 
 Answer: TypeAlias = AsyncIterator[list[Signal]]
 """The model's signals in the groups they arrived in; ends after a `Finished`, or raises."""
+
+
+SealKind: TypeAlias = Literal["reasoning", "compaction"]
+"""What a sealed text is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Draft:
     model_input: ModelInput
     """The account as far as it is known by now: the history is added by admission."""
     last_opening_number: int
+    unanswered: Sequence[str] = ()
+    """Ids of calls that somebody must have made in the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,8 @@ class StoredResponse:
     status: Status
     body: bytes
     failure: Failure | None = None
+    is_stored: bool = True
+    """Whether it can be had by its id; if not, it is only here until it is delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +159,27 @@ class Page:
     has_more: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A response as the last word of its conversation: what was asked of which model, and the history up to its end.
+
+    `window` is oldest first, within a token budget; empty while the response is written, and when it has failed.
+    """
+
+    status: Status
+    instructions: str | None
+    model_request: ModelRequest
+    window: Sequence[Item]
+
+
 class ResponseStore(Protocol):
     """Responses and the timelines they join, every change in one atomic step."""
 
     async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
         """Create the response, take its conversation and lease, and give back the window; or say whose retry this is.
 
-        Raises NotFound (conversation, previous response), ConversationLocked, ResponseNotEnded, KeyReused, Unavailable.
+        Raises NotFound (conversation, previous response), UnknownCall, ConversationLocked, ResponseNotEnded, KeyReused,
+        Unavailable.
         Cancelled in flight, the response may exist without a run; its lease then expires.
         """
 
@@ -190,8 +214,62 @@ class ResponseStore(Protocol):
     async def delete(self, response_id: str, *, owner: str) -> None:
         """Erase the response, its input and its log; a run of it ends. Raises NotFound, Unavailable."""
 
+    async def discard(self, response_id: str) -> None:
+        """Erase a response that was not to be stored, when it is delivered or nobody is there for it.
+
+        Raises Unavailable.
+        """
+
     async def list_lost(self) -> Sequence[str]:
         """Responses whose lease has expired. Raises Unavailable."""
+
+
+class ResponseNotes(Protocol):
+    """What is kept with a response beside its answer, for as long as it is kept; what is not stored has none."""
+
+    async def list_input(
+        self, response_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
+    ) -> Page:
+        """One page of what the response was asked. Raises NotFound (the response, or the item `after`), Unavailable."""
+
+    async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
+        """The questions that are kept, or what they are to be made from. Raises NotFound, Unavailable."""
+
+    async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
+        """Keep these, unless some are kept already; gives those that are. Raises NotFound, Unavailable."""
+
+    async def put_feedback(self, response_id: str, *, owner: str, score: Score, comment: str | None) -> Feedback:
+        """Keep what a person thinks of it, in place of what they thought before. Raises NotFound, Unavailable."""
+
+    async def find_feedback(self, response_id: str, *, owner: str) -> Feedback | None:
+        """What a person thought of it last, if anybody said so. Raises NotFound, Unavailable."""
+
+
+class Histories(Protocol):
+    """What a turn would continue, read without one."""
+
+    async def read(
+        self, *, owner: str, conversation_id: str | None, previous_response_id: str | None, max_tokens: int | None
+    ) -> Sequence[Item]:
+        """The history behind one of the two, oldest first: its newest items up to so many tokens, or all.
+
+        Raises NotFound, ResponseNotEnded, InvalidRequest (more items than can be read at once), Unavailable.
+        """
+
+
+class Compactions(Protocol):
+    """Compactions that a turn can continue from."""
+
+    async def find(self, claim: Claim, partition: str, *, owner: str, anchor_id: str | None) -> Attached | None:
+        """The compaction that the same request was given before. Raises KeyReused, Unavailable."""
+
+    async def keep(
+        self, compacted: CompactedHistory, given: Sequence[Item], claim: Claim, *, owner: str, anchor_id: str | None
+    ) -> Attached | None:
+        """Make it a response that has ended, whose history is its output and whose input was `given`.
+
+        Gives the one that the same request was given meanwhile, and keeps nothing then. Raises KeyReused, Unavailable.
+        """
 
 
 class EventLog(Protocol):
@@ -225,15 +303,17 @@ class ConversationStore(Protocol):
     """Conversations and their items."""
 
     async def create(
-        self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item]
+        self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item], title: str | None = None
     ) -> Conversation:
         """Make a conversation with its first items."""
 
     async def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """The conversation. Raises NotFound."""
 
-    async def update(self, conversation_id: str, *, owner: str, metadata: Metadata) -> Conversation:
-        """Replace the metadata. Raises NotFound."""
+    async def update(
+        self, conversation_id: str, *, owner: str, metadata: Metadata, title: str | None = None
+    ) -> Conversation:
+        """Replace the metadata, and the title when there is one; an empty one takes it away. Raises NotFound."""
 
     async def delete(self, conversation_id: str, *, owner: str) -> None:
         """Gone from this moment; what hangs below it is erased in slices. Raises NotFound."""
@@ -249,8 +329,13 @@ class ConversationStore(Protocol):
         Raises NotFound for an unknown `after`.
         """
 
-    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> None:
-        """Append items. Raises NotFound, ConversationLocked while a response is active."""
+    async def add_items(
+        self, conversation_id: str, *, owner: str, items: Sequence[Item], unanswered: Sequence[str] = ()
+    ) -> None:
+        """Append items; the `unanswered` calls must have been made before.
+
+        Raises NotFound, UnknownCall, ConversationLocked while a response is active.
+        """
 
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
@@ -260,8 +345,8 @@ class ConversationStore(Protocol):
     async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
         """One item of the conversation, its JSON as stored. Raises NotFound."""
 
-    async def get_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item]:
-        """Items of the owner's, wherever they are, in this order. Raises NotFound for the first that is not there."""
+    async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
+        """Items of the owner's, wherever they are, in this order; None for what is not there."""
 
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """Erase one item of the history. Raises NotFound."""
@@ -304,13 +389,33 @@ class ApiKeys(Protocol):
         """Make keys valid (hash → owner) and invalid (hashes), in one step."""
 
 
+class Sealer(Protocol):
+    """Seals texts that clients carry and must neither read nor change; another owner's or another kind's opens not."""
+
+    def seal(self, owner: str, kind: SealKind, text: str) -> str:
+        """The text, sealed, in characters that any JSON or URL can hold; the same text gives another seal each time."""
+
+    def open(self, owner: str, kind: SealKind, sealed: str) -> str:
+        """The text again, on any replica. Raises BrokenSeal."""
+
+
+class Calibration(Protocol):
+    """What models report of tokens, as a multiple of what we estimate; all replicas learn it together."""
+
+    def get_factor(self, model: str) -> float:
+        """The multiple for this model, as it was some seconds ago; 1.0 while nobody knows."""
+
+    def learn(self, model: str, *, estimated: int, reported: int) -> None:
+        """Note what an answer has shown; it is told to the other replicas later, and lost with this process."""
+
+
 class ChatModel(Protocol):
-    """A model that continues a list of messages."""
+    """A model that continues a list of items."""
 
     def stream(
-        self, request: ModelRequest, messages: Sequence[ModelMessage], *, shown: str = ""
+        self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
     ) -> AbstractAsyncContextManager[Answer]:
-        """Ask, and open the answer; leaving the context closes the connection to the model.
+        """Ask for what follows on these items, and open the answer; leaving the context closes the connection.
 
         `shown`: what of this very answer is written already; it goes on after that, and only what is new is given.
 

@@ -1,15 +1,27 @@
 """Use cases on responses: create, retrieve, cancel, delete."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from msgspec.structs import replace
 
 from prompts import ids
-from prompts.composer import compose_messages, measure
-from prompts.domain import ENDED, ConversationRef, InputText, Item, Message, ModelRequest, Part, Response, Role
+from prompts.composer import compose_items, measure
+from prompts.domain import (
+    ENDED,
+    Compaction,
+    ConversationRef,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    ModelRequest,
+    Reasoning,
+    Response,
+)
 from prompts.ending import end_seized, retell
 from prompts.errors import (
     NotFound,
@@ -17,6 +29,7 @@ from prompts.errors import (
     StaleRun,
     Unavailable,
     unknown_conversation,
+    unknown_item,
     unknown_previous_response,
     unknown_response,
 )
@@ -24,12 +37,14 @@ from prompts.events import Narration
 from prompts.ports import (
     Admitted,
     Attached,
+    Calibration,
     ChatModel,
     Claim,
     ConversationStore,
     Draft,
     EventLog,
     ResponseStore,
+    Sealer,
     Seized,
     StoredResponse,
     Watch,
@@ -39,23 +54,24 @@ from prompts.runner import Runner
 
 # How long a cancel waits for the replica to confirm that the model's connection is closed (API.md).
 CONFIRM_S = 2.0
+# What an item's id begins with.
+KINDS = {
+    Message: ids.MESSAGE,
+    FunctionCall: ids.FUNCTION_CALL,
+    FunctionCallOutput: ids.FUNCTION_CALL_OUTPUT,
+    Reasoning: ids.REASONING,
+    Compaction: ids.COMPACTION,
+}
 # A response may be seized by two at once; one of them is quicker, and the other looks again.
 MAX_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class NewMessage:
-    """A message a client sent; ids are ours to give."""
-
-    role: Role
-    content: Sequence[Part]
-
-
-@dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item that is stored already, named by its id."""
+    """An item that is stored already, named by its id; `param` is where the client named it."""
 
     id: str
+    param: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +86,7 @@ class Turn:
 async def create_response(
     *,
     owner: str,
-    new_input: Sequence[NewMessage | StoredItem],
+    new_input: Sequence[Item | StoredItem],
     conversation_id: str | None,
     previous_response_id: str | None,
     echo: Response,
@@ -80,6 +96,7 @@ async def create_response(
     store: ResponseStore,
     conversations: ConversationStore,
     model: ChatModel,
+    calibration: Calibration,
     runner: Runner,
 ) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
@@ -88,11 +105,12 @@ async def create_response(
     Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
     Draining, Overloaded, StorageFull, Unavailable.
     """
-    _check_anchor(conversation_id, previous_response_id)
-    await _check_model(model_request.model, model)
-    partition = _choose_partition(conversation_id or previous_response_id, owner, claim)
+    check_anchor(conversation_id, previous_response_id)
+    await check_model(model_request.model, model)
+    partition = choose_partition(conversation_id or previous_response_id, owner, claim)
     response = _placed(echo, ids.new_id(ids.RESPONSE, partition), conversation_id, previous_response_id)
     items = await build_items(new_input, partition, owner=owner, conversations=conversations)
+    factor = calibration.get_factor(model_request.model)
     draft = Draft(
         response=response,
         model_request=model_request,
@@ -100,22 +118,32 @@ async def create_response(
         conversation_id=conversation_id,
         previous_response_id=previous_response_id,
         claim=claim,
-        model_input=measure(instructions=echo.instructions, new_input=items, budget_tokens=history_tokens),
+        unanswered=find_unanswered(items),
+        model_input=measure(
+            instructions=echo.instructions,
+            tools=model_request.offered,
+            new_input=items,
+            budget_tokens=history_tokens,
+            calibration=factor,
+        ),
         last_opening_number=len(Narration(response).opening()) - 1,
     )
     with runner.reserve():
-        lease_s = runner.limits.lease_s
-        admitted = await store.admit(draft, owner=owner, history_tokens=history_tokens, lease_s=lease_s)
+        lease_s, estimated_tokens = runner.limits.lease_s, int(history_tokens / factor)
+        admitted = await store.admit(draft, owner=owner, history_tokens=estimated_tokens, lease_s=lease_s)
         if isinstance(admitted, Attached):
             return Turn(admitted.response_id, runner.find(admitted.response_id), is_replay=True)
-        run = runner.start(_brief(draft, admitted, owner=owner))
+        run = runner.start(_brief(draft, admitted, owner=owner, sealer=runner.sealer))
         return Turn(run.response.id, run, is_replay=False)
 
 
 async def get_response(response_id: str, *, owner: str, store: ResponseStore) -> StoredResponse:
     """The response as it stands. Raises NotFound, Unavailable."""
     _check_id(response_id)
-    return await store.get(response_id, owner=owner)
+    found = await store.get(response_id, owner=owner)
+    if not found.is_stored:
+        raise unknown_response(response_id)
+    return found
 
 
 async def delete_response(response_id: str, *, owner: str, store: ResponseStore) -> None:
@@ -150,27 +178,41 @@ async def cancel_response(
 
 
 async def build_items(
-    new_input: Sequence[NewMessage | StoredItem], partition: str, *, owner: str, conversations: ConversationStore
+    new_input: Sequence[Item | StoredItem], partition: str, *, owner: str, conversations: ConversationStore
 ) -> list[Item]:
     """Items of a history from what a client sent, each with an id of its own. Raises NotFound, Unavailable."""
-    references = [entry.id for entry in new_input if isinstance(entry, StoredItem)]
-    stored = iter(await conversations.get_items(references, owner=owner) if references else [])
-    items: list[Item] = []
-    for entry in new_input:
-        new_id = ids.new_id(ids.MESSAGE, partition)
-        if isinstance(entry, StoredItem):
-            items.append(replace(next(stored), id=new_id))
-        else:
-            items.append(Message(id=new_id, status="completed", role=entry.role, content=list(entry.content)))
-    return items
+    references = [entry for entry in new_input if isinstance(entry, StoredItem)]
+    stored = await _get_stored(references, owner=owner, conversations=conversations)
+    items = [stored[entry.id] if isinstance(entry, StoredItem) else entry for entry in new_input]
+    return [replace(item, id=ids.new_id(KINDS[type(item)], partition)) for item in items]
 
 
-def user_message(text: str) -> NewMessage:
-    """A string input is one user message."""
-    return NewMessage(role="user", content=[InputText(text)])
+async def _get_stored(
+    references: Sequence[StoredItem], *, owner: str, conversations: ConversationStore
+) -> Mapping[str, Item]:
+    """The items that are named. Raises NotFound with the place of the first that is not there, Unavailable."""
+    named = {entry.id: entry for entry in references}
+    found = await conversations.find_items(list(named), owner=owner) if named else []
+    for entry, item in zip(named.values(), found, strict=True):
+        if item is None:
+            raise unknown_item(entry.id, param=entry.param)
+    return {entry_id: item for entry_id, item in zip(named, found, strict=True) if item is not None}
 
 
-def _brief(draft: Draft, admitted: Admitted, *, owner: str) -> Brief:
+def find_unanswered(items: Sequence[Item]) -> list[str]:
+    """Ids of the calls whose outputs are here and which are not: somebody must have made them before."""
+    made: set[str] = set()
+    unanswered: list[str] = []
+    for item in items:
+        match item:
+            case FunctionCall(call_id=call_id):
+                made.add(call_id)
+            case FunctionCallOutput(call_id=call_id) if call_id not in made:
+                unanswered.append(call_id)
+    return unanswered
+
+
+def _brief(draft: Draft, admitted: Admitted, *, owner: str, sealer: Sealer) -> Brief:
     narration = Narration(admitted.response)
     opening = narration.opening()  # admission has written them down
     return Brief(
@@ -180,8 +222,11 @@ def _brief(draft: Draft, admitted: Admitted, *, owner: str) -> Brief:
         input=draft.input,
         model_request=draft.model_request,
         model_input=admitted.model_input,
-        messages=compose_messages(
-            instructions=admitted.response.instructions, window=admitted.window, new_input=draft.input
+        items=compose_items(
+            instructions=admitted.response.instructions,
+            window=admitted.window,
+            new_input=draft.input,
+            unseal=partial(sealer.open, owner),
         ),
         narration=narration,
         opening=opening,
@@ -203,7 +248,7 @@ async def _get_cancelled(response_id: str, *, owner: str, store: ResponseStore) 
     return stored
 
 
-def _choose_partition(anchor_id: str | None, owner: str, claim: Claim) -> str:
+def choose_partition(anchor_id: str | None, owner: str, claim: Claim) -> str:
     """Where the response is born: with what it continues; else where a retry with the same key looks for it."""
     if anchor_id is not None:
         return ids.get_partition(anchor_id)
@@ -218,15 +263,16 @@ def _check_id(response_id: str) -> None:
         raise unknown_response(response_id)
 
 
-def _check_anchor(conversation_id: str | None, previous_response_id: str | None) -> None:
+def check_anchor(conversation_id: str | None, previous_response_id: str | None) -> None:
+    """Ids that cannot be ours lead to no key. Raises NotFound."""
     if conversation_id is not None and not ids.is_well_formed(conversation_id, ids.CONVERSATION):
         raise unknown_conversation(conversation_id, param="conversation")
     if previous_response_id is not None and not ids.is_well_formed(previous_response_id, ids.RESPONSE):
         raise unknown_previous_response(previous_response_id)
 
 
-async def _check_model(model_id: str, model: ChatModel) -> None:
-    """Refuse a model nobody serves before anything is stored: some servers answer for any name."""
+async def check_model(model_id: str, model: ChatModel) -> None:
+    """Refuse a model nobody serves before anything is stored: some servers answer for any name. Raises NotFound."""
     served = await model.list_models()
     if served and model_id not in {entry.id for entry in served}:
         message = f"The model '{model_id}' does not exist. GET /v1/models lists those that do."

@@ -12,17 +12,31 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from msgspec.structs import replace
 
-from prompts.domain import Item, ModelInput, ModelMessage, ModelRequest, Response, ResponseError
+from prompts.composer import calibrate
+from prompts.domain import Item, ModelInput, ModelRequest, Response, ResponseError
 from prompts.ending import describe
-from prompts.errors import InternalError, ServiceError, StaleRun, TailLost, Unavailable, UpstreamError, UpstreamTimeout
-from prompts.events import Event, Finished, Narration, Signal, encode, pack
+from prompts.errors import (
+    InternalError,
+    ReplicaLost,
+    ServiceError,
+    StaleRun,
+    TailLost,
+    Unavailable,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from prompts.events import Event, Narration, encode
 from prompts.log_writer import LogWriter
-from prompts.ports import ChatModel, Group, Outcome, ResponseStore
+from prompts.offer import Offer
+from prompts.ports import ChatModel, Group, Outcome, ResponseStore, Sealer
 from prompts.recent import MAX_AT_ONCE, RecentEvents
+from prompts.signals import Finished, Signal, get_size, pack
+from prompts.thoughts import ThoughtSeals
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +60,13 @@ class Brief:
     input: Sequence[Item]
     model_request: ModelRequest
     model_input: ModelInput
-    messages: Sequence[ModelMessage]
+    items: Sequence[Item]
+    """What the model is given."""
     narration: Narration
     opening: Sequence[Event] = ()
     shown: str = ""
+    pending: Sequence[Signal] = ()
+    """What is to be told before the model says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +80,7 @@ class Telling:
 class Run:
     """One response being written by this process: who follows it sees every event from the first."""
 
-    def __init__(self, brief: Brief, *, store: ResponseStore, lease_s: float) -> None:
+    def __init__(self, brief: Brief, *, store: ResponseStore, sealer: Sealer, lease_s: float) -> None:
         self.response = brief.response
         self.epoch = brief.epoch
         self.outcome: Outcome | None = None
@@ -78,7 +95,10 @@ class Run:
         self._narration = brief.narration
         self._recent = RecentEvents(brief.opening, before=self._narration.next_number - 1 - len(brief.opening))
         self._size = len(brief.shown)
-        self._pending: list[Signal] = []
+        self._pending: list[Signal] = [*brief.pending]
+        self._offer = Offer(brief.model_request)
+        wants_seals = brief.model_request.wants_encrypted_reasoning
+        self._seals = ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning") if wants_seals else None)
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
         self._published = asyncio.Event()
@@ -150,7 +170,10 @@ class Run:
         except asyncio.CancelledError:
             if self.is_let_go:
                 raise StaleRun from None
-            await self._hand_over()
+            if self.response.store:
+                await self._hand_over()
+            else:  # what is not stored cannot go on elsewhere
+                await self._fail(ReplicaLost("The replica that wrote this answer has left. Send the input again."))
             raise
         except Exception:
             log.exception("run_crashed")
@@ -173,11 +196,12 @@ class Run:
 
     async def _read(self, model: ChatModel) -> Finished:
         brief = self._brief
-        async with model.stream(brief.model_request, brief.messages, shown=brief.shown) as answer:
+        async with model.stream(brief.model_request, brief.items, shown=brief.shown) as answer:
             async for signals in answer:
                 match signals:
                     case [*rest, Finished() as finished]:  # the end is written down by the commit
                         self._take(rest)
+                        self._pending += self._seals.finish()
                         return finished
                 self._take(signals)
                 self._arrived.set()
@@ -187,8 +211,8 @@ class Run:
         raise UpstreamError("The model's answer broke off before its end. Send the input again.")
 
     def _take(self, signals: Sequence[Signal]) -> None:
-        self._pending += signals
-        self._size += sum(len(signal.text) for signal in signals if not isinstance(signal, Finished))
+        self._pending += self._seals.admit(self._offer.admit(signals))
+        self._size += sum(map(get_size, signals))
         if self._size > MAX_ANSWER_CHARACTERS:
             raise UpstreamError(
                 f"The model's answer is longer than {MAX_ANSWER_CHARACTERS:,} characters.", is_final=True
@@ -252,7 +276,7 @@ class Run:
         events = self._narration.tell(signals)
         signals += [finished] if finished else []
         ended = self._narration.end(completed_at=int(time.time()), finished=finished, error=error)
-        ended = replace(ended, model_input=self._brief.model_input)
+        ended = replace(ended, model_input=calibrate(self._brief.model_input))
         result = encode(ended)
         events += self._narration.closing(ended, result)
         items: list[Item] = [] if error else [*self._brief.input, *ended.output]

@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 import structlog
 
-from prompts.errors import Draining, Overloaded
-from prompts.ports import ChatModel, ResponseStore
+from prompts.compacting import CompactingModel
+from prompts.composer import compose_instructions, estimate_plain
+from prompts.errors import Draining, Overloaded, Unavailable
+from prompts.ports import Calibration, ChatModel, ResponseStore, Sealer
 from prompts.run import Brief, Run
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,8 @@ class Runner:
         *,
         store: ResponseStore,
         model: ChatModel,
+        sealer: Sealer,
+        calibration: Calibration,
         limits: Limits,
         release: Release,
         check_storage: Callable[[], None],
@@ -50,11 +54,14 @@ class Runner:
         self._check_storage = check_storage
         self._store = store
         self._model = model
+        self._sealer = sealer
+        self._calibration = calibration
         self._limits = limits
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._releases: set[asyncio.Future[None]] = set()
         self._reserved = 0
+        self._attended = 0
         self._taken_early: dict[str, str] = {}
         self._left = asyncio.Event()
         self._is_draining = False
@@ -65,18 +72,18 @@ class Runner:
         """What this process allows its runs."""
         return self._limits
 
+    @property
+    def sealer(self) -> Sealer:
+        """What this process seals with."""
+        return self._sealer
+
     @contextmanager
     def reserve(self, *, is_new: bool = True) -> Iterator[None]:
         """A place for one run, taken before anything is written and held until the run has started, or will not.
 
         Raises Draining, Overloaded, and for a new response StorageFull: what has begun is finished first.
         """
-        if self._is_draining:
-            raise Draining("This replica is leaving. Send the request again; another one will serve it.")
-        if is_new:
-            self._check_storage()
-        if len(self._tasks) + self._reserved >= self._limits.max_runs:
-            raise Overloaded(f"This replica runs {self._limits.max_runs} answers already. Try again in a moment.")
+        self._check_place(is_new=is_new)
         self._reserved += 1
         try:
             yield
@@ -85,6 +92,28 @@ class Runner:
             if not self._reserved:
                 self._taken_early.clear()
             self._left.set()
+
+    @contextmanager
+    def attend(self) -> Iterator[None]:
+        """A place for whoever asks the model in a request of their own; a drain waits for them.
+
+        Raises Draining, Overloaded, StorageFull.
+        """
+        self._check_place(is_new=True)
+        self._attended += 1
+        try:
+            yield
+        finally:
+            self._attended -= 1
+            self._left.set()
+
+    def _check_place(self, *, is_new: bool) -> None:
+        if self._is_draining:
+            raise Draining("This replica is leaving. Send the request again; another one will serve it.")
+        if is_new:
+            self._check_storage()
+        if len(self._tasks) + self._reserved + self._attended >= self._limits.max_runs:
+            raise Overloaded(f"This replica runs {self._limits.max_runs} answers already. Try again in a moment.")
 
     def find(self, response_id: str) -> Run | None:
         """The run of this response, while this process writes it."""
@@ -108,9 +137,9 @@ class Runner:
 
     def start(self, brief: Brief) -> Run:
         """Begin the run; it goes on whoever follows it."""
-        run = Run(brief, store=self._store, lease_s=self._limits.lease_s)
+        run = Run(brief, store=self._store, sealer=self._sealer, lease_s=self._limits.lease_s)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(self._execute(run), name=run.response.id)
+        task = loop.create_task(self._execute(run, brief), name=run.response.id)
         self._tasks[run] = task
         self._runs[run.response.id] = run
         task.add_done_callback(lambda _: self._leave(run))
@@ -121,11 +150,27 @@ class Runner:
             loop.call_soon(task.cancel)
         return run
 
-    async def _execute(self, run: Run) -> None:
+    def discard(self, response_id: str) -> None:
+        """Stop a response that is not stored, and erase it: it was delivered, or its client has left."""
+        self._keep(self._discard(response_id))
+
+    async def _discard(self, response_id: str) -> None:
+        run = self._runs.get(response_id)
+        if run is not None and not run.is_let_go:
+            run.let_go()
+            self._tasks[run].cancel()
+            await asyncio.wait([self._tasks[run]])
+        try:
+            await self._store.discard(response_id)
+        except Unavailable as error:
+            log.warning("not_discarded", response_id=response_id, code=error.code)  # its time limit erases it
+
+    async def _execute(self, run: Run, brief: Brief) -> None:
         structlog.contextvars.bind_contextvars(response_id=run.response.id)
         began = time.perf_counter()
         try:
-            await run.execute(self._model, max_run_s=self._limits.max_run_s)
+            await run.execute(self._open_model(brief), max_run_s=self._limits.max_run_s)
+            self._learn(run, brief)
         finally:
             code = run.error.code if run.error else None
             took_ms = round((time.perf_counter() - began) * 1000, 1)
@@ -134,12 +179,25 @@ class Runner:
             if run.is_let_go:
                 await self._release(run.response.id)
 
+    def _open_model(self, brief: Brief) -> ChatModel:
+        """The model, which compacts what it is given where the request says so and it has not been done."""
+        if brief.model_request.compact_threshold is None or brief.narration.find_compaction():
+            return self._model
+        head = len(compose_instructions(brief.response.instructions))
+        return CompactingModel(self._model, self._sealer, brief.owner, head=head, account=brief.model_input)
+
+    def _learn(self, run: Run, brief: Brief) -> None:
+        usage = run.outcome.response.usage if run.outcome else None
+        estimated = estimate_plain(brief.items, brief.model_request.offered)
+        if usage and estimated and not (brief.shown or brief.narration.find_compaction()):
+            self._calibration.learn(brief.model_request.model, estimated=estimated, reported=usage.input_tokens)
+
     async def drain(self, within_s: float) -> None:
         """Refuse new runs, wait for those under way, and hand over what still runs after `within_s`."""
         self._is_draining = True
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._tasks or self._reserved:
+                while self._tasks or self._reserved or self._attended:
                     self._left.clear()
                     await self._left.wait()
         await self.close()

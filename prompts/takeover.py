@@ -4,17 +4,20 @@ The model continues the text that is shown already; whatever cannot be continued
 nothing of it was shown, and else ends as `failed` with what there is (DESIGN §7).
 """
 
+from functools import partial
+
 import structlog
 from msgspec.structs import replace
 
-from prompts.composer import compose_messages
-from prompts.domain import ModelRequest
+from prompts.composer import compose_items
+from prompts.domain import ModelRequest, PlainText
 from prompts.ending import LOST, end_seized, retell
 from prompts.errors import Draining, Overloaded, ReplicaLost, StaleRun
-from prompts.events import Finished, Narration
-from prompts.ports import EventLog, ResponseStore, Seized
+from prompts.events import Narration
+from prompts.ports import EventLog, ResponseStore, Sealer, Seized
 from prompts.run import Brief
 from prompts.runner import Runner
+from prompts.signals import BegunAnew, Finished
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +38,9 @@ async def take_over(response_id: str, *, store: ResponseStore, event_log: EventL
     try:
         with runner.reserve(is_new=False):
             seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
-            if isinstance(seized, Seized):
+            if isinstance(seized, Seized) and not seized.response.store:
+                await store.discard(response_id)  # its client has gone with its replica
+            elif isinstance(seized, Seized):
                 await _go_on(seized, store=store, event_log=event_log, runner=runner)
     except (Draining, Overloaded, StaleRun):
         return
@@ -46,18 +51,28 @@ async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, r
     pieces = narration.find_open_text()
     if seized.ending == "cancelled":
         await end_seized(seized, narration, store=store)
-    elif pieces is None or seized.ending == "failed" or seized.attempts > MAX_ATTEMPTS:
-        error = BROKEN if seized.ending else LOST if seized.attempts > MAX_ATTEMPTS else NOT_CONTINUABLE
+    elif error := _find_error(seized, pieces):
         await end_seized(seized, narration, store=store, error=error)
         log.warning("response_lost", response_id=seized.response.id, owner=seized.owner, attempts=seized.attempts)
-    elif not _has_room(seized.model_request, len(pieces)):
+    elif not _has_room(seized.model_request, len(pieces or ())):
         await end_seized(seized, narration, store=store, finished=Finished("length"))
     else:
-        runner.start(_brief(seized, narration, pieces))
-        log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=len(pieces))
+        shown = pieces or []
+        runner.start(_brief(seized, narration, shown, sealer=runner.sealer))
+        log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=len(shown))
 
 
-def _brief(seized: Seized, narration: Narration, pieces: list[str]) -> Brief:
+def _find_error(seized: Seized, pieces: list[str] | None) -> ReplicaLost | None:
+    """Why it cannot go on: no model can be trusted to go on in the middle of a call or of a JSON document."""
+    if seized.ending == "failed":
+        return BROKEN
+    if seized.attempts > MAX_ATTEMPTS:
+        return LOST
+    is_form = not isinstance(seized.model_request.text.format, PlainText)
+    return NOT_CONTINUABLE if pieces is None or (pieces and is_form) else None
+
+
+def _brief(seized: Seized, narration: Narration, pieces: list[str], *, sealer: Sealer) -> Brief:
     return Brief(
         response=seized.response,
         owner=seized.owner,
@@ -65,11 +80,16 @@ def _brief(seized: Seized, narration: Narration, pieces: list[str]) -> Brief:
         input=seized.input,
         model_request=_shortened(seized.model_request, len(pieces)),
         model_input=seized.model_input,
-        messages=compose_messages(
-            instructions=seized.response.instructions, window=seized.window, new_input=seized.input
+        items=compose_items(
+            instructions=seized.response.instructions,
+            window=seized.window,
+            new_input=seized.input,
+            unseal=partial(sealer.open, seized.owner),
+            compaction=narration.find_compaction(),
         ),
         narration=narration,
         shown="".join(pieces),
+        pending=[BegunAnew()] if narration.is_thinking else [],
     )
 
 

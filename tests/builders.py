@@ -16,9 +16,11 @@ from prompts.adapters.redis_nudges import Nudges
 from prompts.adapters.redis_response_store import RedisResponseStore, Retention
 from prompts.composer import measure
 from prompts.domain import InputText, Item, Message, ModelRequest, Response
-from prompts.events import Finished, Narration, Signal, Text, encode, pack
+from prompts.events import Narration, encode
 from prompts.ports import Admitted, ChatModel, Claim, Draft, Group, Outcome
 from prompts.runner import Limits, Runner
+from prompts.signals import Finished, Signal, Text, pack
+from tests.fakes import SEALER, FakeCalibration
 
 RETENTION_S = 3600
 HISTORY_TOKENS = 8000
@@ -75,6 +77,8 @@ def open_runner(stores: Stores, model: ChatModel, *, lease_s: float = 10, max_ru
     return Runner(
         store=stores.responses,
         model=model,
+        sealer=SEALER,
+        calibration=FakeCalibration(),
         limits=Limits(max_runs=max_runs, max_run_s=60, lease_s=lease_s),
         release=lambda _: asyncio.sleep(0),
         check_storage=lambda: None,

@@ -6,11 +6,27 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from prompts.domain import InputText, Message, Model, ModelInput, ModelMessage, ModelRequest, Response, Status
+from prompts.adapters.sealing import AesGcmSealer
+from prompts.domain import (
+    FunctionCall,
+    FunctionCallOutput,
+    GivenPart,
+    InputText,
+    Item,
+    Message,
+    Model,
+    ModelInput,
+    ModelRequest,
+    OutputText,
+    Response,
+    Role,
+    Status,
+)
 from prompts.errors import TailLost, unknown_response
-from prompts.events import Narration, Signal, Text, encode, unpack
+from prompts.events import Narration, encode
 from prompts.ports import Admitted, Answer, Claim, Draft, Entry, Group, Outcome, Seized, StoredResponse, Watch
 from prompts.run import Brief
+from prompts.signals import Signal, Text, unpack
 
 RESPONSE_ID = "resp_0a" + "0" * 30
 # `response.created` is 0, `response.in_progress` is 1.
@@ -20,6 +36,22 @@ LAST_OPENING_NUMBER = 1
 Fate: TypeAlias = Exception | asyncio.Event | tuple[asyncio.Event, Exception] | None
 # A step of the model's: signals it says at once, an error, something it waits for, or something it does.
 Step: TypeAlias = list[Signal] | Exception | asyncio.Event | Callable[[], Awaitable[None]]
+
+
+def said(role: Role, text: str) -> Message:
+    """A message as a model is given it."""
+    part = OutputText(text) if role == "assistant" else InputText(text)
+    return Message(id="", status="completed", role=role, content=[part])
+
+
+def called(call_id: str, name: str = "ping", arguments: str = "{}") -> FunctionCall:
+    """A call of the model's, as it is given it again."""
+    return FunctionCall(id="", status="completed", call_id=call_id, name=name, arguments=arguments)
+
+
+def returned(call_id: str, output: str | list[GivenPart]) -> FunctionCallOutput:
+    """What that call gave."""
+    return FunctionCallOutput(id="", status="completed", call_id=call_id, output=output)
 
 
 def make_draft() -> Draft:
@@ -63,7 +95,7 @@ def make_brief(*, shown: Sequence[str] = (), epoch: str = "1") -> Brief:
         input=draft.input,
         model_request=draft.model_request,
         model_input=draft.model_input,
-        messages=[ModelMessage("user", "Hello")],
+        items=[said("user", "Hello")],
         narration=narration,
         opening=() if shown else opening,
         shown="".join(shown),
@@ -90,6 +122,26 @@ class Append:
     last_number: int
     signals: list[Signal]
     at: float
+
+
+SEALER = AesGcmSealer("a secret for tests")
+
+
+@dataclass
+class FakeCalibration:
+    """`Calibration` that says what a test sets, and remembers what it was told."""
+
+    factor: float = 1.0
+    learned: list[tuple[str, int, int]] = field(default_factory=list)
+    """Model, estimated, reported."""
+
+    def get_factor(self, model: str) -> float:
+        """See `Calibration.get_factor`."""
+        return self.factor
+
+    def learn(self, model: str, *, estimated: int, reported: int) -> None:
+        """See `Calibration.learn`."""
+        self.learned.append((model, estimated, reported))
 
 
 @dataclass
@@ -150,6 +202,10 @@ class FakeResponseStore:
         await self._meet(self.release_fates)
         self.released.append(is_broken)
 
+    async def discard(self, response_id: str) -> None:
+        """See `ResponseStore.discard`."""
+        self.outcome = None
+
     async def delete(self, response_id: str, *, owner: str) -> None:
         """Nothing is deleted here."""
         raise unknown_response(response_id)
@@ -181,22 +237,22 @@ class ScriptedModel:
     """`ChatModel` that goes through its steps; `is_closed` says that the connection to it is."""
 
     steps: Sequence[Step]
-    asked: list[Sequence[ModelMessage]] = field(default_factory=list)
+    answers: list[Sequence[Step]] = field(default_factory=list)
+    """What it goes through first, one for each time it is asked."""
+    asked: list[Sequence[Item]] = field(default_factory=list)
     requests: list[ModelRequest] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     """For each call, what of the answer was written already."""
     is_closed: bool = False
 
     @asynccontextmanager
-    async def stream(
-        self, request: ModelRequest, messages: Sequence[ModelMessage], *, shown: str = ""
-    ) -> AsyncIterator[Answer]:
+    async def stream(self, request: ModelRequest, items: Sequence[Item], *, shown: str = "") -> AsyncIterator[Answer]:
         """See `ChatModel.stream`."""
-        self.asked.append(messages)
+        self.asked.append(items)
         self.requests.append(request)
         self.shown.append(shown)
         try:
-            async with aclosing(self._answer()) as answer:
+            async with aclosing(self._answer(self.answers.pop(0) if self.answers else self.steps)) as answer:
                 yield answer
         finally:
             self.is_closed = True
@@ -205,8 +261,8 @@ class ScriptedModel:
         """See `ChatModel.list_models`."""
         return [Model("stand-in")]
 
-    async def _answer(self) -> AsyncGenerator[list[Signal], None]:
-        for step in self.steps:
+    async def _answer(self, steps: Sequence[Step]) -> AsyncGenerator[list[Signal], None]:
+        for step in steps:
             match step:
                 case asyncio.Event():
                     await step.wait()

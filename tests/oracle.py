@@ -12,7 +12,7 @@ import msgspec
 from openai.types import Model
 from openai.types.conversations import Conversation
 from openresponses_types import types as spec
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 
 EVENTS: dict[str, type[BaseModel]] = {
     "response.created": spec.ResponseCreatedStreamingEvent,
@@ -29,11 +29,26 @@ EVENTS: dict[str, type[BaseModel]] = {
     "response.output_text.done": spec.ResponseOutputTextDoneStreamingEvent,
     "response.refusal.delta": spec.ResponseRefusalDeltaStreamingEvent,
     "response.refusal.done": spec.ResponseRefusalDoneStreamingEvent,
+    "response.function_call_arguments.delta": spec.ResponseFunctionCallArgumentsDeltaStreamingEvent,
+    "response.function_call_arguments.done": spec.ResponseFunctionCallArgumentsDoneStreamingEvent,
+    "response.reasoning.delta": spec.ResponseReasoningDeltaStreamingEvent,
+    "response.reasoning.done": spec.ResponseReasoningDoneStreamingEvent,
+    "response.reasoning_summary_part.added": spec.ResponseReasoningSummaryPartAddedStreamingEvent,
+    "response.reasoning_summary_part.done": spec.ResponseReasoningSummaryPartDoneStreamingEvent,
+    "response.reasoning_summary_text.delta": spec.ResponseReasoningSummaryDeltaStreamingEvent,
+    "response.reasoning_summary_text.done": spec.ResponseReasoningSummaryDoneStreamingEvent,
+    "response.output_text.annotation.added": spec.ResponseOutputTextAnnotationAddedStreamingEvent,
 }
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 # Every key present, always (API.md, "The response object").
 RESPONSE_KEYS = set(spec.ResponseResource.model_fields)
-ITEM: TypeAdapter[Any] = TypeAdapter(spec.Message)
+ITEMS: dict[str, type[BaseModel]] = {
+    "message": spec.Message,
+    "function_call": spec.FunctionCall,
+    "function_call_output": spec.FunctionCallOutput,
+    "reasoning": spec.ReasoningBody,
+    "compaction": spec.CompactionBody,
+}
 
 
 async def check_answer(response: httpx.Response) -> None:
@@ -41,7 +56,7 @@ async def check_answer(response: httpx.Response) -> None:
     assert response.headers.get("x-request-id"), "every answer carries x-request-id"
     if not response.url.path.startswith("/v1/") or response.url.path in ("/v1/docs", "/v1/openapi.json"):
         return
-    if response.headers["content-type"].startswith("text/event-stream"):
+    if response.headers["content-type"].startswith(("text/event-stream", "text/markdown")):
         return
     await response.aread()
     check_object(response.json(), status=response.status_code)
@@ -52,6 +67,9 @@ def check_object(body: dict[str, Any], *, status: int) -> None:
     if status >= 400:
         check_error(body)
         return
+    if "object" not in body:
+        check_item(body)
+        return
     match body["object"]:
         case "response" | "conversation.deleted" if "deleted" in body:
             assert body == {"id": body["id"], "object": body["object"], "deleted": True}
@@ -60,12 +78,10 @@ def check_object(body: dict[str, Any], *, status: int) -> None:
         case "conversation":
             Conversation.model_validate(body, strict=True)
             assert {"eps:title", "eps:active_response_id", "eps:forked_from"} <= set(body)
-        case "list":
-            check_list(body)
         case "model":
             Model.model_validate(body, strict=True)
         case other:
-            raise AssertionError(f"no rule for an object {other!r}")
+            RULES[other](body)
 
 
 def check_error(body: dict[str, Any]) -> None:
@@ -91,17 +107,53 @@ def check_list(body: dict[str, Any]) -> None:
 
 def check_item(item: dict[str, Any]) -> None:
     """An item: id, type and status everywhere, content parts, never null where the specification leaves out."""
-    ITEM.validate_python(item)
-    assert {"id", "type", "status"} <= set(item), item
-    for part in item["content"]:
+    ITEMS[item["type"]].model_validate(item)
+    # What a compaction is has no status in the specification, and none in API.md.
+    assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] == "compaction" else set()), item
+    assert item.get("phase", "final_answer") is not None
+    for part in item.get("content") or []:
         if part["type"] == "output_text":
             assert isinstance(part["annotations"], list)
             assert isinstance(part["logprobs"], list)
 
 
+def check_compaction(body: dict[str, Any]) -> None:
+    """The user messages, then exactly one compaction."""
+    spec.CompactResource.model_validate(body)
+    for item in body["output"]:
+        check_item(item)
+    *messages, last = body["output"]
+    assert [(item["type"], item["role"]) for item in messages] == [("message", "user")] * len(messages)
+    assert set(last) == {"type", "id", "encrypted_content"}
+    assert last["type"] == "compaction"
+
+
+def check_count(body: dict[str, Any]) -> None:
+    """The tokens of an input."""
+    assert set(body) == {"object", "input_tokens"}
+    assert type(body["input_tokens"]) is int
+
+
+def check_extension(body: dict[str, Any]) -> None:
+    """What only we have."""
+    match body["object"]:
+        case "response.follow_ups":
+            assert set(body) == {"object", "response_id", "data"}
+            assert all(type(question) is str and question.endswith("?") for question in body["data"])
+        case "response.feedback":
+            assert set(body) == {"object", "response_id", "score", "comment", "created_at"}
+            assert body["score"] in (-1, 0, 1)
+            assert type(body["created_at"]) is int
+        case _:
+            assert set(body) == {"object", "conversation", "items"}
+            check_object(body["conversation"], status=200)
+            for item in body["items"]:
+                check_item(item)
+
+
 def check_response(response: dict[str, Any]) -> None:
     """The response object: every key, a legal status, items that fit it."""
-    spec.ResponseResource.model_validate(response)
+    spec.ResponseResource.model_validate(_as_specified(response))
     assert set(response) >= RESPONSE_KEYS, RESPONSE_KEYS - set(response)
     status = response["status"]
     assert status in {"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"}
@@ -110,7 +162,36 @@ def check_response(response: dict[str, Any]) -> None:
     assert (response["incomplete_details"] is not None) == (status == "incomplete")
     for item in response["output"]:
         check_item(item)
-        assert (item["status"] == "completed") == (status == "completed")
+    statuses = [item["status"] for item in response["output"] if "status" in item]
+    cut = [item for item in response["output"][:-1] if item.get("status", "completed") != "completed"]
+    assert all(item["type"] == "function_call" for item in cut), "only the last item can be cut, and calls beside it"
+    is_unspoken_last = bool(response["output"]) and response["output"][-1]["type"] in ("reasoning", "compaction")
+    if statuses and not (is_unspoken_last and status != "completed"):  # a thought may end, and the answer never begin
+        assert (statuses[-1] == "completed") == (status == "completed")
+
+
+def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
+    """The same without what only OpenAI's reference has: the effort `minimal`; and without its JSON schema, which the
+    specification has too, but `openresponses-types` knows as null only.
+    """
+    shown = dict(response)
+    text_format = response["text"]["format"]
+    if text_format["type"] == "json_schema":
+        assert isinstance(text_format["schema"], dict)
+        shown["text"] = {**response["text"], "format": {**text_format, "schema": None}}
+    if response["reasoning"] is not None and response["reasoning"]["effort"] == "minimal":
+        shown["reasoning"] = {**response["reasoning"], "effort": "low"}
+    return shown
+
+
+RULES = {
+    "list": check_list,
+    "response.compaction": check_compaction,
+    "response.input_tokens": check_count,
+    "response.follow_ups": check_extension,
+    "response.feedback": check_extension,
+    "conversation.export": check_extension,
+}
 
 
 def read_frames(raw: bytes) -> list[dict[str, Any]]:
@@ -135,7 +216,8 @@ def read_frame(frame: bytes) -> dict[str, Any]:
 def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     """A whole sequence of events, against the schema and the rules of API.md; gives back the final response."""
     for event in events:
-        EVENTS[event["type"]].model_validate(event)
+        known = {**event, "response": _as_specified(event["response"])} if "response" in event else event
+        EVENTS[event["type"]].model_validate(known)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     kinds = [event["type"] for event in events]
     assert [kind for kind in kinds if kind in TERMINAL] == [kinds[-1]]
@@ -158,16 +240,28 @@ def _check_output(events: list[dict[str, Any]], final: dict[str, Any]) -> None:
     assert kinds["response.output_item.added"] == kinds["response.output_item.done"]
     assert kinds["response.content_part.added"] == kinds["response.content_part.done"]
     assert final["output"] == [event["item"] for event in events if event["type"] == "response.output_item.done"]
-    for item in final["output"]:
-        for index, part in enumerate(item["content"]):
-            _check_part(events, item["id"], index, part)
+    for output_index, item in enumerate(final["output"]):
+        mine = [event for event in events if event.get("item_id") == item["id"]]
+        assert {event["output_index"] for event in mine} <= {output_index}
+        if item["type"] == "function_call":
+            _check_text(mine, "function_call_arguments", "arguments", item["arguments"])
+        for index, part in enumerate(item.get("content") or []):
+            _check_part([event for event in mine if event.get("content_index") == index], part)
 
 
-def _check_part(events: list[dict[str, Any]], item_id: str, index: int, part: dict[str, Any]) -> None:
-    mine = [event for event in events if event.get("item_id") == item_id and event.get("content_index") == index]
-    key = "refusal" if part["type"] == "refusal" else "text"
-    name = "refusal" if key == "refusal" else "output_text"
-    deltas = [event["delta"] for event in mine if event["type"] == f"response.{name}.delta"]
-    assert "".join(deltas) == part[key]
-    assert [event[key] for event in mine if event["type"] == f"response.{name}.done"] == [part[key]]
+def _check_part(mine: list[dict[str, Any]], part: dict[str, Any]) -> None:
+    match part["type"]:
+        case "refusal":
+            _check_text(mine, "refusal", "refusal", part["refusal"])
+        case "reasoning_text":
+            _check_text(mine, "reasoning", "text", part["text"])
+            return  # the specification does not say whether a thought has content_part events too
+        case _:
+            _check_text(mine, "output_text", "text", part["text"])
     assert [event["part"] for event in mine if event["type"] == "response.content_part.done"] == [part]
+
+
+def _check_text(mine: list[dict[str, Any]], name: str, key: str, text: str) -> None:
+    deltas = [event["delta"] for event in mine if event["type"] == f"response.{name}.delta"]
+    assert "".join(deltas) == text
+    assert [event[key] for event in mine if event["type"] == f"response.{name}.done"] == [text]

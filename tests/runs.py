@@ -9,10 +9,11 @@ import msgspec
 
 from prompts.domain import Usage
 from prompts.errors import StorageFull
-from prompts.events import Event, Finished, Text
+from prompts.events import Event
 from prompts.run import Brief, Run
 from prompts.runner import Limits, Runner
-from tests.fakes import Append, FakeResponseStore, ScriptedModel, Step, make_brief
+from prompts.signals import Finished, Text
+from tests.fakes import SEALER, Append, FakeCalibration, FakeResponseStore, ScriptedModel, Step, make_brief
 from tests.oracle import check_events
 
 # Everything here happens within milliseconds; this is for a run that hangs.
@@ -26,6 +27,7 @@ class House:
     def __init__(self) -> None:
         self.store = FakeResponseStore()
         self.model = ScriptedModel([])
+        self.calibration = FakeCalibration()
         self.released: list[tuple[str, bool]] = []
         self.is_full = False
         self.runner = self.make_runner()
@@ -36,6 +38,8 @@ class House:
         self.runner = Runner(
             store=self.store,
             model=self.model,
+            sealer=SEALER,
+            calibration=self.calibration,
             limits=limits,
             release=self.note_release,
             check_storage=self.check_storage,

@@ -22,7 +22,7 @@ async def make_conversation(http: httpx.AsyncClient) -> str:
     return conversation_id
 
 
-async def ask(http: httpx.AsyncClient, text: str, **body: Any) -> httpx.Response:
+async def ask(http: httpx.AsyncClient, text: str, /, **body: Any) -> httpx.Response:
     """One turn, with nothing foreign in its answer."""
     answer = await http.post("/v1/responses", json={"input": text, **body})
     assert not [word for word in FOREIGN if word in answer.text], answer.text
@@ -52,7 +52,7 @@ class Stream:
 
     @classmethod
     def of_turn(
-        cls, client: httpx.AsyncClient, text: str, headers: dict[str, str] | None = None, **body: Any
+        cls, client: httpx.AsyncClient, text: str, /, headers: dict[str, str] | None = None, **body: Any
     ) -> "Stream":
         """A streamed turn."""
         return cls(client, "POST", "/v1/responses", json={"input": text, "stream": True, **body}, headers=headers)
@@ -155,4 +155,5 @@ async def check_free_and_unmoved(http: httpx.AsyncClient, conversation_id: str) 
 
 def get_text(response: dict[str, Any]) -> str:
     """The words of a response's one message, empty when it has none."""
-    return "".join(part["text"] for item in response["output"] for part in item["content"])
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    return "".join(part["text"] for item in messages for part in item["content"])

@@ -15,7 +15,10 @@ go on follows it. What the servers want, looked up in autumn 2026:
     Ollama               ignores the fields; whether a last message is left open is its template's affair
     Anthropic            ignores the fields; 400 to a last message that ends in white space (vercel/ai#2124), and since
                          4.6 to any of the assistant's (https://platform.claude.com/docs/en/about-claude/models)
-    OpenAI               400 to fields it does not know (open-webui/open-webui#14520); without them, a new turn
+    OpenAI, Azure        400 to fields it does not know (open-webui/open-webui#14520); without them, a new turn
+
+In the Responses protocol no field asks for it. vLLM leaves a last message open whose status is `in_progress`
+(vllm-project/vllm#32100), llama.cpp any that is the assistant's (ggml-org/llama.cpp#13174); OpenAI opens a new turn.
 
 The same refusal means "not like this" and "not at all", so what a refusing endpoint might take instead is not guessed:
 vLLM would open a new turn behind a last message that is only marked. A server that ignores the fields and closes the
@@ -25,8 +28,22 @@ message all the same begins its answer anew; nothing tells us that.
 from collections.abc import Sequence
 from enum import Enum
 from typing import assert_never
+from urllib.parse import urlsplit
 
-from prompts.events import Finished, Refused, Signal, Text
+from prompts.signals import (
+    Argued,
+    BegunAnew,
+    Called,
+    Compacted,
+    Finished,
+    Opened,
+    Refused,
+    Sealed,
+    Signal,
+    Summarized,
+    Text,
+    Thought,
+)
 
 # Short, and of words that any model follows. The space: a model that begins a message likes to leave it out.
 INSTRUCTION = (
@@ -54,11 +71,17 @@ _KNOWN = {
 }
 
 
+# Every resource of Azure's has a host of its own (https://learn.microsoft.com/azure/ai-foundry/openai/reference).
+_AZURE = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+
+
 class Ways:
     """The ways an endpoint takes, model by model. Only a memo: another process finds out for itself."""
 
     def __init__(self, base_url: str) -> None:
-        self._ways = next((ways for url, ways in _KNOWN.items() if base_url.startswith(url)), (Way.OPEN, Way.ASKED))
+        is_azure = (urlsplit(base_url).hostname or "").endswith(_AZURE)
+        known = (ways for url, ways in _KNOWN.items() if base_url.startswith(url))
+        self._ways = (Way.ASKED,) if is_azure else next(known, (Way.OPEN, Way.ASKED))
         self._accepted: dict[str, Way] = {}
 
     def list_for(self, model: str, prefix: str) -> Sequence[Way]:
@@ -105,8 +128,13 @@ class NewText:
         new: list[Signal] = []
         for signal in signals:
             match signal:
-                case Text(text):
-                    new += self._take_text(text)
+                case Thought() | Summarized() | Sealed() | Compacted() | Opened() | BegunAnew():
+                    pass  # of an answer whose text has begun nothing is thought any more
+                case Called() | Argued():
+                    new += [*self._give_back(), signal]
+                    self.has_begun = True
+                case Text():
+                    new += self._take_text(signal)
                 case Refused():
                     new += [*self._give_back(), signal]
                     self.has_begun = True
@@ -118,13 +146,17 @@ class NewText:
                     assert_never(signal)
         return new
 
-    def _take_text(self, text: str) -> list[Signal]:
+    def _take_text(self, signal: Text) -> list[Signal]:
+        """The new text; its likelihoods go with it only when all of it is new, for a token may lie across the seam."""
+        text = signal.text
         if not text:
             return []
         if not self.has_begun and not text[0].isspace():
             self._echo = self._echo.lstrip()
         self.has_begun = True
         rest = self._drop_seam(self._drop_echo(text))
+        if rest == text:
+            return [signal]
         return [Text(rest)] if rest else []
 
     def _drop_echo(self, text: str) -> str:

@@ -13,7 +13,7 @@ from prompts.adapters.redis_listing import touch_listing
 from prompts.adapters.redis_response_store import TOMBSTONE_S
 from prompts.adapters.redis_scripts import CALL_KEPT_S, Arg, Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import Conversation, Item, Metadata
-from prompts.errors import conversation_locked, unknown_conversation, unknown_item
+from prompts.errors import UnknownCall, conversation_locked, unknown_conversation, unknown_item
 from prompts.ports import Page
 
 encode = msgspec.json.Encoder().encode
@@ -32,16 +32,16 @@ class RedisConversationStore:
         self._scripts = Scripts(redis)
 
     async def create(
-        self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item]
+        self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item], title: str | None = None
     ) -> Conversation:
         """See `ConversationStore.create`."""
         partition = ids.get_partition(conversation_id)
         args: list[Arg] = [names.prefix(partition), owner, conversation_id, ids.new_id(ids.TIMELINE, partition)]
-        args += [encode(metadata), pack_items(items), self._retention_ms]
+        args += [encode(metadata), pack_items(items), self._retention_ms, title or ""]
         keys = [names.conversation(conversation_id), names.expiry(partition)]
         now_ms = await self._scripts.call("create_conversation", keys=keys, args=args)
         await touch_listing(self._scripts, owner, conversation_id)
-        return Conversation(id=conversation_id, created_at=now_ms // 1000, metadata=metadata)
+        return Conversation(id=conversation_id, created_at=now_ms // 1000, metadata=metadata, title=title or None)
 
     async def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """See `ConversationStore.get`."""
@@ -51,10 +51,14 @@ class RedisConversationStore:
             raise unknown_conversation(conversation_id)
         return conversation
 
-    async def update(self, conversation_id: str, *, owner: str, metadata: Metadata) -> Conversation:
+    async def update(
+        self, conversation_id: str, *, owner: str, metadata: Metadata, title: str | None = None
+    ) -> Conversation:
         """See `ConversationStore.update`."""
         keys = [names.conversation(conversation_id)]
-        if not await self._scripts.call("update_conversation", keys=keys, args=[owner, encode(metadata)]):
+        args: list[Arg] = [owner, encode(metadata)]
+        args += [] if title is None else [title]
+        if not await self._scripts.call("update_conversation", keys=keys, args=args):
             raise unknown_conversation(conversation_id)
         return await self.get(conversation_id, owner=owner)
 
@@ -120,13 +124,18 @@ class RedisConversationStore:
         await touch_listing(self._scripts, owner, conversation_id)
         return await self.get(conversation_id, owner=owner)
 
-    async def add_items(self, conversation_id: str, *, owner: str, items: Sequence[Item]) -> None:
+    async def add_items(
+        self, conversation_id: str, *, owner: str, items: Sequence[Item], unanswered: Sequence[str] = ()
+    ) -> None:
         """See `ConversationStore.add_items`."""
         partition = ids.get_partition(conversation_id)
         keys = [names.conversation(conversation_id), names.expiry(partition)]
         args: list[Arg] = [names.prefix(partition), owner, pack_items(items), self._retention_ms]
+        args += [encode(unanswered)]
         reply = await self._scripts.call("add_items", keys=keys, args=args)
         match reply:
+            case [b"unknown_call", call_id]:
+                raise UnknownCall(call_id.decode())
             case [b"not_found"]:
                 raise unknown_conversation(conversation_id)
             case [b"locked", active]:
@@ -153,7 +162,7 @@ class RedisConversationStore:
         """See `ConversationStore.get_item`."""
         keys = [names.conversation(conversation_id), names.item(item_id)]
         args: list[Arg] = [names.prefix(ids.get_partition(conversation_id)), owner]
-        _check_same_partition(conversation_id, item_id)
+        await self._check_same_partition(conversation_id, item_id, owner=owner)
         reply = await self._scripts.call("get_conversation_item", keys=keys, args=args)
         match reply:
             case [b"ok", item]:
@@ -162,18 +171,21 @@ class RedisConversationStore:
                 raise unknown_conversation(conversation_id)
         raise unknown_item(item_id, param="item_id")
 
-    async def get_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item]:
-        """See `ConversationStore.get_items`."""
+    async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
+        """See `ConversationStore.find_items`."""
         calls = [([names.item(item_id)], [_prefix_of(item_id), owner]) for item_id in item_ids]
         found = await self._scripts.call_many("get_item", calls)
-        for item_id, reply in zip(item_ids, found, strict=True):
-            if not reply:
-                raise unknown_item(item_id, param="input")
-        return [decode_item(reply[0]) for reply in found]
+        return [decode_item(reply[0]) if reply else None for reply in found]
+
+    async def _check_same_partition(self, conversation_id: str, item_id: str, *, owner: str) -> None:
+        """An item of another partition cannot be of this conversation, and its key lies in another slot."""
+        if ids.get_partition(conversation_id) != ids.get_partition(item_id):
+            await self.get(conversation_id, owner=owner)
+            raise unknown_item(item_id, param="item_id")
 
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """See `ConversationStore.delete_item`."""
-        _check_same_partition(conversation_id, item_id)
+        await self._check_same_partition(conversation_id, item_id, owner=owner)
         keys = [names.conversation(conversation_id), names.item(item_id)]
         args: list[Arg] = [_prefix_of(conversation_id), owner, item_id, new_call_id(), CALL_KEPT_S]
         reply = await self._scripts.call("delete_item", keys=keys, args=args)
@@ -211,9 +223,3 @@ def _read(conversation_id: str, found: Sequence[bytes | None], owner: str) -> Co
 
 def _prefix_of(public_id: str) -> str:
     return names.prefix(ids.get_partition(public_id))
-
-
-def _check_same_partition(conversation_id: str, item_id: str) -> None:
-    """An item of another partition cannot be of this conversation, and its key lies in another slot."""
-    if ids.get_partition(conversation_id) != ids.get_partition(item_id):
-        raise unknown_item(item_id, param="item_id")

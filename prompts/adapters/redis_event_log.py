@@ -12,9 +12,9 @@ from prompts.adapters import redis_names as names
 from prompts.adapters.redis_nudges import Nudges
 from prompts.adapters.redis_scripts import read_fields, translated_errors
 from prompts.domain import Response
-from prompts.errors import StreamExpired, unknown_response
-from prompts.events import unpack
+from prompts.errors import InvalidRequest, StreamExpired, unknown_response
 from prompts.ports import Entry, Watch
+from prompts.signals import unpack
 
 decode_response = msgspec.json.Decoder(Response).decode
 
@@ -36,6 +36,8 @@ class RedisEventLog:
         found_owner, echo, created_ms = await read_fields(self._redis, names.response(response_id), fields)
         if found_owner is None or echo is None or found_owner.decode() != owner:
             raise unknown_response(response_id)
+        if not echo:
+            raise InvalidRequest("A compaction has no events. Read it without 'stream'.", param="stream")
         return replace(decode_response(echo), created_at=int(created_ms or 0) // 1000)
 
     async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:

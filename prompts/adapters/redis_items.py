@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from prompts.composer import estimate_tokens
-from prompts.domain import Item
+from prompts.domain import FunctionCall, Item
 
 encode = msgspec.json.Encoder().encode
 decode_item = msgspec.json.Decoder(Item).decode
@@ -13,5 +13,9 @@ decode_items = msgspec.json.Decoder(list[Item]).decode
 
 
 def pack_items(items: Sequence[Item]) -> bytes:
-    """A JSON array of [id, the item's JSON, its estimated tokens]."""
-    return encode([(item.id, encode(item).decode(), estimate_tokens(item)) for item in items])
+    """A JSON array of [id, the item's JSON, its estimated tokens, the id of the call it makes or ""]."""
+    return encode([(item.id, encode(item).decode(), estimate_tokens(item), _made_call(item)) for item in items])
+
+
+def _made_call(item: Item) -> str:
+    return item.call_id if isinstance(item, FunctionCall) else ""

@@ -7,6 +7,7 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:tl:<id>:meta     hash: length, root, where it was forked from; a root also owner, its conversation, and
                           `expiry`, the member of the expiry that it lives by: without one it is being erased
     {pp}:tl:<id>:parts    set, of a root: what is erased with it (`resp:<id>`, `tl:<id>`, and forks as `conv:<id>`)
+    {pp}:tl:<id>:calls    hash: the function calls made on it, by their ids, and the position of each
     {pp}:item:<id>        string: timeline and position of an item
     {pp}:gone:<item>      string, for a minute: the call that deleted an item
 """
@@ -18,6 +19,8 @@ from prompts import ids
 # API keys by the hash of the key, and what was asked with them in the last minute: one slot, one script a request.
 API_KEYS = "eps:{keys}:valid"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
+# Hash: how often our estimate of tokens a model reports, and from how many answers that is known.
+CALIBRATION = "eps:{calibration}:factors"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 
@@ -33,7 +36,7 @@ def conversation(conversation_id: str) -> str:
 
 
 def response(response_id: str) -> str:
-    """Hash: owner, status, echo, input, result, epoch, where it stands on its timeline."""
+    """Hash: owner, status, echo, input, result, epoch, where it stands on its timeline, feedback, follow-ups."""
     return f"{_prefix_of(response_id)}resp:{response_id}"
 
 

@@ -18,12 +18,13 @@ from prompts.adapters.redis_listing import touch_listing
 from prompts.adapters.redis_scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import Item, ModelInput, ModelRequest, Response, Status
 from prompts.errors import (
-    KeyReused,
     NotFound,
-    ResponseNotEnded,
     StaleRun,
     TailLost,
+    UnknownCall,
     conversation_locked,
+    key_reused,
+    response_not_ended,
     unknown_conversation,
     unknown_previous_response,
     unknown_response,
@@ -74,22 +75,24 @@ class RedisResponseStore:
         args += [encode(draft.response), encode(draft.input), encode(draft.model_request)]
         args += [int(lease_s * 1000), history_tokens, claim.body_hash, int(claim.is_retry), self._replica_id]
         args += [ids.new_id(ids.TIMELINE, partition), draft.last_opening_number]
-        args += [self._retention.history_s * 1000, IDEMPOTENCY_MS, encode(draft.model_input)]
+        args += [self._retention.history_s * 1000, IDEMPOTENCY_MS, encode(draft.model_input), encode(draft.unanswered)]
+        args += [int(draft.response.store)]
         keys = [*_keys(response_id), names.expiry(partition), anchor_key, idempotency_key]
         reply = await self._scripts.call("admit", keys=keys, args=args)
         match reply:
             case [b"ok", created_ms, epoch, account, *newest_first]:
                 response = replace(draft.response, created_at=created_ms // 1000)
                 return Admitted(response, epoch.decode(), _read_window(newest_first), decode_account(account))
+            case [b"unknown_call", call_id]:
+                raise UnknownCall(call_id.decode())
             case [b"attach", earlier]:
                 return Attached(earlier.decode())
             case [b"locked", active]:
                 raise conversation_locked(anchor_id, active.decode())
             case [b"not_ended", status]:
-                raise _not_ended(anchor_id, status.decode())
+                raise response_not_ended(anchor_id, status.decode())
             case [b"key_reused"]:
-                message = "This Idempotency-Key was used for another request. Choose a new key for a new request."
-                raise KeyReused(message, param="Idempotency-Key")
+                raise key_reused()
         raise _unknown_anchor(draft)
 
     async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
@@ -140,14 +143,14 @@ class RedisResponseStore:
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
-        fields = ("owner", "status", "result", "echo", "created_ms", "failure")
+        fields = ("owner", "status", "result", "echo", "created_ms", "failure", "unstored")
         found = await read_fields(self._redis, names.response(response_id), fields)
-        found_owner, status, result, echo, created_ms, failure = found
+        found_owner, status, result, echo, created_ms, failure, unstored = found
         if found_owner is None or status is None or echo is None or found_owner.decode() != owner:
             raise unknown_response(response_id)
         body = result or encode(replace(decode_response(echo), created_at=int(created_ms or 0) // 1000))
         told = decode_failure(failure) if failure else None
-        return StoredResponse(status=cast(Status, status.decode()), body=body, failure=told)
+        return StoredResponse(cast(Status, status.decode()), body, told, is_stored=unstored is None)
 
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
@@ -157,6 +160,14 @@ class RedisResponseStore:
         keys = [*_keys(response_id), names.expiry(partition)]
         if not await self._scripts.call("delete_response", keys=keys, args=args):
             raise unknown_response(response_id)
+
+    async def discard(self, response_id: str) -> None:
+        """See `ResponseStore.discard`."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=True)
+            pipeline.unlink(names.response(response_id), names.event_log(response_id))
+            pipeline.zrem(names.leases(ids.get_partition(response_id)), response_id)
+            await pipeline.execute()
 
     async def list_lost(self) -> Sequence[str]:
         """See `ResponseStore.list_lost`."""
@@ -210,14 +221,6 @@ def _unknown_anchor(draft: Draft) -> NotFound:
     if draft.conversation_id is not None:
         return unknown_conversation(draft.conversation_id, param="conversation")
     return unknown_previous_response(draft.previous_response_id or "")
-
-
-def _not_ended(response_id: str, status: str) -> ResponseNotEnded:
-    if status == "failed":
-        message = f"Previous response '{response_id}' failed. Continue from the response before it."
-        return ResponseNotEnded(message, param="previous_response_id")
-    message = f"Previous response '{response_id}' is {status}. Continue from it when it has ended."
-    return ResponseNotEnded(message, param="previous_response_id", retry_after_s=1)
 
 
 def _keys(response_id: str) -> Sequence[str]:

@@ -9,39 +9,32 @@ from typing import Any, ClassVar, cast
 
 import structlog
 from django.http import HttpRequest, HttpResponse
-from dmr import Controller, ResponseSpec
+from dmr import Controller
 from dmr.endpoint import Endpoint
 from dmr.metadata import EndpointMetadata
 from dmr.negotiation import RequestNegotiator, ResponseNegotiator
-from dmr.openapi.objects import Reference, SecurityRequirement, SecurityScheme
+from dmr.openapi.objects import Parameter, Reference, SecurityRequirement, SecurityScheme
 from dmr.parsers import Parser
-from dmr.plugins.msgspec import MsgspecSerializer
 from dmr.renderers import Renderer
 from dmr.security.base import AsyncAuth
 from dmr.serializer import BaseSerializer
-from msgspec import Struct
 
+from prompts.api.document import DocumentedEndpoint, ErrorEnvelope
 from prompts.api.errors import as_service_error, render_error
 from prompts.api.parser import StrictJsonParser
 from prompts.api.state import State, get_state
-from prompts.errors import InvalidApiKey, InvalidRequest, MethodNotAllowed, RateLimited, ServiceError
+from prompts.api.wire_schemas import WireSerializer
+from prompts.errors import (
+    BrokenSeal,
+    InvalidApiKey,
+    InvalidEncryptedContent,
+    InvalidRequest,
+    MethodNotAllowed,
+    RateLimited,
+    ServiceError,
+)
 from prompts.ids import is_of_kind
-from prompts.ports import Caller
-
-
-class ErrorBody(Struct):
-    """What is inside the envelope."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str
-
-
-class ErrorEnvelope(Struct):
-    """OpenAI's error envelope."""
-
-    error: ErrorBody
+from prompts.ports import Caller, SealKind
 
 
 class BearerKey(AsyncAuth):
@@ -74,7 +67,7 @@ class BearerKey(AsyncAuth):
         self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
     ) -> dict[str, SecurityScheme | Reference]:
         """For the OpenAPI document."""
-        return {"api_key": SecurityScheme(type="http", scheme="bearer")}
+        return {"api_key": SecurityScheme(type="http", scheme="bearer", description="A key of this server's.")}
 
     def security_requirements(
         self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
@@ -105,7 +98,7 @@ class JsonUnlessSaid(RequestNegotiator):
         return super().__call__(request)
 
 
-class ApiEndpoint(Endpoint):
+class ApiEndpoint(DocumentedEndpoint):
     """An endpoint that negotiates nothing."""
 
     __slots__ = ()
@@ -113,23 +106,14 @@ class ApiEndpoint(Endpoint):
     response_negotiator_cls = AnyAccept
 
 
-ERRORS = [
-    ResponseSpec(ErrorEnvelope, status_code=status, description=description)
-    for status, description in (
-        (HTTPStatus.BAD_REQUEST, "The request is malformed or out of bounds; `param` says where."),
-        (HTTPStatus.UNAUTHORIZED, "No key, or not a valid one."),
-        (HTTPStatus.NOT_FOUND, "Unknown, deleted, or another owner's."),
-        (HTTPStatus.SERVICE_UNAVAILABLE, "Something is away for the moment; `Retry-After` says when to come back."),
-    )
-]
-
-
-class ApiController(Controller[MsgspecSerializer]):
+class ApiController(Controller[WireSerializer]):
     """A resource of the API: authenticated, JSON in and out, errors in the envelope."""
 
     endpoint_cls = ApiEndpoint
     auth: ClassVar[Sequence[AsyncAuth]] = [BearerKey()]
     parsers = [StrictJsonParser()]
+    header_parameters: ClassVar[Sequence[Parameter]] = ()
+    """Headers that a request may carry, for the OpenAPI document; the view reads them itself."""
     error_model: ClassVar[Any] = ErrorEnvelope
     exclude_semantic_responses = frozenset({HTTPStatus.NOT_ACCEPTABLE})  # nothing is negotiated
 
@@ -143,8 +127,15 @@ class ApiController(Controller[MsgspecSerializer]):
         """Whose key the request carries."""
         return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]
 
+    def unseal(self, kind: SealKind, sealed: str, param: str) -> None:
+        """Whether a sealed text is this owner's own. Raises InvalidEncryptedContent."""
+        try:
+            self.state.sealer.open(self.owner, kind, sealed)
+        except BrokenSeal:
+            raise InvalidEncryptedContent(param=param) from None
+
     async def handle_async_error(
-        self, endpoint: Endpoint, controller: Controller[MsgspecSerializer], exc: Exception
+        self, endpoint: Endpoint, controller: Controller[WireSerializer], exc: Exception
     ) -> HttpResponse:
         """Errors that are ours, or can be said as ours; the rest is the middleware's."""
         error = exc if isinstance(exc, ServiceError) else as_service_error(exc)
@@ -165,9 +156,10 @@ def json_response(content: bytes, status: int = 200) -> HttpResponse:
     return HttpResponse(content, status=status, content_type="application/json")
 
 
-def check_kind(public_id: str, kind: str, *, param: str) -> str:
-    """The id, when it is one of that kind. Raises InvalidRequest naming the prefix expected."""
-    if not is_of_kind(public_id, kind):
+def check_kind(public_id: str, *kinds: str, param: str) -> str:
+    """The id, when it is one of these kinds. Raises InvalidRequest naming the prefix expected."""
+    if not any(is_of_kind(public_id, kind) for kind in kinds):
         shown = public_id[:80].encode("ascii", "backslashreplace").decode()
-        raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with '{kind}_'.", param=param)
+        expected = " or ".join(f"'{kind}_'" for kind in kinds)
+        raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with {expected}.", param=param)
     return public_id

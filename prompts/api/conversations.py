@@ -1,7 +1,7 @@
 """`/v1/conversations` and their items: create, retrieve, update, list."""
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 from django.http import HttpResponse
@@ -10,8 +10,12 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct, field
 
 from prompts import ids
-from prompts.api.controller import ERRORS, ApiController, check_kind, json_response
-from prompts.api.inputs import MAX_ITEMS_A_CALL, InputItem, Metadata, read_items
+from prompts.api.controller import ApiController, check_kind, json_response
+from prompts.api.document import BODY_ERRORS, ERRORS, refusals
+from prompts.api.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
+from prompts.api.including import Include, check_include
+from prompts.api.inputs import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
+from prompts.api.references import ConversationId, ItemId
 from prompts.conversations import (
     add_items,
     create_conversation,
@@ -29,14 +33,16 @@ from prompts.errors import InvalidRequest
 
 encode = msgspec.json.Encoder().encode
 
-Limit = Annotated[int, Meta(ge=1, le=100)]
+Title = Annotated[str, Meta(max_length=200)]
+Limit = Annotated[int, Meta(ge=1, le=100, description="How many at most.")]
+Order = Annotated[Literal["asc", "desc"], Meta(description="Oldest or newest first.")]
 
 
 class ConversationBody(Struct):
     """A conversation as the API shows it."""
 
     id: str
-    object: str
+    object: Literal["conversation"]
     created_at: int
     metadata: dict[str, str]
     title: str | None = field(name="eps:title")
@@ -49,12 +55,17 @@ class CreateConversation(Struct, forbid_unknown_fields=True):
 
     items: Annotated[list[InputItem], Meta(max_length=MAX_ITEMS_A_CALL)] | None = None
     metadata: Metadata | None = None
+    title: Title | None = field(default=None, name="eps:title")
 
 
 class UpdateConversation(Struct, forbid_unknown_fields=True):
-    """The body of `POST /v1/conversations/{id}`: the new metadata takes the place of the old."""
+    """The body of `POST /v1/conversations/{id}`: the new metadata takes the place of the old.
+
+    The title stays unless there is a new one; an empty one takes it away.
+    """
 
     metadata: Metadata | None
+    title: Title | None = field(default=None, name="eps:title")
 
 
 class CreateItems(Struct, forbid_unknown_fields=True):
@@ -66,21 +77,21 @@ class CreateItems(Struct, forbid_unknown_fields=True):
 class ConversationPath(Struct):
     """`/v1/conversations/{conversation_id}`."""
 
-    conversation_id: str
+    conversation_id: ConversationId
 
 
 class ItemPath(Struct):
     """`/v1/conversations/{conversation_id}/items/{item_id}`."""
 
-    conversation_id: str
-    item_id: str
+    conversation_id: ConversationId
+    item_id: ItemId
 
 
 class ForkConversation(Struct, forbid_unknown_fields=True):
     """The body of `POST /v1/conversations/{id}/fork`: up to just before, or just after, an item; or all of it."""
 
-    before: str | None = None
-    after: str | None = None
+    before: ItemId | None = None
+    after: ItemId | None = None
 
 
 class DeletedConversation(Struct):
@@ -95,15 +106,18 @@ class ConversationsQuery(Struct, forbid_unknown_fields=True):
     """The query of `GET /v1/conversations`."""
 
     limit: Limit = 20
-    after: str | None = None
+    after: ConversationId | None = None
 
 
 class ItemsQuery(Struct, forbid_unknown_fields=True):
     """The query of `GET /v1/conversations/{id}/items`."""
 
+    __dmr_force_list__: ClassVar[frozenset[str]] = frozenset({"include[]"})
+
+    include: Include = field(default_factory=list, name="include[]")
     limit: Limit = 20
-    order: Literal["asc", "desc"] = "desc"
-    after: str | None = None
+    order: Order = "desc"
+    after: ItemId | None = None
 
 
 class ConversationList(Struct):
@@ -116,8 +130,8 @@ class ConversationList(Struct):
     object: Literal["list"] = "list"
 
 
-class ItemList(Struct):
-    """One page of items; what is stored is shown as it is."""
+class RawItemList(Struct):
+    """`ItemList`, of items as they are stored."""
 
     data: list[msgspec.Raw]
     first_id: str | None
@@ -126,8 +140,8 @@ class ItemList(Struct):
     object: Literal["list"] = "list"
 
 
-class ShownItemList(Struct):
-    """`ItemList` for the OpenAPI document."""
+class ItemList(Struct):
+    """One page of items."""
 
     data: list[Item]
     first_id: str | None
@@ -141,19 +155,25 @@ class ConversationsController(ApiController):
 
     tags = ["Conversations"]
 
-    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
-    async def post(self, parsed_body: BodyMsgspec[CreateConversation | None]) -> HttpResponse:
+    @validate(
+        ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="createConversation"
+    )
+    async def post(
+        self, parsed_body: Annotated[BodyMsgspec[CreateConversation | None], CREATE_CONVERSATION]
+    ) -> HttpResponse:
         """Create a conversation, with up to 20 items."""
         body = parsed_body or CreateConversation()
-        conversation = await create_conversation(
-            owner=self.owner,
-            metadata=body.metadata or {},
-            new_items=read_items(body.items or [], param="items"),
-            store=self.state.conversations,
-        )
-        return json_response(encode(_shown(conversation)))
+        with placing_calls(body.items, param="items"):
+            conversation = await create_conversation(
+                owner=self.owner,
+                metadata=body.metadata or {},
+                title=body.title,
+                new_items=read_items(body.items or [], param="items", unseal=self.unseal),
+                store=self.state.conversations,
+            )
+        return json_response(encode(show(conversation)))
 
-    @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversations")
     async def get(self, parsed_query: Query[ConversationsQuery]) -> HttpResponse:
         """The owner's conversations, last used first."""
         if parsed_query.after is not None:
@@ -161,7 +181,7 @@ class ConversationsController(ApiController):
         found, has_more = await list_conversations(
             owner=self.owner, limit=parsed_query.limit, after=parsed_query.after, store=self.state.conversations
         )
-        data = [_shown(conversation) for conversation in found]
+        data = [show(conversation) for conversation in found]
         first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)
         return json_response(encode(ConversationList(data, first_id, last_id, has_more)))
 
@@ -171,27 +191,32 @@ class ConversationController(ApiController):
 
     tags = ["Conversations"]
 
-    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS, operation_id="getConversation")
     async def get(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
         """The conversation, and which response is active on it."""
         conversation_id = _conversation_id(parsed_path)
         found = await get_conversation(conversation_id, owner=self.owner, store=self.state.conversations)
-        return json_response(encode(_shown(found)))
+        return json_response(encode(show(found)))
 
-    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(
+        ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="updateConversation"
+    )
     async def post(
-        self, parsed_path: Path[ConversationPath], parsed_body: BodyMsgspec[UpdateConversation]
+        self,
+        parsed_path: Path[ConversationPath],
+        parsed_body: Annotated[BodyMsgspec[UpdateConversation], UPDATE_CONVERSATION],
     ) -> HttpResponse:
-        """Replace the metadata."""
+        """Replace the metadata, and the title when there is a new one."""
         updated = await update_conversation(
             _conversation_id(parsed_path),
             owner=self.owner,
             metadata=parsed_body.metadata or {},
+            title=parsed_body.title,
             store=self.state.conversations,
         )
-        return json_response(encode(_shown(updated)))
+        return json_response(encode(show(updated)))
 
-    @validate(ResponseSpec(DeletedConversation, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(DeletedConversation, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteConversation")
     async def delete(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
         """Erase the conversation and everything below it; a response that is being written to it ends."""
         conversation_id = _conversation_id(parsed_path)
@@ -205,9 +230,11 @@ class ForkController(ApiController):
 
     tags = ["Conversations"]
 
-    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="forkConversation")
     async def post(
-        self, parsed_path: Path[ConversationPath], parsed_body: BodyMsgspec[ForkConversation | None]
+        self,
+        parsed_path: Path[ConversationPath],
+        parsed_body: Annotated[BodyMsgspec[ForkConversation | None], FORK_CONVERSATION],
     ) -> HttpResponse:
         """A new conversation that shares the history up to an item, or all of it; it is erased with its origin."""
         body = parsed_body or ForkConversation()
@@ -220,7 +247,7 @@ class ForkController(ApiController):
             after=body.after,
             store=self.state.conversations,
         )
-        return json_response(encode(_shown(forked)))
+        return json_response(encode(show(forked)))
 
 
 class ItemController(ApiController):
@@ -228,18 +255,18 @@ class ItemController(ApiController):
 
     tags = ["Conversations"]
 
-    @validate(ResponseSpec(Item, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(Item, status_code=HTTPStatus.OK), *ERRORS, operation_id="getConversationItem")
     async def get(self, parsed_path: Path[ItemPath]) -> HttpResponse:
         """The item as stored."""
         conversation_id, item_id = _item_place(parsed_path)
         return json_response(await get_item(conversation_id, item_id, owner=self.owner, store=self.state.conversations))
 
-    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteConversationItem")
     async def delete(self, parsed_path: Path[ItemPath]) -> HttpResponse:
         """Erase the item from the history, and from every fork that shares it; gives the conversation."""
         conversation_id, item_id = _item_place(parsed_path)
         left = await delete_item(conversation_id, item_id, owner=self.owner, store=self.state.conversations)
-        return json_response(encode(_shown(left)))
+        return json_response(encode(show(left)))
 
 
 class ItemsController(ApiController):
@@ -247,9 +274,10 @@ class ItemsController(ApiController):
 
     tags = ["Conversations"]
 
-    @validate(ResponseSpec(ShownItemList, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversationItems")
     async def get(self, parsed_path: Path[ConversationPath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
         """One page of the items, newest first unless asked otherwise."""
+        check_include(parsed_query.include)
         page = await list_items(
             _conversation_id(parsed_path),
             owner=self.owner,
@@ -259,18 +287,26 @@ class ItemsController(ApiController):
             store=self.state.conversations,
         )
         data = [msgspec.Raw(item) for item in page.data]
-        return json_response(encode(ItemList(data, page.first_id, page.last_id, page.has_more)))
+        return json_response(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
 
-    @validate(ResponseSpec(ShownItemList, status_code=HTTPStatus.OK), *ERRORS)
-    async def post(self, parsed_path: Path[ConversationPath], parsed_body: BodyMsgspec[CreateItems]) -> HttpResponse:
+    @validate(
+        ResponseSpec(ItemList, status_code=HTTPStatus.OK),
+        *BODY_ERRORS,
+        *refusals(HTTPStatus.CONFLICT),
+        operation_id="createConversationItems",
+    )
+    async def post(
+        self, parsed_path: Path[ConversationPath], parsed_body: Annotated[BodyMsgspec[CreateItems], CREATE_ITEMS]
+    ) -> HttpResponse:
         """Append up to 20 items; they come back in the order given."""
-        items = await add_items(
-            _conversation_id(parsed_path),
-            owner=self.owner,
-            new_items=read_items(parsed_body.items, param="items"),
-            store=self.state.conversations,
-        )
-        body = ShownItemList(list(items), items[0].id, items[-1].id, has_more=False)
+        with placing_calls(parsed_body.items, param="items"):
+            items = await add_items(
+                _conversation_id(parsed_path),
+                owner=self.owner,
+                new_items=read_items(parsed_body.items, param="items", unseal=self.unseal),
+                store=self.state.conversations,
+            )
+        body = ItemList(list(items), items[0].id, items[-1].id, has_more=False)
         return json_response(encode(body))
 
 
@@ -280,10 +316,11 @@ def _conversation_id(path: ConversationPath) -> str:
 
 def _item_place(path: ItemPath) -> tuple[str, str]:
     conversation_id = check_kind(path.conversation_id, ids.CONVERSATION, param="conversation_id")
-    return conversation_id, check_kind(path.item_id, ids.MESSAGE, param="item_id")
+    return conversation_id, check_kind(path.item_id, *ids.ITEMS, param="item_id")
 
 
-def _shown(conversation: Conversation) -> ConversationBody:
+def show(conversation: Conversation) -> ConversationBody:
+    """The conversation as the API shows it."""
     return ConversationBody(
         id=conversation.id,
         object=conversation.object,

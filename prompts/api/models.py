@@ -1,14 +1,15 @@
 """`/v1/models`: what may be asked for."""
 
 from http import HTTPStatus
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from django.http import HttpResponse
 from dmr import Path, ResponseSpec, validate
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from prompts.api.controller import ERRORS, ApiController, json_response
+from prompts.api.controller import ApiController, json_response
+from prompts.api.document import ALWAYS, ERRORS, MODEL_ERRORS
 from prompts.domain import Model
 from prompts.errors import NotFound
 
@@ -25,7 +26,7 @@ class ModelList(Struct):
 class ModelPath(Struct):
     """`/v1/models/{model}`; a name may hold slashes."""
 
-    model: str
+    model: Annotated[str, Meta(description="Its name; it may hold slashes.", examples=["stand-in"])]
 
 
 class ModelsController(ApiController):
@@ -33,7 +34,7 @@ class ModelsController(ApiController):
 
     tags = ["Models"]
 
-    @validate(ResponseSpec(ModelList, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(ModelList, status_code=HTTPStatus.OK), *ALWAYS, *MODEL_ERRORS, operation_id="listModels")
     async def get(self) -> HttpResponse:
         """All of them; at most a minute old."""
         return json_response(encode(ModelList(list(await self.state.model.list_models()))))
@@ -44,7 +45,7 @@ class ModelController(ApiController):
 
     tags = ["Models"]
 
-    @validate(ResponseSpec(Model, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(Model, status_code=HTTPStatus.OK), *ERRORS, *MODEL_ERRORS, operation_id="getModel")
     async def get(self, parsed_path: Path[ModelPath]) -> HttpResponse:
         """The model of that name."""
         for model in await self.state.model.list_models():

@@ -2,28 +2,44 @@
 
 import hashlib
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import structlog
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
 from prompts import ids, sse
-from prompts.api.controller import ERRORS, ApiController, check_kind, json_response
+from prompts.api.controller import ApiController, check_kind, json_response
+from prompts.api.document import BODY_ERRORS, ERRORS, MODEL_ERRORS, AlsoAs, header, refusals
 from prompts.api.errors import render_error
-from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, Metadata, read_items
-from prompts.domain import ModelRequest, Response
+from prompts.api.event_stream import EVENT_STREAM
+from prompts.api.examples import CREATE_RESPONSE
+from prompts.api.including import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
+from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, Metadata, placing_calls, read_items, user_message
+from prompts.api.marks import REFUSED, REFUSED_IF_TRUE
+from prompts.api.references import ConversationId, ResponseId
+from prompts.api.tools import (
+    ReasoningParam,
+    TextParam,
+    ToolChoiceParam,
+    Tools,
+    read_reasoning,
+    read_text,
+    read_tool_choice,
+    read_tools,
+)
+from prompts.domain import Item, ModelRequest, ReasoningConfig, Response, ServiceTier, Truncation
 from prompts.errors import FailedEarlier, InvalidRequest, ServiceError, UnsupportedParameter
 from prompts.events import Event
 from prompts.follow import follow_response
 from prompts.ports import Claim
-from prompts.responses import Turn, cancel_response, create_response, delete_response, get_response, user_message
+from prompts.responses import StoredItem, Turn, cancel_response, create_response, delete_response, get_response
 from prompts.run import Run
 
 # How often a request that waits for a whole answer looks up when nothing happens; it sends nothing.
@@ -35,83 +51,96 @@ encode = msgspec.json.Encoder().encode
 log = structlog.get_logger(__name__)
 
 
+CREATE_ERRORS = [
+    *BODY_ERRORS,
+    *MODEL_ERRORS,
+    *refusals(HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY),
+]
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "A retry with the same key and body gets the first request's response, marked `idempotency-replayed: true`.",
+    pattern="^[!-~]{1,255}$",
+    example="9f1c2e9a-order-17",
+)
+
+
 class ConversationParam(Struct, forbid_unknown_fields=True):
     """A conversation named by an object, as the SDK's types allow."""
 
-    id: str
+    id: ConversationId
+
+
+class ContextManagement(Struct, forbid_unknown_fields=True, kw_only=True):
+    """When the history is to be compacted by itself."""
+
+    type: Literal["compaction"]
+    compact_threshold: Annotated[int, Meta(ge=1)] | None = None
+
+
+class StreamOptions(Struct, forbid_unknown_fields=True):
+    """How the events are sent."""
+
+    include_obfuscation: Annotated[bool, REFUSED_IF_TRUE] | None = None
 
 
 class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of `POST /v1/responses`. What the specification has and we have not built is refused, not ignored."""
+    """The body of `POST /v1/responses`. What this server cannot honour is refused, not ignored."""
 
     input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)]
     model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     instructions: str | None = None
-    conversation: str | ConversationParam | None = None
-    previous_response_id: str | None = None
+    conversation: ConversationId | ConversationParam | None = None
+    previous_response_id: ResponseId | None = None
     stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    background: bool | None = None
+    store: bool | None = None
     metadata: Metadata | None = None
+    include: Include | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoiceParam | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
+    text: TextParam | None = None
+    reasoning: ReasoningParam | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=16, le=2**31)] | None = None
-    max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
-    background: bool | None = None
-    context_management: Any = None
-    include: list[str] | None = None
-    parallel_tool_calls: bool | None = None
-    prompt: Any = None
-    prompt_cache_key: str | None = None
-    prompt_cache_retention: str | None = None
-    reasoning: Any = None
-    safety_identifier: str | None = None
-    service_tier: str | None = None
-    store: bool | None = None
-    stream_options: Any = None
-    text: Any = None
-    tool_choice: Any = None
-    tools: list[Any] | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    truncation: str | None = None
-    user: str | None = None
+    max_output_tokens: Annotated[int, Meta(ge=16, le=2**31)] | None = None
+    truncation: Truncation | None = None
+    service_tier: ServiceTier | None = None
+    safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
+    prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
+    user: Annotated[str, Meta(max_length=256)] | None = None
+    context_management: Annotated[list[ContextManagement], Meta(max_length=1)] | None = None
+    prompt: Annotated[Any, REFUSED] = None
+    prompt_cache_retention: Annotated[str | None, REFUSED] = None
 
 
-# What is not built, and the values that ask for nothing beyond what is.
-NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "context_management": (None, []),
-    "include": (None, []),
-    "max_tool_calls": (None,),
-    "parallel_tool_calls": (None, True),
-    "prompt": (None,),
-    "prompt_cache_key": (None,),
-    "prompt_cache_retention": (None,),
-    "reasoning": (None, {}),
-    "safety_identifier": (None,),
-    "service_tier": (None, "auto", "default"),
-    "store": (None, True),
-    "stream_options": (None, {}),
-    "text": (None, {}, {"format": {"type": "text"}}),
-    "tool_choice": (None, "auto"),
-    "tools": (None, []),
-    "top_logprobs": (None, 0),
-    "truncation": (None, "disabled"),
-    "user": (None,),
-}
+# What this server cannot honour yet.
+UNSUPPORTED = ("prompt", "prompt_cache_retention")
 
 
 class ResponsePath(Struct):
     """`/v1/responses/{response_id}`."""
 
-    response_id: str
+    response_id: ResponseId
 
 
 class RetrieveQuery(Struct, forbid_unknown_fields=True):
     """The query of `GET /v1/responses/{id}`."""
 
-    stream: bool = False
-    starting_after: Annotated[int, Meta(ge=0)] | None = None
-    include_obfuscation: bool = False
+    __dmr_force_list__: ClassVar[frozenset[str]] = frozenset({"include[]"})
+
+    include: Include = field(default_factory=list, name="include[]")
+    stream: Annotated[bool, Meta(description="Answer with the events, live or ended, then `[DONE]`.")] = False
+    starting_after: (
+        Annotated[int, Meta(ge=0, description="Only the events above this `sequence_number`; needs `stream=true`.")]
+        | None
+    ) = None
+    include_obfuscation: Annotated[bool, REFUSED_IF_TRUE] = False
 
 
 class DeletedResponse(Struct):
@@ -147,11 +176,15 @@ class ResponsesController(FollowingController):
     """Create a response."""
 
     tags = ["Responses"]
+    header_parameters = (IDEMPOTENCY_KEY,)
 
-    @validate(ResponseSpec(Response, status_code=HTTPStatus.OK), *ERRORS)
-    async def post(self, parsed_body: BodyMsgspec[CreateResponse]) -> HttpResponse:
+    @validate(
+        AlsoAs(Response, status_code=HTTPStatus.OK, others=EVENT_STREAM), *CREATE_ERRORS, operation_id="createResponse"
+    )
+    async def post(self, parsed_body: Annotated[BodyMsgspec[CreateResponse], CREATE_RESPONSE]) -> HttpResponse:
         """Ask the model. With `stream: true` the answer is `text/event-stream`: events as they come, then `[DONE]`."""
-        turn = await create_response(**self._read(parsed_body), **self._ports())
+        with placing_calls(parsed_body.input, param="input"):
+            turn = await create_response(**self._read(parsed_body), **self._ports())
         if not turn.is_replay:
             return await self._answer(parsed_body, turn)
         try:
@@ -164,13 +197,29 @@ class ResponsesController(FollowingController):
     async def _answer(self, body: CreateResponse, turn: Turn) -> HttpResponse:
         if body.stream:
             events = self.follow(turn.response_id, after=-1, run=turn.run, quiet_s=sse.KEEP_ALIVE_S)
-            return cast(HttpResponse, await stream(events))
+            return cast(
+                HttpResponse, await stream(events if body.store is not False else self._discarding(turn, events))
+            )
         if body.background and turn.run is not None and not turn.is_replay:
             return json_response(encode(replace(turn.run.response, status="queued")))
         if body.background:
             return json_response((await self.state.responses.get(turn.response_id, owner=self.owner)).body)
         with self.state.followers.join(is_here=turn.run is not None):
-            return await self._whole(turn)
+            try:
+                return await self._whole(turn)
+            finally:
+                if body.store is False:
+                    self.state.runner.discard(turn.response_id)
+
+    async def _discarding(
+        self, turn: Turn, events: AsyncIterator[Sequence[Event]]
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """The same events; then, or when the client leaves, nothing of the response stays."""
+        try:
+            async for group in events:
+                yield group
+        finally:
+            self.state.runner.discard(turn.response_id)
 
     async def _whole(self, turn: Turn) -> HttpResponse:
         """The ended response; its failure is told as an error, with the status that fits it."""
@@ -189,26 +238,23 @@ class ResponsesController(FollowingController):
         return json_response(stored.body)
 
     def _read(self, body: CreateResponse) -> dict[str, Any]:
-        conversation_id = _conversation_id(body)
+        conversation_id = read_conversation_id(body.conversation)
         _check_request(body, conversation_id)
-        new_input = [user_message(body.input)] if isinstance(body.input, str) else read_items(body.input, param="input")
-        model_request = ModelRequest(
-            model=body.model or self.state.default_model,
-            temperature=body.temperature,
-            top_p=body.top_p,
-            presence_penalty=body.presence_penalty,
-            frequency_penalty=body.frequency_penalty,
-            max_output_tokens=body.max_output_tokens,
-        )
+        model_request = _model_request(body, default_model=self.state.default_model)
         return {
             "owner": self.owner,
-            "new_input": new_input,
+            "new_input": self._read_input(body.input),
             "conversation_id": conversation_id,
             "previous_response_id": body.previous_response_id,
             "echo": _echo(body, model_request),
             "model_request": model_request,
             "claim": read_claim(self.request, replace(body, stream=None)),
         }
+
+    def _read_input(self, given: str | list[InputItem]) -> Sequence[Item | StoredItem]:
+        if isinstance(given, str):
+            return [user_message(given)]
+        return read_items(given, param="input", unseal=self.unseal)
 
     def _ports(self) -> dict[str, Any]:
         state = self.state
@@ -217,6 +263,7 @@ class ResponsesController(FollowingController):
             "store": state.responses,
             "conversations": state.conversations,
             "model": state.model,
+            "calibration": state.calibration,
             "runner": state.runner,
         }
 
@@ -226,9 +273,15 @@ class ResponseController(FollowingController):
 
     tags = ["Responses"]
 
-    @validate(ResponseSpec(Response, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(
+        AlsoAs(Response, status_code=HTTPStatus.OK, others=EVENT_STREAM),
+        *ERRORS,
+        *refusals(HTTPStatus.GONE),
+        operation_id="getResponse",
+    )
     async def get(self, parsed_path: Path[ResponsePath], parsed_query: Query[RetrieveQuery]) -> HttpResponse:
         """The response as it stands, or with `stream=true` its events above `starting_after`, live or ended."""
+        check_include(parsed_query.include)
         if parsed_query.include_obfuscation:
             raise _unsupported("include_obfuscation")
         if parsed_query.starting_after is not None and not parsed_query.stream:
@@ -243,7 +296,7 @@ class ResponseController(FollowingController):
         events = self.follow(response_id, after=after, run=run, quiet_s=sse.KEEP_ALIVE_S)
         return cast(HttpResponse, await stream(events))
 
-    @validate(ResponseSpec(DeletedResponse, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(ResponseSpec(DeletedResponse, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteResponse")
     async def delete(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
         """Erase the response, its input and its events; what it said stays in the history it joined."""
         response_id = _response_id(parsed_path)
@@ -256,7 +309,12 @@ class CancelController(ApiController):
 
     tags = ["Responses"]
 
-    @validate(ResponseSpec(Response, status_code=HTTPStatus.OK), *ERRORS)
+    @validate(
+        ResponseSpec(Response, status_code=HTTPStatus.OK),
+        *ERRORS,
+        *refusals(HTTPStatus.CONFLICT),
+        operation_id="cancelResponse",
+    )
     async def post(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
         """End an active response, keeping what was written; answered when the model's connection is closed."""
         state = self.state
@@ -305,41 +363,104 @@ def _response_id(path: ResponsePath) -> str:
     return check_kind(path.response_id, ids.RESPONSE, param="response_id")
 
 
-def _conversation_id(body: CreateResponse) -> str | None:
-    return body.conversation.id if isinstance(body.conversation, ConversationParam) else body.conversation
+def read_conversation_id(given: str | ConversationParam | None) -> str | None:
+    """The id, however it was written."""
+    return given.id if isinstance(given, ConversationParam) else given
 
 
-def _check_request(body: CreateResponse, conversation_id: str | None) -> None:
-    """What the struct alone cannot say. Raises InvalidRequest."""
-    if conversation_id is not None and body.previous_response_id is not None:
+def check_anchor(conversation_id: str | None, previous_response_id: str | None) -> None:
+    """One of the two at most, each of its kind. Raises InvalidRequest."""
+    if conversation_id is not None and previous_response_id is not None:
         message = "'conversation' and 'previous_response_id' are mutually exclusive. Send only one of the two."
         raise InvalidRequest(message, param="previous_response_id")
     if conversation_id is not None:
         check_kind(conversation_id, ids.CONVERSATION, param="conversation")
-    if body.previous_response_id is not None:
-        check_kind(body.previous_response_id, ids.RESPONSE, param="previous_response_id")
-    for name, neutral in NEUTRAL.items():
-        if getattr(body, name) not in neutral:
+    if previous_response_id is not None:
+        check_kind(previous_response_id, ids.RESPONSE, param="previous_response_id")
+
+
+def _check_request(body: CreateResponse, conversation_id: str | None) -> None:
+    """What the struct alone cannot say. Raises InvalidRequest."""
+    check_anchor(conversation_id, body.previous_response_id)
+    if body.store is False:
+        _check_unstored(body, conversation_id)
+    for name in UNSUPPORTED:
+        if getattr(body, name) is not None:
             raise _unsupported(name)
+    if body.stream_options is not None and body.stream_options.include_obfuscation:
+        raise _unsupported("stream_options.include_obfuscation")
+    check_include(body.include)
+
+
+def _check_unstored(body: CreateResponse, conversation_id: str | None) -> None:
+    if body.background:
+        message = "'background' needs 'store': the answer of a response that is not stored goes to its own client only."
+        raise InvalidRequest(message, param="background")
+    if conversation_id is not None:
+        message = "'conversation' needs 'store': what is not stored cannot join a conversation."
+        raise InvalidRequest(message, param="store")
 
 
 def _unsupported(name: str) -> UnsupportedParameter:
     return UnsupportedParameter(f"This server does not support '{name}' yet. Leave it out.", param=name)
 
 
+def _model_request(body: CreateResponse, *, default_model: str) -> ModelRequest:
+    """What the model is asked for."""
+    include = body.include or ()
+    tools = read_tools(body.tools)
+    thresholds = [entry.compact_threshold for entry in body.context_management or ()]
+    return ModelRequest(
+        model=body.model or default_model,
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        max_output_tokens=body.max_output_tokens,
+        max_tool_calls=body.max_tool_calls,
+        tools=tools,
+        tool_choice=read_tool_choice(body.tool_choice, tools),
+        parallel_tool_calls=body.parallel_tool_calls,
+        text=read_text(body.text),
+        reasoning=read_reasoning(body.reasoning) or ReasoningConfig(),
+        wants_encrypted_reasoning=ENCRYPTED_REASONING in include,
+        wants_logprobs=LOGPROBS in include,
+        top_logprobs=body.top_logprobs,
+        truncation=body.truncation or "disabled",
+        service_tier=body.service_tier,
+        safety_identifier=body.safety_identifier,
+        prompt_cache_key=body.prompt_cache_key,
+        user=body.user,
+        compact_threshold=next((threshold for threshold in thresholds if threshold is not None), None),
+    )
+
+
 def _echo(body: CreateResponse, model_request: ModelRequest) -> Response:
     """What the response object repeats of the request; its id and time are given later."""
+    tier = model_request.service_tier
     return Response(
         id="",
         created_at=0,
         status="in_progress",
         model=model_request.model,
         instructions=body.instructions,
+        tools=model_request.tools,
+        tool_choice=model_request.tool_choice,
+        truncation=model_request.truncation,
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        text=model_request.text,
         top_p=1.0 if body.top_p is None else body.top_p,
-        temperature=1.0 if body.temperature is None else body.temperature,
         presence_penalty=body.presence_penalty or 0.0,
         frequency_penalty=body.frequency_penalty or 0.0,
+        top_logprobs=body.top_logprobs or 0,
+        temperature=1.0 if body.temperature is None else body.temperature,
+        reasoning=read_reasoning(body.reasoning),
         max_output_tokens=body.max_output_tokens,
-        metadata=body.metadata or {},
+        max_tool_calls=body.max_tool_calls,
+        store=body.store is not False,
         background=bool(body.background),
+        service_tier="default" if tier is None or tier == "auto" else tier,
+        metadata=body.metadata or {},
+        safety_identifier=body.safety_identifier,
+        prompt_cache_key=body.prompt_cache_key,
     )

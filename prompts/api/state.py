@@ -7,7 +7,20 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 from prompts.follow import Followers
-from prompts.ports import ApiKeys, ChatModel, ConversationStore, Eraser, EventLog, ResponseStore
+from prompts.follow_ups import FollowUps
+from prompts.ports import (
+    ApiKeys,
+    Calibration,
+    ChatModel,
+    Compactions,
+    ConversationStore,
+    Eraser,
+    EventLog,
+    Histories,
+    ResponseNotes,
+    ResponseStore,
+    Sealer,
+)
 from prompts.runner import Runner
 
 
@@ -16,12 +29,18 @@ class State:
     """The opened ports and what is configured of a turn; the lifespan puts it under `scope["state"]["prompts"]`."""
 
     responses: ResponseStore
+    notes: ResponseNotes
+    follow_ups: FollowUps
+    histories: Histories
+    compactions: Compactions
     conversations: ConversationStore
     event_log: EventLog
     eraser: Eraser
     api_keys: ApiKeys
     model: ChatModel
     runner: Runner
+    sealer: Sealer
+    calibration: Calibration
     followers: Followers
     default_model: str
     history_tokens: int

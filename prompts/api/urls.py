@@ -5,6 +5,7 @@ from dmr.openapi import build_schema
 from dmr.openapi.views import OpenAPIJsonView, SwaggerView
 from dmr.routing import Router
 
+from prompts.api.compaction import CompactController, InputTokensController
 from prompts.api.conversations import (
     ConversationController,
     ConversationsController,
@@ -12,18 +13,28 @@ from prompts.api.conversations import (
     ItemController,
     ItemsController,
 )
+from prompts.api.export import ExportController
+from prompts.api.feedback import FeedbackController
+from prompts.api.follow_ups import FollowUpsController
+from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
 
 urlpatterns = [
     path("responses", ResponsesController.as_view()),
+    path("responses/compact", CompactController.as_view()),
+    path("responses/input_tokens", InputTokensController.as_view()),
     path("responses/<str:response_id>", ResponseController.as_view()),
     path("responses/<str:response_id>/cancel", CancelController.as_view()),
+    path("responses/<str:response_id>/input_items", InputItemsController.as_view()),
+    path("responses/<str:response_id>/follow_ups", FollowUpsController.as_view()),
+    path("responses/<str:response_id>/feedback", FeedbackController.as_view()),
     path("conversations", ConversationsController.as_view()),
     path("conversations/<str:conversation_id>", ConversationController.as_view()),
     path("conversations/<str:conversation_id>/items", ItemsController.as_view()),
     path("conversations/<str:conversation_id>/items/<str:item_id>", ItemController.as_view()),
     path("conversations/<str:conversation_id>/fork", ForkController.as_view()),
+    path("conversations/<str:conversation_id>/export", ExportController.as_view()),
     path("models", ModelsController.as_view()),
     path("models/<path:model>", ModelController.as_view()),
 ]

@@ -25,21 +25,46 @@ _SIGNS = {">=": "at least", "<=": "at most"}
 _UNITS = {"str": "characters", "array": "entries", "object": "entries"}
 # By the end of the path; msgspec does not say which values it would take.
 _CHOICES = (
-    (re.compile(r"\.content\[\d+\]\.type$"), "'input_text', 'output_text' or 'refusal'"),
-    (re.compile(r"\.type$"), "'message' or 'item_reference'"),
+    (
+        re.compile(r"\.content\[\d+\]\.type$"),
+        "'input_text', 'input_image', 'input_file', 'output_text', 'refusal' or 'reasoning_text'",
+    ),
+    (re.compile(r"\.output\[\d+\]\.type$"), "'input_text', 'input_image' or 'input_file'"),
+    (re.compile(r"\.summary\[\d+\]\.type$"), "'summary_text'"),
+    (re.compile(r"format\.type$"), "'text', 'json_object' or 'json_schema'"),
+    (re.compile(r"^tool_choice\.type$"), "'function' or 'allowed_tools'"),
+    (re.compile(r"^tool_choice(\.mode)?$"), "'none', 'auto' or 'required'"),
+    (
+        re.compile(r"\]\.type$"),
+        "'message', 'function_call', 'function_call_output', 'reasoning', 'compaction' or 'item_reference'",
+    ),
+    (re.compile(r"\.phase$"), "'commentary' or 'final_answer'"),
+    (re.compile(r"\.detail$"), "'low', 'high' or 'auto'"),
+    (re.compile(r"\.effort$"), "'none', 'minimal', 'low', 'medium', 'high' or 'xhigh'"),
+    (re.compile(r"\.summary$"), "'auto', 'concise' or 'detailed'"),
+    (re.compile(r"\.verbosity$"), "'low', 'medium' or 'high'"),
+    (re.compile(r"^truncation$"), "'auto' or 'disabled'"),
+    (re.compile(r"^service_tier$"), "'auto', 'default', 'flex' or 'priority'"),
     (re.compile(r"\.role$"), "'user', 'assistant', 'system' or 'developer'"),
     (re.compile(r"\.status$"), "'in_progress', 'completed' or 'incomplete'"),
+    (re.compile(r"^format$"), "'json' or 'markdown'"),
+    (re.compile(r"^score$"), "-1, 0 or 1"),
     (re.compile(r"^order$"), "'asc' or 'desc'"),
 )
 
 
-def invalid(reason: str, *, key: str | None = None) -> InvalidRequest:
-    """An InvalidRequest for msgspec's words; `key` is the dictionary's key that msgspec did not tell."""
+def invalid(reason: str, *, key: str | None = None, under: str = "") -> InvalidRequest:
+    """An InvalidRequest for msgspec's words; `key` is the dictionary's key that msgspec did not tell.
+
+    `under` is the place of what was looked at, when that was not the whole body.
+    """
     place = _PLACE.fullmatch(reason)
     assert place is not None  # the pattern matches any text
     path, of_key = place["path"] or "", place["of_key"] is not None
     is_query = path.startswith("parsed_query")
     path = path.removeprefix("parsed_body").removeprefix("parsed_query").removeprefix(".").removesuffix("[...]")
+    if under:
+        path = f"{under}.{path}".removesuffix(".")
     if key is not None:
         path = f"{path}.{key}"
     if at_field := _FIELD.fullmatch(place["what"]):
@@ -58,6 +83,8 @@ def _rule(what: str, path: str, is_query: bool) -> str:
         limit = f"{_SIGNS[bound['sign']]} {float(bound['bound']):,g}" if bound["type"] == "float" else ""
         limit = limit or f"{_SIGNS[bound['sign']]} {int(bound['bound']):,}"
         return f"must be {_NOUNS[bound['type']]} of {limit}{_unit(bound)}"
+    if "matching regex" in what:
+        return "must be 1 to 64 letters, digits, '_' or '-'"
     if types := _TYPES.fullmatch(what):
         wanted = [name for name in types["types"].split(" | ") if name != "null"] or ["null"]
         got = "" if types["got"] is None or is_query else f", not {_got(types['got'], wanted)}"

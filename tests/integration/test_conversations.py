@@ -263,3 +263,19 @@ async def test_what_a_leaver_asked_is_answered_and_stored(http: httpx.AsyncClien
     await eventually(is_stored)
     assert (await texts(http, conversation))[1] == " ".join(str(n) for n in range(1, 26))
     assert (await http.get(f"/v1/conversations/{conversation}")).json()["eps:active_response_id"] is None
+
+
+async def test_a_conversation_has_a_title_that_can_be_changed_and_taken_away(http: httpx.AsyncClient) -> None:
+    made = (await http.post("/v1/conversations", json={"eps:title": "Travel plans"})).json()
+    url = f"/v1/conversations/{made['id']}"
+    assert made["eps:title"] == (await http.get(url)).json()["eps:title"] == "Travel plans"
+    for body, title in (
+        ({"metadata": {"a": "b"}}, "Travel plans"),
+        ({"metadata": {}, "eps:title": "Ünïcode 🦀"}, "Ünïcode 🦀"),
+        ({"metadata": {}, "eps:title": ""}, None),
+    ):
+        updated = (await http.post(url, json=body)).json()
+        assert updated["eps:title"] == (await http.get(url)).json()["eps:title"] == title
+    for odd in ("x" * 201, 3):
+        refused = await http.post(url, json={"metadata": {}, "eps:title": odd})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "eps:title")

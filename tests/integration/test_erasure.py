@@ -20,8 +20,8 @@ from prompts.adapters.redis_eraser import ITEMS_A_SLICE
 from prompts.adapters.redis_scripts import LUA
 from prompts.conversations import delete_conversation
 from prompts.errors import NotFound, StaleRun
-from prompts.events import Finished, Text
 from prompts.ports import Seized
+from prompts.signals import Finished, Text
 from prompts.sweeper import erase_due, take_over_lost
 from tests.builders import (
     Stores,

@@ -70,6 +70,8 @@ async def test_wrong_forks_are_refused(http: httpx.AsyncClient) -> None:
     assert (await http.post(path, json={"before": others[0]["id"]})).status_code == 404
     assert (await http.post(path, json={"before": "msg_" + "0" * 32})).status_code == 404
     assert (await http.post(path, json={"before": "nonsense"})).status_code == 404
+    assert (await http.post(path, json={"before": ""})).status_code == 404
+    assert (await http.post(path, json={"after": ""})).status_code == 404
     assert (await http.post("/v1/conversations/conv_" + "0" * 32 + "/fork", json={})).status_code == 404
     assert len(await list_texts(http, other)) == 3
 
@@ -102,7 +104,7 @@ async def test_a_stored_response_accounts_for_what_the_model_was_given(http: htt
     assert given["dropped_items"] == 0
     assert given["input_items"] == 1
     assert given["history_tokens"] > 0 < given["instructions_tokens"]
-    long = {"items": [{"role": "user", "content": "word " * 8_000}]}
+    long = {"items": [{"role": "user", "content": "word " * 30_000}]}
     await http.post(f"/v1/conversations/{origin}/items", json=long)
     given = (await http.post("/v1/responses", json=body)).json()["eps:model_input"]
     assert given["history_items"] == 0

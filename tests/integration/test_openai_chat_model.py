@@ -14,11 +14,13 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from prompts.adapters.openai_chat_model import AFTER_REASON_S, OpenAIChatModel, Patience
+from prompts.adapters.openai_chat_model import OpenAIChatModel
 from prompts.adapters.openai_continuation import INSTRUCTION
-from prompts.domain import Model, ModelMessage, ModelRequest
+from prompts.adapters.openai_stream import AFTER_REASON_S, BACKOFF_S, Patience
+from prompts.domain import Model, ModelRequest
 from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
-from prompts.events import Finished, Refused, Signal, Text
+from prompts.signals import Finished, Refused, Signal, Text
+from tests.fakes import said
 from tests.servers import StandinServer
 
 # What the server sends: bytes at once, then a pause of so many seconds, or None to break off.
@@ -104,7 +106,7 @@ async def open_model(base_url: str) -> AsyncIterator[OpenAIChatModel]:
 
 async def ask(model: OpenAIChatModel, shown: str = "") -> list[Signal]:
     """Everything the model says to one question, with its connection given back."""
-    async with model.stream(ModelRequest(model="m"), [ModelMessage("user", "Hello")], shown=shown) as answer:
+    async with model.stream(ModelRequest(model="m"), [said("user", "Hello")], shown=shown) as answer:
         return [signal async for signals in answer for signal in signals]
 
 
@@ -158,6 +160,26 @@ async def test_a_connection_that_breaks_before_the_headers_is_tried_again(
     with pytest.raises(UpstreamError):
         await ask(model)
     assert script.connections > 1
+
+
+async def test_a_connection_that_was_closed_in_the_pool_is_replaced_at_once(
+    script: Script, model: OpenAIChatModel
+) -> None:
+    script.steps = [HEADERS + chunked(HI, END, DONE), 0.005, LAST]
+    await ask(model)
+    script.first = [None]  # the server closes it as the next request comes in
+    began = time.monotonic()
+    assert await ask(model) == [Text("Hi"), Finished("stop")]
+    assert time.monotonic() - began < BACKOFF_S
+    assert (script.connections, len(script.paths)) == (2, 3)
+
+
+async def test_a_server_that_fails_is_given_a_moment(script: Script, model: OpenAIChatModel) -> None:
+    script.steps = [HEADERS + chunked(HI, END, DONE), 0.005, LAST]
+    script.first = [b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\n\r\n{}"]
+    began = time.monotonic()
+    assert await ask(model) == [Text("Hi"), Finished("stop")]
+    assert time.monotonic() - began >= BACKOFF_S
 
 
 async def test_models_of_any_dialect(script: Script, model: OpenAIChatModel) -> None:
@@ -223,7 +245,7 @@ async def real(standin: StandinServer) -> AsyncIterator[OpenAIChatModel]:
 async def say(model: OpenAIChatModel, question: str, shown: str = "") -> list[Signal]:
     """Everything the stand-in says to a question, or what is new behind what was shown."""
     request = ModelRequest(model="stand-in")
-    async with model.stream(request, [ModelMessage("user", question)], shown=shown) as answer:
+    async with model.stream(request, [said("user", question)], shown=shown) as answer:
         return [signal async for signals in answer for signal in signals]
 
 

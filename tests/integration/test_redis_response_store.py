@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from prompts import ids
 from prompts.adapters import redis_names as names
 from prompts.errors import ConversationLocked, StaleRun, TailLost
-from prompts.events import Text
 from prompts.ports import Admitted, Group
+from prompts.signals import Text
 from tests.builders import (
     Stores,
     Stutter,

@@ -29,8 +29,9 @@ from prompts.composer import estimate_tokens
 from prompts.domain import Item, ModelInput, Response, ResponseError
 from prompts.ending import end_seized, retell
 from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, StaleRun, TailLost
-from prompts.events import Finished, Narration, Signal, Text, encode, pack
+from prompts.events import Narration, encode
 from prompts.ports import Admitted, Attached, Claim, Draft, Group, Outcome, Seized
+from prompts.signals import Finished, Signal, Text, pack
 from prompts.sweeper import erase_due, take_over_lost
 from prompts.takeover import MAX_ATTEMPTS
 from tests.builders import Stores, build_draft, build_group, build_item, open_runner, open_stores
@@ -256,7 +257,7 @@ class Scripts(RuleBasedStateMachine):
 
     def make_conversation(self, owner: str, said: list[str]) -> None:
         talk_id = ids.new_id(ids.CONVERSATION, PARTITION)
-        items = [build_item(text, PARTITION) for text in said]
+        items: list[Item] = [build_item(text, PARTITION) for text in said]
         for _ in range(2):  # the second is the client library's, after a lost answer
             self.do(self.stores.conversations.create(talk_id, owner=owner, metadata={}, items=items))
         root = self.world.roots[f"conv:{talk_id}"] = Root()
@@ -615,9 +616,7 @@ class Scripts(RuleBasedStateMachine):
         except StaleRun:
             assert turn.root.is_dying
             return
-        assert [item.content for item in outcome.response.output] == [
-            item.content for item in turn.narration.end(completed_at=1, finished=None).output
-        ]
+        assert outcome.response.output == turn.narration.end(completed_at=1, finished=None).output
         self.take_end(turn, outcome.response, list(outcome.items))
 
     def check_seized(self, turn: Turn, seized: Seized) -> None:
@@ -878,7 +877,7 @@ class Scripts(RuleBasedStateMachine):
         if shown:
             got = self.do(self.stores.conversations.get_item(talk.id, shown[-1].id, owner=talk.owner))
             assert got == encode(shown[-1])
-            assert list(self.do(self.stores.conversations.get_items([shown[0].id], owner=talk.owner))) == [shown[0]]
+            assert list(self.do(self.stores.conversations.find_items([shown[0].id], owner=talk.owner))) == [shown[0]]
         other = OWNERS[talk.owner == OWNERS[0]]
         with pytest.raises(NotFound):
             self.do(self.stores.conversations.list_items(talk.id, owner=other, limit=1, order="asc", after=None))

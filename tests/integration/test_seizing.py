@@ -14,8 +14,8 @@ from prompts.adapters.redis_nudges import Nudges
 from prompts.composer import estimate_tokens
 from prompts.domain import Item
 from prompts.errors import ConversationLocked, NotFound, StaleRun
-from prompts.events import Text
 from prompts.ports import Admitted, Group, Seized
+from prompts.signals import Text
 from tests.builders import (
     HISTORY_TOKENS,
     Stores,

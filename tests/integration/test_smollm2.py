@@ -11,11 +11,14 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, NotFoundError
 from typing_extensions import override
 
 from embedded.smollm2 import MODEL
-from prompts.adapters.openai_chat_model import OpenAIChatModel, Patience
-from prompts.adapters.openai_chat_wire import ChatReading, continuation_body
+from prompts.adapters.openai_chat_model import OpenAIChatModel
+from prompts.adapters.openai_chat_request import continuation_body
+from prompts.adapters.openai_chat_stream import ChatReading
 from prompts.adapters.openai_continuation import NewText, Way, get_prefix
-from prompts.domain import ModelMessage, ModelRequest
-from prompts.events import Finished, Signal, Text
+from prompts.adapters.openai_stream import Patience
+from prompts.domain import ModelRequest
+from prompts.signals import Finished, Signal, Text
+from tests.fakes import said
 from tests.processes import ServerProcess
 from tests.server_fixtures import StartReplica
 from tests.servers import get_status
@@ -83,7 +86,7 @@ async def test_a_real_model_answers_streams_counts_and_stops_at_its_budget(
         assert cut.usage.input_tokens > whole.usage.input_tokens + whole.usage.output_tokens
 
 
-QUESTION = [ModelMessage("user", "Write a story about the sea.")]
+QUESTION = [said("user", "Write a story about the sea.")]
 # No chance in the choice of words: what a continuation says can then be compared with what was said at once.
 REQUEST = ModelRequest(model=MODEL, temperature=0, max_output_tokens=60)
 # As much of an answer as does not come twice by chance.

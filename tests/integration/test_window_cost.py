@@ -23,6 +23,8 @@ from tests.turns import ask
 FEW, MANY = 10, 20_000
 BATCH = 500
 SENTENCE = "What a person says in a sentence or two, more or less."
+# Without usage, or the window would grow and shrink with what is learned of the model's tokens.
+ASKED = f"repeat: {SENTENCE} [[standin no_usage]]"
 SENTENCE_TOKENS = estimate_tokens(build_item(SENTENCE, "00"))
 # Ten items fill it: both histories give the model the same.
 HISTORY_TOKENS = FEW * SENTENCE_TOKENS
@@ -124,7 +126,7 @@ async def test_a_turn_costs_its_window_and_three_round_trips(own_service: Servic
             answers: list[httpx.Response] = []
 
             async def turn(conversation_id: str = conversation_id, answers: list[httpx.Response] = answers) -> None:
-                answers.append(await ask(http, "repeat: " + SENTENCE, conversation=conversation_id, stream=is_streamed))
+                answers.append(await ask(http, ASKED, conversation=conversation_id, stream=is_streamed))
 
             costs.append(await measure(redis, turn))
             assert all(answer.status_code == 200 for answer in answers)

@@ -10,57 +10,54 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompts.adapters.openai_chat_wire import MAX_EVENT_BYTES, ChatReading, model_body
-from prompts.domain import InputTokensDetails, ModelMessage, ModelRequest, OutputTokensDetails, Usage
-from prompts.errors import RateLimited, UpstreamError
-from prompts.events import Finished, Refused, Signal, Text
+from prompts.adapters.openai_chat_stream import ChatReading, Interest
+from prompts.adapters.openai_lines import MAX_EVENT_BYTES
+from prompts.domain import InputTokensDetails, OutputTokensDetails, Usage
+from prompts.errors import InvalidImage, PromptTooLong, RateLimited, UpstreamError
+from prompts.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
+from tests.chat_chunks import ALL, DONE, END, chunk, delta, frame, logprob, read, read_logprob
 
 Words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 
 
-def chunk(content: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A chunk that says something."""
-    return {"choices": [{"index": 0, "delta": {"content": content}, **fields}]}
-
-
-def frame(value: dict[str, Any]) -> bytes:
-    """A chunk on the wire."""
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
-
-
-END = frame({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-DONE = b"data: [DONE]\n\n"
-
-
-def read(*parts: bytes) -> list[Signal]:
-    """What a whole stream says, given in these parts."""
-    reading = ChatReading()
-    signals = [signal for part in parts for signal in reading.feed(part)]
-    return signals + reading.finish()
-
-
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[Signal]]:
-    """A stream in some dialect, and what it says."""
+    """A stream in some dialect, and what it says to who wants all of it: thoughts, words and refusals, then calls."""
     said: list[Signal] = []
     data = draw(st.sampled_from([b"", b"\xef\xbb\xbf", b": hello\n\n", b"retry: 10\n\n"]))
+    for word in draw(st.lists(Words, max_size=4)):
+        data += frame({"choices": [{"delta": {draw(st.sampled_from(["reasoning_content", "reasoning"])): word}}]})
+        said.append(Thought(word))
     for word in draw(st.lists(Words, max_size=6)):
-        kind = draw(st.sampled_from(["content", "refusal", "reasoning_content"]))
-        data += frame({"choices": [{"delta": {kind: word}}]})
-        if kind != "reasoning_content":
-            said.append(Text(word) if kind == "content" else Refused(word))
+        is_text = draw(st.booleans())
+        logprobs = {"logprobs": {"content": [logprob(word)]}} if is_text else {}
+        data += frame({"choices": [{"delta": {"content" if is_text else "refusal": word}, **logprobs}]})
+        said.append(Text(word, [read_logprob(word)]) if is_text else Refused(word))
+    for index, words in enumerate(draw(st.lists(st.lists(Words, min_size=1, max_size=3), max_size=3))):
+        called = {"index": index, "id": f"call_{index}", "function": {"name": "f", "arguments": ""}}
+        deltas = [called, *({"index": index, "function": {"arguments": word}} for word in words)]
+        data += b"".join(frame({"choices": [{"delta": {"tool_calls": [delta]}}]}) for delta in deltas)
+        said += [Called(index, f"call_{index}", "f"), *(Argued(index, word) for word in words)]
     data += END + draw(st.sampled_from([b"", DONE, DONE[:-2], DONE[:-1] + b"rubbish"]))
     line_end = draw(st.sampled_from([b"\n", b"\r\n"]))
     return data.replace(b"\n", line_end), [*said, Finished("stop")]
 
 
 @settings(deadline=None)  # the machine is shared
-@given(streams(), st.lists(st.integers(0, 600), max_size=8))
+@given(streams(), st.lists(st.integers(0, 900), max_size=8))
 def test_any_cut_of_any_dialect_says_the_same(stream: tuple[bytes, list[Signal]], cuts: list[int]) -> None:
     data, said = stream
     bounds = [0, *sorted(cuts), len(data)]
-    assert read(*(data[begin:end] for begin, end in pairwise(bounds))) == said
-    assert read(*(bytes([byte]) for byte in data)) == said
+    assert read(*(data[begin:end] for begin, end in pairwise(bounds)), interest=ALL) == said
+    assert read(*(bytes([byte]) for byte in data), interest=ALL) == said
+
+
+@settings(deadline=None)
+@given(streams())
+def test_who_did_not_ask_for_thoughts_and_likelihoods_is_not_told_them(stream: tuple[bytes, list[Signal]]) -> None:
+    data, said = stream
+    without = [Text(signal.text) if isinstance(signal, Text) else signal for signal in said]
+    assert read(data) == [signal for signal in without if not isinstance(signal, Thought)]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +157,11 @@ def test_what_is_no_stream_is_refused(data: bytes) -> None:
         ({"message": "secret detail", "code": "429"}, RateLimited),
         ({"message": "secret detail", "code": "rate_limit_exceeded"}, RateLimited),
         ({"message": "secret detail", "type": "server_error"}, UpstreamError),
+        ({"message": "secret detail", "code": "context_length_exceeded"}, PromptTooLong),
+        ({"message": "secret detail", "type": "exceed_context_size_error", "code": 400}, PromptTooLong),
+        ({"message": "secret detail: the maximum context length is 4096 tokens"}, PromptTooLong),
+        ({"message": "secret detail", "code": "invalid_base64_image"}, InvalidImage),
+        ({"message": None, "code": None, "type": None}, UpstreamError),
         ("secret detail", UpstreamError),
         (["secret detail"], UpstreamError),
     ],
@@ -172,13 +174,23 @@ def test_an_error_in_the_stream(error: object, kind: type[Exception]) -> None:
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("thought", [{"reasoning_content": "Hm."}, {"reasoning": "Hm."}])
-def test_a_thought_is_a_beginning_and_says_nothing(thought: dict[str, str]) -> None:
+THOUGHTS = [{"reasoning_content": "Hm."}, {"reasoning": "Hm."}, {"reasoning_content": "Hm.", "reasoning": "Hm."}]
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+def test_a_thought_is_a_beginning_and_says_nothing_to_who_did_not_ask(thought: dict[str, str]) -> None:
     reading = ChatReading()
-    assert reading.feed(frame({"choices": [{"delta": {"role": "assistant", "content": ""}}]})) == []
+    assert reading.feed(delta(role="assistant", content="")) == []
     assert not reading.has_begun
-    assert reading.feed(frame({"choices": [{"delta": thought}]})) == []
+    assert reading.feed(delta(**thought)) == []
     assert reading.has_begun
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+def test_a_thought_is_told_once_to_who_asked(thought: dict[str, str]) -> None:
+    reading = ChatReading(Interest(has_thoughts=True))
+    assert reading.feed(delta(**thought)) == [Thought("Hm.")]
+    assert reading.feed(delta(content="Hi")) == [Text("Hi")]
 
 
 def test_a_comment_is_no_event() -> None:
@@ -209,20 +221,3 @@ def feed_forever(reading: ChatReading, parts: Sequence[bytes]) -> None:
     """Feed all of it, or until it is refused."""
     for part in parts:
         reading.feed(part)
-
-
-def test_the_body_asks_for_what_was_asked_for_and_no_more() -> None:
-    messages = [ModelMessage("system", "Be brief."), ModelMessage("developer", "Very."), ModelMessage("user", "Hi")]
-    assert model_body(ModelRequest(model="m"), messages) == {
-        "model": "m",
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "system", "content": "Very."},
-            {"role": "user", "content": "Hi"},
-        ],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    asked = model_body(ModelRequest(model="m", temperature=0.0, top_p=1.0, max_output_tokens=16), [])
-    assert {"temperature", "top_p", "max_completion_tokens"} <= set(asked)
-    assert "presence_penalty" not in asked

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from prompts.adapters.openai_chat_wire import continuation_body, model_body
+from prompts.adapters.openai_chat_request import continuation_body, model_body
 from prompts.adapters.openai_continuation import INSTRUCTION, NewText, Way, Ways, get_prefix
-from prompts.domain import ModelMessage, ModelRequest
-from prompts.events import Finished, Refused, Signal, Text
+from prompts.domain import ModelRequest
+from prompts.signals import Finished, Refused, Signal, Text
+from tests.fakes import said
 
 # Few letters and much white space: texts that look like their own beginnings, and seams of every kind.
 Texts = st.text("ab \n\t\u3000é🌊", max_size=12) | st.text(max_size=12)
 Cuts = st.lists(st.integers(0, 30), max_size=6)
 Reason = Literal["stop", "length", "content_filter"]
 REQUEST = ModelRequest(model="m")
-HELLO = [ModelMessage("user", "Hello")]
+HELLO = [said("user", "Hello")]
 
 
 def hear(shown: str, said: str, cuts: list[int], reason: Reason = "stop") -> str:
@@ -108,8 +109,8 @@ def test_a_refusal_goes_on_after_what_was_held() -> None:
 
 
 def test_nothing_new_is_a_fine_ending() -> None:
-    for said in ("", "All said."):
-        assert NewText("All said.").take([Text(said), Finished("stop")]) == [Finished("stop")]
+    for whole in ("", "All said."):
+        assert NewText("All said.").take([Text(whole), Finished("stop")]) == [Finished("stop")]
     assert NewText("All said.").take([Finished("stop")]) == [Finished("stop")]
 
 
@@ -147,6 +148,8 @@ def test_the_fields_of_each_way() -> None:
         ("http://vllm:8000/v1/", [Way.OPEN, Way.ASKED]),
         ("https://api.openai.com/v1/", [Way.ASKED]),
         ("https://api.openai.com.example/v1/", [Way.OPEN, Way.ASKED]),
+        ("https://eps.openai.azure.com/openai/v1/", [Way.ASKED]),
+        ("https://openai.azure.com.example/v1/", [Way.OPEN, Way.ASKED]),
         ("https://api.mistral.ai/v1/", [Way.MARKED, Way.ASKED]),
         ("https://api.deepseek.com/beta/", [Way.MARKED, Way.ASKED]),
         ("https://api.deepseek.com/v1/", [Way.ASKED]),

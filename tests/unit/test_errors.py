@@ -12,7 +12,7 @@ from prompts.errors import ConversationLocked, FailedEarlier, NotFound, ServiceE
 # "      Unavailable      dependency_unavailable     server_error     503     yes": its place in the tree is its indent.
 _LINE = re.compile(r"^(?P<indent> +)(?P<name>[A-Z]\w+) +(?P<code>\S+(?:, \S+)?) +(?P<type>\S+) +(?P<status>\d{3}) +")
 # The specification's list of codes in a failed response, as far as we use it, and our own.
-RESPONSE_CODES = {"server_error", "rate_limit_exceeded", "invalid_prompt", "replica_lost"}
+RESPONSE_CODES = {"server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_base64_image", "replica_lost"}
 
 
 @dataclass(frozen=True)

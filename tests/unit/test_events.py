@@ -8,16 +8,59 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from prompts import sse
-from prompts.domain import ConversationRef, Response, ResponseError, Usage
-from prompts.events import Event, Finished, Narration, Refused, Signal, Text, encode, pack, unpack
+from prompts.domain import (
+    ConversationRef,
+    Item,
+    Logprob,
+    Reasoning,
+    ReasoningText,
+    Response,
+    ResponseError,
+    SummaryText,
+    Usage,
+)
+from prompts.events import Event, Narration, encode
+from prompts.signals import (
+    Argued,
+    BegunAnew,
+    Called,
+    Compacted,
+    Finished,
+    Opened,
+    Refused,
+    Sealed,
+    Signal,
+    Summarized,
+    Text,
+    Thought,
+    pack,
+    read_signals,
+    unpack,
+)
 from tests.fakes import RESPONSE_ID
 from tests.oracle import check_events, read_frames
 
 # Any text that UTF-8 can carry: astral characters, combining ones, controls, quotes, line separators, nothing at all.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-WORDS = st.one_of(TEXTS.map(Text), TEXTS.map(Refused))
+LOGPROBS = st.builds(Logprob, TEXTS, st.floats(-20, 0), st.lists(st.integers(0, 255), max_size=4))
+# Calls side by side, arguments of calls that nobody began, and arguments that are no JSON.
+CALLS = st.integers(0, 3)
+WORDS: st.SearchStrategy[Signal] = st.one_of(
+    TEXTS.map(Text),
+    st.builds(Text, TEXTS, st.lists(LOGPROBS, max_size=2)),
+    TEXTS.map(Refused),
+    st.sampled_from([Opened(None), Opened("commentary"), Opened("final_answer")]),
+    TEXTS.map(Thought),
+    st.builds(Summarized, TEXTS, st.integers(0, 2)),
+    TEXTS.filter(bool).map(Sealed),
+    st.builds(Called, CALLS, st.just("call_1"), st.sampled_from(["get_weather", "get_time"])),
+    st.builds(Argued, CALLS, st.one_of(TEXTS, st.sampled_from(["{}", '{"city":"Paris"}', '{"city":']))),
+    st.builds(Compacted, TEXTS, st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3)),
+    st.just(BegunAnew()),
+)
 ENDS = st.one_of(
     st.builds(
         Finished,
@@ -93,10 +136,37 @@ def test_any_words_make_events_of_the_specification(both: tuple[Telling, Telling
     final = check_events(decode(events))
     assert final == msgspec.json.decode(result)
     words = [word for group in telling.groups for word in group]
-    said = "".join(word.text for word in words if not isinstance(word, Finished))
-    shown = [part for item in final["output"] for part in item["content"]]
+    said = "".join(word.text for word in words if isinstance(word, Text | Refused))
+    shown = [part for item in final["output"] if item["type"] == "message" for part in item["content"]]
     assert "".join(part.get("text", part.get("refusal")) for part in shown) == said
-    assert len(final["output"]) == (1 if words else 0)
+    thoughts = [item for item in final["output"] if item["type"] == "reasoning"]
+    thought = "".join(part["text"] for item in thoughts for part in item.get("content", ()))
+    assert thought == "".join(word.text for word in words if isinstance(word, Thought))
+    calls = [item["name"] for item in final["output"] if item["type"] == "function_call"]
+    assert calls == [word.name for word in words if isinstance(word, Called)]
+    assert len({item["id"] for item in final["output"]}) == len(final["output"])
+
+
+@settings(deadline=None)  # the machine is shared
+@given(tellings())
+def test_a_stored_output_told_again_is_the_same_output(both: tuple[Telling, Telling]) -> None:
+    """What a stream is rebuilt from when its log is gone; only empty parts are no signals."""
+    telling = both[0]
+    words = [word for group in telling.groups for word in group if not isinstance(word, BegunAnew)]
+    whole = Telling(telling.response, [words], Finished("stop"))
+    _, result = tell(whole)
+    output = msgspec.json.decode(result, type=Response).output
+    told = Telling(telling.response, [read_signals(output)], Finished("stop"))
+    again = msgspec.json.decode(tell(told)[1], type=Response).output
+    assert list(map(with_one_thought, again)) == list(map(with_one_thought, output))
+
+
+def with_one_thought(item: Item) -> Item:
+    """The item, its thought in one part: a summary in between had cut it, and is told before it now."""
+    if not isinstance(item, Reasoning):
+        return item
+    thought = ReasoningText("".join(part.text for part in item.content or ()))
+    return replace(item, content=[thought], summary=[SummaryText("".join(part.text for part in item.summary))])
 
 
 @settings(deadline=None)  # the machine is shared

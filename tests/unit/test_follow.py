@@ -8,9 +8,10 @@ import pytest
 
 from prompts import follow, reading
 from prompts.errors import Draining, Unavailable
-from prompts.events import Event, Finished, Text
+from prompts.events import Event
 from prompts.follow import Followers, follow_response
 from prompts.run import Run
+from prompts.signals import Finished, Text
 from tests.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brief
 from tests.runs import MAX_S, STOP, House, check, settle
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from prompts.domain import Response, ResponseError
-from prompts.events import Event, Finished, Narration, Refused, Signal, Text, encode, pack, unpack
+from prompts.events import Event, Narration, encode
 from prompts.follow import Followers, follow_response
 from prompts.ports import Entry, EventLog, Group, Outcome, StoredResponse
+from prompts.signals import Finished, Refused, Signal, Text, pack, unpack
 from tests.builders import admit, build_draft, open_stores
 from tests.fakes import FakeResponseStore
 from tests.servers import ValkeyServer

@@ -9,18 +9,21 @@ import httpx2
 import openai
 import pytest
 
-from prompts.adapters.openai_errors import is_worth_a_retry, translated_errors
-from prompts.errors import RateLimited, ServiceError, UpstreamError
+from prompts.adapters.openai_errors import has_no_answer, is_worth_a_retry, translated_errors
+from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
 
 SECRET = "secret detail at 10.1.2.3"
 REQUEST = httpx2.Request("POST", "http://10.1.2.3/v1/chat/completions")
 
 
-def refused(status: int, *, code: str | None = None, **headers: str) -> openai.APIStatusError:
+def refused(
+    status: int, *, code: str | None = None, kind: str | None = None, words: str = "", **headers: str
+) -> openai.APIStatusError:
     """What the client raises for an answer of that status."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     response = httpx2.Response(status, headers=named, request=REQUEST)
-    return openai.APIStatusError(SECRET, response=response, body={"message": SECRET, "code": code})
+    message = f"{SECRET} {words}"
+    return openai.APIStatusError(message, response=response, body={"message": message, "code": code, "type": kind})
 
 
 def translate(exc: BaseException) -> ServiceError:
@@ -55,6 +58,50 @@ def translate(exc: BaseException) -> ServiceError:
 def test_statuses(status: int, code: str | None, ours: str, is_tried_again: bool) -> None:
     error = translate(refused(status, code=code))
     assert (error.code, is_worth_a_retry(error)) == (ours, is_tried_again)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"code": "context_length_exceeded"},
+        {"kind": "exceed_context_size_error"},
+        {"words": "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens."},
+        {"words": "You passed 1015 input tokens. However, the model's context length is only 1024 tokens."},
+        {"words": "the request exceeds the available context size. try increasing the context size"},
+        {"words": "The decoder prompt (length 5000) is longer than the maximum model length of 4096."},
+        {"words": "prompt is too long: 209000 tokens > 200000 maximum"},
+    ],
+)
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_an_input_that_is_too_long_in_every_servers_words(status: int, told: dict[str, str]) -> None:
+    error = translate(refused(status, **told))
+    assert isinstance(error, PromptTooLong)
+    assert (error.code, error.response_code, error.param) == ("invalid_prompt", "invalid_prompt", "input")
+
+
+@pytest.mark.parametrize("code", ["invalid_base64", "invalid_base64_image", "invalid_image", "image_parse_error"])
+def test_an_image_that_cannot_be_read(code: str) -> None:
+    error = translate(refused(400, code=code))
+    assert isinstance(error, InvalidImage)
+    assert (error.code, error.response_code) == ("invalid_base64_image", "invalid_base64_image")
+
+
+def test_a_refusal_of_anything_else_is_neither() -> None:
+    error = translate(refused(400, code="invalid_value", kind="invalid_request_error", words="Unknown field."))
+    assert type(error) is InvalidPrompt
+
+
+@pytest.mark.parametrize(
+    ("exc", "is_lost"),
+    [
+        (aiohttp.ServerDisconnectedError(), True),
+        (openai.APIConnectionError(request=REQUEST), True),
+        (refused(503), False),
+        (openai.APITimeoutError(REQUEST), False),
+    ],
+)
+def test_a_connection_that_failed_is_told_from_a_server_that_did(exc: Exception, is_lost: bool) -> None:
+    assert has_no_answer(translate(exc)) == is_lost
 
 
 @pytest.mark.parametrize(

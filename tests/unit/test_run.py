@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from prompts import sse
-from prompts.domain import OutputText
+from prompts.domain import Message, OutputText
 from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
-from prompts.events import TERMINAL, Text
+from prompts.events import TERMINAL
 from prompts.recent import MAX_AT_ONCE
+from prompts.signals import Text
 from tests.fakes import Step, make_brief
 from tests.runs import MAX_S, STOP, House, check, read, settle, texts, written
 
@@ -220,8 +221,9 @@ async def test_an_answer_that_is_taken_over_goes_on_after_what_was_shown(house: 
     assert house.model.shown == ["Good mor"]
     assert run.outcome is not None
     assert written(house.store) == "ning!"
-    (part,) = run.outcome.response.output[0].content
-    assert part == OutputText("Good morning!")
+    [message] = run.outcome.response.output
+    assert isinstance(message, Message)
+    assert message.content == [OutputText("Good morning!")]
     new = await read(run, after=first_number - 1)
     assert [event.sequence_number for event in new] == list(range(first_number, first_number + len(new)))
     assert [event.type for event in new[:2]] == ["response.output_text.delta"] * 2

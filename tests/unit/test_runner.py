@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from prompts.errors import Draining, Overloaded, StaleRun, StorageFull, UpstreamError
-from prompts.events import Text
+from prompts.signals import Text
 from tests.fakes import RESPONSE_ID, Step, make_brief
 from tests.runs import MAX_S, STOP, House, check, read, settle, written
 

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from prompts.domain import InputText, Message, ModelMessage, ModelRequest, OutputText, Refusal
+from prompts.composer import text_of
+from prompts.domain import InputText, Message, ModelRequest, OutputText, Part, Refusal, Usage
 from prompts.errors import StaleRun, StreamExpired, Unavailable
-from prompts.events import TERMINAL, Finished, Narration, Refused, Signal, Text, pack
+from prompts.events import TERMINAL, Narration
 from prompts.follow import Followers, follow_response
 from prompts.ports import Group, Seized
 from prompts.run import Run
+from prompts.signals import Compacted, Finished, Refused, Signal, Text, pack
 from prompts.takeover import MAX_ATTEMPTS, take_over
-from tests.fakes import RESPONSE_ID, FakeEventLog, make_draft
+from tests.fakes import RESPONSE_ID, SEALER, FakeEventLog, make_draft, said
 from tests.runs import MAX_S, STOP, House, check, settle, written
 
 EARLIER = Message(id="msg_0a" + "1" * 30, status="completed", role="user", content=[InputText("I am Ada.")])
@@ -90,6 +92,27 @@ def lost(house: House) -> Lost:
 # --- it goes on ---
 
 
+@pytest.mark.parametrize("shown", [[], ["47"]], ids=["before the answer", "in the middle"])
+async def test_a_compacted_answer_goes_on_from_its_compaction(lost: Lost, shown: list[str]) -> None:
+    seal = SEALER.seal("alice", "compaction", "The code is 4711.")
+    await lost.write([Compacted(seal, Usage(500, 10, 510))], *([Text(text)] for text in shown))
+    lost.house.model.steps = [[Text("11" if shown else "4711"), Finished("stop", Usage(40, 2, 42))]]
+    window = [EARLIER, said("assistant", "The code is 4711, as I said. " * 100)]
+    run = await lost.find(window=window, model_request=ModelRequest(model="stand-in", compact_threshold=10))
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    [asked] = lost.house.model.asked
+    given = [text_of(item).rpartition("\n\n")[2] for item in asked if isinstance(item, Message)]
+    assert given == ["Be kind.", "I am Ada.", "The code is 4711.", "Hello"]
+    assert lost.house.model.shown == ["".join(shown)]
+    assert run.outcome is not None
+    ended = run.outcome.response
+    assert [getattr(item, "encrypted_content", None) for item in ended.output] == [seal, None]
+    assert ended.usage is not None
+    assert ended.usage.input_tokens == 540
+
+
 async def test_an_answer_that_had_not_begun_begins(lost: Lost) -> None:
     lost.house.model.steps = [[Text("Good morning!"), STOP]]
     run = await lost.find()
@@ -98,9 +121,9 @@ async def test_an_answer_that_had_not_begun_begins(lost: Lost) -> None:
     async with asyncio.timeout(MAX_S):
         await run.wait()
     assert lost.house.model.shown == [""]
-    assert lost.house.model.asked == [
-        [ModelMessage("system", "Be kind."), ModelMessage("user", "I am Ada."), ModelMessage("user", "Hello")]
-    ]
+    [asked] = lost.house.model.asked
+    given = [(item.role, text_of(item)) for item in asked if isinstance(item, Message)]
+    assert given == [("system", "Be kind."), ("user", "I am Ada."), ("user", "Hello")]
     assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=10)]
     await lost.check_ended("completed", "Good morning!")
     assert lost.house.store.outcome is not None
@@ -201,12 +224,20 @@ async def test_an_answer_whose_log_has_lost_what_was_shown_fails(lost: Lost) -> 
     assert "fail-over" in (await lost.check_ended("failed", "One "))["error"]["message"]
 
 
+def contents(lost: Lost) -> list[Part]:
+    """The parts of the one message that the response ended with."""
+    assert lost.house.store.outcome is not None
+    [message] = lost.house.store.outcome.response.output
+    assert isinstance(message, Message)
+    return message.content
+
+
 async def test_a_refusal_that_was_shown_is_not_continued(lost: Lost) -> None:
     await lost.write([Refused("I will ")], [Refused("not")])
     await check_not_asked(lost, await lost.find())
     assert (await lost.check_ended("failed", "I will not"))["error"]["code"] == "replica_lost"
     assert lost.house.store.outcome is not None
-    assert lost.house.store.outcome.response.output[0].content == [Refusal("I will not")]
+    assert contents(lost) == [Refusal("I will not")]
 
 
 async def test_text_after_which_a_refusal_began_is_not_continued(lost: Lost) -> None:
@@ -215,7 +246,7 @@ async def test_text_after_which_a_refusal_began_is_not_continued(lost: Lost) -> 
     assert lost.house.store.outcome is not None
     assert lost.house.store.outcome.response.status == "failed"
     parts = [OutputText("Well, "), Refusal("no"), OutputText(" more")]
-    assert lost.house.store.outcome.response.output[0].content == parts
+    assert contents(lost) == parts
 
 
 @pytest.mark.parametrize("left", [0, -1])

@@ -1,8 +1,11 @@
 -- Append items to a conversation that no response is writing to.
 --
 -- KEYS 1 the conversation (hash)   2 the partition's expiry (zset)
--- ARGV 1 prefix of the partition's keys   2 owner   3 items (JSON array of [id, item JSON, tokens])   4 retention, ms
+-- ARGV 1 prefix of the partition's keys   2 owner   3 items (JSON array of [id, item JSON, tokens, call id or ""])
+--      4 retention, ms   5 ids of calls that the history must hold (JSON array)
 -- RETURNS {"ok"}; the same call again changes nothing | {"not_found"} | {"locked", response id}
+--         | {"unknown_call", call id}
+-- INCLUDES calls
 local conv_key, expiry_key = KEYS[1], KEYS[2]
 local prefix, owner, items, retention_ms = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), tonumber(ARGV[4])
 
@@ -21,10 +24,15 @@ local meta_key = prefix .. 'tl:' .. timeline .. ':meta'
 local expiry = redis.call('HGET', meta_key, 'expiry')
 if not expiry or not redis.call('ZSCORE', expiry_key, expiry) then return {'not_found'} end
 
+for _, call_id in ipairs(cjson.decode(ARGV[5])) do
+  if not has_call(prefix, timeline, length, call_id) then return {'unknown_call', call_id} end
+end
+
 for _, entry in ipairs(items) do
   length = length + 1
   redis.call('XADD', prefix .. 'tl:' .. timeline, length .. '-0', 'k', entry[1], 'i', entry[2], 't', entry[3])
   redis.call('SET', prefix .. 'item:' .. entry[1], timeline .. ' ' .. length)
+  if entry[4] ~= '' then redis.call('HSETNX', prefix .. 'tl:' .. timeline .. ':calls', entry[4], length) end
 end
 redis.call('HSET', meta_key, 'length', length)
 redis.call('HSET', conv_key, 'head', length, 'used_ms', now_ms)

@@ -8,15 +8,21 @@
 --      11 body hash   12 1: the client library tries again by itself   13 replica   14 fresh timeline id
 --      15 last sequence number of the opening   16 retention, ms   17 how long the idempotency key is kept, ms
 --      18 account of the model input (JSON object), to which the window's part is added
+--      19 ids of calls that the history must hold (JSON array)   20 1: it is stored | 0: it leaves nothing behind
 -- RETURNS {"ok", created ms, epoch, account (JSON), item, item, …} (newest item first); the same call again gives the same
 --         {"attach", response id} | {"key_reused"} | {"not_found"} | {"locked", response id} | {"not_ended", status}
+--         {"unknown_call", call id}
 -- INCLUDES window
+-- INCLUDES calls
 local resp_key, log_key, leases_key, expiry_key, anchor_key, idem_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, owner, resp_id, anchor_kind, anchor_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local echo, input, model_request = ARGV[6], ARGV[7], ARGV[8]
 local lease_ms, budget, body_hash, is_retry = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11], ARGV[12] == '1'
 local replica, fresh_timeline, opening_number = ARGV[13], ARGV[14], ARGV[15]
 local retention_ms, idem_ms, account = tonumber(ARGV[16]), tonumber(ARGV[17]), cjson.decode(ARGV[18])
+local unanswered, is_stored = cjson.decode(ARGV[19]), ARGV[20] == '1'
+-- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
+local UNSTORED_S = 3600
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -26,8 +32,8 @@ local has_idem = idem_key ~= resp_key
 local function find_base()
   if anchor_kind == 'none' then return { timeline = fresh_timeline, position = 0 } end
   if anchor_kind == 'previous' then
-    local prev = redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position')
-    if prev[1] ~= owner then return nil, {'not_found'} end
+    local prev = redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position', 'unstored')
+    if prev[1] ~= owner or prev[5] then return nil, {'not_found'} end
     local status = prev[2]
     if status ~= 'completed' and status ~= 'incomplete' and status ~= 'cancelled' then return nil, {'not_ended', status} end
     return { timeline = prev[3], position = tonumber(prev[4]) }
@@ -72,8 +78,13 @@ else
   local base, refusal = find_base()
   if not base then return refusal end
   timeline, position, created_ms = base.timeline, base.position, now_ms
+  for _, call_id in ipairs(unanswered) do
+    if not has_call(prefix, timeline, position, call_id) then return {'unknown_call', call_id} end
+  end
   local root, expiry = timeline, 'chain:' .. timeline
-  if anchor_kind == 'none' then
+  if not is_stored then
+    if anchor_kind ~= 'none' and not find_root(timeline) then return {'not_found'} end
+  elseif anchor_kind == 'none' then
     redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 0, 'root', root, 'owner', owner, 'expiry', expiry)
   else
     root, expiry = find_root(timeline)
@@ -88,9 +99,15 @@ else
   -- The opening events follow from the echo alone.
   redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
   redis.call('ZADD', leases_key, now_ms + lease_ms, resp_id)
-  -- Everything below one root is erased with it, and its time begins anew with every turn.
-  redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'resp:' .. resp_id)
-  redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
+  if is_stored then
+    -- Everything below one root is erased with it, and its time begins anew with every turn.
+    redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'resp:' .. resp_id)
+    redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
+  else
+    redis.call('HSET', resp_key, 'unstored', 1)
+    redis.call('EXPIRE', resp_key, UNSTORED_S)
+    redis.call('EXPIRE', log_key, UNSTORED_S)
+  end
 end
 
 local reply = {'ok', created_ms, '1', ''}

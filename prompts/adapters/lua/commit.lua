@@ -2,7 +2,7 @@
 --
 -- KEYS 1 the response (hash)   2 its event log (stream)   3 the partition's leases (zset)   4 its expiry (zset)
 -- ARGV 1 prefix of the partition's keys   2 response id   3 epoch   4 status   5 result (JSON)   6 last sequence number
---      7 last signals (JSON array)   8 items (JSON array of [id, item JSON, tokens]; empty: the timeline stays)
+--      7 last signals (JSON array)   8 items (JSON array of [id, item JSON, tokens, call id or ""]; empty: the timeline stays)
 --      9 the log's retention, s   10 a fresh timeline id, for a fork   11 the log's channel
 --      12 failure (JSON; "" when it did not fail)   13 retention, ms   14 last sequence number before the last signals
 -- RETURNS 1 ended (or already ended by this epoch) | 0 the run is stale, or what it hangs on is being erased
@@ -13,7 +13,7 @@ local last_number, signals, items = ARGV[6], ARGV[7], cjson.decode(ARGV[8])
 local retention_s, fresh_timeline, channel, failure = tonumber(ARGV[9]), ARGV[10], ARGV[11], ARGV[12]
 local retention_ms, after = tonumber(ARGV[13]), tonumber(ARGV[14])
 
-local resp = redis.call('HMGET', resp_key, 'epoch', 'status', 'anchor_kind', 'anchor', 'timeline', 'position', 'logged')
+local resp = redis.call('HMGET', resp_key, 'epoch', 'status', 'anchor_kind', 'anchor', 'timeline', 'position', 'logged', 'unstored')
 if resp[1] ~= epoch then return 0 end
 if resp[2] ~= 'in_progress' then return resp[2] == status and 1 or 0 end
 local logged = tonumber(resp[7])
@@ -23,6 +23,16 @@ local conv_key = resp[3] == 'conversation' and prefix .. 'conv:' .. resp[4]
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+if resp[8] then
+  -- Nothing of it stays: whoever delivers it erases it.
+  redis.call('XADD', log_key, '0-' .. last_number, 's', signals, 'e', 1)
+  redis.call('HSET', resp_key, 'status', status, 'result', result)
+  if failure ~= '' then redis.call('HSET', resp_key, 'failure', failure) end
+  redis.call('ZREM', leases_key, resp_id)
+  redis.call('PUBLISH', channel, last_number)
+  return 1
+end
 
 local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 'root', 'conversation')
 local root, is_conversations = meta[2], meta[3]
@@ -45,6 +55,7 @@ if #items > 0 then
     length = length + 1
     redis.call('XADD', prefix .. 'tl:' .. timeline, length .. '-0', 'k', entry[1], 'i', entry[2], 't', entry[3])
     redis.call('SET', prefix .. 'item:' .. entry[1], timeline .. ' ' .. length)
+    if entry[4] ~= '' then redis.call('HSETNX', prefix .. 'tl:' .. timeline .. ':calls', entry[4], length) end
   end
   redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', length)
   position = length

@@ -2,7 +2,8 @@
 --
 -- KEYS 1 the conversation (hash)   2 the partition's expiry (zset)
 -- ARGV 1 prefix of the partition's keys   2 owner   3 conversation id   4 a fresh timeline id   5 metadata (JSON)
---      6 items (JSON array of [id, item JSON, tokens])   7 retention, ms
+--      6 items (JSON array of [id, item JSON, tokens, call id or ""])   7 retention, ms
+--      8 title, "" for none
 -- RETURNS when it was made, ms; the same call again changes nothing
 local conv_key, expiry_key = KEYS[1], KEYS[2]
 local prefix, owner, conv_id, timeline, metadata = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -19,11 +20,12 @@ for _, entry in ipairs(items) do
   length = length + 1
   redis.call('XADD', prefix .. 'tl:' .. timeline, length .. '-0', 'k', entry[1], 'i', entry[2], 't', entry[3])
   redis.call('SET', prefix .. 'item:' .. entry[1], timeline .. ' ' .. length)
+  if entry[4] ~= '' then redis.call('HSETNX', prefix .. 'tl:' .. timeline .. ':calls', entry[4], length) end
 end
 -- `conversation` marks a timeline that only its conversation's own turns extend; every other turn forks.
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', length, 'root', timeline, 'owner', owner,
   'conversation', conv_id, 'expiry', 'conv:' .. conv_id)
 redis.call('HSET', conv_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline, 'head', length,
-  'active', '', 'created_ms', now_ms, 'used_ms', now_ms)
+  'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'title', ARGV[8])
 redis.call('ZADD', expiry_key, now_ms + retention_ms, 'conv:' .. conv_id)
 return now_ms

@@ -8,9 +8,9 @@ local resp_key, log_key, leases_key, expiry_key = KEYS[1], KEYS[2], KEYS[3], KEY
 local prefix, owner, resp_id, tombstone_s = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local replicas, channel, call_id = ARGV[5], ARGV[6], ARGV[7]
 
-local resp = redis.call('HMGET', resp_key, 'owner', 'status', 'anchor_kind', 'anchor', 'replica', 'timeline', 'deleted')
+local resp = redis.call('HMGET', resp_key, 'owner', 'status', 'anchor_kind', 'anchor', 'replica', 'timeline', 'deleted', 'unstored')
 if resp[7] == call_id then return 1 end
-if resp[1] ~= owner then return 0 end
+if resp[1] ~= owner or resp[8] then return 0 end
 
 -- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
 redis.call('UNLINK', resp_key, log_key)

@@ -66,7 +66,7 @@ local function erase_part(part)
   elseif kind == 'conv' then
     erase_fork(id)
   elseif erase_timeline(id) then
-    redis.call('UNLINK', prefix .. 'tl:' .. id .. ':meta')
+    redis.call('UNLINK', prefix .. 'tl:' .. id .. ':meta', prefix .. 'tl:' .. id .. ':calls')
   else
     return false
   end
@@ -89,6 +89,6 @@ for _, part in ipairs(redis.call('SRANDMEMBER', parts_key, 20)) do
   left = left - PART_COST
 end
 if redis.call('SCARD', parts_key) > 0 or not erase_timeline(root) then return {1, unpack(gone)} end
-redis.call('UNLINK', meta_key, parts_key)
+redis.call('UNLINK', meta_key, parts_key, prefix .. 'tl:' .. root .. ':calls')
 redis.call('ZREM', expiry_key, 'chain:' .. root)
 return {0, unpack(gone)}

@@ -15,8 +15,8 @@ local prefix, resp_id, owner, lease_ms, channels = ARGV[1], ARGV[2], ARGV[3], to
 local call_id, taker = ARGV[6], ARGV[7]
 local is_cancel = owner ~= ''
 
-local resp = redis.call('HMGET', resp_key, 'owner', 'status', 'epoch', 'replica', 'released')
-if not resp[1] or (is_cancel and resp[1] ~= owner) then
+local resp = redis.call('HMGET', resp_key, 'owner', 'status', 'epoch', 'replica', 'released', 'unstored')
+if not resp[1] or (is_cancel and (resp[1] ~= owner or resp[6])) then
   if not is_cancel then redis.call('ZREM', leases_key, resp_id) end
   return {'not_found'}
 end

@@ -1,0 +1,171 @@
+"""Items as the messages of Chat Completions.
+
+That protocol is narrower than items are. What has no place in it, and where it goes:
+
+    calls side by side        one assistant message, with what was said in the same breath; their outputs follow it at
+                              once, wherever they stood: servers refuse anything else
+    images and files that     a tool message holds text only: they follow in a user message, which says whose they are
+      a function returned
+    a file's address          is told as text; whether it can be fetched is the model's affair
+    thoughts                  are left out: servers take no earlier ones (DeepSeek answers 400), and the templates of
+                              models that think drop them anyway
+    phases                    are not sent
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+
+from msgspec import UNSET
+
+from prompts.adapters.openai_files import as_data_uri
+from prompts.composer import text_of
+from prompts.domain import (
+    Compaction,
+    FunctionCall,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Part,
+    Reasoning,
+    Refusal,
+)
+
+# Many chat templates know no developer; OpenAI's newer models take the one for the other.
+_ROLES = {"developer": "system"}
+# What a tool message says of a result that is no text.
+_FOLLOWS = "The result follows in the next message."
+
+
+def compose_messages(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """The items as `compose_items` gives them: each output after its call, each compaction opened."""
+    dialogue = _Dialogue()
+    for item in items:
+        dialogue.add(item)
+    return dialogue.list_messages()
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One message; when it makes calls, their results too, and what of these no tool message can hold."""
+
+    message: dict[str, Any]
+    results: list[dict[str, Any]] = field(default_factory=list)
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the assistant may say and call more in it."""
+        return self.message["role"] == "assistant" and not self.results
+
+    def call(self, item: FunctionCall) -> None:
+        """One more call, beside the others."""
+        function = {"name": item.name, "arguments": item.arguments}
+        self.message.setdefault("tool_calls", []).append({"id": item.call_id, "type": "function", "function": function})
+
+    def add_result(self, item: FunctionCallOutput) -> None:
+        """What one of its calls gave."""
+        parts = [InputText(item.output)] if isinstance(item.output, str) else item.output
+        composed = [_part(part) for part in parts]
+        attachments = [part for part in composed if part["type"] != "text"]
+        text = "\n".join(part["text"] for part in composed if part["type"] == "text")
+        content = text or (_FOLLOWS if attachments else "")
+        self.results.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
+        if attachments:
+            self.attachments += [_text(f"What the function call {item.call_id} returned:"), *attachments]
+
+    def list_messages(self) -> Iterable[dict[str, Any]]:
+        """They, in order."""
+        yield self.message
+        yield from self.results
+        if self.attachments:
+            yield {"role": "user", "content": self.attachments}
+
+
+class _Dialogue:
+    """Messages in the making."""
+
+    def __init__(self) -> None:
+        self._turns: list[_Turn] = []
+        self._callers: dict[str, _Turn] = {}
+
+    def add(self, item: Item) -> None:
+        """What follows."""
+        match item:
+            case Message(role="assistant"):
+                self._say(item)
+            case Message():
+                self._turns.append(_Turn(_given(item)))
+            case FunctionCall():
+                self._call(item)
+            case FunctionCallOutput():
+                self._callers[item.call_id].add_result(item)
+            case Reasoning():
+                pass
+            case Compaction():
+                raise AssertionError("a compaction is opened before a model is asked")
+            case _:
+                assert_never(item)
+
+    def list_messages(self) -> list[dict[str, Any]]:
+        """All of them."""
+        return [message for turn in self._turns for message in turn.list_messages()]
+
+    def _say(self, item: Message) -> None:
+        """A message of its own; between calls and their outputs, where none may stand, it joins theirs."""
+        said = _said(item)
+        last = self._turns[-1] if self._turns else None
+        if last is None or not last.is_open or "tool_calls" not in last.message:
+            self._turns.append(_Turn(said))
+            return
+        content = "\n".join(filter(None, (last.message["content"], said["content"])))
+        last.message = {**last.message, **said, "content": content or None}
+
+    def _call(self, item: FunctionCall) -> None:
+        if not self._turns or not self._turns[-1].is_open:
+            self._turns.append(_Turn({"role": "assistant", "content": None}))
+        self._turns[-1].call(item)
+        self._callers[item.call_id] = self._turns[-1]
+
+
+def _given(item: Message) -> dict[str, Any]:
+    """A message that is not the model's. Text alone is a string: not every server takes parts."""
+    is_text = all(isinstance(part, InputText | OutputText) for part in item.content)
+    content = text_of(item) if is_text else [_part(part) for part in item.content]
+    return {"role": _ROLES.get(item.role, item.role), "content": content}
+
+
+def _said(item: Message) -> dict[str, Any]:
+    """A message of the model's; a refusal stands beside its text. Some servers take no null in the text's place."""
+    text = "".join(part.text for part in item.content if isinstance(part, InputText | OutputText))
+    refusal = "".join(part.refusal for part in item.content if isinstance(part, Refusal))
+    said = {"role": "assistant", "content": text}
+    return {**said, "refusal": refusal} if refusal else said
+
+
+def _part(part: Part) -> dict[str, Any]:
+    match part:
+        case InputText(text) | OutputText(text) | Refusal(text):
+            return _text(text)
+        case InputImage(url, detail):
+            return {"type": "image_url", "image_url": {"url": url, "detail": detail}}
+        case InputFile():
+            return _file(part)
+        case _:
+            assert_never(part)
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}
+
+
+def _file(part: InputFile) -> dict[str, Any]:
+    filename = part.filename or ""
+    if part.file_data is UNSET:
+        return _text(f"[File {filename}: {part.file_url}]" if filename else f"[File: {part.file_url}]")
+    named = {"filename": filename} if filename else {}
+    return {"type": "file", "file": {**named, "file_data": as_data_uri(part.file_data, filename)}}

@@ -1,0 +1,138 @@
+"""The body of a Chat Completions request: what was asked for, and nothing else.
+
+Servers differ in what they know, and some refuse what they do not (Mistral answers 422): a field is sent only when the
+turn asks for it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, assert_never
+
+from msgspec import UNSET
+
+from prompts.adapters.openai_chat_messages import compose_messages
+from prompts.adapters.openai_continuation import INSTRUCTION, Way
+from prompts.domain import (
+    AllowedTools,
+    FunctionChoice,
+    FunctionTool,
+    Item,
+    JsonObject,
+    JsonSchema,
+    ModelRequest,
+    PlainText,
+    TextFormat,
+    ToolChoice,
+)
+
+
+def model_body(request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]:
+    """The request's body; what was not asked for is left to the model's server."""
+    return {
+        "model": request.model,
+        "messages": compose_messages(items),
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **_list_sampling(request),
+        **_list_form(request),
+        **_list_tools(request),
+        **_list_bookkeeping(request),
+    }
+
+
+def continuation_body(request: ModelRequest, items: Sequence[Item], prefix: str, way: Way) -> dict[str, Any]:
+    """The request's body for the rest of an answer that begins with `prefix`."""
+    body = model_body(request, items)
+    begun = {"role": "assistant", "content": prefix}
+    match way:
+        case Way.OPEN:
+            body["messages"].append(begun)
+            return {**body, "continue_final_message": True, "add_generation_prompt": False}
+        case Way.MARKED:
+            body["messages"].append({**begun, "prefix": True})
+        case Way.ASKED:
+            # A user: a system message has its place at the beginning in many templates, and turns alternate.
+            body["messages"] += [begun, {"role": "user", "content": INSTRUCTION}]
+        case Way.ANEW:
+            pass
+        case _:
+            assert_never(way)
+    return body
+
+
+def _list_sampling(request: ModelRequest) -> dict[str, Any]:
+    return _given(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        max_completion_tokens=request.max_output_tokens,
+        logprobs=True if request.wants_logprobs else None,
+        top_logprobs=request.top_logprobs if request.wants_logprobs else None,
+    )
+
+
+def _list_form(request: ModelRequest) -> dict[str, Any]:
+    """How the model is to think and write. That thoughts be summed up cannot be asked for in this protocol."""
+    verbosity = request.text.verbosity
+    return _given(
+        reasoning_effort=request.reasoning.effort,
+        verbosity=None if verbosity is UNSET else verbosity,
+        response_format=_compose_format(request.text.format),
+    )
+
+
+def _compose_format(form: TextFormat) -> Mapping[str, Any] | None:
+    match form:
+        case PlainText():
+            return None
+        case JsonObject():
+            return {"type": "json_object"}
+        case JsonSchema():
+            described = _given(description=form.description, schema=form.schema, strict=form.strict or None)
+            return {"type": "json_schema", "json_schema": {"name": form.name, **described}}
+        case _:
+            assert_never(form)
+
+
+def _list_tools(request: ModelRequest) -> dict[str, Any]:
+    """What is offered is all that is sent: `none` and `allowed_tools` leave the others out.
+
+    Without tools, servers refuse what is said about them.
+    """
+    if not request.offered:
+        return {}
+    return {
+        "tools": [_compose_tool(tool) for tool in request.offered],
+        **_given(tool_choice=_compose_choice(request.tool_choice), parallel_tool_calls=request.parallel_tool_calls),
+    }
+
+
+def _compose_tool(tool: FunctionTool) -> dict[str, Any]:
+    described = _given(description=tool.description, parameters=tool.parameters, strict=tool.strict)
+    return {"type": "function", "function": {"name": tool.name, **described}}
+
+
+def _compose_choice(choice: ToolChoice) -> Any:
+    """None is `auto`, as where nothing is said."""
+    match choice:
+        case FunctionChoice(name):
+            return {"type": "function", "function": {"name": name}}
+        case AllowedTools(mode=mode):
+            return _compose_choice(mode)
+        case "required":
+            return "required"
+    return None
+
+
+def _list_bookkeeping(request: ModelRequest) -> dict[str, Any]:
+    return _given(
+        service_tier=request.service_tier,
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+        user=request.user,
+    )
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Those of the fields that were asked for."""
+    return {name: value for name, value in fields.items() if value is not None}

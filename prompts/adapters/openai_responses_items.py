@@ -1,0 +1,125 @@
+"""Items as the input of a Responses request: the whole window, since nothing is kept at the model's side.
+
+An item goes without its id and status: they are ours, and a server that keeps nothing would look for them. OpenAI even
+ties a thought's seal to the id it gave itself (BerriAI/litellm#15782), and takes no status of a thought.
+"""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from msgspec import UNSET
+
+from prompts.adapters.openai_files import as_data_uri
+from prompts.domain import (
+    Compaction,
+    FunctionCall,
+    FunctionCallOutput,
+    GivenPart,
+    InputFile,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputText,
+    Part,
+    Reasoning,
+    Refusal,
+)
+
+# Many chat templates know no developer; OpenAI's newer models take the one for the other.
+_ROLES = {"developer": "system"}
+# OpenAI refuses a file's data without a name (langchain-ai/langchainjs#10614).
+_UNNAMED = "file"
+
+
+def compose_input(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """The items as `compose_items` gives them, each seal of a thought the model's own, each compaction opened."""
+    composed: list[dict[str, Any]] = []
+    for item in reversed(items):
+        sent = _compose(item)
+        if sent is not None and (sent["type"] != "reasoning" or (composed and _is_models(composed[-1]))):
+            composed.append(sent)
+    composed.reverse()
+    return composed
+
+
+def compose_said(text: str) -> dict[str, Any]:
+    """A message of the model's."""
+    return {"type": "message", "role": "assistant", "content": [_output_text(text)]}
+
+
+def _compose(item: Item) -> dict[str, Any] | None:
+    """One item; None when there is nothing to send of it."""
+    match item:
+        case Message():
+            return _message(item)
+        case FunctionCall(call_id=call_id, name=name, arguments=arguments):
+            return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+        case FunctionCallOutput(call_id=call_id, output=output):
+            composed = output if isinstance(output, str) else [_given(part) for part in output]
+            return {"type": "function_call_output", "call_id": call_id, "output": composed}
+        case Reasoning():
+            return _thought(item)
+        case Compaction():
+            raise AssertionError("a compaction is opened before a model is asked")
+        case _:
+            assert_never(item)
+
+
+def _message(item: Message) -> dict[str, Any] | None:
+    if not item.content:
+        return None  # cut off before its first word
+    if item.role != "assistant":
+        content = [_given(part) for part in item.content]
+        return {"type": "message", "role": _ROLES.get(item.role, item.role), "content": content}
+    phase = {"phase": item.phase} if item.phase else {}
+    return {"type": "message", "role": "assistant", "content": [_said(part) for part in item.content], **phase}
+
+
+def _thought(item: Reasoning) -> dict[str, Any] | None:
+    """Only what the model's server has sealed: other thoughts it would look up by their id, or refuse."""
+    if not item.encrypted_content:
+        return None
+    summary = [{"type": "summary_text", "text": part.text} for part in item.summary]
+    return {"type": "reasoning", "summary": summary, "encrypted_content": item.encrypted_content}
+
+
+def _is_models(sent: dict[str, Any]) -> bool:
+    """Whether the model made it: a thought that no such item follows is refused."""
+    return sent["type"] in {"reasoning", "function_call"} or sent.get("role") == "assistant"
+
+
+def _said(part: Part) -> dict[str, Any]:
+    match part:
+        case OutputText(text) | InputText(text):
+            return _output_text(text)
+        case Refusal(refusal):
+            return {"type": "refusal", "refusal": refusal}
+        case InputImage() | InputFile():
+            return _given(part)  # no model made it: its server is to say so
+        case _:
+            assert_never(part)
+
+
+def _given(part: Part | GivenPart) -> dict[str, Any]:
+    match part:
+        case InputText(text) | OutputText(text) | Refusal(text):
+            return {"type": "input_text", "text": text}
+        case InputImage(url, detail):
+            return {"type": "input_image", "image_url": url, "detail": detail}
+        case InputFile():
+            return {"type": "input_file", **_source(part)}
+        case _:
+            assert_never(part)
+
+
+def _source(part: InputFile) -> dict[str, Any]:
+    """Where a file is; OpenAI refuses a name beside an address (langchain-ai/langchainjs#9887)."""
+    if part.file_data is UNSET:
+        return {"file_url": part.file_url}
+    filename = part.filename or _UNNAMED
+    return {"filename": filename, "file_data": as_data_uri(part.file_data, filename)}
+
+
+def _output_text(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "text": text, "annotations": []}

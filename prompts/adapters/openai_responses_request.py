@@ -1,0 +1,165 @@
+"""The body of a Responses request: what was asked for, and nothing else; the server is to keep nothing of it.
+
+A field is sent only when the turn asks for it: servers refuse what they do not know, and OpenAI what the model cannot
+do (`reasoning.encrypted_content` of a model that does not think, NousResearch/hermes-agent#24234).
+"""
+
+from collections.abc import Sequence
+from typing import Any, assert_never
+
+from msgspec import UNSET
+
+from prompts.adapters.openai_continuation import INSTRUCTION, Way
+from prompts.adapters.openai_responses_items import compose_input, compose_said
+from prompts.composer import text_of
+from prompts.domain import (
+    AllowedTools,
+    FunctionChoice,
+    FunctionTool,
+    InputText,
+    Item,
+    JsonObject,
+    JsonSchema,
+    Message,
+    ModelRequest,
+    PlainText,
+    TextFormat,
+    ToolChoice,
+)
+
+# OpenAI's minimum. Where less is left of an answer that is continued, it may get these few tokens longer.
+MIN_OUTPUT_TOKENS = 16
+
+
+def compose_body(request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]:
+    """The request's body."""
+    instructions, window = _split_instructions(items)
+    return {
+        "model": request.model,
+        "input": compose_input(window),
+        "stream": True,
+        "store": False,
+        **_given(instructions=instructions),
+        **_list_sampling(request),
+        **_list_form(request),
+        **_list_tools(request),
+        **_list_included(request),
+        **_list_bookkeeping(request),
+    }
+
+
+def compose_continuation(request: ModelRequest, items: Sequence[Item], prefix: str, way: Way) -> dict[str, Any]:
+    """The request's body for the rest of an answer that begins with `prefix`."""
+    body = compose_body(request, items)
+    begun = compose_said(prefix)
+    match way:
+        case Way.OPEN | Way.MARKED:  # this protocol has a mark of its own
+            body["input"].append({**begun, "status": "in_progress"})
+        case Way.ASKED:
+            asked = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": INSTRUCTION}]}
+            body["input"] += [begun, asked]
+        case Way.ANEW:
+            pass
+        case _:
+            assert_never(way)
+    return body
+
+
+def _split_instructions(items: Sequence[Item]) -> tuple[str | None, Sequence[Item]]:
+    """A system message that leads is what this protocol calls `instructions`.
+
+    There every server looks for it first, also those that take no system messages as input.
+    """
+    match items:
+        case [Message(role="system", content=content) as first, _, *_] if all(
+            isinstance(part, InputText) for part in content
+        ):
+            return text_of(first), items[1:]
+    return None, items
+
+
+def _list_sampling(request: ModelRequest) -> dict[str, Any]:
+    budget = request.max_output_tokens
+    return _given(
+        temperature=request.temperature,
+        top_p=request.top_p,
+        presence_penalty=request.presence_penalty,
+        frequency_penalty=request.frequency_penalty,
+        max_output_tokens=None if budget is None else max(budget, MIN_OUTPUT_TOKENS),
+    )
+
+
+def _list_form(request: ModelRequest) -> dict[str, Any]:
+    """How the model is to think and write."""
+    verbosity = request.text.verbosity
+    text = _given(
+        format=_compose_format(request.text.format),
+        verbosity=None if verbosity is UNSET else verbosity,
+    )
+    reasoning = _given(effort=request.reasoning.effort, summary=request.reasoning.summary)
+    return _given(text=text or None, reasoning=reasoning or None)
+
+
+def _compose_format(form: TextFormat) -> dict[str, Any] | None:
+    match form:
+        case PlainText():
+            return None
+        case JsonObject():
+            return {"type": "json_object"}
+        case JsonSchema():
+            described = _given(description=form.description, schema=form.schema, strict=form.strict or None)
+            return {"type": "json_schema", "name": form.name, **described}
+        case _:
+            assert_never(form)
+
+
+def _list_tools(request: ModelRequest) -> dict[str, Any]:
+    """What is offered is all that is sent: `none` and `allowed_tools` leave the others out."""
+    if not request.offered:
+        return {}
+    return {
+        "tools": [_compose_tool(tool) for tool in request.offered],
+        **_given(tool_choice=_compose_choice(request.tool_choice), parallel_tool_calls=request.parallel_tool_calls),
+    }
+
+
+def _compose_tool(tool: FunctionTool) -> dict[str, Any]:
+    """`parameters` and `strict` must be there in this protocol, if only as null."""
+    described = _given(description=tool.description)
+    return {"type": "function", "name": tool.name, **described, "parameters": tool.parameters, "strict": tool.strict}
+
+
+def _compose_choice(choice: ToolChoice) -> Any:
+    """None is `auto`, as where nothing is said."""
+    match choice:
+        case FunctionChoice(name):
+            return {"type": "function", "name": name}
+        case AllowedTools(mode=mode):
+            return _compose_choice(mode)
+        case "required":
+            return "required"
+    return None
+
+
+def _list_included(request: ModelRequest) -> dict[str, Any]:
+    wanted = {
+        "reasoning.encrypted_content": request.wants_encrypted_reasoning,
+        "message.output_text.logprobs": request.wants_logprobs,
+    }
+    include = [name for name, is_wanted in wanted.items() if is_wanted]
+    return _given(include=include or None, top_logprobs=request.top_logprobs if request.wants_logprobs else None)
+
+
+def _list_bookkeeping(request: ModelRequest) -> dict[str, Any]:
+    return _given(
+        truncation=request.truncation if request.truncation == "auto" else None,
+        service_tier=request.service_tier,
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+        user=request.user,
+    )
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    """Those of the fields that were asked for."""
+    return {name: value for name, value in fields.items() if value is not None}

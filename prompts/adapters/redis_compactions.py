@@ -1,0 +1,60 @@
+"""Compactions in Redis: each is an ended response at the head of a timeline of its own."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from prompts import ids
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_items import pack_items
+from prompts.adapters.redis_response_store import IDEMPOTENCY_MS
+from prompts.adapters.redis_scripts import Arg, Scripts, translated_errors
+from prompts.domain import CompactedHistory, Item
+from prompts.errors import key_reused
+from prompts.ports import Attached, Claim
+
+encode = msgspec.json.Encoder().encode
+
+
+class RedisCompactions:
+    """`Compactions` on Redis; `retention_s` is how long they are kept after their last use."""
+
+    def __init__(self, redis: Redis, *, retention_s: int) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+        self._retention_s = retention_s
+
+    async def find(self, claim: Claim, partition: str, *, owner: str, anchor_id: str | None) -> Attached | None:
+        """See `Compactions.find`."""
+        if claim.idempotency_key is None:
+            return None
+        with translated_errors():
+            key = names.idempotency(partition, owner, anchor_id or "", claim.idempotency_key)
+            found = cast("bytes | None", await self._redis.get(key))
+        if found is None:
+            return None
+        response_id, _, body_hash = found.decode().partition(" ")
+        if body_hash != claim.body_hash:
+            raise key_reused()
+        return Attached(response_id)
+
+    async def keep(
+        self, compacted: CompactedHistory, given: Sequence[Item], claim: Claim, *, owner: str, anchor_id: str | None
+    ) -> Attached | None:
+        """See `Compactions.keep`."""
+        partition, own_key = ids.get_partition(compacted.id), names.response(compacted.id)
+        key = claim.idempotency_key
+        idempotency_key = names.idempotency(partition, owner, anchor_id or "", key) if key else own_key
+        args: list[Arg] = [names.prefix(partition), owner, compacted.id, encode(compacted), encode(given)]
+        args += [pack_items(compacted.output), claim.body_hash, IDEMPOTENCY_MS, self._retention_s * 1000]
+        args += [ids.new_id(ids.TIMELINE, partition)]
+        keys = [own_key, names.expiry(partition), idempotency_key]
+        reply = await self._scripts.call("keep_compaction", keys=keys, args=args)
+        match reply:
+            case [b"attach", response_id]:
+                return Attached(response_id.decode())
+            case [b"key_reused"]:
+                raise key_reused()
+        return None

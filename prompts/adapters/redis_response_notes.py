@@ -1,0 +1,114 @@
+"""What is kept with a response beside its answer: fields of its hash, which live and go with it."""
+
+from collections.abc import Sequence
+from typing import Literal, cast
+
+import msgspec
+from redis.asyncio import Redis
+
+from prompts import ids
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_items import decode_item
+from prompts.adapters.redis_scripts import Arg, Scripts, read_fields
+from prompts.domain import Feedback, ModelRequest, Response, Score, Status
+from prompts.errors import unknown_item, unknown_response
+from prompts.ports import Exchange, Page
+
+
+class _Listed(msgspec.Struct):
+    """What a page looks at of an item."""
+
+    id: str
+    type: str
+
+
+encode = msgspec.json.Encoder().encode
+decode_questions = msgspec.json.Decoder(list[str]).decode
+decode_response = msgspec.json.Decoder(Response).decode
+decode_model_request = msgspec.json.Decoder(ModelRequest).decode
+decode_listed = msgspec.json.Decoder(list[_Listed]).decode
+decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class RedisResponseNotes:
+    """`ResponseNotes` on Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+
+    async def list_input(
+        self, response_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
+    ) -> Page:
+        """See `ResponseNotes.list_input`."""
+        [stored] = await self._read(response_id, owner, "input")
+        items = _read_shown(stored or b"[]")
+        if order == "desc":
+            items.reverse()
+        start = 0 if after is None else _find(after, items) + 1
+        page = items[start : start + limit]
+        first_id, last_id = (page[0][0], page[-1][0]) if page else (None, None)
+        data = [item for _, item in page]
+        return Page(data=data, first_id=first_id, last_id=last_id, has_more=len(items) > start + limit)
+
+    async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
+        """See `ResponseNotes.find_follow_ups`."""
+        args: list[Arg] = [names.prefix(ids.get_partition(response_id)), owner, history_tokens]
+        reply = await self._scripts.call("find_follow_ups", keys=[names.response(response_id)], args=args)
+        match reply:
+            case [b"kept", questions]:
+                return decode_questions(questions)
+            case [b"none", status, echo, model_request, *newest_first]:
+                return Exchange(
+                    status=cast(Status, status.decode()),
+                    instructions=decode_response(echo).instructions,
+                    model_request=decode_model_request(model_request),
+                    window=[decode_item(item) for item in reversed(newest_first)],
+                )
+        raise unknown_response(response_id)
+
+    async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
+        """See `ResponseNotes.keep_follow_ups`."""
+        args: list[Arg] = [owner, encode(questions)]
+        kept = await self._scripts.call("keep_follow_ups", keys=[names.response(response_id)], args=args)
+        if kept is None:
+            raise unknown_response(response_id)
+        return decode_questions(kept)
+
+    async def put_feedback(self, response_id: str, *, owner: str, score: Score, comment: str | None) -> Feedback:
+        """See `ResponseNotes.put_feedback`."""
+        args: list[Arg] = [owner, score, comment or "", int(comment is not None)]
+        said_ms = await self._scripts.call("put_feedback", keys=[names.response(response_id)], args=args)
+        if not said_ms:
+            raise unknown_response(response_id)
+        return Feedback(score, comment, said_ms // 1000)
+
+    async def find_feedback(self, response_id: str, *, owner: str) -> Feedback | None:
+        """See `ResponseNotes.find_feedback`."""
+        fields = ("feedback_score", "feedback_comment", "feedback_ms")
+        score, comment, said_ms = await self._read(response_id, owner, *fields)
+        if score is None:
+            return None
+        told = None if comment is None else comment.decode()
+        return Feedback(cast(Score, int(score)), told, int(said_ms or 0) // 1000)
+
+    async def _read(self, response_id: str, owner: str, *fields: str) -> list[bytes | None]:
+        """Some fields of the owner's response. Raises NotFound, Unavailable."""
+        wanted = ("owner", "unstored", *fields)
+        found_owner, unstored, *found = await read_fields(self._redis, names.response(response_id), wanted)
+        if found_owner is None or unstored is not None or found_owner.decode() != owner:
+            raise unknown_response(response_id)
+        return found
+
+
+def _read_shown(stored: bytes) -> list[tuple[str, bytes]]:
+    """Ids and JSON of the items that are shown, in order."""
+    items = zip(decode_listed(stored), decode_raw(stored), strict=True)
+    return [(listed.id, bytes(raw)) for listed, raw in items if listed.type != "compaction"]
+
+
+def _find(item_id: str, items: Sequence[tuple[str, bytes]]) -> int:
+    for index, (found_id, _) in enumerate(items):
+        if found_id == item_id:
+            return index
+    raise unknown_item(item_id, param="after")

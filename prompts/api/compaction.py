@@ -1,0 +1,166 @@
+"""`/v1/responses/compact` and `/v1/responses/input_tokens`: a history made short, and how long one is."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Literal
+
+import msgspec
+from django.http import HttpResponse
+from dmr import ResponseSpec, validate
+from dmr.plugins.msgspec import BodyMsgspec
+from msgspec import Meta, Struct
+
+from prompts.api.controller import ApiController, json_response
+from prompts.api.document import BODY_ERRORS, MODEL_ERRORS, refusals
+from prompts.api.examples import COMPACT_HISTORY, COUNT_INPUT
+from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, placing_calls, read_items, user_message
+from prompts.api.references import ConversationId, ResponseId
+from prompts.api.responses import IDEMPOTENCY_KEY, ConversationParam, check_anchor, read_claim, read_conversation_id
+from prompts.api.tools import (
+    ReasoningParam,
+    TextParam,
+    ToolChoiceParam,
+    Tools,
+    read_reasoning,
+    read_text,
+    read_tool_choice,
+    read_tools,
+)
+from prompts.compaction import compact_history, count_input
+from prompts.domain import CompactedHistory, Item, ModelRequest, ReasoningConfig, ServiceTier, Truncation
+from prompts.errors import InvalidRequest
+from prompts.responses import StoredItem
+
+encode = msgspec.json.Encoder().encode
+
+ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
+
+
+class CompactHistory(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST /v1/responses/compact`."""
+
+    model: ModelName
+    input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)] | None = None
+    previous_response_id: ResponseId | None = None
+    instructions: str | None = None
+    prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
+    service_tier: ServiceTier | None = None
+
+
+class CountInput(Struct, forbid_unknown_fields=True, kw_only=True):
+    """The body of `POST /v1/responses/input_tokens`: what of a create body decides on the model's input."""
+
+    model: ModelName | None = None
+    input: str | Annotated[list[InputItem], Meta(max_length=MAX_INPUT_ITEMS)] | None = None
+    instructions: str | None = None
+    conversation: ConversationId | ConversationParam | None = None
+    previous_response_id: ResponseId | None = None
+    tools: Tools | None = None
+    tool_choice: ToolChoiceParam | None = None
+    parallel_tool_calls: bool | None = None
+    text: TextParam | None = None
+    reasoning: ReasoningParam | None = None
+    truncation: Truncation | None = None
+
+
+class InputTokens(Struct):
+    """How many tokens an input has; an estimate."""
+
+    input_tokens: int
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+
+
+class _HistoryController(ApiController):
+    """A view that is given a history."""
+
+    is_abstract = True
+
+    def read_input(self, given: str | list[InputItem] | None) -> Sequence[Item | StoredItem]:
+        """What the client means. Raises InvalidRequest."""
+        if given is None or isinstance(given, str):
+            return [] if given is None else [user_message(given)]
+        return read_items(given, param="input", unseal=self.unseal)
+
+
+class CompactController(_HistoryController):
+    """Compact a history."""
+
+    tags = ["Responses"]
+    header_parameters = (IDEMPOTENCY_KEY,)
+
+    @validate(
+        ResponseSpec(CompactedHistory, status_code=HTTPStatus.OK),
+        *BODY_ERRORS,
+        *MODEL_ERRORS,
+        *refusals(HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY),
+        operation_id="compactHistory",
+    )
+    async def post(self, parsed_body: Annotated[BodyMsgspec[CompactHistory], COMPACT_HISTORY]) -> HttpResponse:
+        """The user's messages and one sealed item for all the rest; its id works as `previous_response_id`."""
+        body, state = parsed_body, self.state
+        if body.input is None and body.previous_response_id is None:
+            message = "Missing required parameter: 'input'. Send it, or a 'previous_response_id'."
+            raise InvalidRequest(message, param="input")
+        check_anchor(None, body.previous_response_id)
+        request = ModelRequest(model=body.model, prompt_cache_key=body.prompt_cache_key, service_tier=body.service_tier)
+        with placing_calls(body.input, param="input"):
+            compacted, is_replay = await compact_history(
+                owner=self.owner,
+                new_input=self.read_input(body.input),
+                previous_response_id=body.previous_response_id,
+                instructions=body.instructions,
+                model_request=request,
+                claim=read_claim(self.request, body),
+                histories=state.histories,
+                compactions=state.compactions,
+                store=state.responses,
+                conversations=state.conversations,
+                model=state.model,
+                runner=state.runner,
+            )
+        response = json_response(compacted)
+        if is_replay:
+            response["idempotency-replayed"] = "true"
+        return response
+
+
+class InputTokensController(_HistoryController):
+    """Count the tokens of an input."""
+
+    tags = ["Responses"]
+
+    @validate(
+        ResponseSpec(InputTokens, status_code=HTTPStatus.OK),
+        *BODY_ERRORS,
+        *MODEL_ERRORS,
+        *refusals(HTTPStatus.CONFLICT),
+        operation_id="countInputTokens",
+    )
+    async def post(self, parsed_body: Annotated[BodyMsgspec[CountInput], COUNT_INPUT]) -> HttpResponse:
+        """How many tokens the model would be given, history included, without asking it; an estimate."""
+        body, state = parsed_body, self.state
+        conversation_id = read_conversation_id(body.conversation)
+        check_anchor(conversation_id, body.previous_response_id)
+        tools = read_tools(body.tools)
+        request = ModelRequest(
+            model=body.model or state.default_model,
+            tools=tools,
+            tool_choice=read_tool_choice(body.tool_choice, tools),
+            text=read_text(body.text),
+            reasoning=read_reasoning(body.reasoning) or ReasoningConfig(),
+        )
+        counted = await count_input(
+            owner=self.owner,
+            new_input=self.read_input(body.input),
+            conversation_id=conversation_id,
+            previous_response_id=body.previous_response_id,
+            instructions=body.instructions,
+            model_request=request,
+            history_tokens=state.history_tokens,
+            histories=state.histories,
+            conversations=state.conversations,
+            model=state.model,
+            calibration=state.calibration,
+            sealer=state.sealer,
+        )
+        return json_response(encode(InputTokens(counted)))

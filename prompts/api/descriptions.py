@@ -1,0 +1,76 @@
+"""What the OpenAPI document says of each field whose name and type do not say enough: struct → field → sentence."""
+
+_CONVERSATION = "The conversation it belongs to: its history comes before the input, and what is said joins it."
+_INSTRUCTIONS = "A system message that stands before everything else. It does not carry over to the next response."
+_STORE = "`false`: nothing is retrievable afterwards; the events go when the answer is delivered."
+_METADATA = "Up to 16 pairs of your own: keys of up to 64, values of up to 512 characters."
+
+DESCRIPTIONS: dict[str, dict[str, str]] = {
+    "CreateResponse": {
+        "input": "A string is one message of the user's; else items, in order.",
+        "model": "One of those that `GET /v1/models` lists; the server's default when left out.",
+        "instructions": _INSTRUCTIONS,
+        "conversation": f"{_CONVERSATION} Its id, or an object with it. Excludes `previous_response_id`.",
+        "previous_response_id": "Continue from this response: what led to it comes first. Excludes `conversation`.",
+        "stream": "Answer with server-sent events.",
+        "background": "Answer at once with the response `queued`; read it later, or follow it with `?stream=true`.",
+        "store": f"{_STORE} Excludes `background` and `conversation`.",
+        "metadata": _METADATA,
+        "tools": "Functions that the model may ask you to call.",
+        "tool_choice": "Whether it may, must, or must not; or which of them.",
+        "parallel_tool_calls": "Whether it may ask for several at once.",
+        "max_tool_calls": "How many calls it may ask for in all.",
+        "text": "The form of the answer: text, a JSON object, or JSON after a schema.",
+        "reasoning": "How much the model is to think first, and whether it is to say so in short.",
+        "temperature": "Higher is more varied.",
+        "top_p": "Only tokens among the likeliest, up to this mass.",
+        "presence_penalty": "Positive: towards what was not said yet.",
+        "frequency_penalty": "Positive: away from repetition.",
+        "top_logprobs": "How many alternatives to show a token, where log probabilities are included.",
+        "max_output_tokens": "A bound for the answer, thoughts included. What is cut ends as `incomplete`.",
+        "truncation": "What to do with a history that the model's window cannot hold.",
+        "safety_identifier": "Who asks, as a hash: handed to the model's server.",
+        "prompt_cache_key": "Requests with the same key share a cache at the model's server.",
+        "user": "The older name of `safety_identifier`.",
+        "context_management": "When the history is to be compacted by itself.",
+    },
+    "CompactHistory": {
+        "input": "What to compact, after the history of `previous_response_id`; one of the two is needed.",
+        "previous_response_id": "Compact what led to this response, and what it said.",
+        "instructions": "What the summary is to mind.",
+    },
+    "CountInput": {
+        "conversation": "Count its history, too. Excludes `previous_response_id`.",
+        "previous_response_id": "Count what led to this response, and what it said, too.",
+    },
+    "ContextManagement": {"compact_threshold": "From how many tokens of history (an estimate)."},
+    "CreateConversation": {"items": "What it begins with.", "metadata": _METADATA},
+    "ForkConversation": {
+        "before": "The id of the first item that is not shared. Excludes `after`.",
+        "after": "The id of the last item that is shared.",
+    },
+    "Response": {
+        "status": "`queued` and `in_progress` are active; the others are final.",
+        "created_at": "Seconds since 1970.",
+        "completed_at": "Seconds since 1970; null unless `completed`.",
+        "incomplete_details": "Why it ends before its end; null unless `incomplete`.",
+        "error": "Why it failed; null unless `failed`.",
+        "output": "What the model said, in order.",
+        "usage": "Tokens, as the model reported them; null until then.",
+        "instructions": _INSTRUCTIONS,
+        "conversation": "There when it belongs to one.",
+        "store": _STORE,
+        "eps:model_input": "An account of what the model was given.",
+    },
+    "ConversationBody": {
+        "created_at": "Seconds since 1970.",
+        "eps:active_response_id": "The response that is being written to it now.",
+        "eps:forked_from": "The conversation whose history it shares.",
+    },
+    "ErrorBody": {
+        "message": "One sentence for people: what is wrong, and what to do.",
+        "type": "The family of the error.",
+        "param": "The path of what is wrong in the request: `input[0].role`.",
+        "code": "Stable, for programs.",
+    },
+}

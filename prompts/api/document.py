@@ -1,0 +1,171 @@
+"""What the OpenAPI document says beyond the structs' types. Nothing of this is looked at when a request is served."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import TypeAlias
+
+from dmr import ResponseSpec
+from dmr.controller import Controller
+from dmr.endpoint import Endpoint
+from dmr.headers import HeaderSpec
+from dmr.metadata import EndpointMetadata
+from dmr.openapi.collector import InternalRouteMetadata
+from dmr.openapi.core.context import OpenAPIContext
+from dmr.openapi.objects import (
+    Header,
+    MediaType,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    Reference,
+    RequestBody,
+    Response,
+    Schema,
+)
+from dmr.routing import Router
+from dmr.serializer import BaseSerializer
+from dmr.types import EMPTY
+from msgspec import Struct
+
+
+class ErrorBody(Struct):
+    """What is inside the envelope."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class ErrorEnvelope(Struct):
+    """OpenAI's error envelope."""
+
+    error: ErrorBody
+
+
+_RETRY_AFTER = {"Retry-After": HeaderSpec(description="Seconds to wait.", required=False, skip_validation=True)}
+_CHALLENGE = {"WWW-Authenticate": HeaderSpec(description="`Bearer`.", skip_validation=True)}
+_HEADERS = {
+    HTTPStatus.UNAUTHORIZED: _CHALLENGE,
+    HTTPStatus.CONFLICT: _RETRY_AFTER,
+    HTTPStatus.TOO_MANY_REQUESTS: _RETRY_AFTER,
+    HTTPStatus.SERVICE_UNAVAILABLE: _RETRY_AFTER,
+}
+_REFUSALS = {
+    HTTPStatus.BAD_REQUEST: "The request is malformed or out of bounds; `param` says where.",
+    HTTPStatus.UNAUTHORIZED: "No key, or not a valid one.",
+    HTTPStatus.NOT_FOUND: "Unknown, deleted, or another owner's.",
+    HTTPStatus.CONFLICT: "What is there does not allow it now: another response is active, or this one has ended.",
+    HTTPStatus.GONE: "The events are no longer kept; the response itself is.",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than 10 MB.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "The `Idempotency-Key` was used for another request.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests, of this key or to the model.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "The server made a mistake; `x-request-id` is what its operator needs to know.",
+    HTTPStatus.BAD_GATEWAY: "The model failed, or cannot be reached.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Something is away for the moment; `Retry-After` says when to come back.",
+    HTTPStatus.GATEWAY_TIMEOUT: "The model did not answer in time.",
+}
+
+
+def refusals(*statuses: HTTPStatus) -> list[ResponseSpec]:
+    """How an endpoint may refuse: the envelope, with the headers that belong to it."""
+    return [
+        ResponseSpec(ErrorEnvelope, status_code=status, description=_REFUSALS[status], headers=_HEADERS.get(status))
+        for status in statuses
+    ]
+
+
+ALWAYS = refusals(
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+)
+ERRORS = [*ALWAYS, *refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)]
+"""Of an endpoint that reads a path or a query."""
+BODY_ERRORS = [*ERRORS, *refusals(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)]
+"""Of one that reads a body as well."""
+MODEL_ERRORS = refusals(HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
+"""Besides, where the model's server is asked."""
+
+_Controller: TypeAlias = type[Controller[BaseSerializer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlsoAs(ResponseSpec):
+    """An answer that is JSON, or on demand of another content type."""
+
+    others: Mapping[str, MediaType] = field(default_factory=dict)
+
+    def get_schema(self, metadata: EndpointMetadata, controller_cls: _Controller, context: OpenAPIContext) -> Response:
+        """For the OpenAPI document."""
+        response = super().get_schema(metadata, controller_cls, context)
+        response.content = {**(response.content or {}), **self.others}
+        return response
+
+
+def text(description: str, example: str) -> MediaType:
+    """A content type that is no JSON."""
+    schema = Schema(type=OpenAPIType.STRING, description=description)
+    return MediaType(schema=schema, example=example)
+
+
+class DocumentedEndpoint(Endpoint):
+    """An endpoint that knows what the view library does not: headers, and that a query has no null."""
+
+    __slots__ = ()
+
+    def get_schema(
+        self,
+        route_metadata: InternalRouteMetadata,
+        controller_cls: _Controller,
+        context: OpenAPIContext,
+        router: Router,
+    ) -> Operation:
+        """For the OpenAPI document."""
+        operation = super().get_schema(route_metadata, controller_cls, context, router)
+        named: Iterable[Parameter] = getattr(controller_cls, "header_parameters", ())
+        parameters = [*(operation.parameters or ()), *named]
+        operation.parameters = [_shown(parameter) for parameter in parameters] or None
+        if isinstance(body := operation.request_body, RequestBody):
+            body.required = not _may_be_left_out(body)
+        for response in (operation.responses or {}).values():
+            assert isinstance(response, Response)
+            response.headers = {"x-request-id": REQUEST_ID, **(response.headers or {})}
+        return operation
+
+
+def _may_be_left_out(body: RequestBody) -> bool:
+    """Whether null is a body: then none is one too."""
+    return any(
+        each.type == OpenAPIType.NULL
+        for content in body.content.values()
+        if isinstance(content, MediaType) and content.schema is not None
+        for each in content.schema.any_of or ()
+    )
+
+
+REQUEST_ID = Header(
+    description="The client's own, when it is sane; otherwise made here.",
+    required=True,
+    schema=Schema(type=OpenAPIType.STRING),
+)
+
+
+def header(name: str, description: str, *, pattern: str, example: str) -> Parameter:
+    """A header that a request may carry."""
+    schema = Schema(type=OpenAPIType.STRING, pattern=pattern)
+    return Parameter(name=name, param_in="header", description=description, schema=schema, example=example)
+
+
+def _shown(parameter: Parameter | Reference) -> Parameter | Reference:
+    """The parameter without the null that only means that it is left out."""
+    assert isinstance(parameter, Parameter)
+    schema = parameter.schema
+    if schema is None or schema.default is not None or not schema.any_of:
+        return parameter
+    [one] = [each for each in schema.any_of if each.type != OpenAPIType.NULL]
+    description = schema.description or one.description or parameter.description
+    shown = replace(one, default=EMPTY, description=None, examples=schema.examples or one.examples)
+    return replace(parameter, schema=shown, description=description)

@@ -1,0 +1,34 @@
+"""The event stream as the OpenAPI document shows it: the schema is that of one event, as clients' libraries read it."""
+
+from dmr.openapi.objects import MediaType, OpenAPIType, Schema
+
+_TYPES = (
+    *("created", "queued", "in_progress", "completed", "incomplete", "failed"),
+    *("output_item.added", "output_item.done", "content_part.added", "content_part.done"),
+    *("output_text.delta", "output_text.done", "refusal.delta", "refusal.done"),
+    *("function_call_arguments.delta", "function_call_arguments.done", "reasoning.delta", "reasoning.done"),
+    *("reasoning_summary_part.added", "reasoning_summary_part.done"),
+    *("reasoning_summary_text.delta", "reasoning_summary_text.done"),
+)
+_EVENT = Schema(
+    type=OpenAPIType.OBJECT,
+    title="StreamEvent",
+    properties={
+        "event": Schema(type=OpenAPIType.STRING, enum=[*(f"response.{name}" for name in _TYPES), "message"]),
+        "data": Schema(
+            type=OpenAPIType.STRING,
+            content_media_type="application/json",
+            description="`{type, sequence_number, …}`, numbered from 0 without gaps; at the very end `[DONE]`.",
+        ),
+    },
+    description="`message` is how a frame without a type is read: the last one, `[DONE]`.",
+    required=["data"],
+)
+_EXAMPLE = (
+    "event: response.output_text.delta\n"
+    'data: {"type":"response.output_text.delta","sequence_number":4,"item_id":"msg_0701…","output_index":0,'
+    '"content_index":0,"delta":"Hello","logprobs":[]}\n\n'
+    "data: [DONE]\n\n"
+)
+
+EVENT_STREAM = {"text/event-stream": MediaType(schema=_EVENT, example=_EXAMPLE)}

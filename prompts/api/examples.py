@@ -1,0 +1,45 @@
+"""Bodies to begin from, for the OpenAPI document: each is one that the service takes as it stands."""
+
+from typing import Any
+
+from dmr.openapi.objects import Example, MediaTypeMetadata
+
+
+def _examples(**values: Any) -> MediaTypeMetadata:
+    """Named in words: `a_string` is shown as "A string"."""
+    return MediaTypeMetadata(
+        examples={
+            name: Example(summary=name.replace("_", " ").capitalize(), value=value) for name, value in values.items()
+        }
+    )
+
+
+_WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather in a city.",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+_GREETING = {"type": "message", "role": "user", "content": "Hello!"}
+
+CREATE_RESPONSE = _examples(
+    a_string={"input": "Say hello in three languages."},
+    a_stream={"input": "Say hello in three languages.", "stream": True},
+    messages={
+        "instructions": "Answer in one sentence.",
+        "input": [{"role": "user", "content": [{"type": "input_text", "text": "What is a fjord?"}]}],
+        "metadata": {"ticket": "4711"},
+    },
+    a_tool={"input": "What is the weather in Bergen?", "tools": [_WEATHER]},
+    json_after_a_schema={
+        "input": "Name a city.",
+        "text": {"format": {"type": "json_schema", "name": "city", "schema": _WEATHER["parameters"]}},
+    },
+)
+COMPACT_HISTORY = _examples(messages={"model": "stand-in", "input": [_GREETING]})
+COUNT_INPUT = _examples(a_string={"input": "How long is this?"})
+CREATE_CONVERSATION = _examples(empty={}, with_items={"items": [_GREETING], "metadata": {"ticket": "4711"}})
+UPDATE_CONVERSATION = _examples(metadata={"metadata": {"ticket": "4712"}})
+FORK_CONVERSATION = _examples(all_of_it={})
+CREATE_ITEMS = _examples(a_message={"items": [_GREETING]})
+PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})

@@ -1,0 +1,83 @@
+"""`/v1/conversations/{id}/export`: the owner's own data, whole, for programs and for people."""
+
+from collections.abc import AsyncIterator, Sequence
+from http import HTTPStatus
+from typing import Annotated, Literal, cast
+
+import msgspec
+import structlog
+from django.http import HttpResponse, StreamingHttpResponse
+from dmr import Path, Query, validate
+from msgspec import Meta, Struct
+
+from prompts import ids
+from prompts.api.controller import ApiController, check_kind
+from prompts.api.conversations import ConversationBody, ConversationPath, show
+from prompts.api.document import ERRORS, AlsoAs, text
+from prompts.domain import Item
+from prompts.errors import ServiceError
+from prompts.exports import Form, export_conversation, write_json, write_markdown
+
+encode = msgspec.json.Encoder().encode
+
+log = structlog.get_logger(__name__)
+
+CONTENT_TYPES: dict[Form, str] = {"json": "application/json", "markdown": "text/markdown; charset=utf-8"}
+SUFFIXES: dict[Form, str] = {"json": "json", "markdown": "md"}
+
+
+MARKDOWN = {"text/markdown": text("The conversation for people.", "## User\n\nHello\n")}
+
+
+class ExportQuery(Struct, forbid_unknown_fields=True):
+    """The query of `GET /v1/conversations/{id}/export`."""
+
+    format: Annotated[Form, Meta(description="For programs, or for people.")] = "json"
+
+
+class ExportBody(Struct):
+    """The export as JSON, for the OpenAPI document."""
+
+    conversation: ConversationBody
+    items: list[Item]
+    object: Literal["conversation.export"] = "conversation.export"
+
+
+class ExportController(ApiController):
+    """A conversation to take along."""
+
+    tags = ["Conversations"]
+
+    @validate(
+        AlsoAs(ExportBody, status_code=HTTPStatus.OK, others=MARKDOWN), *ERRORS, operation_id="exportConversation"
+    )
+    async def get(self, parsed_path: Path[ConversationPath], parsed_query: Query[ExportQuery]) -> HttpResponse:
+        """The conversation with all its items in order; with `format=markdown` it is `text/markdown`."""
+        conversation_id = check_kind(parsed_path.conversation_id, ids.CONVERSATION, param="conversation_id")
+        store, form = self.state.conversations, parsed_query.format
+        conversation, slices = await export_conversation(conversation_id, owner=self.owner, store=store)
+        # The first is here before the answer begins: what is refused is refused with a status.
+        items = _prepend(await anext(slices, ()), slices)
+        if form == "json":
+            written = write_json(encode(show(conversation)), items)
+        else:
+            written = write_markdown(conversation, items)
+        response = StreamingHttpResponse(_break_off(written), content_type=CONTENT_TYPES[form])
+        response["Content-Disposition"] = f'attachment; filename="{conversation_id}.{SUFFIXES[form]}"'
+        return cast(HttpResponse, response)
+
+
+async def _prepend(first: Sequence[bytes], rest: AsyncIterator[Sequence[bytes]]) -> AsyncIterator[Sequence[bytes]]:
+    yield first
+    async for items in rest:
+        yield items
+
+
+async def _break_off(written: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """An error in the middle breaks the connection off: a clean end would look like the whole conversation."""
+    try:
+        async for piece in written:
+            yield piece
+    except ServiceError as error:
+        log.warning("export_broken_off", code=error.code)
+        raise ConnectionAbortedError from error

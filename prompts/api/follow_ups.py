@@ -1,0 +1,43 @@
+"""`/v1/responses/{id}/follow_ups`: what could be asked next."""
+
+from http import HTTPStatus
+from typing import Literal
+
+import msgspec
+from django.http import HttpResponse
+from dmr import Path, ResponseSpec, validate
+from msgspec import Struct
+
+from prompts import ids
+from prompts.api.controller import ApiController, check_kind, json_response
+from prompts.api.document import ERRORS, MODEL_ERRORS, refusals
+from prompts.api.responses import ResponsePath
+
+encode = msgspec.json.Encoder().encode
+
+
+class FollowUpsBody(Struct):
+    """Questions that could be asked next."""
+
+    response_id: str
+    data: list[str]
+    object: Literal["response.follow_ups"] = "response.follow_ups"
+
+
+class FollowUpsController(ApiController):
+    """What could be asked next."""
+
+    tags = ["Responses"]
+
+    @validate(
+        ResponseSpec(FollowUpsBody, status_code=HTTPStatus.OK),
+        *ERRORS,
+        *MODEL_ERRORS,
+        *refusals(HTTPStatus.CONFLICT),
+        operation_id="suggestFollowUps",
+    )
+    async def post(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
+        """Up to three questions that the model suggests; kept with the response, and the same from then on."""
+        response_id = check_kind(parsed_path.response_id, ids.RESPONSE, param="response_id")
+        questions = await self.state.follow_ups.get(response_id, owner=self.owner)
+        return json_response(encode(FollowUpsBody(response_id, list(questions))))

@@ -1,0 +1,38 @@
+"""`/v1/responses/{id}/input_items`: what a response was asked, page by page."""
+
+from http import HTTPStatus
+
+import msgspec
+from django.http import HttpResponse
+from dmr import Path, Query, ResponseSpec, validate
+
+from prompts import ids
+from prompts.api.controller import ApiController, check_kind, json_response
+from prompts.api.conversations import ItemList, ItemsQuery, RawItemList
+from prompts.api.document import ERRORS
+from prompts.api.including import check_include
+from prompts.api.responses import ResponsePath
+from prompts.response_notes import list_input_items
+
+encode = msgspec.json.Encoder().encode
+
+
+class InputItemsController(ApiController):
+    """The input of a response."""
+
+    tags = ["Responses"]
+
+    @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listInputItems")
+    async def get(self, parsed_path: Path[ResponsePath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
+        """One page of the response's own input items, newest first unless asked otherwise."""
+        check_include(parsed_query.include)
+        page = await list_input_items(
+            check_kind(parsed_path.response_id, ids.RESPONSE, param="response_id"),
+            owner=self.owner,
+            limit=parsed_query.limit,
+            order=parsed_query.order,
+            after=parsed_query.after,
+            notes=self.state.notes,
+        )
+        data = [msgspec.Raw(item) for item in page.data]
+        return json_response(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))

@@ -1,0 +1,163 @@
+"""Content parts as a client writes them: text, images, files, and what a model said earlier."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeAlias
+
+from msgspec import Meta, Struct
+
+from prompts.api.marks import NEEDED, REFUSED
+from prompts.domain import GivenPart, ImageDetail, InputFile, InputImage, InputText, OutputText, Part, Refusal, Role
+from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
+
+# Anything that is no address of the web has no business in a request: the model's server would open it.
+ADDRESS = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
+DATA_URI = re.compile(r"data:(?P<media>[\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
+
+
+class InputTextPart(Struct, tag_field="type", tag="input_text", forbid_unknown_fields=True):
+    """Text from a person or a program."""
+
+    text: str
+
+
+class InputImagePart(Struct, tag_field="type", tag="input_image", forbid_unknown_fields=True):
+    """An image: its address, or a `data:` URI."""
+
+    image_url: Annotated[str | None, NEEDED] = None
+    detail: ImageDetail | None = None
+    file_id: Annotated[str | None, REFUSED] = None
+
+
+class InputFilePart(Struct, tag_field="type", tag="input_file", forbid_unknown_fields=True):
+    """A file: its address, or its content as base64 or a `data:` URI."""
+
+    filename: Annotated[str, Meta(max_length=255)] | None = None
+    file_data: str | None = None
+    file_url: str | None = None
+    file_id: Annotated[str | None, REFUSED] = None
+
+
+class OutputTextPart(Struct, tag_field="type", tag="output_text", forbid_unknown_fields=True):
+    """Text a model wrote earlier, as it was received; what was noted beside it is not sent to the model again."""
+
+    text: str
+    annotations: list[Any] | None = None
+    logprobs: list[Any] | None = None
+
+
+class RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
+    """A model's earlier refusal."""
+
+    refusal: str
+
+
+class ReasoningTextPart(Struct, tag_field="type", tag="reasoning_text", forbid_unknown_fields=True):
+    """What a model thought earlier; in a `reasoning` item only."""
+
+    text: str
+
+
+class SummaryTextPart(Struct, tag_field="type", tag="summary_text", forbid_unknown_fields=True):
+    """The same in short."""
+
+    text: str
+
+
+GivenInputPart: TypeAlias = InputTextPart | InputImagePart | InputFilePart
+InputPart: TypeAlias = GivenInputPart | OutputTextPart | RefusalPart | ReasoningTextPart
+
+
+def read_content(role: Role, content: str | Sequence[InputPart], param: str) -> list[Part]:
+    """A message's parts. Raises InvalidRequest for what its role cannot hold."""
+    if isinstance(content, str):
+        return [_text(role, content)]
+    return [_read_part(role, part, f"{param}[{index}]") for index, part in enumerate(content)]
+
+
+def read_given(parts: Sequence[GivenInputPart], param: str) -> list[GivenPart]:
+    """Parts that a person or a program gives. Raises InvalidRequest."""
+    return [_read_given(part, f"{param}[{index}]") for index, part in enumerate(parts)]
+
+
+def missing(param: str) -> InvalidRequest:
+    """The refusal of what lacks something."""
+    return InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
+
+
+def _read_part(role: Role, part: InputPart, param: str) -> Part:
+    match part:
+        case InputTextPart(text):
+            return _text(role, text)  # clients write an assistant's earlier words either way
+        case InputImagePart() | InputFilePart() if role == "user":
+            return _read_given(part, param)
+        case OutputTextPart(text) if role == "assistant":
+            return OutputText(text)
+        case RefusalPart(refusal) if role == "assistant":
+            return Refusal(refusal)
+    kind = part.__struct_config__.tag
+    message = f"Invalid '{param}.type': a message of the role '{role}' cannot hold '{kind}'. Use 'input_text'."
+    raise InvalidRequest(message, param=f"{param}.type")
+
+
+def _read_given(part: GivenInputPart, param: str) -> GivenPart:
+    match part:
+        case InputTextPart(text):
+            return InputText(text)
+        case InputImagePart():
+            return _read_image(part, param)
+        case InputFilePart():
+            return _read_file(part, param)
+
+
+def _read_image(part: InputImagePart, param: str) -> InputImage:
+    _refuse_file_id(part.file_id, param)
+    if part.image_url is None:
+        raise missing(f"{param}.image_url")
+    place = f"{param}.image_url"
+    if data := DATA_URI.fullmatch(part.image_url):
+        if not data["media"].startswith("image/"):
+            raise InvalidRequest(f"Invalid '{place}': '{data['media']}' is not an image.", param=place)
+        if not _is_base64(data["data"]):
+            raise InvalidImage(f"Invalid '{place}': the image is not valid base64. Encode it again.", param=place)
+    elif not ADDRESS.fullmatch(part.image_url):
+        message = f"Invalid '{place}': must be an http or https address, or 'data:image/…;base64,…'."
+        raise InvalidRequest(message, param=place)
+    return InputImage(part.image_url, part.detail or "auto")
+
+
+def _read_file(part: InputFilePart, param: str) -> InputFile:
+    _refuse_file_id(part.file_id, param)
+    if part.file_data is None and part.file_url is None:
+        message = f"Invalid '{param}': an input_file needs 'file_data' or 'file_url'."
+        raise InvalidRequest(message, param=param)
+    if part.file_url is not None and not ADDRESS.fullmatch(part.file_url):
+        message = f"Invalid '{param}.file_url': must be an http or https address."
+        raise InvalidRequest(message, param=f"{param}.file_url")
+    if part.file_data is not None:
+        data = DATA_URI.fullmatch(part.file_data)
+        if not _is_base64(data["data"] if data else part.file_data):
+            message = f"Invalid '{param}.file_data': the file is not valid base64. Encode it again."
+            raise InvalidRequest(message, param=f"{param}.file_data")
+    given = {"filename": part.filename, "file_data": part.file_data, "file_url": part.file_url}
+    return InputFile(**{name: value for name, value in given.items() if value is not None})
+
+
+def _refuse_file_id(file_id: str | None, param: str) -> None:
+    if file_id is not None:
+        message = f"This server keeps no files: send '{param}' with its content or its address instead."
+        raise UnsupportedParameter(message, param=f"{param}.file_id")
+
+
+def _is_base64(text: str) -> bool:
+    """Whether this is base64 that says something; a decoder in C looks at it, once."""
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _text(role: Role, text: str) -> Part:
+    return OutputText(text) if role == "assistant" else InputText(text)

@@ -1,0 +1,18 @@
+"""Ids as paths, queries and bodies name them. The patterns are for the document: the service says what is wrong."""
+
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta
+
+from prompts import ids
+
+
+def _meta(description: str, *kinds: str) -> Meta:
+    example = f"{kinds[0]}_0701982f4c2a7b3c1e5d8f90a1b2c3d4"
+    prefix = kinds[0] if len(kinds) == 1 else f"({'|'.join(kinds)})"
+    return Meta(description=description, examples=[example], extra_json_schema={"pattern": f"^{prefix}_[0-9a-f]+$"})
+
+
+ConversationId: TypeAlias = Annotated[str, _meta("A conversation's id.", ids.CONVERSATION)]
+ResponseId: TypeAlias = Annotated[str, _meta("A response's id.", ids.RESPONSE)]
+ItemId: TypeAlias = Annotated[str, _meta("An item's id.", *ids.ITEMS)]

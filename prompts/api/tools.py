@@ -1,0 +1,172 @@
+"""Tools, formats and thinking as a client asks for them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta, Struct
+
+from prompts.api.inputs import Name
+from prompts.api.marks import items
+from prompts.api.wording import invalid
+from prompts.domain import (
+    AllowedTools,
+    FunctionChoice,
+    FunctionTool,
+    JsonObject,
+    JsonSchema,
+    PlainText,
+    ReasoningConfig,
+    ReasoningEffort,
+    ReasoningSummary,
+    TextConfig,
+    ToolChoice,
+    ToolMode,
+    Verbosity,
+)
+from prompts.errors import InvalidRequest, UnsupportedParameter
+
+MAX_TOOLS = 128  # OpenAI's limit
+
+
+class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A function that the client can call for the model."""
+
+    type: Literal["function"]
+    name: Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+# Decoded one by one: a tool of another kind is to be refused for its kind, whatever its fields are.
+Tools = Annotated[
+    list[dict[str, Any]],
+    Meta(
+        max_length=MAX_TOOLS,
+        extra_json_schema=items(
+            {
+                "type": "object",
+                "required": ["type", "name"],
+                "properties": {
+                    "type": {"const": "function"},
+                    "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
+                    "description": {"type": ["string", "null"]},
+                    "parameters": {"type": ["object", "null"]},
+                    "strict": {"type": ["boolean", "null"]},
+                },
+                "additionalProperties": False,
+            }
+        ),
+    ),
+]
+
+
+class FunctionChoiceParam(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
+    """This function and no other."""
+
+    name: Name
+
+
+class AllowedToolsParam(Struct, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
+    """Only these of the tools; a hard limit."""
+
+    tools: Annotated[list[FunctionChoiceParam], Meta(min_length=1, max_length=MAX_TOOLS)]
+    mode: ToolMode = "auto"
+
+
+ToolChoiceParam: TypeAlias = ToolMode | FunctionChoiceParam | AllowedToolsParam
+
+
+class PlainTextParam(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Text as it comes."""
+
+
+class JsonObjectParam(Struct, tag_field="type", tag="json_object", forbid_unknown_fields=True):
+    """Any JSON object."""
+
+
+class JsonSchemaParam(Struct, tag_field="type", tag="json_schema", forbid_unknown_fields=True, kw_only=True):
+    """A JSON document that this schema describes."""
+
+    name: Name
+    schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+
+
+class TextParam(Struct, forbid_unknown_fields=True):
+    """How the text of the answer is to be formed."""
+
+    format: PlainTextParam | JsonObjectParam | JsonSchemaParam | None = None
+    verbosity: Verbosity | None = None
+
+
+class ReasoningParam(Struct, forbid_unknown_fields=True):
+    """How much the model is to think, and whether it is to say so in short."""
+
+    effort: ReasoningEffort | None = None
+    summary: ReasoningSummary | None = None
+
+
+def read_tools(tools: Sequence[dict[str, Any]] | None) -> list[FunctionTool]:
+    """The functions that are offered. Raises InvalidRequest, UnsupportedParameter for tools that nobody runs here."""
+    return [_read_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())]
+
+
+def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[FunctionTool]) -> ToolChoice:
+    """Which of them the model may call. Raises InvalidRequest for what is not among them."""
+    names = {tool.name for tool in tools}
+    match choice:
+        case None:
+            return "auto"
+        case FunctionChoiceParam(name):
+            _check_known([name], names, "tool_choice.name")
+            return FunctionChoice(name)
+        case AllowedToolsParam(allowed, mode):
+            _check_known([each.name for each in allowed], names, "tool_choice.tools")
+            return AllowedTools([FunctionChoice(each.name) for each in allowed], mode)
+        case "required" if not names:
+            message = "Invalid 'tool_choice': 'required' needs 'tools' to choose from."
+            raise InvalidRequest(message, param="tool_choice")
+    return choice
+
+
+def read_text(text: TextParam | None) -> TextConfig:
+    """The form of the answer."""
+    if text is None:
+        return TextConfig()
+    verbosity = text.verbosity or msgspec.UNSET
+    match text.format:
+        case JsonSchemaParam(name=name, schema=schema, description=description, strict=strict):
+            form = JsonSchema(name=name, schema=schema, description=description, strict=bool(strict))
+            return TextConfig(form, verbosity)
+        case JsonObjectParam():
+            return TextConfig(JsonObject(), verbosity)
+    return TextConfig(PlainText(), verbosity)
+
+
+def read_reasoning(reasoning: ReasoningParam | None) -> ReasoningConfig | None:
+    """What is asked of the model's thinking; None when nothing is."""
+    if reasoning is None or reasoning == ReasoningParam():
+        return None
+    return ReasoningConfig(reasoning.effort, reasoning.summary)
+
+
+def _read_tool(tool: dict[str, Any], param: str) -> FunctionTool:
+    kind = tool.get("type")
+    if isinstance(kind, str) and kind != "function":
+        message = f"This server runs no '{kind}' tools. Offer functions ('type': 'function') instead."
+        raise UnsupportedParameter(message, param=f"{param}.type")
+    try:
+        read = msgspec.convert(tool, FunctionToolParam)
+    except msgspec.ValidationError as exc:
+        raise invalid(str(exc), under=param) from None
+    return FunctionTool(name=read.name, description=read.description, parameters=read.parameters, strict=read.strict)
+
+
+def _check_known(chosen: Sequence[str], known: set[str], param: str) -> None:
+    for name in chosen:
+        if name not in known:
+            message = f"Invalid '{param}': '{name}' is not among the 'tools'. Offer it there, or choose another one."
+            raise InvalidRequest(message, param=param)

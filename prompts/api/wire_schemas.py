@@ -1,0 +1,124 @@
+"""JSON schemas of the wire's structs, for the OpenAPI document: what msgspec says of a type, and what it cannot."""
+
+from collections.abc import Iterator
+from inspect import cleandoc
+from typing import Any, TypeAlias
+
+from dmr.plugins.msgspec import MsgspecSerializer
+from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
+
+from prompts.api.descriptions import DESCRIPTIONS
+from prompts.api.inputs import ITEM_FIELDS, OPTIONAL_FIELDS
+from prompts.api.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
+
+JsonSchema: TypeAlias = dict[str, Any]
+
+
+# Fields that are optional elsewhere, and by their type everywhere.
+_NEEDED_AS_TEXT = {"item_reference": ("id",), "compaction": ("encrypted_content",)}
+
+
+class WireSchemas(MsgspecSchemaGenerator):
+    """Schemas that say what a client can rely on."""
+
+    __slots__ = ()
+
+    @classmethod
+    def get_schema(
+        cls, model: Any, ref_template: str, *, used_for_response: bool = False
+    ) -> tuple[JsonSchema, dict[str, JsonSchema]]:
+        """The schema and the components it refers to."""
+        schema, components = super().get_schema(model, ref_template, used_for_response=used_for_response)
+        if "InputItem" in components:
+            components |= _item_kinds(components["InputItem"], ref_template)
+        for name, component in components.items():
+            _apply_marks(component)
+            _describe(component, DESCRIPTIONS.get(name, {}))
+            if used_for_response:
+                _require_defaults(component)
+            _refine(component)
+        return schema, components
+
+
+class WireSerializer(MsgspecSerializer):
+    """msgspec, with these schemas."""
+
+    __slots__ = ()
+    schema_generator = WireSchemas
+
+
+def _item_kinds(flat: JsonSchema, ref_template: str) -> dict[str, JsonSchema]:
+    """One schema a kind of input item, from the table that `InputItem` itself is checked by."""
+    kinds = {(shown := _item_kind(flat, kind))["title"]: shown for kind in ITEM_FIELDS}
+    choice = {"oneOf": [{"$ref": ref_template + name} for name in kinds]}
+    return {**kinds, "InputItem": {"title": flat["title"], "description": flat["description"], **choice}}
+
+
+def _item_kind(flat: JsonSchema, kind: str) -> JsonSchema:
+    own = ITEM_FIELDS[kind]
+    shown = {name: flat["properties"][name] for name in (*own, "id", "status")}
+    if "content" in own:
+        shown["content"] = _content(shown["content"], is_thought=kind == "reasoning")
+    needed = [name for name in own if name not in OPTIONAL_FIELDS and (kind, name) != ("reasoning", "content")]
+    for name in _NEEDED_AS_TEXT.get(kind, ()):
+        needed.append(name)
+        shown[name] = {"type": "string"}
+    return {
+        "title": f"Input{kind.title().replace('_', '')}",
+        "type": "object",
+        "properties": {"type": {"const": kind}, **shown},
+        "required": needed if kind == "message" else ["type", *needed],
+        "additionalProperties": False,
+    }
+
+
+def _content(flat: JsonSchema, *, is_thought: bool) -> JsonSchema:
+    """A thought holds thoughts only, and nothing else holds any; null is no content but for a thought."""
+    text, parts, null = sorted(flat["anyOf"], key=lambda each: ["string", "array", "null"].index(each["type"]))
+    shown = [part for part in parts["items"]["anyOf"] if part["$ref"].endswith("/ReasoningTextPart") == is_thought]
+    items = {"type": "array", "items": {"anyOf": shown}}
+    return {"anyOf": [items, null] if is_thought else [text, items]}
+
+
+def _apply_marks(component: JsonSchema) -> None:
+    properties: dict[str, JsonSchema] = component.get("properties", {})
+    for name, shown in list(properties.items()):
+        if REFUSED_MARK in shown:
+            del properties[name]
+        elif shown.pop(NEEDED_MARK, False):
+            [given] = [each for each in shown["anyOf"] if each["type"] != "null"]
+            properties[name] = given
+            component["required"].append(name)
+
+
+def _describe(component: JsonSchema, descriptions: dict[str, str]) -> None:
+    for name, description in descriptions.items():
+        component["properties"][name]["description"] = description
+
+
+def _require_defaults(component: JsonSchema) -> None:
+    """What has a default is always there in what we send; what may be left out has none."""
+    properties: dict[str, JsonSchema] = component.get("properties", {})
+    required = [name for name in properties if "default" in properties[name] or name in component.get("required", ())]
+    for shown in properties.values():
+        shown.pop("default", None)
+    if required:
+        component["required"] = required
+
+
+def _refine(component: JsonSchema) -> None:
+    """Say what entries are where the type is wider than the rule, and an enum's type, for generators of clients."""
+    if "description" in component:
+        component["description"] = cleandoc(component["description"])
+    for schema in _walk(component):
+        if ITEMS_MARK in schema:
+            schema["items"] = schema.pop(ITEMS_MARK)
+        if isinstance(values := schema.get("enum"), list) and not isinstance(values[0], bool):
+            schema["type"] = "string" if isinstance(values[0], str) else "integer"
+
+
+def _walk(value: Any) -> Iterator[JsonSchema]:
+    if isinstance(value, dict):
+        yield value
+    for below in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _walk(below)

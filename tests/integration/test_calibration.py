@@ -1,0 +1,125 @@
+"""What models report of tokens, beside what was estimated, is learned by all replicas together."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from prompts.adapters import redis_names
+from prompts.adapters.redis_calibration import RedisCalibration
+from prompts.errors import Unavailable
+from tests.server_fixtures import StartValkey
+from tests.servers import Replica, StandinServer, ValkeyServer, eventually
+from tests.service import ALICE_KEY, start_service
+from tests.turns import ask
+
+WORDS = "word " * 400  # 501 tokens by estimate, 400 as the stand-in counts
+
+
+@pytest.fixture
+def server(start_valkey: StartValkey) -> ValkeyServer:
+    """A server of its own."""
+    return start_valkey(appendfsync="no")
+
+
+@pytest.fixture
+async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
+    """Its client."""
+    async with Redis.from_url(server.url, socket_timeout=1, retry=None) as client:
+        yield client
+
+
+async def test_what_one_replica_learns_all_know(redis: Redis) -> None:
+    first, second = RedisCalibration(redis), RedisCalibration(redis)
+    assert first.get_factor("m") == 1.0
+    first.learn("m", estimated=1000, reported=1500)
+    assert first.get_factor("m") == 1.0, "nobody goes by what is not agreed on"
+    await first.agree()
+    await second.agree()
+    assert [each.get_factor("m") for each in (first, second)] == [1.5, 1.5]
+    assert second.get_factor("another") == 1.0
+
+
+async def test_early_answers_count_alike_and_long_ones_more(redis: Redis) -> None:
+    calibration = RedisCalibration(redis)
+    calibration.learn("m", estimated=100, reported=300)
+    calibration.learn("m", estimated=900, reported=900)
+    await calibration.agree()
+    assert calibration.get_factor("m") == pytest.approx(1.2)
+    for _ in range(2):
+        calibration.learn("m", estimated=1000, reported=2000)
+    await calibration.agree()
+    assert calibration.get_factor("m") == pytest.approx(1.6)
+
+
+async def test_a_model_that_changes_is_followed_however_long_it_was_known(redis: Redis) -> None:
+    calibration = RedisCalibration(redis)
+    for reported in (1000, 2000):
+        for _ in range(50):
+            for _ in range(10):
+                calibration.learn("m", estimated=1000, reported=reported)
+            await calibration.agree()
+        assert calibration.get_factor("m") == pytest.approx(reported / 1000, abs=0.01)
+
+
+@pytest.mark.parametrize(("reported", "factor"), [(1, 0.25), (1_000_000, 4.0), (0, 1.0), (-5, 1.0)])
+async def test_nonsense_is_believed_within_bounds_only(redis: Redis, reported: int, factor: float) -> None:
+    calibration = RedisCalibration(redis)
+    calibration.learn("m", estimated=1000, reported=reported)
+    await calibration.agree()
+    assert calibration.get_factor("m") == factor
+
+
+async def test_only_so_many_models_are_kept(redis: Redis) -> None:
+    calibration = RedisCalibration(redis, max_models=3)
+    for number in range(5):
+        calibration.learn(f"m{number}", estimated=100, reported=200)
+    await calibration.agree()
+    calibration.learn("m9", estimated=100, reported=200)
+    calibration.learn("m0", estimated=100, reported=200)
+    await calibration.agree()
+    assert await redis.hlen(redis_names.CALIBRATION) == 3
+    assert (calibration.get_factor("m0"), calibration.get_factor("m9")) == (2.0, 1.0)
+
+
+async def test_what_is_known_holds_while_redis_is_away(redis: Redis, server: ValkeyServer) -> None:
+    calibration = RedisCalibration(redis)
+    calibration.learn("m", estimated=100, reported=200)
+    await calibration.agree()
+    server.kill()
+    with pytest.raises(Unavailable):
+        await calibration.agree()
+    assert calibration.get_factor("m") == 2.0
+
+
+async def test_counts_are_those_of_the_model_once_it_has_answered(
+    server: ValkeyServer, standin: StandinServer, redis: Redis, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    directory = tmp_path_factory.mktemp("service")
+    headers = {"Authorization": f"Bearer {ALICE_KEY}"}
+    with start_service(server, standin, directory) as service:
+        async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as http:
+            estimated = await count(http)
+            first = (await ask(http, WORDS)).json()
+            await eventually(lambda: redis.exists(redis_names.CALIBRATION), within_s=15)
+    reported = first["usage"]["input_tokens"]
+    assert first["eps:model_input"]["calibration"] == 1.0
+    assert first["eps:model_input"]["input_tokens"] == estimated
+    assert abs(estimated - reported) > 50
+    with Replica(directory, service.environment) as replica:  # it knows what the first one has learned
+        async with httpx.AsyncClient(base_url=replica.url, headers=headers, timeout=30) as http:
+            await eventually(lambda: is_close(http, reported))
+            second = (await ask(http, WORDS)).json()["eps:model_input"]
+    assert second["calibration"] == pytest.approx(reported / estimated, rel=0.01)
+    assert abs(second["input_tokens"] - reported) <= 1
+
+
+async def count(http: httpx.AsyncClient) -> int:
+    """The tokens of these words."""
+    return int((await http.post("/v1/responses/input_tokens", json={"input": WORDS})).json()["input_tokens"])
+
+
+async def is_close(http: httpx.AsyncClient, reported: int) -> bool:
+    """Whether they are what the model counts."""
+    return abs(await count(http) - reported) <= 1

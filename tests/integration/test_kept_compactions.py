@@ -1,0 +1,240 @@
+"""A compaction is a response like any other once it is kept: read, continued from, deleted, and made once a key."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+from redis.asyncio import Redis
+
+from prompts import ids
+from prompts.adapters import redis_names as names
+from prompts.adapters.redis_compactions import RedisCompactions
+from prompts.adapters.redis_histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
+from prompts.adapters.redis_scripts import read_fields
+from prompts.composer import text_of
+from prompts.domain import CompactedHistory, Compaction, Message, Usage
+from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
+from prompts.ports import Claim
+from prompts.sweeper import erase_due
+from tests.builders import Stores, Stutter, admit, build_draft, build_item, open_stores, take_turn
+from tests.model_calls import ModelCalls
+from tests.refusals import check_refusal
+from tests.server_fixtures import StartReplica
+from tests.servers import ValkeyServer
+from tests.service import Service
+from tests.turns import ask, get_text, open_client
+
+HISTORY = [
+    {"role": "user", "content": "My name is Ada."},
+    {"type": "function_call", "call_id": "call_1", "name": "get_city", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "call_1", "output": '{"city": "Paris"}'},
+    {"role": "assistant", "content": "Nice to meet you."},
+]
+URL = "/v1/responses/compact"
+OWNER = "alice"
+
+
+async def compact(http: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
+    """The compaction of this history, or of another one."""
+    answer = await http.post(URL, json={"model": "stand-in", "input": HISTORY, **body})
+    assert answer.status_code == 200, answer.text
+    compaction: dict[str, Any] = answer.json()
+    return compaction
+
+
+# --- over HTTP ---
+
+
+async def test_it_is_read_as_it_was_given(http: httpx.AsyncClient, bob: AsyncOpenAI) -> None:
+    answer = await http.post(URL, json={"model": "stand-in", "input": HISTORY})
+    stored = await http.get(f"/v1/responses/{answer.json()['id']}")
+    assert stored.content == answer.content
+    headers = {"Authorization": f"Bearer {bob.api_key}"}
+    check_refusal(await http.get(stored.url.path, headers=headers), status=404, code="response_not_found")
+
+
+async def test_it_has_no_events_and_cannot_be_cancelled(http: httpx.AsyncClient) -> None:
+    url = f"/v1/responses/{(await compact(http))['id']}"
+    check_refusal(await http.get(url, params={"stream": "true"}), param="stream")
+    check_refusal(await http.post(f"{url}/cancel"), status=409, code="response_ended")
+
+
+async def test_what_only_a_function_said_is_still_known(http: httpx.AsyncClient) -> None:
+    compaction = await compact(http)
+    answer = await ask(http, "What is the city?", previous_response_id=compaction["id"])
+    assert get_text(answer.json()) == "The city is Paris."
+
+
+async def test_the_model_sees_neither_the_seal_nor_what_it_stands_for(
+    http: httpx.AsyncClient, model_calls: ModelCalls
+) -> None:
+    compaction = await compact(http)
+    await ask(http, "What is the city?", previous_response_id=compaction["id"])
+    messages = await model_calls.get_messages("What is the city?")
+    assert [message["role"] for message in messages] == ["user", "system", "user"]
+    assert compaction["output"][-1]["encrypted_content"][:40] not in str(messages)
+
+
+async def test_a_deleted_one_is_no_previous_response(http: httpx.AsyncClient) -> None:
+    compaction = await compact(http)
+    assert (await http.delete(f"/v1/responses/{compaction['id']}")).json()["deleted"]
+    answer = await ask(http, "Hello", previous_response_id=compaction["id"])
+    check_refusal(answer, status=404, code="previous_response_not_found")
+
+
+async def test_one_may_lie_between_two_turns_and_be_compacted_itself(http: httpx.AsyncClient) -> None:
+    first = await compact(http)
+    turn = (await ask(http, "My code is 4711.", previous_response_id=first["id"])).json()
+    second = await compact(http, input=None, previous_response_id=turn["id"])
+    assert [item["type"] for item in second["output"]] == ["message", "message", "compaction"]
+    for question, answer in (("What is the city?", "The city is Paris."), ("What is my code?", "Your code is 4711.")):
+        said = await ask(http, question, previous_response_id=second["id"])
+        assert get_text(said.json()) == answer
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_the_same_key_is_given_the_same_compaction(
+    http: httpx.AsyncClient, other: httpx.AsyncClient, at_once: bool
+) -> None:
+    key = {"Idempotency-Key": f"compact-{ids.new_id('key', '00')}"}
+    asking = [client.post(URL, json={"model": "stand-in", "input": HISTORY}, headers=key) for client in (http, other)]
+    answers = await asyncio.gather(*asking) if at_once else [await each for each in asking]
+    assert answers[0].content == answers[1].content
+    assert [answer.headers.get("idempotency-replayed") for answer in answers].count("true") == 1
+    changed = await http.post(URL, json={"model": "stand-in", "input": "Hello"}, headers=key)
+    check_refusal(changed, status=422, code="idempotency_key_reused")
+
+
+async def test_what_the_model_fails_at_is_said_and_nothing_is_kept(http: httpx.AsyncClient) -> None:
+    for directive, status in (("finish=length", 502), ("refuse", 502), ("status=400", 400)):
+        history = [{"role": "user", "content": f"Hello [[standin {directive}]]"}]
+        check_refusal(await http.post(URL, json={"model": "stand-in", "input": history}), status=status, code=None)
+
+
+async def test_an_output_of_a_call_that_nobody_made(http: httpx.AsyncClient) -> None:
+    orphan = {"type": "function_call_output", "call_id": "call_9", "output": "21"}
+    answer = await http.post(URL, json={"model": "stand-in", "input": [*HISTORY, orphan]})
+    check_refusal(answer, param="input[4].call_id")
+
+
+async def test_a_secret_can_be_replaced(service: Service, http: httpx.AsyncClient, start_replica: StartReplica) -> None:
+    secrets = [{"SECRET_KEY": "old"}, {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "older,old"}, {"SECRET_KEY": "new"}]
+    replicas = [await asyncio.to_thread(start_replica, {**service.environment, **secret}) for secret in secrets]
+    async with open_client(http, replicas[0]) as client:
+        compaction = await compact(client)
+    for replica, known in zip(replicas, (True, True, False), strict=True):
+        async with open_client(http, replica) as client:
+            answer = await ask(client, "What is the city?", previous_response_id=compaction["id"])
+            assert get_text(answer.json()).startswith("The city is Paris." if known else "I do not know the city")
+            again = [compaction["output"][-1], {"role": "user", "content": "Hello"}]
+            assert (await ask(client, "", input=again)).status_code == (200 if known else 400)
+
+
+# --- in a real Valkey ---
+
+
+@pytest.fixture
+async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
+    """A client of the shared server."""
+    async with Redis.from_url(valkey.url) as client:
+        yield client
+
+
+@pytest.fixture
+def stores(redis: Redis) -> Stores:
+    """A replica's stores."""
+    return open_stores(redis)
+
+
+async def fill(stores: Stores, count: int) -> str:
+    """A conversation with so many numbered items."""
+    conversation_id = ids.new_id(ids.CONVERSATION, "05")
+    await stores.conversations.create(conversation_id, owner=OWNER, metadata={}, items=[])
+    items = [build_item(str(number), "05") for number in range(count)]
+    for start in range(0, count, 500):
+        await stores.conversations.add_items(conversation_id, owner=OWNER, items=items[start : start + 500])
+    return conversation_id
+
+
+async def read(
+    redis: Redis, *, conversation_id: str | None = None, response_id: str | None = None, max_tokens: int | None = None
+) -> list[str]:
+    """The words of a history."""
+    items = await RedisHistories(redis).read(
+        owner=OWNER, conversation_id=conversation_id, previous_response_id=response_id, max_tokens=max_tokens
+    )
+    return [text_of(item) for item in items if isinstance(item, Message)]
+
+
+@pytest.mark.parametrize("count", [0, 1, ITEMS_A_SLICE, 3 * ITEMS_A_SLICE + 7])
+async def test_a_history_is_read_whole_over_its_slices_and_forks(redis: Redis, stores: Stores, count: int) -> None:
+    conversation_id = await fill(stores, count)
+    numbers = [str(number) for number in range(count)]
+    assert await read(redis, conversation_id=conversation_id) == numbers
+    fork_id = ids.new_id(ids.CONVERSATION, "05")
+    await stores.conversations.fork(fork_id, conversation_id, owner=OWNER, side=None, item_id="")
+    await stores.conversations.add_items(fork_id, owner=OWNER, items=[build_item("more", "05")])
+    assert await read(redis, conversation_id=fork_id) == [*numbers, "more"]
+    assert await read(redis, conversation_id=conversation_id) == numbers
+
+
+async def test_a_history_is_read_up_to_its_tokens_newest_first(redis: Redis, stores: Stores) -> None:
+    conversation_id = await fill(stores, 20)
+    assert await read(redis, conversation_id=conversation_id, max_tokens=5 * 5) == [str(n) for n in range(15, 20)]
+    assert await read(redis, conversation_id=conversation_id, max_tokens=4) == []
+
+
+async def test_a_history_that_is_too_long_to_be_read_at_once_is_refused(redis: Redis, stores: Stores) -> None:
+    conversation_id = await fill(stores, MAX_ITEMS + 1)
+    with pytest.raises(InvalidRequest, match="5,000 items"):
+        await read(redis, conversation_id=conversation_id)
+    assert len(await read(redis, conversation_id=conversation_id, max_tokens=100)) == 20
+
+
+async def test_what_is_not_there_or_not_ended_has_no_history(redis: Redis, stores: Stores) -> None:
+    with pytest.raises(NotFound, match="Conversation"):
+        await read(redis, conversation_id="conv_" + "0" * 32)
+    with pytest.raises(NotFound, match="Previous response"):
+        await read(redis, response_id="resp_" + "0" * 32)
+    active = build_draft()
+    await admit(stores, active)
+    with pytest.raises(ResponseNotEnded):
+        await read(redis, response_id=active.response.id)
+
+
+async def test_keeping_one_again_after_a_lost_answer_keeps_it_once(redis: Redis) -> None:
+    compactions = RedisCompactions(Stutter(redis), retention_s=60)  # type: ignore[arg-type]
+    compacted = CompactedHistory(
+        id=ids.new_id(ids.RESPONSE, "05"),
+        created_at=1,
+        output=[build_item("Hello", "05"), Compaction(ids.new_id(ids.COMPACTION, "05"), "sealed")],
+        usage=Usage(1, 2, 3),
+    )
+    claim = Claim(body_hash="of Hello", idempotency_key=compacted.id)
+    assert await compactions.keep(compacted, [], claim, owner=OWNER, anchor_id=None) is None
+    assert await read(redis, response_id=compacted.id) == ["Hello"]
+    found = await compactions.find(claim, "05", owner=OWNER, anchor_id=None)
+    assert found is not None
+    assert found.response_id == compacted.id
+
+
+async def test_it_is_erased_with_what_continues_it(redis: Redis, stores: Stores) -> None:
+    compactions = RedisCompactions(redis, retention_s=60)
+    compacted = CompactedHistory(
+        id=ids.new_id(ids.RESPONSE, "06"),
+        created_at=1,
+        output=[build_item("Hello", "06"), Compaction(ids.new_id(ids.COMPACTION, "06"), "sealed")],
+        usage=Usage(1, 2, 3),
+    )
+    await compactions.keep(compacted, [], Claim(body_hash="of Hello"), owner=OWNER, anchor_id=None)
+    response_id = await take_turn(stores, previous_response_id=compacted.id)
+    [root] = await read_fields(redis, names.response(compacted.id), ["timeline"])
+    assert root is not None
+    await redis.zadd(names.expiry("06"), {b"chain:" + root: 0})
+    await erase_due(stores.eraser, near=compacted.id)
+    parts = [root, compacted.id.encode(), response_id.encode(), *(item.id.encode() for item in compacted.output)]
+    left = [key async for key in redis.scan_iter("eps:{06}:*", count=1000) if any(part in key for part in parts)]
+    assert left == []

@@ -1,0 +1,137 @@
+"""The OpenAPI document, as a client's developer reads it: every path, what it may answer, what each thing means."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from openai import AsyncOpenAI
+
+from prompts.api.urls import urlpatterns
+from tests.oracle import EVENTS
+
+METHODS = ("get", "post", "put", "delete")
+ALWAYS = {"200", "401", "429", "500", "503"}
+# What an operation may answer besides, its body's 413 aside.
+ALSO = {
+    "listModels": {"502", "504"},
+    "getModel": {"400", "404", "502", "504"},
+    "createResponse": {"400", "404", "409", "410", "422", "502", "504"},
+    "getResponse": {"400", "404", "410"},
+    "compactHistory": {"400", "404", "409", "422", "502", "504"},
+    "countInputTokens": {"400", "404", "409", "502", "504"},
+    "suggestFollowUps": {"400", "404", "409", "502", "504"},
+    "cancelResponse": {"400", "404", "409"},
+    "createConversationItems": {"400", "404", "409"},
+}
+
+
+@pytest.fixture
+async def document(http: httpx.AsyncClient) -> dict[str, Any]:
+    """As it is served."""
+    found: dict[str, Any] = (await http.get("/v1/openapi.json")).json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Path and operation."""
+    for path, item in document["paths"].items():
+        yield from ((path, item[method]) for method in METHODS if method in item)
+
+
+async def test_it_has_every_endpoint(document: dict[str, Any]) -> None:
+    routes = {"/v1/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(each.pattern)) for each in urlpatterns}
+    assert set(document["paths"]) == routes
+    assert document["openapi"].startswith("3.1")
+
+
+async def test_an_operation_has_a_name_for_programs_and_a_sentence_for_people(document: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    assert all(name.isalpha() for name in names)
+    tags = {tag["name"] for tag in document["tags"] if tag["description"]}
+    for path, operation in operations(document):
+        assert operation["summary"], path
+        assert set(operation["tags"]) <= tags
+        assert operation["security"] == [{"api_key": []}]
+
+
+async def test_an_operation_names_each_status_it_may_answer(document: dict[str, Any]) -> None:
+    for _, operation in operations(document):
+        also = ALSO.get(operation["operationId"], {"400", "404"})
+        body = {"413"} if "requestBody" in operation else set()
+        assert set(operation["responses"]) == ALWAYS | also | body, operation["operationId"]
+
+
+async def test_a_refusal_is_the_envelope_and_says_when_to_come_back(document: dict[str, Any]) -> None:
+    for _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            assert answer["headers"]["x-request-id"]["required"]
+            if status == "200":
+                continue
+            assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorEnvelope"}
+            assert ("Retry-After" in answer["headers"]) == (status in ("409", "429", "503"))
+
+
+@pytest.mark.parametrize(("path", "method"), [("/v1/responses", "post"), ("/v1/responses/{response_id}", "get")])
+async def test_an_answer_may_be_an_event_stream(document: dict[str, Any], path: str, method: str) -> None:
+    answer = document["paths"][path][method]["responses"]["200"]
+    assert set(answer["content"]) == {"application/json", "text/event-stream"}
+    stream = answer["content"]["text/event-stream"]
+    assert stream["example"].startswith("event: response.")
+    assert set(stream["schema"]["properties"]["event"]["enum"]) - {"message"} <= set(EVENTS)
+
+
+async def test_a_parameter_has_a_meaning_of_its_own_and_is_never_null(document: dict[str, Any]) -> None:
+    for path, operation in operations(document):
+        for parameter in operation.get("parameters", []):
+            assert "/v1/" not in parameter["description"], (path, parameter["name"])
+            assert "null" not in str(parameter["schema"])
+            assert parameter.get("required", False) == (parameter["in"] == "path")
+
+
+async def test_a_body_may_be_left_out_where_nothing_in_it_is_needed(document: dict[str, Any]) -> None:
+    optional = {
+        operation["operationId"]
+        for _, operation in operations(document)
+        if "requestBody" in operation and not operation["requestBody"].get("required")
+    }
+    assert optional == {"createConversation", "forkConversation"}
+
+
+async def test_every_key_of_a_response_is_always_there(document: dict[str, Any]) -> None:
+    response = document["components"]["schemas"]["Response"]
+    assert set(response["properties"]) - set(response["required"]) == {"conversation", "eps:model_input"}
+
+
+async def test_what_is_only_refused_is_not_offered(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert not {"prompt", "prompt_cache_retention"} & set(schemas["CreateResponse"]["properties"])
+    assert "file_id" not in schemas["InputImagePart"]["properties"]
+    assert "x-" not in {key[:2] for schema in schemas.values() for key in schema}
+
+
+async def test_an_input_item_is_one_of_its_kinds(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    kinds = [schemas[each["$ref"].rpartition("/")[2]] for each in schemas["InputItem"]["oneOf"]]
+    assert len(kinds) == 6
+    assert all(kind["additionalProperties"] is False for kind in kinds)
+    assert [kind["title"] for kind in kinds if "type" not in kind["required"]] == ["InputMessage"]
+
+
+async def test_every_example_works_as_it_stands(
+    http: httpx.AsyncClient, alice: AsyncOpenAI, document: dict[str, Any]
+) -> None:
+    conversation_id = (await alice.conversations.create()).id
+    response_id = (await alice.responses.create(input="Hello")).id
+    tried = 0
+    for path, operation in operations(document):
+        body = operation.get("requestBody", {"content": {"application/json": {"examples": {}}}})
+        for name, example in body["content"]["application/json"]["examples"].items():
+            method = next(each for each in METHODS if document["paths"][path].get(each) is operation)
+            url = path.format(conversation_id=conversation_id, response_id=response_id)
+            answer = await http.request(method, url, json=example["value"])
+            assert answer.status_code == 200, (path, name, answer.text)
+            tried += 1
+    assert tried >= 10

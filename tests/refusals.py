@@ -1,0 +1,21 @@
+"""What a refusal must be, wherever it comes from."""
+
+from typing import Any
+
+import httpx
+
+INVALID = "invalid_request_error"
+UNKNOWN_CONVERSATION = "conv_" + "0" * 32
+UNKNOWN_RESPONSE = "resp_" + "0" * 32
+UNKNOWN_ITEM = "msg_" + "0" * 32
+
+
+def check_refusal(
+    answer: httpx.Response, *, status: int = 400, code: str | None = INVALID, param: str | None = None
+) -> dict[str, Any]:
+    """What is inside the envelope; with `param` that it names the place. `code=None` leaves the code open."""
+    assert answer.status_code == status, f"{answer.status_code}: {answer.text[:500]}"
+    error: dict[str, Any] = answer.json()["error"]
+    assert code is None or error["code"] == code, error
+    assert param is None or error["param"] == param, error
+    return error

@@ -1,0 +1,323 @@
+"""The body of a Chat Completions request: items as messages, parameters as fields, and nothing unasked for."""
+
+import base64
+from typing import Any
+
+import pytest
+from msgspec import UNSET
+
+from prompts.adapters.openai_chat_request import model_body
+from prompts.domain import (
+    AllowedTools,
+    Compaction,
+    FunctionChoice,
+    FunctionTool,
+    InputFile,
+    InputImage,
+    InputText,
+    Item,
+    JsonObject,
+    JsonSchema,
+    Message,
+    ModelRequest,
+    OutputText,
+    Part,
+    Reasoning,
+    ReasoningConfig,
+    Refusal,
+    Role,
+    SummaryText,
+    TextConfig,
+    ToolChoice,
+)
+from tests.fakes import called, returned, said
+
+PNG = "data:image/png;base64,AAAA"
+BARE = base64.b64encode(b"My name is Ada.").decode()
+
+
+def speak(role: Role, *parts: Part) -> Message:
+    """A message of these parts."""
+    return Message(id="", status="completed", role=role, content=list(parts))
+
+
+def messages(*items: Item) -> list[dict[str, Any]]:
+    """The items as they are sent."""
+    composed: list[dict[str, Any]] = model_body(ModelRequest(model="m"), items)["messages"]
+    return composed
+
+
+def fields(**asked: Any) -> dict[str, Any]:
+    """What a request with these parameters has beside what every request has."""
+    body = model_body(ModelRequest(model="m", **asked), [said("user", "Hi")])
+    plain = model_body(ModelRequest(model="m"), [said("user", "Hi")])
+    assert plain.items() <= body.items()
+    return {name: value for name, value in body.items() if name not in plain}
+
+
+def calling(*call_ids: str, content: str | None = None) -> dict[str, Any]:
+    """The assistant's message with calls to `ping`."""
+    function = {"name": "ping", "arguments": "{}"}
+    calls = [{"id": call_id, "type": "function", "function": function} for call_id in call_ids]
+    return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
+def result(call_id: str, content: str) -> dict[str, Any]:
+    """A tool's message."""
+    return {"role": "tool", "tool_call_id": call_id, "content": content}
+
+
+def test_the_body_asks_for_what_was_asked_for_and_no_more() -> None:
+    items = [said("system", "Be brief."), said("developer", "Very."), said("user", "Hi"), said("assistant", "Ho")]
+    assert model_body(ModelRequest(model="m"), items) == {
+        "model": "m",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "system", "content": "Very."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Ho"},
+        ],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+
+
+def test_text_alone_is_a_string() -> None:
+    assert messages(speak("user", InputText("one "), InputText("two"))) == [{"role": "user", "content": "one two"}]
+
+
+def test_parts_keep_their_order_and_what_they_hold() -> None:
+    parts: list[Part] = [
+        InputImage(PNG, "low"),
+        InputText("What is this?"),
+        InputImage("https://x.example/a%20cat.png"),
+    ]
+    assert messages(speak("user", *parts)) == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": PNG, "detail": "low"}},
+                {"type": "text", "text": "What is this?"},
+                {"type": "image_url", "image_url": {"url": "https://x.example/a%20cat.png", "detail": "auto"}},
+            ],
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("file", "sent"),
+    [
+        (
+            InputFile(filename="a.txt", file_data="data:text/x;base64,QQ=="),
+            {"filename": "a.txt", "file_data": "data:text/x;base64,QQ=="},
+        ),
+        (
+            InputFile(filename="a.pdf", file_data=BARE),
+            {"filename": "a.pdf", "file_data": f"data:application/pdf;base64,{BARE}"},
+        ),
+        (
+            InputFile(filename="a.qqq", file_data=BARE),
+            {"filename": "a.qqq", "file_data": f"data:application/octet-stream;base64,{BARE}"},
+        ),
+        (InputFile(file_data=BARE), {"file_data": f"data:application/octet-stream;base64,{BARE}"}),
+    ],
+)
+def test_a_files_data_is_sent_as_a_data_uri(file: InputFile, sent: dict[str, str]) -> None:
+    assert messages(speak("user", file)) == [{"role": "user", "content": [{"type": "file", "file": sent}]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("a.pdf", "[File a.pdf: https://x.example/y]"), (None, "[File: https://x.example/y]")]
+)
+def test_a_files_address_is_told_in_words(name: str | None, told: str) -> None:
+    file = InputFile(filename=name or UNSET, file_url="https://x.example/y")
+    assert messages(speak("user", file)) == [{"role": "user", "content": [{"type": "text", "text": told}]}]
+
+
+def test_a_refusal_stands_beside_the_text() -> None:
+    assert messages(speak("assistant", OutputText("Well, "), Refusal("no. "), Refusal("Sorry."))) == [
+        {"role": "assistant", "content": "Well, ", "refusal": "no. Sorry."}
+    ]
+    assert messages(speak("assistant", Refusal("No."))) == [{"role": "assistant", "content": "", "refusal": "No."}]
+
+
+def test_calls_side_by_side_are_one_message_with_what_was_said_before() -> None:
+    items: list[Item] = [
+        said("assistant", "Let me see."),
+        called("a"),
+        called("b"),
+        returned("a", "1"),
+        returned("b", "2"),
+    ]
+    assert messages(said("user", "Hi"), *items)[1:] == [
+        calling("a", "b", content="Let me see."),
+        result("a", "1"),
+        result("b", "2"),
+    ]
+
+
+def test_calls_one_after_another_are_a_message_each() -> None:
+    items: list[Item] = [called("a"), returned("a", "1"), called("b"), returned("b", "2"), said("assistant", "Done.")]
+    assert messages(*items) == [
+        calling("a"),
+        result("a", "1"),
+        calling("b"),
+        result("b", "2"),
+        {"role": "assistant", "content": "Done."},
+    ]
+
+
+def test_outputs_follow_their_calls_at_once_wherever_they_stand() -> None:
+    items: list[Item] = [
+        *(called("a"), called("b"), said("assistant", "One moment.")),
+        *(returned("b", "2"), called("c"), said("user", "Well?"), returned("c", "3"), returned("a", "1")),
+    ]
+    assert messages(*items) == [
+        calling("a", "b", content="One moment."),
+        result("b", "2"),
+        result("a", "1"),
+        calling("c"),
+        result("c", "3"),
+        {"role": "user", "content": "Well?"},
+    ]
+
+
+def test_an_id_that_was_used_before_is_that_of_the_newest_call() -> None:
+    items: list[Item] = [called("a"), returned("a", "1"), said("user", "Again."), called("a"), returned("a", "2")]
+    assert messages(*items)[3:] == [calling("a"), result("a", "2")]
+
+
+def test_two_messages_of_the_assistant_stay_two() -> None:
+    assert messages(said("assistant", "One."), said("assistant", "Two.")) == [
+        {"role": "assistant", "content": "One."},
+        {"role": "assistant", "content": "Two."},
+    ]
+
+
+def test_a_result_in_parts_is_text_a_line_each() -> None:
+    output = returned("a", [InputText("21 degrees"), InputText("and sunny")])
+    assert messages(called("a"), output)[1] == result("a", "21 degrees\nand sunny")
+
+
+def test_what_is_no_text_of_a_result_follows_in_a_users_message() -> None:
+    shown = returned("a", [InputText("the sky"), InputImage(PNG)])
+    bare = returned("b", [InputFile(filename="a.txt", file_data="data:text/plain;base64,QQ==")])
+    assert messages(called("a"), called("b"), shown, bare, said("user", "And?"))[1:] == [
+        result("a", "the sky"),
+        result("b", "The result follows in the next message."),
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What the function call a returned:"},
+                {"type": "image_url", "image_url": {"url": PNG, "detail": "auto"}},
+                {"type": "text", "text": "What the function call b returned:"},
+                {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,QQ=="}},
+            ],
+        },
+        {"role": "user", "content": "And?"},
+    ]
+
+
+@pytest.mark.parametrize("output", ["", []])
+def test_a_function_may_return_nothing(output: Any) -> None:
+    assert messages(called("a"), returned("a", output))[1] == result("a", "")
+
+
+def test_thoughts_and_phases_are_not_sent() -> None:
+    thought = Reasoning(id="", status="completed", summary=[SummaryText("Hm.")], encrypted_content="x")
+    comment = Message(id="", status="completed", role="assistant", content=[OutputText("Hi")], phase="commentary")
+    assert messages(thought, comment, called("a"), thought, called("b"), returned("a", "1"))[:1] == [
+        calling("a", "b", content="Hi")
+    ]
+
+
+def test_a_compaction_that_is_still_sealed_is_a_mistake_of_ours() -> None:
+    with pytest.raises(AssertionError):
+        messages(Compaction(id="", encrypted_content="x"))
+
+
+PING = FunctionTool(name="ping")
+WEATHER = FunctionTool(name="get_weather", description="The weather.", parameters={"type": "object"}, strict=True)
+SENT_PING = {"type": "function", "function": {"name": "ping"}}
+SENT_WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather.",
+        "parameters": {"type": "object"},
+        "strict": True,
+    },
+}
+
+
+def allow(mode: Any, *names: str) -> AllowedTools:
+    """A hard limit."""
+    return AllowedTools([FunctionChoice(name) for name in names], mode)
+
+
+@pytest.mark.parametrize(
+    ("choice", "sent"),
+    [
+        ("auto", {"tools": [SENT_PING, SENT_WEATHER]}),
+        ("none", {}),
+        ("required", {"tools": [SENT_PING, SENT_WEATHER], "tool_choice": "required"}),
+        (
+            FunctionChoice("ping"),
+            {"tools": [SENT_PING], "tool_choice": {"type": "function", "function": {"name": "ping"}}},
+        ),
+        (allow("auto", "ping"), {"tools": [SENT_PING]}),
+        (allow("required", "ping"), {"tools": [SENT_PING], "tool_choice": "required"}),
+        (allow("none", "ping"), {}),
+    ],
+)
+def test_what_is_offered_is_all_that_is_sent(choice: ToolChoice, sent: dict[str, Any]) -> None:
+    assert fields(tools=[PING, WEATHER], tool_choice=choice) == sent
+
+
+@pytest.mark.parametrize("is_parallel", [True, False])
+def test_without_tools_nothing_is_said_of_them(is_parallel: bool) -> None:
+    assert fields(parallel_tool_calls=is_parallel, max_tool_calls=3) == {}
+    asked = fields(parallel_tool_calls=is_parallel, tools=[PING])
+    assert asked == {"tools": [SENT_PING], "parallel_tool_calls": is_parallel}
+
+
+SCHEMA = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "sent"),
+    [
+        ({"temperature": 0.0, "top_p": 1.0}, {"temperature": 0.0, "top_p": 1.0}),
+        ({"presence_penalty": 0.0, "frequency_penalty": -2.0}, {"presence_penalty": 0.0, "frequency_penalty": -2.0}),
+        ({"max_output_tokens": 16}, {"max_completion_tokens": 16}),
+        ({"wants_logprobs": True}, {"logprobs": True}),
+        ({"wants_logprobs": True, "top_logprobs": 0}, {"logprobs": True, "top_logprobs": 0}),
+        ({"top_logprobs": 3}, {}),
+        ({"text": TextConfig(JsonObject())}, {"response_format": {"type": "json_object"}}),
+        (
+            {"text": TextConfig(JsonSchema(name="x", description="An x.", schema=SCHEMA, strict=True))},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "description": "An x.", "schema": SCHEMA, "strict": True},
+                }
+            },
+        ),
+        (
+            {"text": TextConfig(JsonSchema(name="x", schema=SCHEMA))},
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SCHEMA}}},
+        ),
+        ({"text": TextConfig(verbosity="low")}, {"verbosity": "low"}),
+        ({"reasoning": ReasoningConfig("none")}, {"reasoning_effort": "none"}),
+        ({"reasoning": ReasoningConfig("high", "auto")}, {"reasoning_effort": "high"}),
+        ({"reasoning": ReasoningConfig(None, "auto"), "wants_encrypted_reasoning": True}, {}),
+        ({"service_tier": "flex"}, {"service_tier": "flex"}),
+        (
+            {"safety_identifier": "s", "prompt_cache_key": "k", "user": "u"},
+            {"safety_identifier": "s", "prompt_cache_key": "k", "user": "u"},
+        ),
+        ({"truncation": "auto", "compact_threshold": 100}, {}),
+    ],
+)
+def test_parameters(asked: dict[str, Any], sent: dict[str, Any]) -> None:
+    assert fields(**asked) == sent

@@ -1,0 +1,225 @@
+"""Suggesting what could be asked next: what the model said is kept, what it failed at may be asked again."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from prompts.domain import JsonSchema, Message, ModelRequest, ReasoningConfig, Status
+from prompts.errors import (
+    InvalidPrompt,
+    NotFound,
+    Overloaded,
+    RateLimited,
+    ResponseNotEnded,
+    ServiceError,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from prompts.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, FollowUps
+from prompts.ports import Exchange, ResponseNotes
+from prompts.signals import Finished, Refused, Text, Thought
+from tests.fakes import RESPONSE_ID, SEALER, ScriptedModel, Step, said
+
+END = Finished("stop")
+DOCUMENT = '{"questions": ["Why?", "How?", "When?"]}'
+QUESTIONS = ["Why?", "How?", "When?"]
+WINDOW = [said("user", "My name is Ada."), said("assistant", "Hello, Ada.")]
+
+
+@dataclass
+class FakeNotes:
+    """`ResponseNotes` of one response, as far as follow-ups go."""
+
+    status: Status = "completed"
+    window: Sequence[Message] = field(default_factory=lambda: WINDOW)
+    request: ModelRequest = field(default_factory=lambda: ModelRequest(model="stand-in"))
+    kept: Sequence[str] | None = None
+
+    async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
+        """See `ResponseNotes.find_follow_ups`."""
+        if self.kept is not None:
+            return self.kept
+        return Exchange(self.status, "Be brief.", self.request, self.window)
+
+    async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
+        """See `ResponseNotes.keep_follow_ups`."""
+        if self.kept is None:
+            self.kept = questions
+        return self.kept
+
+
+def open_follow_ups(notes: FakeNotes, model: ScriptedModel, *, max_s: float = 10) -> FollowUps:
+    """What is tested."""
+    return FollowUps(notes=cast(ResponseNotes, notes), model=model, sealer=SEALER, history_tokens=1_000, max_s=max_s)
+
+
+async def get(notes: FakeNotes, *steps: Step) -> tuple[Sequence[str], ScriptedModel]:
+    """What a client is given, and the model that was asked."""
+    model = ScriptedModel(steps)
+    return await open_follow_ups(notes, model).get(RESPONSE_ID, owner="alice"), model
+
+
+async def test_the_model_goes_on_from_its_own_turn() -> None:
+    notes = FakeNotes()
+    questions, model = await get(notes, [Thought("Hm.")], [Text(DOCUMENT[:9]), Text(DOCUMENT[9:])], [END])
+    assert questions == notes.kept == QUESTIONS
+    [asked], [request] = model.asked, model.requests
+    assert asked == [said("system", "Be brief."), *WINDOW, said("user", INSTRUCTION)]
+    assert isinstance(request.text.format, JsonSchema)
+    assert model.is_closed
+
+
+async def test_what_is_kept_is_not_asked_again() -> None:
+    questions, model = await get(FakeNotes(kept=["Who?"]))
+    assert questions == ["Who?"]
+    assert model.asked == []
+
+
+async def test_of_two_at_once_the_first_counts() -> None:
+    notes = FakeNotes()
+
+    async def suggest_quickly() -> None:
+        notes.kept = ["Quicker?"]
+
+    questions, _ = await get(notes, suggest_quickly, [Text(DOCUMENT), END])
+    assert questions == ["Quicker?"]
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["", "Why?", DOCUMENT[:-1], "[]", "{}", '{"questions": "Why?"}', '{"questions": [1]}', '{"questions": null}'],
+)
+async def test_what_cannot_be_read_is_not_kept(document: str) -> None:
+    notes = FakeNotes()
+    questions, _ = await get(notes, [Text(document), END])
+    assert questions == []
+    assert notes.kept is None
+    assert (await get(notes, [Text(DOCUMENT), END]))[0] == QUESTIONS
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [[Refused("I will not."), END]],
+        [[Finished("content_filter")]],
+        [[Text('{"questions": []}'), END]],
+    ],
+)
+async def test_the_models_own_no_is_kept(steps: list[Step]) -> None:
+    notes = FakeNotes()
+    questions, _ = await get(notes, *steps)
+    assert questions == notes.kept == []
+
+
+async def test_what_broke_off_is_not_kept() -> None:
+    notes = FakeNotes()
+    assert (await get(notes, [Text('{"questions": ["Why'), Finished("length")]))[0] == []
+    assert notes.kept is None
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (f"```json\n{DOCUMENT}\n```", QUESTIONS),
+        ('{"questions": ["A?", "A?", " A? ", "", "B\\n\\n?", "C?", "D?"]}', ["A?", "B ?", "C?"]),
+        (f'{{"questions": ["{"a" * 500}?", "B?"], "more": 1}}', ["B?"]),
+    ],
+)
+async def test_questions_are_few_short_and_different(document: str, expected: list[str]) -> None:
+    assert (await get(FakeNotes(), [Text(document), END]))[0] == expected
+
+
+async def test_a_response_is_asked_about_when_it_has_ended() -> None:
+    with pytest.raises(ResponseNotEnded) as raised:
+        await get(FakeNotes(status="in_progress", window=[]))
+    assert raised.value.param == "response_id"
+
+
+async def test_after_a_failure_there_is_nothing_to_ask() -> None:
+    questions, model = await get(FakeNotes(status="failed", window=[]))
+    assert questions == []
+    assert model.asked == []
+
+
+async def test_a_malformed_id_leads_nowhere() -> None:
+    with pytest.raises(NotFound):
+        await open_follow_ups(FakeNotes(), ScriptedModel([])).get("resp_1", owner="alice")
+
+
+@pytest.mark.parametrize("error", [InvalidPrompt("No such format."), NotFound("Gone.", code="model_not_found")])
+async def test_what_no_client_could_mend_is_an_empty_list(error: ServiceError) -> None:
+    notes = FakeNotes()
+    assert (await get(notes, error))[0] == []
+    assert notes.kept is None
+
+
+@pytest.mark.parametrize("error", [UpstreamError("Away."), UpstreamTimeout("Slow."), RateLimited("Later.")])
+async def test_what_a_second_try_could_mend_is_told(error: ServiceError) -> None:
+    notes = FakeNotes()
+    with pytest.raises(type(error)):
+        await get(notes, [Text(DOCUMENT)], error)
+    assert notes.kept is None
+
+
+async def test_a_model_has_only_so_much_time() -> None:
+    model = ScriptedModel([asyncio.Event()])
+    with pytest.raises(UpstreamTimeout):
+        await open_follow_ups(FakeNotes(), model, max_s=0.01).get(RESPONSE_ID, owner="alice")
+    assert model.is_closed
+
+
+async def test_a_model_that_never_ends_is_stopped() -> None:
+    notes = FakeNotes()
+    questions, model = await get(notes, [Text("{" * (MAX_CHARACTERS + 1))], asyncio.Event())
+    assert questions == []
+    assert model.is_closed
+
+
+async def test_a_client_that_leaves_closes_the_connection() -> None:
+    begun = asyncio.Event()
+
+    async def begin() -> None:
+        begun.set()
+
+    model = ScriptedModel([[Text("{")], begin, asyncio.Event()])
+    getting = asyncio.create_task(open_follow_ups(FakeNotes(), model).get(RESPONSE_ID, owner="alice"))
+    await begun.wait()
+    getting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await getting
+    assert model.is_closed
+
+
+async def test_a_process_asks_for_a_few_at_once() -> None:
+    begun, answering = asyncio.Semaphore(0), asyncio.Event()
+
+    async def begin() -> None:
+        begun.release()
+
+    model = ScriptedModel([begin, answering, [Text(DOCUMENT), END]])
+    follow_ups = open_follow_ups(FakeNotes(), model)
+    getting = [asyncio.create_task(follow_ups.get(RESPONSE_ID, owner="alice")) for _ in range(MAX_AT_ONCE)]
+    for _ in getting:
+        await begun.acquire()
+    with pytest.raises(Overloaded):
+        await follow_ups.get(RESPONSE_ID, owner="alice")
+    answering.set()
+    assert await asyncio.gather(*getting) == [QUESTIONS] * MAX_AT_ONCE
+    assert await follow_ups.get(RESPONSE_ID, owner="alice") == QUESTIONS
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (ReasoningConfig(), ReasoningConfig()),
+        (ReasoningConfig(effort="high", summary="detailed"), ReasoningConfig(effort="low")),
+    ],
+)
+async def test_a_model_that_can_be_told_thinks_little(given: ReasoningConfig, expected: ReasoningConfig) -> None:
+    request = ModelRequest(model="stand-in", reasoning=given, temperature=2, tools=[], user="ada")
+    _, model = await get(FakeNotes(request=request), [Text(DOCUMENT), END])
+    assert (model.requests[0].reasoning, model.requests[0].user) == (expected, "ada")
+    assert model.requests[0].temperature is None

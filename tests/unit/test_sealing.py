@@ -1,0 +1,78 @@
+"""Sealed texts: opened by every replica for their own owner, and by nobody else."""
+
+import base64
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prompts.adapters import sealing
+from prompts.adapters.sealing import AesGcmSealer
+from prompts.errors import BrokenSeal
+from prompts.ports import SealKind
+
+LONG = "The weather in Paris: 21 degrees. " * 400
+
+
+@pytest.fixture
+def sealer() -> AesGcmSealer:
+    """The sealer of any replica."""
+    return AesGcmSealer("secret")
+
+
+@given(st.one_of(st.text(st.characters()), st.sampled_from([LONG, LONG + "🦀", "\ud83d" * 600])))
+def test_every_replica_opens_what_any_has_sealed(text: str) -> None:
+    sealed = AesGcmSealer("secret").seal("alice", "compaction", text)
+    assert AesGcmSealer("secret").open("alice", "compaction", sealed) == text
+
+
+def test_a_long_text_is_packed_and_tells_nobody_anything(sealer: AesGcmSealer) -> None:
+    sealed = sealer.seal("alice", "compaction", LONG)
+    assert len(sealed) < len(LONG) / 10
+    assert b"Paris" not in base64.urlsafe_b64decode(sealed)
+    assert sealer.seal("alice", "compaction", LONG) != sealed
+
+
+@pytest.mark.parametrize(("owner", "kind"), [("bob", "compaction"), ("alice", "reasoning"), ("", "compaction")])
+def test_another_owners_or_another_kinds_does_not_open(sealer: AesGcmSealer, owner: str, kind: SealKind) -> None:
+    with pytest.raises(BrokenSeal):
+        sealer.open(owner, kind, sealer.seal("alice", "compaction", "Ada"))
+
+
+@pytest.mark.parametrize("text", ["Ada", LONG])
+def test_whatever_is_changed_does_not_open(sealer: AesGcmSealer, text: str) -> None:
+    sealed = sealer.seal("alice", "compaction", text)
+    raw = base64.urlsafe_b64decode(sealed)
+    changed = [raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (0, 1, 12, 13, len(raw) - 1)]
+    forged = [base64.urlsafe_b64encode(each).decode() for each in (*changed, raw[:-1], raw + b"\0", raw + raw, b"")]
+    for each in (
+        *forged,
+        "forged",
+        "ä" * 40,
+        sealed[:-4],
+        sealed * 2,
+        f"{sealed}\n",
+        f"{sealed[:8]} {sealed[8:]}",
+        "=",
+    ):
+        with pytest.raises(BrokenSeal):
+            sealer.open("alice", "compaction", each)
+
+
+def test_an_earlier_secret_opens_while_it_is_a_fallback() -> None:
+    sealed = AesGcmSealer("old").seal("alice", "compaction", "Ada")
+    rotated = AesGcmSealer("new", ["older", "old"])
+    assert rotated.open("alice", "compaction", sealed) == "Ada"
+    with pytest.raises(BrokenSeal):
+        AesGcmSealer("new").open("alice", "compaction", sealed)
+    with pytest.raises(BrokenSeal):
+        AesGcmSealer("old").open("alice", "compaction", rotated.seal("alice", "compaction", "Ada"))
+
+
+def test_a_decompression_bomb_does_not_go_off(sealer: AesGcmSealer) -> None:
+    bomb = b"z" + zlib.compress(b"\0" * (sealing.MAX_TEXT_BYTES + 1))
+    nonce = b"\0" * 12
+    sealed = sealer._ciphers[0].encrypt(nonce, bomb, sealing._bound_to("alice", "compaction"))
+    with pytest.raises(BrokenSeal):
+        sealer.open("alice", "compaction", base64.urlsafe_b64encode(b"\x01" + nonce + sealed).decode())
