@@ -1,0 +1,111 @@
+"""LangChain's `ChatOpenAI` over the Responses API: two turns with a tool, in each form it keeps messages in."""
+
+from collections.abc import AsyncIterator
+from functools import reduce
+from operator import add
+from typing import Any
+
+import httpx
+import pytest
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from pydantic import SecretStr
+
+from tests.clients.scenario import (
+    FIRST,
+    FIRST_ANSWER,
+    MODEL,
+    SECOND,
+    SECOND_ANSWER,
+    THINKING,
+    Answer,
+    get_weather,
+)
+from tests.service import Service
+
+WEATHER = tool(get_weather)
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "everything again": {},
+    "everything again, v0": {"output_version": "v0"},
+    "everything again, responses/v1": {"output_version": "responses/v1"},
+    "everything again, v1": {"output_version": "v1"},
+    "previous_response_id": {"use_previous_response_id": True},
+    "previous_response_id, v1": {"use_previous_response_id": True, "output_version": "v1"},
+    "nothing stored": {"store": False, "include": ["reasoning.encrypted_content"]},
+    "nothing stored, v1": {"store": False, "include": ["reasoning.encrypted_content"], "output_version": "v1"},
+}
+
+
+@pytest.fixture
+async def settings(service: Service) -> AsyncIterator[dict[str, Any]]:
+    """What every `ChatOpenAI` here is given; its connections are closed at the end, which it leaves to its user."""
+    with httpx.Client() as blocking:
+        async with httpx.AsyncClient() as client:
+            yield {
+                "model": MODEL,
+                "base_url": service.api_url,
+                "api_key": SecretStr(service.alice_key),
+                "use_responses_api": True,
+                "max_retries": 0,
+                "http_client": blocking,
+                "http_async_client": client,
+            }
+
+
+@pytest.fixture(params=VARIANTS)
+def chat(request: pytest.FixtureRequest, settings: dict[str, Any]) -> ChatOpenAI:
+    """The model as an application makes it, in each variant."""
+    return ChatOpenAI(**settings, **VARIANTS[request.param])
+
+
+async def stream_turn(chat: ChatOpenAI, messages: list[AnyMessage], words: str) -> AIMessage:
+    """One turn: the question, the calls the model makes, the answer; all of it is added to the messages."""
+    bound = chat.bind_tools([WEATHER])
+    messages.append(HumanMessage(words))
+    while True:
+        answer = reduce(add, [chunk async for chunk in bound.astream(messages)])
+        messages.append(answer)
+        if not answer.tool_calls:
+            return answer
+        messages += [await WEATHER.ainvoke(call) for call in answer.tool_calls]
+
+
+async def test_two_streamed_turns_with_a_tool(chat: ChatOpenAI) -> None:
+    messages: list[AnyMessage] = []
+    first = await stream_turn(chat, messages, FIRST)
+    assert first.text == FIRST_ANSWER
+    second = await stream_turn(chat, messages, SECOND)
+    assert second.text == SECOND_ANSWER
+    assert [message.type for message in messages].count("tool") == 1
+    assert second.usage_metadata is not None
+    assert second.response_metadata["status"] == "completed"
+
+
+async def test_thoughts_go_back_as_they_came(chat: ChatOpenAI) -> None:
+    thinking = chat.model_copy(update={"reasoning": {"effort": "low", "summary": "auto"}})
+    messages: list[AnyMessage] = []
+    first = await stream_turn(thinking, messages, FIRST + THINKING)
+    assert first.text == FIRST_ANSWER
+    # It reads summaries only; of a thought that has none it keeps which one it was.
+    assert "'rs_" in str(first)
+    assert (await stream_turn(thinking, messages, SECOND + THINKING)).text == SECOND_ANSWER
+
+
+def test_two_streamed_turns_without_asyncio(chat: ChatOpenAI) -> None:
+    bound = chat.bind_tools([WEATHER])
+    messages: list[AnyMessage] = [HumanMessage(FIRST)]
+    called = reduce(add, bound.stream(messages))
+    messages += [called, *(WEATHER.invoke(call) for call in called.tool_calls)]
+    told = reduce(add, bound.stream(messages))
+    assert told.text == FIRST_ANSWER
+    messages += [told, HumanMessage(SECOND)]
+    assert "".join(chunk.text for chunk in bound.stream(messages)) == SECOND_ANSWER
+
+
+async def test_an_answer_as_data(chat: ChatOpenAI) -> None:
+    structured = chat.with_structured_output(Answer, method="json_schema")
+    question = [HumanMessage("My name is Ada."), HumanMessage(SECOND)]
+    assert await structured.ainvoke(question) == Answer(answer=SECOND_ANSWER)
+    assert [part async for part in structured.astream(question)][-1] == Answer(answer=SECOND_ANSWER)

@@ -1,0 +1,205 @@
+"""The official SDK, `openai`: two turns with a tool, streamed and parsed, over each way to go on."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from openai import AsyncOpenAI, OpenAI, pydantic_function_tool
+from openai.types.responses import (
+    ParsedResponse,
+    ParsedResponseFunctionToolCall,
+    Response,
+    ResponseFunctionToolCall,
+    ResponseReasoningItem,
+    ResponseStreamEvent,
+)
+from pydantic import BaseModel
+
+from tests.clients.scenario import (
+    FIRST,
+    FIRST_ANSWER,
+    MODEL,
+    SECOND,
+    SECOND_ANSWER,
+    THINKING,
+    THOUGHT,
+    Answer,
+    get_weather,
+)
+from tests.service import Service
+
+Way = Literal["input", "previous_response_id", "conversation"]
+WAYS: tuple[Way, ...] = ("input", "previous_response_id", "conversation")
+
+
+class City(BaseModel):
+    """What the tool is called with."""
+
+    city: str
+
+
+class Talk:
+    """The parameters of each request of the conversation, one way or another to go on."""
+
+    def __init__(self, way: Way, conversation_id: str) -> None:
+        self._way = way
+        self._where = {"conversation": conversation_id} if way == "conversation" else {}
+        self._items: list[Any] = []
+
+    def ask_first(self, words: str = FIRST) -> dict[str, Any]:
+        """The first question."""
+        return self._go_on(None, {"role": "user", "content": words})
+
+    def give_result(self, response: Response) -> dict[str, Any]:
+        """What the tool gave, when the answer was a call of it."""
+        (call,) = [item for item in response.output if isinstance(item, ResponseFunctionToolCall)]
+        assert call.name == "get_weather"
+        result = get_weather(City.model_validate_json(call.arguments).city)
+        return self._go_on(response, {"type": "function_call_output", "call_id": call.call_id, "output": result})
+
+    def ask_second(self, response: Response, words: str = SECOND) -> dict[str, Any]:
+        """The second question."""
+        return self._go_on(response, {"role": "user", "content": words})
+
+    def _go_on(self, response: Response | None, item: dict[str, str]) -> dict[str, Any]:
+        self._items += [*(response.output if response else []), item]
+        if response is not None and self._way == "previous_response_id":
+            self._where = {"previous_response_id": response.id}
+        tools = [pydantic_function_tool(City, name="get_weather")]
+        return {"model": MODEL, "input": self._items if self._way == "input" else [item], "tools": tools, **self._where}
+
+
+class Reader:
+    """Reads raw events as an application does; keeps the final response, and holds it against what was streamed."""
+
+    def __init__(self) -> None:
+        self._text = self._arguments = ""
+        self._final: Response | None = None
+
+    def see(self, event: ResponseStreamEvent) -> None:
+        """One event."""
+        assert self._final is None, "nothing follows the terminal event"
+        match event.type:
+            case "response.output_text.delta":
+                self._text += event.delta
+            case "response.function_call_arguments.delta":
+                self._arguments += event.delta
+            case "response.completed":
+                self._final = event.response
+
+    def get_final(self) -> Response:
+        """The final response."""
+        assert self._final is not None
+        assert self._final.output_text == self._text
+        calls = [item for item in self._final.output if isinstance(item, ResponseFunctionToolCall)]
+        assert "".join(call.arguments for call in calls) == self._arguments
+        return self._final
+
+
+@pytest.fixture
+def blocking_alice(service: Service) -> Iterator[OpenAI]:
+    """The SDK without asyncio."""
+    with OpenAI(base_url=service.api_url, api_key=service.alice_key, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(params=WAYS)
+def talk(request: pytest.FixtureRequest, blocking_alice: OpenAI) -> Talk:
+    """The conversation, over each way to go on."""
+    return Talk(request.param, blocking_alice.conversations.create().id)
+
+
+async def test_raw_events(alice: AsyncOpenAI, talk: Talk) -> None:
+    async def ask(request: dict[str, Any]) -> Response:
+        reader = Reader()
+        async for event in await alice.responses.create(**flat(request), stream=True):
+            reader.see(event)
+        return reader.get_final()
+
+    first = await ask(talk.ask_first())
+    told = await ask(talk.give_result(first))
+    assert told.output_text == FIRST_ANSWER
+    assert (await ask(talk.ask_second(told))).output_text == SECOND_ANSWER
+
+
+def test_raw_events_without_asyncio(blocking_alice: OpenAI, talk: Talk) -> None:
+    def ask(request: dict[str, Any]) -> Response:
+        reader = Reader()
+        for event in blocking_alice.responses.create(**flat(request), stream=True):
+            reader.see(event)
+        return reader.get_final()
+
+    first = ask(talk.ask_first())
+    told = ask(talk.give_result(first))
+    assert told.output_text == FIRST_ANSWER
+    assert ask(talk.ask_second(told)).output_text == SECOND_ANSWER
+
+
+async def test_the_stream_helper(alice: AsyncOpenAI, talk: Talk) -> None:
+    async def ask(request: dict[str, Any]) -> ParsedResponse[Any]:
+        async with alice.responses.stream(**request) as stream:
+            return await stream.get_final_response()
+
+    first = await ask(talk.ask_first())
+    check_parsed_call(first)
+    told = await ask(talk.give_result(first))
+    assert told.output_text == FIRST_ANSWER
+    async with alice.responses.stream(**talk.ask_second(told), text_format=Answer) as stream:
+        done = [event async for event in stream if event.type == "response.output_text.done"]
+        final = await stream.get_final_response()
+    assert final.output_parsed == done[0].parsed == Answer(answer=SECOND_ANSWER)
+
+
+def test_the_stream_helper_without_asyncio(blocking_alice: OpenAI, talk: Talk) -> None:
+    def ask(request: dict[str, Any]) -> ParsedResponse[Answer]:
+        with blocking_alice.responses.stream(**request, text_format=Answer) as stream:
+            return stream.get_final_response()
+
+    first = ask(talk.ask_first())
+    check_parsed_call(first)
+    told = ask(talk.give_result(first))
+    assert told.output_parsed == Answer(answer=FIRST_ANSWER)
+    assert ask(talk.ask_second(told)).output_parsed == Answer(answer=SECOND_ANSWER)
+
+
+async def test_parsed_answers(alice: AsyncOpenAI, talk: Talk) -> None:
+    first = await alice.responses.parse(**talk.ask_first(), text_format=Answer)
+    check_parsed_call(first)
+    told = await alice.responses.parse(**talk.give_result(first), text_format=Answer)
+    assert told.output_parsed == Answer(answer=FIRST_ANSWER)
+    second = await alice.responses.parse(**talk.ask_second(told), text_format=Answer)
+    assert second.output_parsed == Answer(answer=SECOND_ANSWER)
+
+
+def test_parsed_answers_without_asyncio(blocking_alice: OpenAI, talk: Talk) -> None:
+    first = blocking_alice.responses.parse(**talk.ask_first(), text_format=Answer)
+    check_parsed_call(first)
+    told = blocking_alice.responses.parse(**talk.give_result(first), text_format=Answer)
+    assert told.output_parsed == Answer(answer=FIRST_ANSWER)
+    second = blocking_alice.responses.parse(**talk.ask_second(told), text_format=Answer)
+    assert second.output_parsed == Answer(answer=SECOND_ANSWER)
+
+
+async def test_thoughts_go_back_as_they_came(alice: AsyncOpenAI, talk: Talk) -> None:
+    async def ask(request: dict[str, Any]) -> ParsedResponse[Any]:
+        async with alice.responses.stream(**request, reasoning={"effort": "low", "summary": "auto"}) as stream:
+            return await stream.get_final_response()
+
+    first = await ask(talk.ask_first(FIRST + THINKING))
+    thoughts = [item for item in first.output if isinstance(item, ResponseReasoningItem)]
+    assert [part.text for thought in thoughts for part in thought.content or []] == [THOUGHT]
+    told = await ask(talk.give_result(first))
+    assert told.output_text == FIRST_ANSWER
+    assert (await ask(talk.ask_second(told, SECOND + THINKING))).output_text == SECOND_ANSWER
+
+
+def flat(request: dict[str, Any]) -> dict[str, Any]:
+    """The same for `create`, which leaves the forms of tools to its caller."""
+    tools = [{"type": "function", **tool["function"]} for tool in request["tools"]]
+    return {**request, "tools": tools}
+
+
+def check_parsed_call(response: ParsedResponse[Any]) -> None:
+    """The SDK has read the arguments of the one call."""
+    (call,) = [item for item in response.output if isinstance(item, ParsedResponseFunctionToolCall)]
+    assert call.parsed_arguments == City(city="Paris")
