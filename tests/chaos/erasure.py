@@ -11,7 +11,7 @@ ERASED_WITHIN_S = 30
 PASSING = {"conv", "resp", "idem", "gone"}
 TOMBSTONES = {"conv", "resp"}
 # And for good: who may ask.
-LASTING = {"valid"}
+LASTING = {"valid", "factors"}
 SHOWN = 20
 
 

@@ -1,0 +1,108 @@
+"""Our own OpenAPI document, held against the service: thousands of requests that it allows, or does not."""
+
+import os
+import secrets
+from collections.abc import Iterator
+
+import pytest
+import requests
+from schemathesis import BaseSchema, GenerationMode
+
+from tests.oracle import check_error
+from tests.schema_cases import Campaign, load_document, operations
+from tests.service import Service
+
+CANCEL = "POST /v1/responses/{response_id}/cancel"
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"}
+
+
+@pytest.fixture(scope="module")
+def document(service: Service) -> BaseSchema:
+    """As it is served."""
+    return load_document(service)
+
+
+@pytest.fixture
+def session(service: Service) -> Iterator[requests.Session]:
+    """One connection of Alice's."""
+    with requests.Session() as session:
+        session.trust_env = False  # nobody's proxy
+        session.headers["Authorization"] = f"Bearer {service.alice_key}"
+        yield session
+
+
+def run(campaign: Campaign, *, examples: int, seed_number: int) -> None:
+    """Every operation: its bounds, then so many requests at random that fit, and as many that do not."""
+    for operation in operations(campaign.document):
+        campaign.cover(operation)
+        for mode in GenerationMode:
+            campaign.fuzz(operation, mode, examples=examples, seed_number=seed_number)
+
+
+def check(campaign: Campaign) -> None:
+    """No promise was broken, and it was no walk beside the service: much of what fits was taken."""
+    told = [f"{label}: {kind}\n{what}" for (label, kind), what in campaign.broken.items()]
+    assert not told, "\n\n".join(told)
+    assert campaign.accepted[GenerationMode.POSITIVE] > campaign.sent[GenerationMode.POSITIVE] / 4, campaign.statuses
+    # The stand-in has ended long before anybody could cancel.
+    assert {operation.label for operation in operations(campaign.document)} - campaign.reached <= {CANCEL}
+
+
+def test_the_service_keeps_to_its_document(service: Service, document: BaseSchema, session: requests.Session) -> None:
+    campaign = Campaign(document, service, session)
+    run(campaign, examples=12, seed_number=1)  # the same ones every time
+    check(campaign)
+    assert campaign.cases >= 1_000
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_800)
+def test_the_service_keeps_to_its_document_at_length(
+    service: Service, document: BaseSchema, session: requests.Session
+) -> None:
+    seed_number = int(os.environ.get("SCHEMATHESIS_SEED") or secrets.randbelow(2**32))
+    print(f"To do the same again: SCHEMATHESIS_SEED={seed_number}")  # noqa: T201 -- pytest shows it with a failure
+    campaign = Campaign(document, service, session)
+    run(campaign, examples=600, seed_number=seed_number)
+    check(campaign)
+    assert campaign.cases >= 20_000
+
+
+@pytest.mark.parametrize("key", [None, "Bearer ", "Bearer sk-nobodys", "Basic YTpi", "sk-alone"])
+def test_without_a_valid_key_nothing_is_answered(service: Service, document: BaseSchema, key: str | None) -> None:
+    headers = {} if key is None else {"Authorization": key}
+    for operation in operations(document):
+        url = service.url + operation.path.replace("{", "").replace("}", "")
+        answer = requests.request(operation.method, url, headers=headers, json={"input": "Hello"}, timeout=30)
+        assert answer.status_code == 401, operation.label
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        check_error(answer.json())
+
+
+def test_a_method_that_the_document_does_not_name_is_refused(
+    service: Service, document: BaseSchema, session: requests.Session
+) -> None:
+    named: dict[str, set[str]] = {}
+    for operation in operations(document):
+        named.setdefault(operation.path, set()).add(operation.method.upper())
+    for path, methods in named.items():
+        for method in METHODS - methods:
+            answer = session.request(method, service.url + path.replace("{", "").replace("}", ""), timeout=30)
+            assert answer.status_code == 405, (method, path)
+            assert set(answer.headers["Allow"].split(", ")) == methods
+            assert method == "HEAD" or answer.json()["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-yaml"]
+)
+def test_a_body_of_another_content_type_is_refused(
+    service: Service, document: BaseSchema, session: requests.Session, kind: str
+) -> None:
+    for operation in operations(document):
+        if not operation.body:
+            continue
+        url = service.url + operation.path.replace("{", "").replace("}", "")
+        answer = session.request(operation.method, url, data=b"{}", headers={"Content-Type": kind}, timeout=30)
+        assert answer.status_code == 400, operation.label
+        check_error(answer.json())

@@ -1,0 +1,224 @@
+"""Requests made from our own OpenAPI document, and what every answer to them must be, whatever was asked."""
+
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from schemathesis import APIOperation, BaseSchema, Case, GenerationMode, Response
+from schemathesis.core.failures import Failure, FailureGroup
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from prompts.api.responses import IDEMPOTENCY_KEY
+from tests.oracle import check_error, check_events, check_object, read_frames
+from tests.service import Service
+
+Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
+AnyCase: TypeAlias = Case[Any]
+
+CHECKS = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+# How many ids are remembered: enough for variety; older ones may have been deleted by now.
+KNOWN = 20
+# After so many cases there is something fresh to act on: what was planted before may be deleted.
+PLANT_EVERY = 25
+# One answer: whatever takes longer hangs.
+LIMIT_S = 30.0
+
+# The campaign has a key; what happens without one is a test of its own.
+# No stream is read in part: the longest here has some hundred events.
+CONFIG = schemathesis.Config.from_dict({"generation": {"with-security-parameters": False}, "max-stream-events": 10_000})
+# Where the service takes a little more than the document offers, and harms nobody: a part that can be of one type only
+# without it, and a null in a query for what is left out.
+LENIENT = ("summary -> Array with invalid items: Missing required property: type", "starting_after: Incorrect type")
+
+
+def load_document(service: Service) -> BaseSchema:
+    """Our own, as it is served."""
+    return schemathesis.openapi.from_url(f"{service.api_url}/openapi.json", config=CONFIG)
+
+
+def operations(document: BaseSchema) -> Iterator[Operation]:
+    """Every one of the document."""
+    for found in document.get_all_operations():
+        assert isinstance(found, Ok), found
+        yield found.ok()
+
+
+@dataclass
+class Campaign:
+    """Sends cases as Alice, with ids of what there is put into most of them, and notes every broken promise."""
+
+    document: BaseSchema
+    service: Service
+    session: requests.Session
+    statuses: Counter[int] = field(default_factory=Counter)
+    accepted: Counter[GenerationMode] = field(default_factory=Counter)
+    """How many fitting and unfitting requests got a 2xx."""
+    sent: Counter[GenerationMode] = field(default_factory=Counter)
+    reached: set[str] = field(default_factory=set)
+    """The operations that did what they are for at least once."""
+    broken: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The first of each kind and operation: what was asked and what came."""
+    _conversations: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
+    _items: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=KNOWN))
+    _responses: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
+
+    @property
+    def cases(self) -> int:
+        """How many were sent."""
+        return self.sent.total()
+
+    def cover(self, operation: Operation) -> None:
+        """Every bound, every missing and every superfluous field, one at a time."""
+        cases = self.document.iter_coverage_cases(
+            operation, generation_modes=list(GenerationMode), generation_config=self.document.config.generation
+        )
+        for number, case in enumerate(cases):
+            self._send(case, number)
+
+    def fuzz(self, operation: Operation, mode: GenerationMode, *, examples: int, seed_number: int) -> None:
+        """So many requests at random."""
+
+        @seed(seed_number)
+        @settings(
+            max_examples=examples,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode), number=st.integers(0, 10_000))
+        def send(case: AnyCase, number: int) -> None:
+            self._send(case, number)
+
+        with suppress(Unsatisfiable):  # an operation without parameters has nothing that could be wrong
+            send()
+
+    def _send(self, case: AnyCase, number: int) -> None:
+        if self.cases % PLANT_EVERY == 0:
+            self._plant()
+        self._aim(case, number)
+        answer = case.call(session=self.session, timeout=LIMIT_S)
+        assert case.meta is not None
+        mode = case.meta.generation.mode
+        self.sent[mode] += 1
+        self.statuses[answer.status_code] += 1
+        if answer.status_code < 300:
+            self.accepted[mode] += 1
+            self.reached.add(case.operation.label)
+        try:
+            case.validate_response(answer, checks=CHECKS)
+            check_promises(answer)
+        except (FailureGroup, Failure) as failures:
+            for failure in getattr(failures, "exceptions", [failures]):
+                self._note(case, answer, type(failure).__name__, str(failure))
+        except (AssertionError, ValueError) as failure:
+            place = traceback.extract_tb(failure.__traceback__)[-1]
+            self._note(case, answer, type(failure).__name__, f"{place.line}: {failure}")
+        else:
+            self._learn(answer)
+
+    def _note(self, case: AnyCase, answer: Response, kind: str, reason: str) -> None:
+        if any(lenience in reason for lenience in LENIENT):
+            return
+        told = f"{reason[:1_000]}\n{case.as_curl_command()[:2_000]}\n{answer.status_code}: {answer.text[:1_000]}"
+        self.broken.setdefault((case.operation.label, kind), told)
+
+    def _plant(self) -> None:
+        """A conversation with items, and a response that somebody liked."""
+        url = self.service.api_url
+        items = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello yourself"}]
+        conversation_id = self.session.post(f"{url}/conversations", json={"items": items}).json()["id"]
+        listed = self.session.get(f"{url}/conversations/{conversation_id}/items").json()
+        self._conversations.append(conversation_id)
+        self._items.extend((conversation_id, item["id"]) for item in listed["data"])
+        response_id = self.session.post(f"{url}/responses", json={"input": "Hello"}).json()["id"]
+        self.session.put(f"{url}/responses/{response_id}/feedback", json={"score": 1}).raise_for_status()
+        self._responses.append(response_id)
+
+    def _learn(self, answer: Response) -> None:
+        """Ids that later requests may name."""
+        if answer.status_code != 200 or not is_json(answer):
+            return
+        match answer.json():
+            case {"object": "conversation", "id": str(found)}:
+                self._conversations.append(found)
+            case {"object": "response", "id": str(found), "status": str()}:
+                self._responses.append(found)
+
+    def _aim(self, case: AnyCase, number: int) -> None:
+        """Three of four requests name what there is, so that more of them come as far as the store."""
+        if case.headers.get("Idempotency-Key") == IDEMPOTENCY_KEY.example:
+            del case.headers["Idempotency-Key"]  # one key for many bodies, which is refused
+        if number % 4 == 0:
+            return
+        conversation_id, item_id = self._items[number % len(self._items)]
+        if number % 3:
+            conversation_id = self._conversations[number % len(self._conversations)]
+        response_id = self._responses[number % len(self._responses)]
+        if fits(case, ParameterLocation.PATH):
+            known = {"conversation_id": conversation_id, "item_id": item_id, "response_id": response_id}
+            for name in case.path_parameters:
+                case.path_parameters[name] = known.get(name, "stand-in")
+        if isinstance(case.body, dict) and fits(case, ParameterLocation.BODY):
+            references = {"conversation": conversation_id, "previous_response_id": response_id}
+            references |= {"before": item_id, "after": item_id}
+            case.body = refer(case.body, references, one_only=number % 2 == 0)
+
+
+def refer(body: dict[str, Any], references: dict[str, str], *, one_only: bool) -> dict[str, Any]:
+    """The body with ids of what there is where it has ids; with only one of those that exclude each other."""
+    referred = {name: references.get(name, value) if isinstance(value, str) else value for name, value in body.items()}
+    for name, other in (("conversation", "previous_response_id"), ("before", "after")):
+        if one_only and isinstance(referred.get(name), str):
+            referred.pop(other, None)
+    return referred
+
+
+def fits(case: AnyCase, place: ParameterLocation) -> bool:
+    """Whether this part of the request is one that the document allows."""
+    assert case.meta is not None
+    part = case.meta.components.get(place)
+    return part is not None and part.mode is GenerationMode.POSITIVE
+
+
+def is_json(answer: Response) -> bool:
+    """Whether it says that it is."""
+    return answer.headers["content-type"][0].startswith("application/json")
+
+
+def check_promises(answer: Response) -> None:
+    """What holds for every answer, whatever the document says of it."""
+    assert answer.status_code < 500, "a failure of ours"
+    assert answer.headers["x-request-id"][0], "no x-request-id"
+    assert "set-cookie" not in answer.headers
+    if answer.status_code >= 400:
+        assert is_json(answer), "a refusal that is no JSON"
+        check_error(answer.json())
+    elif is_json(answer):
+        check_object(answer.json(), status=answer.status_code)
+    elif answer.headers["content-type"][0].startswith("text/event-stream"):
+        events = read_frames(answer.content)
+        if events and events[0]["sequence_number"] == 0:
+            check_events(events)
