@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from prompts.api.responses import IDEMPOTENCY_KEY
+from prompts.api.create_response import IDEMPOTENCY_KEY
 from tests.oracle import check_error, check_events, check_object, read_frames
 from tests.service import Service
 

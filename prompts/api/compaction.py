@@ -11,11 +11,17 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, json_response
+from prompts.api.create_response import (
+    IDEMPOTENCY_KEY,
+    ConversationParam,
+    check_anchor,
+    read_claim,
+    read_conversation_id,
+)
 from prompts.api.document import BODY_ERRORS, MODEL_ERRORS, refusals
 from prompts.api.examples import COMPACT_HISTORY, COUNT_INPUT
 from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, placing_calls, read_items, user_message
 from prompts.api.references import ConversationId, ResponseId
-from prompts.api.responses import IDEMPOTENCY_KEY, ConversationParam, check_anchor, read_claim, read_conversation_id
 from prompts.api.tools import (
     ReasoningParam,
     TextParam,

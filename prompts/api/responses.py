@@ -1,14 +1,12 @@
 """`/v1/responses`: create (whole, streamed, in the background), retrieve, follow, cancel, delete."""
 
-import hashlib
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
 import structlog
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct, field
@@ -16,35 +14,33 @@ from msgspec.structs import replace
 
 from prompts import ids, sse
 from prompts.api.controller import ApiController, check_kind, json_response
-from prompts.api.document import BODY_ERRORS, ERRORS, MODEL_ERRORS, AlsoAs, header, refusals
+from prompts.api.create_response import (
+    IDEMPOTENCY_KEY,
+    CreateResponse,
+    check_request,
+    compose_echo,
+    read_claim,
+    read_conversation_id,
+    read_model_request,
+    unsupported,
+)
+from prompts.api.document import BODY_ERRORS, ERRORS, MODEL_ERRORS, AlsoAs, refusals
 from prompts.api.errors import render_error
 from prompts.api.event_stream import EVENT_STREAM
 from prompts.api.examples import CREATE_RESPONSE
-from prompts.api.including import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
-from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, Metadata, placing_calls, read_items, user_message
-from prompts.api.marks import REFUSED, REFUSED_IF_TRUE
-from prompts.api.references import ConversationId, ResponseId
-from prompts.api.tools import (
-    ReasoningParam,
-    TextParam,
-    ToolChoiceParam,
-    Tools,
-    read_reasoning,
-    read_text,
-    read_tool_choice,
-    read_tools,
-)
-from prompts.domain import Item, ModelRequest, ReasoningConfig, Response, ServiceTier, Truncation
-from prompts.errors import FailedEarlier, InvalidRequest, ServiceError, UnsupportedParameter
+from prompts.api.including import Include, check_include
+from prompts.api.inputs import InputItem, placing_calls, read_items, user_message
+from prompts.api.marks import REFUSED_IF_TRUE
+from prompts.api.references import ResponseId
+from prompts.domain import Item, Response
+from prompts.errors import FailedEarlier, InvalidRequest, ServiceError
 from prompts.events import Event
 from prompts.follow import follow_response
-from prompts.ports import Claim
 from prompts.responses import StoredItem, Turn, cancel_response, create_response, delete_response, get_response
 from prompts.run import Run
 
 # How often a request that waits for a whole answer looks up when nothing happens; it sends nothing.
 QUIET_S = 60.0
-VISIBLE = re.compile(r"[!-~]{1,255}")
 
 encode = msgspec.json.Encoder().encode
 
@@ -56,71 +52,6 @@ CREATE_ERRORS = [
     *MODEL_ERRORS,
     *refusals(HTTPStatus.CONFLICT, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY),
 ]
-IDEMPOTENCY_KEY = header(
-    "Idempotency-Key",
-    "A retry with the same key and body gets the first request's response, marked `idempotency-replayed: true`.",
-    pattern="^[!-~]{1,255}$",
-    example="9f1c2e9a-order-17",
-)
-
-
-class ConversationParam(Struct, forbid_unknown_fields=True):
-    """A conversation named by an object, as the SDK's types allow."""
-
-    id: ConversationId
-
-
-class ContextManagement(Struct, forbid_unknown_fields=True, kw_only=True):
-    """When the history is to be compacted by itself."""
-
-    type: Literal["compaction"]
-    compact_threshold: Annotated[int, Meta(ge=1)] | None = None
-
-
-class StreamOptions(Struct, forbid_unknown_fields=True):
-    """How the events are sent."""
-
-    include_obfuscation: Annotated[bool, REFUSED_IF_TRUE] | None = None
-
-
-class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of `POST /v1/responses`. What this server cannot honour is refused, not ignored."""
-
-    input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)]
-    model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
-    instructions: str | None = None
-    conversation: ConversationId | ConversationParam | None = None
-    previous_response_id: ResponseId | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    background: bool | None = None
-    store: bool | None = None
-    metadata: Metadata | None = None
-    include: Include | None = None
-    tools: Tools | None = None
-    tool_choice: ToolChoiceParam | None = None
-    parallel_tool_calls: bool | None = None
-    max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
-    text: TextParam | None = None
-    reasoning: ReasoningParam | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    max_output_tokens: Annotated[int, Meta(ge=16, le=2**31)] | None = None
-    truncation: Truncation | None = None
-    service_tier: ServiceTier | None = None
-    safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
-    prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
-    user: Annotated[str, Meta(max_length=256)] | None = None
-    context_management: Annotated[list[ContextManagement], Meta(max_length=1)] | None = None
-    prompt: Annotated[Any, REFUSED] = None
-    prompt_cache_retention: Annotated[str | None, REFUSED] = None
-
-
-# What this server cannot honour yet.
-UNSUPPORTED = ("prompt", "prompt_cache_retention")
 
 
 class ResponsePath(Struct):
@@ -239,14 +170,14 @@ class ResponsesController(FollowingController):
 
     def _read(self, body: CreateResponse) -> dict[str, Any]:
         conversation_id = read_conversation_id(body.conversation)
-        _check_request(body, conversation_id)
-        model_request = _model_request(body, default_model=self.state.default_model)
+        check_request(body, conversation_id)
+        model_request = read_model_request(body, default_model=self.state.default_model)
         return {
             "owner": self.owner,
             "new_input": self._read_input(body.input),
             "conversation_id": conversation_id,
             "previous_response_id": body.previous_response_id,
-            "echo": _echo(body, model_request),
+            "echo": compose_echo(body, model_request),
             "model_request": model_request,
             "claim": read_claim(self.request, replace(body, stream=None)),
         }
@@ -283,7 +214,7 @@ class ResponseController(FollowingController):
         """The response as it stands, or with `stream=true` its events above `starting_after`, live or ended."""
         check_include(parsed_query.include)
         if parsed_query.include_obfuscation:
-            raise _unsupported("include_obfuscation")
+            raise unsupported("include_obfuscation")
         if parsed_query.starting_after is not None and not parsed_query.stream:
             message = "'starting_after' is a place in a stream. Send it with 'stream=true'."
             raise InvalidRequest(message, param="starting_after")
@@ -348,119 +279,5 @@ async def _frames(first: Sequence[Event] | None, rest: AsyncIterator[Sequence[Ev
     yield sse.DONE
 
 
-def read_claim(request: HttpRequest, body: Struct) -> Claim:
-    """What tells a retry from a new request. Raises InvalidRequest for a key that is none."""
-    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
-    if key is not None and not VISIBLE.fullmatch(key):
-        message = "An Idempotency-Key has 1 to 255 visible ASCII characters. Choose another one."
-        raise InvalidRequest(message, param="Idempotency-Key")
-    retries = request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0")
-    body_hash = hashlib.sha256(encode(body)).hexdigest()
-    return Claim(body_hash=body_hash, idempotency_key=key, is_retry=retries.isdecimal() and int(retries) > 0)
-
-
 def _response_id(path: ResponsePath) -> str:
     return check_kind(path.response_id, ids.RESPONSE, param="response_id")
-
-
-def read_conversation_id(given: str | ConversationParam | None) -> str | None:
-    """The id, however it was written."""
-    return given.id if isinstance(given, ConversationParam) else given
-
-
-def check_anchor(conversation_id: str | None, previous_response_id: str | None) -> None:
-    """One of the two at most, each of its kind. Raises InvalidRequest."""
-    if conversation_id is not None and previous_response_id is not None:
-        message = "'conversation' and 'previous_response_id' are mutually exclusive. Send only one of the two."
-        raise InvalidRequest(message, param="previous_response_id")
-    if conversation_id is not None:
-        check_kind(conversation_id, ids.CONVERSATION, param="conversation")
-    if previous_response_id is not None:
-        check_kind(previous_response_id, ids.RESPONSE, param="previous_response_id")
-
-
-def _check_request(body: CreateResponse, conversation_id: str | None) -> None:
-    """What the struct alone cannot say. Raises InvalidRequest."""
-    check_anchor(conversation_id, body.previous_response_id)
-    if body.store is False:
-        _check_unstored(body, conversation_id)
-    for name in UNSUPPORTED:
-        if getattr(body, name) is not None:
-            raise _unsupported(name)
-    if body.stream_options is not None and body.stream_options.include_obfuscation:
-        raise _unsupported("stream_options.include_obfuscation")
-    check_include(body.include)
-
-
-def _check_unstored(body: CreateResponse, conversation_id: str | None) -> None:
-    if body.background:
-        message = "'background' needs 'store': the answer of a response that is not stored goes to its own client only."
-        raise InvalidRequest(message, param="background")
-    if conversation_id is not None:
-        message = "'conversation' needs 'store': what is not stored cannot join a conversation."
-        raise InvalidRequest(message, param="store")
-
-
-def _unsupported(name: str) -> UnsupportedParameter:
-    return UnsupportedParameter(f"This server does not support '{name}' yet. Leave it out.", param=name)
-
-
-def _model_request(body: CreateResponse, *, default_model: str) -> ModelRequest:
-    """What the model is asked for."""
-    include = body.include or ()
-    tools = read_tools(body.tools)
-    thresholds = [entry.compact_threshold for entry in body.context_management or ()]
-    return ModelRequest(
-        model=body.model or default_model,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        max_output_tokens=body.max_output_tokens,
-        max_tool_calls=body.max_tool_calls,
-        tools=tools,
-        tool_choice=read_tool_choice(body.tool_choice, tools),
-        parallel_tool_calls=body.parallel_tool_calls,
-        text=read_text(body.text),
-        reasoning=read_reasoning(body.reasoning) or ReasoningConfig(),
-        wants_encrypted_reasoning=ENCRYPTED_REASONING in include,
-        wants_logprobs=LOGPROBS in include,
-        top_logprobs=body.top_logprobs,
-        truncation=body.truncation or "disabled",
-        service_tier=body.service_tier,
-        safety_identifier=body.safety_identifier,
-        prompt_cache_key=body.prompt_cache_key,
-        user=body.user,
-        compact_threshold=next((threshold for threshold in thresholds if threshold is not None), None),
-    )
-
-
-def _echo(body: CreateResponse, model_request: ModelRequest) -> Response:
-    """What the response object repeats of the request; its id and time are given later."""
-    tier = model_request.service_tier
-    return Response(
-        id="",
-        created_at=0,
-        status="in_progress",
-        model=model_request.model,
-        instructions=body.instructions,
-        tools=model_request.tools,
-        tool_choice=model_request.tool_choice,
-        truncation=model_request.truncation,
-        parallel_tool_calls=body.parallel_tool_calls is not False,
-        text=model_request.text,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        presence_penalty=body.presence_penalty or 0.0,
-        frequency_penalty=body.frequency_penalty or 0.0,
-        top_logprobs=body.top_logprobs or 0,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        reasoning=read_reasoning(body.reasoning),
-        max_output_tokens=body.max_output_tokens,
-        max_tool_calls=body.max_tool_calls,
-        store=body.store is not False,
-        background=bool(body.background),
-        service_tier="default" if tier is None or tier == "auto" else tier,
-        metadata=body.metadata or {},
-        safety_identifier=body.safety_identifier,
-        prompt_cache_key=body.prompt_cache_key,
-    )

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.api.responses import UNSUPPORTED
+from prompts.api.create_response import UNSUPPORTED
 from tests.service import Service
 
 JSON = {"Content-Type": "application/json"}
