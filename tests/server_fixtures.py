@@ -9,8 +9,8 @@ from typing import Protocol
 
 import pytest
 
-from embedded.valkey import Fsync
-from embedded.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
+from launcher.valkey import Fsync
+from launcher.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
 from tests.processes import REPO_ROOT
 from tests.servers import (
     Replica,

@@ -17,8 +17,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 from typing_extensions import override
 
-from embedded.valkey import Fsync, get_valkey_server, valkey_command
-from embedded.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
+from launcher.valkey import Fsync, get_valkey_server, valkey_command
+from launcher.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
 from tests.processes import POLL_S, ServerProcess
 
 # One question to a server that is starting: long for loopback, short against every start limit.
@@ -121,7 +121,7 @@ class StandinServer(ServerProcess):
     @override
     def get_command(self) -> list[str]:
         address = ("--host", "127.0.0.1", "--port", str(self.ports[0]))
-        return [sys.executable, "-m", "uvicorn", "embedded.standin.app:app", *address]
+        return [sys.executable, "-m", "uvicorn", "standin.app:app", *address]
 
     @override
     def get_environment(self) -> Mapping[str, str]:

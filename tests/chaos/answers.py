@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from embedded.standin.answers import compose_answer
-from embedded.standin.chat import ChatRequest, Message
-from embedded.standin.directives import Directives
+from standin.answers import compose_answer
+from standin.chat import ChatRequest, Message
+from standin.directives import Directives
 from tests.chaos.reading import Reading
 from tests.oracle import check_events, check_response, read_frame
 from tests.turns import get_text

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from embedded.standin.tokens import split_tokens
+from standin.tokens import split_tokens
 from tests.chaos.answers import Answer, find_faults
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from embedded.valkey import Fsync
+from launcher.valkey import Fsync
 from tests.chaos.actions import kill_now_and_then, kill_replica, lose_valkey
 from tests.chaos.answers import MAX_ATTEMPTS, Answer
 from tests.chaos.load import under_load

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from embedded.valkey import Fsync
+from launcher.valkey import Fsync
 from tests.chaos.audit import audit
 from tests.chaos.erasure import erase_everything
 from tests.chaos.house import House

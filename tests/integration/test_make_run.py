@@ -29,14 +29,14 @@ READY = "Ctrl-C stops everything."
 
 
 class MakeRun:
-    """One `python -m embedded` and every line it has printed."""
+    """One `python -m launcher` and every line it has printed."""
 
     def __init__(self, data_dir: Path, **variables: str) -> None:
         self.data_dir = data_dir
         self.lines: list[str] = []
         inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "embedded"],
+            [sys.executable, "-m", "launcher"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -254,9 +254,7 @@ def test_a_killed_manager_leaves_nothing_behind(start: Start) -> None:
     again.wait_for_line(READY)
 
 
-@pytest.mark.parametrize(
-    ("name", "word"), [("valkey", "valkey-server"), ("model", "embedded.standin"), ("web", "gunicorn")]
-)
+@pytest.mark.parametrize(("name", "word"), [("valkey", "valkey-server"), ("model", "standin.app"), ("web", "gunicorn")])
 def test_the_death_of_a_part_ends_everything_and_is_said(start: Start, name: str, word: str) -> None:
     run = start()
     run.wait_for_line(READY)

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
-from embedded.valkey import Fsync
+from launcher.valkey import Fsync
 from tests.server_fixtures import StartReplica, StartValkey
 from tests.servers import StandinServer, ValkeyServer, eventually
 from tests.service import Service

@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient, NotFoundError
 from typing_extensions import override
 
-from embedded.smollm2 import MODEL
+from launcher.smollm2 import MODEL
 from prompts.adapters.openai_chat_model import OpenAIChatModel
 from prompts.adapters.openai_chat_request import continuation_body
 from prompts.adapters.openai_chat_stream import ChatReading
@@ -30,7 +30,7 @@ class SmolLM2Server(ServerProcess):
 
     @override
     def get_command(self) -> list[str]:
-        return [sys.executable, "-m", "embedded.smollm2", str(self.ports[0])]
+        return [sys.executable, "-m", "launcher.smollm2", str(self.ports[0])]
 
     @override
     def is_ready(self) -> bool:

@@ -44,7 +44,7 @@ def _find_free_port() -> int:
 def _run_standin(**environ: str) -> Iterator[str]:
     """A stand-in in a process of its own; gives its URL."""
     port = _find_free_port()
-    command = [sys.executable, "-m", "uvicorn", "embedded.standin.app:app", "--port", str(port), "--no-access-log"]
+    command = [sys.executable, "-m", "uvicorn", "standin.app:app", "--port", str(port), "--no-access-log"]
     with subprocess.Popen(command, env=os.environ | environ, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert any("Uvicorn running" in line for line in iter(process.stderr.readline, "")), "it did not start"

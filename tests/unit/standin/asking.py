@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from embedded.standin.answers import Answer, compose_answer
-from embedded.standin.chat import ChatRequest
-from embedded.standin.directives import Directives
+from standin.answers import Answer, compose_answer
+from standin.chat import ChatRequest
+from standin.directives import Directives
 
 Said = str | tuple[str, str] | dict[str, Any]
 

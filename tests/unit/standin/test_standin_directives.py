@@ -2,10 +2,10 @@
 
 import pytest
 
-from embedded.standin.directives import Directives, compose_directives, find_directives, strip_directives
-from embedded.standin.errors import StandInError
-from embedded.standin.faults import Fault, find_fault, settle_failures
-from embedded.standin.state import State
+from standin.directives import Directives, compose_directives, find_directives, strip_directives
+from standin.errors import StandInError
+from standin.faults import Fault, find_fault, settle_failures
+from standin.state import State
 
 
 def test_keys_values_quotes_and_flags() -> None:

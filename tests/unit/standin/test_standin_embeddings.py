@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedded.standin.embeddings import EmbeddingRequest, compose_embeddings, embed
-from embedded.standin.errors import StandInError
+from standin.embeddings import EmbeddingRequest, compose_embeddings, embed
+from standin.errors import StandInError
 
 
 def compute_nearness(one: str, other: str) -> float:

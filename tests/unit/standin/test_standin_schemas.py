@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedded.standin.errors import StandInError
-from embedded.standin.patterns import find_match
-from embedded.standin.schemas import ValueMaker
+from standin.errors import StandInError
+from standin.patterns import find_match
+from standin.schemas import ValueMaker
 
 
 def make(schema: dict[str, Any], *, is_full: bool = True) -> Any:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedded.standin.tokens import count_tokens, split_tokens
+from standin.tokens import count_tokens, split_tokens
 
 
 @given(st.text())

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from embedded.standin.chat import ChatRequest, decode_chat
-from embedded.standin.errors import StandInError
+from standin.chat import ChatRequest, decode_chat
+from standin.errors import StandInError
 from tests.unit.standin.asking import answer
 
 WEATHER = {

@@ -1,0 +1,44 @@
+"""`make run`: the whole service in one command, on real servers where nothing else is configured."""
+
+import asyncio
+import sys
+
+from config.env import find_text
+from launcher.console import Console
+from launcher.data_dir import open_data_dir
+from launcher.errors import CannotRunError
+from launcher.house import NAMES, House
+from launcher.parts import PROJECT_DIR
+from launcher.plan import make_plan
+from launcher.ports import DEFAULT_PORT, choose_port
+from launcher.supervisor import supervise
+
+
+def main() -> int:
+    """Run until asked to stop: 0; otherwise 1, and a sentence that says why."""
+    try:
+        asyncio.run(run())
+    except CannotRunError as exc:
+        print(f"make run: {exc}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def run() -> None:
+    """Take the directory and the port, open the house, and close it when asked. Raises `CannotRunError`."""
+    console = Console(sys.stdout, NAMES)
+    data = open_data_dir((PROJECT_DIR / (find_text("DATA_DIR") or ".run")).resolve())
+    host = find_text("HOST") or "127.0.0.1"
+    wanted = find_text("PORT")
+    port = choose_port(host, wanted)
+    if not wanted and port != DEFAULT_PORT:
+        console.say(f"Port {DEFAULT_PORT} is taken: serving on {port} instead.")
+    house = House(make_plan(), data, host, port)
+    try:
+        await supervise(console, data.lock.fileno(), lambda supervisor: house.open(supervisor, console))
+    finally:
+        data.lock.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

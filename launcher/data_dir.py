@@ -1,0 +1,66 @@
+"""The directory that survives a restart: who uses it now, and the secrets made on the first start."""
+
+import fcntl
+import os
+from pathlib import Path
+from typing import IO
+
+from launcher.errors import CannotRunError
+
+
+class DataDir:
+    """A directory that belongs to one `make run` at a time, and to nobody else on this machine."""
+
+    def __init__(self, path: Path, lock: IO[str]) -> None:
+        self.path = path
+        # Held open: whoever holds it, holds the directory. It is handed down to the warden, so that the directory is
+        # free only when the last part has ended, however the process that opened it ended.
+        self.lock = lock
+
+    def keep_secret(self, name: str, new: str) -> str:
+        """The secret of that name: what an earlier start kept, else `new`, kept from now on for its owner only."""
+        path = self.path / name
+        if not path.exists():
+            _write_private(path, new)
+        return path.read_text(encoding="utf-8").strip()
+
+    def subdirectory(self, name: str) -> Path:
+        """A directory in it, made when it is not there."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        return path
+
+
+def open_data_dir(path: Path) -> DataDir:
+    """Take the directory for this process. Raises `CannotRunError` when another `make run` has it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (path / "lock").open("a+", encoding="utf-8")
+    except OSError as exc:
+        raise CannotRunError(f"DATA_DIR={path} cannot be used: {exc.strerror}.") from exc
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise CannotRunError(_in_use(path, lock)) from exc
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    return DataDir(path, lock)
+
+
+def _in_use(path: Path, lock: IO[str]) -> str:
+    lock.seek(0)
+    holder = lock.read().strip() or "unknown"
+    return (
+        f"{path} is in use by another `make run` (process {holder}), or by parts of it that are still stopping: "
+        "stop that one, or give this one a directory of its own with DATA_DIR=…."
+    )
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Written whole under another name first: an interrupted start leaves no half secret."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    draft.replace(path)

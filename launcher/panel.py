@@ -1,0 +1,69 @@
+"""What a newcomer is told once everything runs."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.env import find_text
+from config.locations import hide_credentials
+from launcher.plan import OPENAI_URL, STANDIN_MODEL, Plan
+from launcher.prepare import ADMIN
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach the service from this machine."""
+
+    host: str
+    port: int
+    key: str
+    admin_password: str
+
+    @property
+    def url(self) -> str:
+        """Its address, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+def compose_panel(plan: Plan, access: Access, data_dir: Path, own: Mapping[str, str]) -> str:
+    """The panel, with a curl line that works when it is pasted as it stands. `own`: the addresses of embedded parts."""
+    rows = {
+        "API": f"{access.url}/v1",
+        "Docs": f"{access.url}/v1/docs",
+        "Admin": f"{access.url}/admin/  {ADMIN} / {access.admin_password}",
+        "Key": access.key,
+        "Model": _describe_model(plan),
+        "State": _describe("REDIS_URL", own, "Valkey at "),
+        "SQL": _describe("DATABASE_URL", own, "SQLite: "),
+        "Data": f"{data_dir}  (kept for the next start)",
+    }
+    if weaviate := find_text("WEAVIATE_URL"):
+        rows["Weaviate"] = f"{hide_credentials(weaviate)} (external)"
+    table = "\n".join(f"  {name:<11}{value}" for name, value in rows.items())
+    return f"\nReady.\n\n{table}\n\nTry it:\n\n{compose_curl(access)}\n\nCtrl-C stops everything.\n"
+
+
+def compose_curl(access: Access) -> str:
+    """A first turn, streamed, as one line for a shell."""
+    body = json.dumps({"input": "Hello! Who are you?", "stream": True})
+    return (
+        f"curl -N {access.url}/v1/responses -H 'Authorization: Bearer {access.key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
+    )
+
+
+def _describe_model(plan: Plan) -> str:
+    if plan.has_own_model and plan.model != STANDIN_MODEL:
+        return f"{plan.model}: a small real model on llama.cpp; OPENAI_BASE_URL names another one"
+    if plan.has_own_model:
+        return f"{STANDIN_MODEL}: a small program in place of a model; OPENAI_BASE_URL names a real one"
+    url = find_text("OPENAI_BASE_URL") or OPENAI_URL
+    return f"{find_text('DEFAULT_MODEL') or 'the default model'} at {hide_credentials(url)} (external)"
+
+
+def _describe(name: str, own: Mapping[str, str], what_is_ours: str) -> str:
+    if name in own:
+        return what_is_ours + own[name].removeprefix("sqlite:///")
+    return f"{hide_credentials(find_text(name) or '')} (external)"

@@ -1,0 +1,136 @@
+"""A part of `make run`: what it is, and its life as a process group of its own."""
+
+import asyncio
+import os
+import signal
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.console import Console
+from launcher.errors import CannotRunError
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+# What is shown of a part that died: enough for the traceback's end.
+LAST_LINES = 12
+# A dead part's pipe ends with its last process; the limit is for one that escaped from its group.
+MAX_LAST_WORDS_S = 2.0
+READY_POLL_S = 0.05
+
+
+async def _is_ready_at_once() -> bool:
+    return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One process to start. `is_ready` is asked until it says yes, `max_start_s` long; it must not raise."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+    is_ready: Callable[[], Awaitable[bool]] = _is_ready_at_once
+    max_start_s: float = 60.0
+    # From SIGTERM to SIGKILL, when it was asked to stop in peace.
+    grace_s: float = 10.0
+    # A task is done when it ends well; a server that ends is dead.
+    is_task: bool = False
+
+
+class RunningPart:
+    """A part as a process group: its lines go to the console, `exited` ends with its first process."""
+
+    def __init__(self, part: Part, process: asyncio.subprocess.Process, console: Console, output: int) -> None:
+        self.part = part
+        self.group = process.pid
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.exited = asyncio.create_task(process.wait())
+        self._console = console
+        self._reading = asyncio.create_task(self._read(output))
+
+    async def wait_ready(self) -> None:
+        """Return when it is ready, or has ended. Raises `CannotRunError` when it is neither in its time."""
+        try:
+            async with asyncio.timeout(self.part.max_start_s):
+                while not self.exited.done() and not await self.part.is_ready():
+                    await asyncio.wait({self.exited}, timeout=READY_POLL_S)
+        except TimeoutError:
+            raise CannotRunError(
+                f"{self.part.name} was not ready after {self.part.max_start_s:.0f} s; its lines are above."
+            ) from None
+
+    async def epitaph(self) -> str:
+        """How it ended, and the last it said."""
+        await self.hear_out()
+        said = "".join(f"\n    {line}" for line in self.last_lines) or " nothing"
+        return f"{self.part.name} died ({describe_exit(self.exited.result())}). The last it said:{said}"
+
+    async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
+        """SIGTERM, then SIGKILL after `grace_s` or when hurried; afterwards nothing of the group is left."""
+        if not self.exited.done():
+            self.signal(signal.SIGTERM)
+            hurried = asyncio.create_task(hurry.wait())
+            done, _ = await asyncio.wait({self.exited, hurried}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            hurried.cancel()
+            if self.exited not in done:
+                self._console.line(self.part.name, "(still busy: killed)")
+        self.signal(signal.SIGKILL)
+        await self.exited
+        await self.hear_out()
+
+    async def hear_out(self) -> None:
+        """Wait for the lines it wrote before it ended."""
+        await asyncio.wait({self._reading}, timeout=MAX_LAST_WORDS_S)
+        self._reading.cancel()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Signal every process of the group, whichever are left."""
+        try:
+            os.killpg(self.group, number)
+        except ProcessLookupError:
+            return
+
+    async def _read(self, output: int) -> None:
+        reader = asyncio.StreamReader()
+        with os.fdopen(output, "rb") as pipe:
+            await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+            rest = b""
+            while data := await reader.read(65536):
+                *lines, rest = (rest + data).split(b"\n")
+                for line in lines:
+                    self._hear(line)
+            if rest:
+                self._hear(rest)
+
+    def _hear(self, line: bytes) -> None:
+        text = line.decode("utf-8", errors="replace").rstrip()
+        self.last_lines.append(text)
+        self._console.line(self.part.name, text)
+
+
+async def start(part: Part, console: Console) -> RunningPart:
+    """Start the part in a session of its own: a Ctrl-C in the terminal reaches `make run`, which stops it in order."""
+    # A pipe of our own: asyncio's would make the end of the process wait for the end of all who inherited it.
+    output, child_output = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *part.command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=child_output,
+            stderr=child_output,
+            env=dict(part.environment),
+            cwd=PROJECT_DIR,
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(child_output)
+    return RunningPart(part, process, console, output)
+
+
+def describe_exit(status: int) -> str:
+    """How a process ended, in words."""
+    return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"

@@ -1,0 +1,134 @@
+"""Starts the parts in order and stops them in reverse; the first that dies, or a signal, ends them all.
+
+Our own, because no process manager on PyPI does what `make run` promises (tried, 2026-11):
+
+* honcho 2.0: stops everything at once (Valkey was gone while the server was still draining) and kills after a fixed
+  5 s; SIGHUP and SIGKILL of the manager leave the children behind.
+* circus 0.19: the same SIGTERM to all at once, in spite of its priorities; a crash without respawn is only logged, and
+  the rest goes on; SIGKILL leaves the children behind; brings pyzmq, tornado and a control socket.
+* supervisor 4.3: stops in order, the only one; but a crash does not end it, SIGHUP restarts everything, and SIGKILL
+  leaves the children behind.
+
+None waits until a part is ready before the next is started. With all of that around it, what they would have
+contributed is `fork`.
+"""
+
+import asyncio
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from launcher.console import Console
+from launcher.endings import watch_for_endings
+from launcher.errors import CannotRunError
+from launcher.parts import Part, RunningPart, start
+
+# After a crash nobody waits for the answers that are still being written.
+CRASH_GRACE_S = 5.0
+# The warden has nothing left to stop when it is dismissed; the limit is for a machine that is very busy.
+MAX_WARDEN_S = 10.0
+
+
+class Supervisor:
+    """The running parts, oldest first, and how it ends: `end` holds the part that died, or None when asked to stop."""
+
+    def __init__(self, console: Console, warden: subprocess.Popen[bytes]) -> None:
+        self._console = console
+        self._warden = warden
+        self._running: list[RunningPart] = []
+        self._end: asyncio.Future[RunningPart | None] = asyncio.get_running_loop().create_future()
+        self._hurry = asyncio.Event()
+
+    async def start(self, part: Part) -> RunningPart:
+        """Start a part; from now on it is watched, and stopped in its turn."""
+        running = await start(part, self._console)
+        self._running.append(running)
+        self._tell_warden(f"+ {running.group} {CRASH_GRACE_S}")
+        running.exited.add_done_callback(lambda exited: self._see_exit(running, exited.result()))
+        return running
+
+    async def live(self, open_house: Awaitable[None]) -> None:
+        """Run `open_house`, which starts the parts, and return when asked to stop.
+
+        Raises `CannotRunError` when a part died, and whatever `open_house` raises. Stops no part: see `stop_all`.
+        """
+        opening = asyncio.ensure_future(open_house)
+        both: set[asyncio.Future[None] | asyncio.Future[RunningPart | None]] = {opening, self._end}
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+        elif opening.cancel():
+            await asyncio.wait({opening})
+        died = await self._end
+        if died:
+            # gunicorn's workers outlive a master that was killed, and hold the pipe its last words come through.
+            died.signal(signal.SIGKILL)
+            raise CannotRunError(await died.epitaph())
+
+    def ask_to_stop(self, reason: str) -> None:
+        """The first time: stop in order, each part in its own time. Ctrl-C after that: kill the one we wait for.
+
+        Only Ctrl-C, because the other ways come in company: a closed terminal with one or two SIGHUPs, for example.
+        """
+        if not self._end.done():
+            self._console.say(f"{reason}: stopping. Ctrl-C kills what is still busy.")
+            self._end.set_result(None)
+        elif reason == signal.SIGINT.name:
+            self._hurry.set()
+
+    async def stop_all(self, max_grace_s: float) -> None:
+        """Stop the parts in the reverse of the order in which they were started."""
+        for running in reversed(self._running):
+            self._hurry.clear()
+            await running.stop(min(max_grace_s, running.part.grace_s), self._hurry)
+            self._tell_warden(f"- {running.group}")
+
+    def _see_exit(self, running: RunningPart, status: int) -> None:
+        is_done_well = running.part.is_task and status == 0
+        if not is_done_well and not self._end.done():
+            self._end.set_result(running)
+
+    def _tell_warden(self, line: str) -> None:
+        assert self._warden.stdin
+        # A warden that was killed is missed only if this process is killed too: no reason to end.
+        with suppress(BrokenPipeError):
+            self._warden.stdin.write(f"{line}\n".encode())
+
+
+async def supervise(console: Console, lock_fd: int, open_house: Callable[[Supervisor], Awaitable[None]]) -> None:
+    """Run what `open_house` starts until a signal asks to stop; whatever happens, nothing is left running.
+
+    Raises `CannotRunError` when a part died or did not become ready. `lock_fd` is held until the last part has ended.
+    """
+    with _warden(lock_fd) as warden:
+        supervisor = Supervisor(console, warden)
+        with watch_for_endings(supervisor.ask_to_stop):
+            grace_s = CRASH_GRACE_S
+            try:
+                await supervisor.live(open_house(supervisor))
+                grace_s = math.inf
+            finally:
+                await supervisor.stop_all(grace_s)
+
+
+@contextmanager
+def _warden(lock_fd: int) -> Iterator[subprocess.Popen[bytes]]:
+    warden = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(__file__).with_name("warden.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+        pass_fds=[lock_fd],
+        start_new_session=True,
+    )
+    try:
+        yield warden
+    finally:
+        assert warden.stdin
+        warden.stdin.close()
+        warden.wait(MAX_WARDEN_S)

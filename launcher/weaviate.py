@@ -1,0 +1,157 @@
+"""A real Weaviate without Docker: built once from its Go module, started on loopback.
+
+`python -m launcher.weaviate build` builds it into `DATA_DIR/bin` (about five minutes on two cores, seconds when Go's
+cache has it) and does nothing when it is there already.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+WEAVIATE_VERSION = "v1.38.11"
+PACKAGE = "github.com/weaviate/weaviate/cmd/weaviate-server"
+BINARY = "weaviate-server"
+# A cold build takes about five minutes on two idle cores; the rest is for a slow network and busy neighbours.
+MAX_BUILD_S = 1800
+HOW_TO_GET_IT = (
+    "run `make weaviate` (needs Go 1.26 or newer and a C compiler), put weaviate-server on the PATH, "
+    "or name a running one with WEAVIATE_URL and WEAVIATE_GRPC_PORT"
+)
+
+
+class WeaviateBuildError(Exception):
+    """weaviate-server could not be built; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class WeaviatePorts:
+    """The six ports of one node. Clients use `http` and `grpc`; the others are the cluster's, even when it is alone."""
+
+    http: int
+    grpc: int
+    gossip: int
+    data: int
+    raft: int
+    raft_rpc: int
+
+
+def get_bin_dir() -> Path:
+    """Where built servers are kept: `DATA_DIR/bin`."""
+    return Path(os.environ.get("DATA_DIR") or ".run") / "bin"
+
+
+def find_weaviate_server(bin_dir: Path | None = None) -> Path | None:
+    """The server on the PATH, else the one built into `bin_dir` (default `DATA_DIR/bin`)."""
+    on_path = shutil.which(BINARY)
+    if on_path:
+        return Path(on_path)
+    built = _built_path(bin_dir or get_bin_dir())
+    return built if built.exists() else None
+
+
+def build_weaviate_server(bin_dir: Path) -> Path:
+    """Build the server into `bin_dir` unless it is there; builds at the same time wait for the first one.
+
+    Raises `WeaviateBuildError`.
+    """
+    built = _built_path(bin_dir)
+    if built.exists():
+        return built
+    bin_dir.mkdir(parents=True, exist_ok=True)
+    with _lock(bin_dir / "weaviate-server.lock"):
+        if not built.exists():
+            _build(built)
+    return built
+
+
+def weaviate_command(server: Path, ports: WeaviatePorts) -> list[str]:
+    """The command line of one node on loopback; goes with `weaviate_environment`."""
+    return [str(server), "--scheme", "http", "--host", "127.0.0.1", "--port", str(ports.http)]
+
+
+def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]:
+    """The settings of one node on loopback, alone in its cluster, that tells nobody about itself.
+
+    Weaviate binds `grpc` and `data` on every interface, whatever it is told: not for hosts that others can reach.
+    """
+    return {
+        "PERSISTENCE_DATA_PATH": str(data_dir),
+        "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
+        "DEFAULT_VECTORIZER_MODULE": "none",
+        "GRPC_PORT": str(ports.grpc),
+        # The name is part of the stored cluster state: it must survive a restart on another host.
+        "CLUSTER_HOSTNAME": "node1",
+        "CLUSTER_BIND_ADDR": "127.0.0.1",
+        "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
+        "CLUSTER_GOSSIP_BIND_PORT": str(ports.gossip),
+        "CLUSTER_DATA_BIND_PORT": str(ports.data),
+        "RAFT_PORT": str(ports.raft),
+        "RAFT_INTERNAL_RPC_PORT": str(ports.raft_rpc),
+        "RAFT_BOOTSTRAP_EXPECT": "1",
+        # The default of 5 is patience with a network; alone on loopback the first election then takes 10 s, not 3 s.
+        "RAFT_TIMEOUTS_MULTIPLIER": "1",
+        # The default goes read-only at 90 %, which many a developer's disk is.
+        "DISK_USE_READONLY_PERCENTAGE": "99",
+        "DISABLE_TELEMETRY": "true",
+        "PROMETHEUS_MONITORING_ENABLED": "false",
+        "GO_PROFILING_DISABLE": "true",
+        "LOG_FORMAT": "text",
+        "LOG_LEVEL": "info",
+    }
+
+
+def _built_path(bin_dir: Path) -> Path:
+    # The version is in the name, so that raising it builds anew.
+    return bin_dir / f"{BINARY}-{WEAVIATE_VERSION}"
+
+
+def _build(built: Path) -> None:
+    if shutil.which("go") is None:
+        raise WeaviateBuildError(f"weaviate-server is built with Go, and there is no `go` here: {HOW_TO_GET_IT}")
+    with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
+        _go_install(Path(scratch).resolve())
+        # Renamed into place, so that an interrupted build never leaves half a server behind.
+        (Path(scratch) / BINARY).replace(built)
+
+
+def _go_install(gobin: Path) -> None:
+    environment = os.environ | {"CGO_ENABLED": "1", "GOBIN": str(gobin)}
+    command = ["go", "install", f"{PACKAGE}@{WEAVIATE_VERSION}"]
+    try:
+        subprocess.run(command, env=environment, capture_output=True, text=True, timeout=MAX_BUILD_S, check=True)
+    except subprocess.CalledProcessError as error:
+        reason = f"`{' '.join(command)}` failed:\n{error.stderr[-2000:]}"
+        raise WeaviateBuildError(f"{reason}\nTo have a server: {HOW_TO_GET_IT}") from error
+    except subprocess.TimeoutExpired as error:
+        raise WeaviateBuildError(f"`{' '.join(command)}` took more than {MAX_BUILD_S} s: {HOW_TO_GET_IT}") from error
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def main(arguments: list[str]) -> int:
+    """`build`: have a server in `DATA_DIR/bin` and print its path."""
+    if arguments != ["build"]:
+        print("usage: python -m launcher.weaviate build", file=sys.stderr)
+        return 2
+    try:
+        print(build_weaviate_server(get_bin_dir()))
+    except WeaviateBuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,131 @@
+"""What the stand-in says: a pure function of a request, and of the directives in it.
+
+It never guesses. It writes what it is told to write, calls the tools it is told to call, answers from the facts and
+numbered passages it was given, says so when there were none, and otherwise says what it is and what it heard.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from standin.attachments import find_seen
+from standin.chat import Call, ChatRequest, Message, ResponseFormat
+from standin.continuation import continue_answer
+from standin.conversation import Turn, compute_fingerprint, get_question, read_turns, split_continuation
+from standin.directives import Directives
+from standin.facts import recall, states_fact
+from standin.identity import WHAT_I_AM, asks_who
+from standin.passages import answer_from, find_passages, strip_passages
+from standin.questions import find_questions
+from standin.schemas import ValueMaker
+from standin.summaries import asks_summary, sum_up
+from standin.tools import Wishes, find_calls
+from standin.writing import find_written
+
+_REFUSAL = "I was told to refuse, so I will not answer that."
+_ANSWER_NAMES = ("answer", "text", "content", "message", "reply", "response", "summary", "title")
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Everything the stand-in has to say to one request, before limits."""
+
+    text: str = ""
+    summary: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    calls: tuple[Call, ...] = ()
+    finish: str = "stop"
+
+
+def compose_answer(request: ChatRequest, directives: Directives) -> Answer:
+    """The answer to a request; to a continuation, the part of that answer which is still missing."""
+    base, prefix = split_continuation(request.messages)
+    answer = _compose_whole(request, base, directives)
+    answer = msgspec.structs.replace(answer, text=_cut_at_stop(answer.text, request.stop))
+    if prefix is not None:
+        rest = continue_answer(answer.text, prefix, echoes=directives.echo_prefix)
+        answer = msgspec.structs.replace(answer, text=rest, reasoning="", summary="")
+    return msgspec.structs.replace(answer, finish=directives.finish or answer.finish)
+
+
+def _compose_whole(request: ChatRequest, base: list[Message], directives: Directives) -> Answer:
+    turns = read_turns(base)
+    thought = Answer(reasoning=directives.reason, summary=directives.summary)
+    if directives.refuse:
+        return msgspec.structs.replace(thought, refusal=_REFUSAL)
+    if asks_summary(turns):
+        return msgspec.structs.replace(thought, text=sum_up(get_question(turns)))
+    if turns[-1:] and turns[-1].role != "tool":
+        calls = find_calls(request, get_question(turns), compute_fingerprint(base))
+        if calls:
+            calls = tuple(map(_spoil, calls)) if directives.bad_json else calls
+            return msgspec.structs.replace(thought, calls=calls, finish="tool_calls")
+    text = _shape(_compose_text(turns), turns, request.response_format)
+    is_spoilt = directives.bad_json and request.response_format is not None
+    return msgspec.structs.replace(thought, text=text[:-1] if is_spoilt else text)
+
+
+def _spoil(call: Call) -> Call:
+    """The call without the last sign of its arguments, so that they are no JSON."""
+    function = msgspec.structs.replace(call.function, arguments=call.function.arguments[:-1])
+    return msgspec.structs.replace(call, function=function)
+
+
+def _compose_text(turns: list[Turn]) -> str:
+    said = get_question(turns)
+    written = find_written(said)
+    if written is None:
+        written = find_seen(said, [one for turn in turns for one in turn.attachments])
+    question = strip_passages(said).strip()
+    passages = find_passages(turns)
+    results = _list_results(turns)
+    if results and not passages:
+        told = [f"{turn.tool or 'The tool'} returned: {turn.text.strip()}" for turn in results]
+        return "\n".join([*told, written] if written else told)
+    if written is not None:
+        return written
+    if asks_who(question):
+        return WHAT_I_AM
+    is_only_told = states_fact(question) and not find_questions(question)
+    if passages and not is_only_told:
+        return _recall_all(turns, question) or answer_from(passages, question)
+    return _recall_all(turns, question, admits=True) or _echo(turns, question)
+
+
+def _list_results(turns: list[Turn]) -> list[Turn]:
+    """The tool results at the end of the conversation, in order."""
+    count = next((place for place, turn in enumerate(reversed(turns)) if turn.role != "tool"), len(turns))
+    return turns[len(turns) - count :]
+
+
+def _recall_all(turns: list[Turn], text: str, *, admits: bool = False) -> str:
+    """What is known of all that the text asks for; `admits` adds what is not known."""
+    answers = []
+    for question in find_questions(text):
+        unknown = f"I do not know {question.topic}: nobody told me in this conversation." if admits else None
+        answers.append(recall(turns, question) or unknown)
+    return " ".join(answer for answer in answers if answer)
+
+
+def _echo(turns: list[Turn], said: str) -> str:
+    count = f"{len(turns)} message{'' if len(turns) == 1 else 's'}"
+    heard = f"You said: {said}\n\n" if said else ""
+    return f"{heard}{WHAT_I_AM} I see {count} in this conversation."
+
+
+def _shape(text: str, turns: list[Turn], form: ResponseFormat | None) -> str:
+    """The text in the format that was asked for."""
+    if form is None or form.type == "text":
+        return text
+    if form.json_schema is None:
+        return msgspec.json.encode({"answer": text}).decode()
+    texts = dict.fromkeys(_ANSWER_NAMES, text)
+    maker = ValueMaker(form.json_schema.schema, Wishes(get_question(turns)), texts, is_full=True)
+    return msgspec.json.encode(maker.make()).decode()
+
+
+def _cut_at_stop(text: str, stop: str | Sequence[str] | None) -> str:
+    """The text before the first stop sequence."""
+    stops = [stop] if isinstance(stop, str) else stop or []
+    places = [text.find(one) for one in stops if one and one in text]
+    return text[: min(places)] if places else text

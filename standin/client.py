@@ -1,0 +1,94 @@
+"""The client at the other end of one HTTP request: its body, what is written to it, and the moment it leaves.
+
+Plain ASGI, but for `break_off`, which needs the server's transport; a server that hides it closes the connection
+instead.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+from standin.errors import ClientGone, StandInError
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Client:
+    """One request and its answer. `close` when done; every method that waits raises ClientGone when nobody is there."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self._receive, self._send = receive, send
+        self._leaving: asyncio.Task[None] | None = None
+
+    async def read_body(self) -> bytes:
+        """The whole body."""
+        parts = []
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            parts.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the status and headers, at once."""
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes, *, is_last: bool = False) -> None:
+        """Send a part of the body."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": not is_last})
+
+    async def reply_json(self, status: int, body: bytes, headers: Headers = ()) -> None:
+        """Send a whole answer."""
+        length = (b"content-length", str(len(body)).encode())
+        await self.start(status, [(b"content-type", b"application/json"), length, *headers])
+        await self.write(body, is_last=True)
+
+    async def reply_error(self, error: StandInError) -> None:
+        """Send an error in OpenAI's envelope."""
+        await self.reply_json(error.status, error.body, error.headers)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but no longer than the client does. Nought seconds still let others have their turn."""
+        leaving = self._watch()
+        if seconds > 0:
+            await asyncio.wait([leaving], timeout=seconds)
+        else:
+            await asyncio.sleep(0)
+        if leaving.done():
+            raise ClientGone
+
+    async def wait_until_gone(self) -> None:
+        """Say nothing until the client leaves, which then raises ClientGone."""
+        await asyncio.wait([self._watch()])
+        raise ClientGone
+
+    async def break_off(self) -> None:
+        """Abort the connection in the middle of the answer, after what was written has gone out."""
+        await asyncio.sleep(0)  # uvloop writes at the end of a turn of its loop
+        transport = getattr(getattr(self._send, "__self__", None), "transport", None)
+        if transport is not None:
+            transport.abort()
+            await asyncio.wait([self._watch()])
+
+    def close(self) -> None:
+        """Stop watching for the client's leaving."""
+        if self._leaving is not None:
+            self._leaving.cancel()
+
+    def _watch(self) -> asyncio.Task[None]:
+        if self._leaving is None:
+            self._leaving = asyncio.create_task(self._see_leaving())
+        return self._leaving
+
+    async def _see_leaving(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass

@@ -1,0 +1,118 @@
+"""The model's API: chat completions, responses, embeddings and models, each from a request to its answer."""
+
+from collections.abc import Callable
+
+import msgspec
+import orjson
+
+from standin.answers import compose_answer
+from standin.calls import Call, Outcome
+from standin.chat import ChatRequest, decode_chat
+from standin.client import Client
+from standin.continuation import refuse_prefix_if_told
+from standin.conversation import (
+    compute_fingerprint,
+    count_prompt_tokens,
+    find_last_user_text,
+    split_continuation,
+)
+from standin.delivery import deliver_stream, deliver_whole
+from standin.directives import Directives, compose_directives, find_directives
+from standin.embeddings import compose_embeddings, decode_embedding
+from standin.errors import StandInError
+from standin.faults import refuse_if_told, settle_failures
+from standin.pieces import Reply, compose_reply
+from standin.responses import decode_responses
+from standin.responses_wire import ResponsesWriter
+from standin.state import State
+from standin.window import compose_chat
+from standin.wire import AnswerWriter
+from standin.writer import Writer
+
+OpenWriter = Callable[[Reply, str, Directives], Writer]
+
+CHAT_MODEL = "stand-in"
+EMBEDDING_MODEL = "stand-in-embedding"
+_CREATED = 1_735_689_600  # the start of 2025: models have a date, and ours does not matter
+
+
+async def answer_chat(client: Client, state: State, call: Call) -> Outcome:
+    """`POST /v1/chat/completions`."""
+    request = decode_chat(call.body)
+
+    def open_writer(reply: Reply, fingerprint: str, directives: Directives) -> Writer:
+        return AnswerWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
+
+    return await _answer(client, state, call, request, open_writer)
+
+
+async def answer_responses(client: Client, state: State, call: Call) -> Outcome:
+    """`POST /v1/responses`: the same question in other words, so the same answer."""
+    request = decode_responses(call.body)
+    summarises = request.reasoning is not None and bool(request.reasoning.summary or request.reasoning.generate_summary)
+
+    def open_writer(reply: Reply, fingerprint: str, directives: Directives) -> Writer:
+        return ResponsesWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
+
+    return await _answer(client, state, call, compose_chat(request), open_writer, summarises=summarises)
+
+
+async def answer_embeddings(client: Client, state: State, call: Call) -> Outcome:
+    """`POST /v1/embeddings`; it obeys only default directives, and only those that act before an answer begins."""
+    request = decode_embedding(call.body)
+    _require_model(request.model, EMBEDDING_MODEL)
+    directives = settle_failures(compose_directives(state.defaults), state, "embeddings")
+    await _wait_for_headers(client, directives)
+    await client.reply_json(200, orjson.dumps(compose_embeddings(request)))
+    return "finished"
+
+
+async def answer_models(client: Client, wanted: str | None) -> None:
+    """`GET /v1/models` and `GET /v1/models/{id}`."""
+    models = [
+        {"id": name, "object": "model", "created": _CREATED, "owned_by": "enhanced-prompt-service"}
+        for name in (CHAT_MODEL, EMBEDDING_MODEL)
+        if wanted in (None, name)
+    ]
+    if not models and wanted is not None:
+        _require_model(wanted, CHAT_MODEL)
+    await client.reply_json(200, orjson.dumps({"object": "list", "data": models} if wanted is None else models[0]))
+
+
+async def _answer(
+    client: Client, state: State, call: Call, request: ChatRequest, open_writer: OpenWriter, *, summarises: bool = False
+) -> Outcome:
+    """Answer a question in the words of its protocol; `summarises` says whether it sums up its thoughts."""
+    _require_model(request.model, CHAT_MODEL)
+    base, _ = split_continuation(request.messages)
+    fingerprint = compute_fingerprint(base)
+    directives = compose_directives(state.defaults, find_directives(find_last_user_text(base)))
+    directives = settle_failures(directives, state, fingerprint)
+    if not summarises:
+        directives = msgspec.structs.replace(directives, summary="")
+    await _wait_for_headers(client, directives)
+    refuse_prefix_if_told(directives, request.messages)
+    reply = _compose_reply(request, directives)
+    deliver = deliver_stream if request.stream else deliver_whole
+    return await deliver(client, reply, open_writer(reply, fingerprint, directives), directives, call)
+
+
+def _compose_reply(request: ChatRequest, directives: Directives) -> Reply:
+    return compose_reply(
+        compose_answer(request, directives),
+        prompt_tokens=count_prompt_tokens(request.messages),
+        max_tokens=request.max_completion_tokens or request.max_tokens,
+        interleave=directives.interleave,
+    )
+
+
+async def _wait_for_headers(client: Client, directives: Directives) -> None:
+    if directives.headers_s:
+        await client.pause(directives.headers_s)
+    refuse_if_told(directives)
+
+
+def _require_model(name: str, served: str) -> None:
+    if name != served:
+        message = f"The model '{name}' does not exist here; this is served: '{served}'."
+        raise StandInError(404, message, code="model_not_found", param="model")

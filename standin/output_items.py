@@ -1,0 +1,143 @@
+"""The output items of a response: which there are, how each fills with pieces, and what it looks like in JSON.
+
+A reply's pieces make, in this order: a reasoning item (summary, then text), a message (text or a refusal), and an item
+for each call.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from standin.chat import Call
+from standin.likelihoods import compose_logprob
+from standin.pieces import Part, Piece, Reply
+from standin.sealing import seal
+
+Status = Literal["in_progress", "completed", "incomplete"]
+Kind = Literal["reasoning", "message", "function_call"]
+
+_KINDS: dict[Part, Kind] = {
+    "summary": "reasoning",
+    "reasoning_content": "reasoning",
+    "content": "message",
+    "refusal": "message",
+    "tool_calls": "function_call",
+}
+FINISHED = ("stop", "tool_calls")
+_PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
+
+
+NOTHING = Piece("content", "")  # an answer that has no pieces is an empty message
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What a client asked to see of the items; `top` is the number of likely alternatives, None for no likelihoods."""
+
+    is_sealed: bool = False
+    top: int | None = None
+
+
+class OutputItem:
+    """One item; its texts grow piece by piece. A call knows from the beginning what it will say."""
+
+    def __init__(self, kind: Kind, item_id: str, index: int, call: Call | None, options: Options) -> None:
+        self.kind, self.id, self.index = kind, item_id, index
+        self.pieces: dict[Part, list[Piece]] = {}
+        self._call, self._options = call, options
+
+    def get_text(self, part: Part) -> str:
+        """What a part says so far."""
+        return "".join(piece.text for piece in self.pieces.get(part, ()))
+
+    @property
+    def lacks_arguments(self) -> bool:
+        """Whether this is a call that has not said all yet."""
+        return self._call is not None and self.get_text("tool_calls") != self._call.function.arguments
+
+    def compose_part(self, part: Part) -> dict[str, Any]:
+        """A part of the item as it is now."""
+        text = self.get_text(part)
+        match part:
+            case "content":
+                logprobs = self.compose_logprobs(self.pieces.get(part, ()))
+                return {"type": "output_text", "annotations": [], "logprobs": logprobs, "text": text}
+            case "refusal":
+                return {"type": "refusal", "refusal": text}
+            case "summary":
+                return {"type": "summary_text", "text": text}
+        return {"type": "reasoning_text", "text": text}
+
+    def compose_logprobs(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
+        """How likely the pieces were, if that was asked for."""
+        top = self._options.top
+        return [] if top is None else [compose_logprob(piece.text, top) for piece in pieces]
+
+    def compose(self, status: Status) -> dict[str, Any]:
+        """The whole item as it is now."""
+        head = {"id": self.id, "type": self.kind}
+        if self._call is not None:
+            function = self._call.function.name
+            arguments = self.get_text("tool_calls")
+            return {**head, "status": status, "arguments": arguments, "call_id": self._call.id, "name": function}
+        parts = {part: self.compose_part(part) for part in self.pieces}
+        if self.kind == "reasoning":
+            return {**head, **self._compose_thoughts(parts, status)}
+        return {**head, "status": status, "content": list(parts.values()), "role": "assistant"}
+
+    def _compose_thoughts(self, parts: dict[Part, dict[str, Any]], status: Status) -> dict[str, Any]:
+        """Without a status, as at OpenAI; sealed only when there is nothing left to think."""
+        thoughts: dict[str, Any] = {"summary": [parts["summary"]] if "summary" in parts else []}
+        if "reasoning_content" in parts:
+            thoughts["content"] = [parts["reasoning_content"]]
+        if self._options.is_sealed:
+            text = self.get_text("reasoning_content") or self.get_text("summary")
+            thoughts["encrypted_content"] = seal(text) if status == "completed" else None
+        return thoughts
+
+
+class Output:
+    """The items of one response, in the order of their appearance, as far as the pieces have come."""
+
+    def __init__(self, reply: Reply, fingerprint: str, options: Options) -> None:
+        self.items: list[OutputItem] = []
+        self._fingerprint, self._options = fingerprint, options
+        self._places: dict[tuple[Kind, int], OutputItem] = {}
+        pieces = reply.pieces or [NOTHING]
+        self._left = Counter((_KINDS[piece.part], piece.place) for piece in pieces)
+        self._last = None if reply.finish in FINISHED else (_KINDS[pieces[-1].part], pieces[-1].place)
+
+    def find(self, piece: Piece) -> OutputItem | None:
+        """The item that a piece belongs to, or None when there is none yet."""
+        return self._places.get((_KINDS[piece.part], piece.place))
+
+    def open(self, piece: Piece) -> OutputItem:
+        """A new item for a piece, which is not in it yet."""
+        kind = _KINDS[piece.part]
+        place = f"{piece.place:02d}" if kind == "function_call" else ""
+        item_id = f"{_PREFIXES[kind]}_{self._fingerprint}{place}"
+        item = OutputItem(kind, item_id, len(self.items), piece.opens, self._options)
+        self._places[kind, piece.place] = item
+        self.items.append(item)
+        return item
+
+    def add(self, pieces: Sequence[Piece]) -> OutputItem:
+        """Put pieces of one part where they belong."""
+        item = self.find(pieces[0]) or self.open(pieces[0])
+        item.pieces.setdefault(pieces[0].part, []).extend(pieces)
+        self._left[_KINDS[pieces[0].part], pieces[0].place] -= len(pieces)
+        return item
+
+    def is_done(self, item: OutputItem) -> bool:
+        """Whether all pieces of an item have come."""
+        return not any(self._left[name] for name, one in self._places.items() if one is item)
+
+    def get_status(self, item: OutputItem) -> Status:
+        """How an item ends: the last one of an unfinished answer is unfinished, and what has not come in whole."""
+        is_broken = self._last is not None and self._places.get(self._last) is item
+        return "completed" if self.is_done(item) and not is_broken and not item.lacks_arguments else "incomplete"
+
+    def compose(self) -> list[dict[str, Any]]:
+        """All items, as they end."""
+        return [item.compose(self.get_status(item)) for item in self.items]

@@ -1,0 +1,160 @@
+"""A Responses request, checked: `decode_responses` returns it or raises a 400 in OpenAI's envelope.
+
+Only what a server can do that keeps nothing: the whole window comes as input items, every time. An unknown parameter
+is refused, as OpenAI does; what does not change the answer (temperature, metadata, service_tier …) is echoed.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from standin.decoding import convert_body, decode_body
+from standin.errors import StandInError
+from standin.input_items import Item, name_messages
+
+Choice = Literal["none", "auto", "required"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Summary = Literal["auto", "concise", "detailed"]
+Tier = Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"]
+Include = Literal[
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+    "reasoning.encrypted_content",
+    "message.output_text.logprobs",
+]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Short = Annotated[str, msgspec.Meta(max_length=64)]
+
+
+class FunctionTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
+    """A function the model may call; no other tools exist here."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+class NamedTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
+    """`tool_choice` that forces one function; also a tool that is allowed."""
+
+    name: str
+
+
+class AllowedTools(msgspec.Struct, frozen=True, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
+    """`tool_choice` that leaves some of the tools out."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], msgspec.Meta(min_length=1, max_length=128)]
+
+
+class PlainFormat(msgspec.Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Any text will do."""
+
+
+class ObjectFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_object", forbid_unknown_fields=True):
+    """Any JSON object will do."""
+
+
+class SchemaFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
+    """A document that is valid for a schema."""
+
+    name: Name
+    schema: dict[str, Any]
+    strict: bool | None = None
+    description: str | None = None
+
+
+class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the text must look like."""
+
+    format: PlainFormat | ObjectFormat | SchemaFormat | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+
+
+class Reasoning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How hard to think, and whether to say so."""
+
+    effort: Effort | None = None
+    summary: Summary | None = None
+    generate_summary: Summary | None = None
+    context: Literal["auto", "current_turn", "all_turns"] | None = None
+
+
+class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options of a stream; nothing is obfuscated here, whatever they say."""
+
+    include_obfuscation: bool | None = None
+
+
+class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/responses`."""
+
+    model: str
+    input: str | Annotated[list[Item], msgspec.Meta(min_length=1)]
+    instructions: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    store: bool | None = None
+    background: bool | None = None
+    previous_response_id: str | None = None
+    conversation: Any = None
+    prompt: Any = None
+    include: list[Include] | None = None
+    tools: list[FunctionTool] | None = None
+    tool_choice: Choice | NamedTool | AllowedTools | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    text: TextConfig | None = None
+    reasoning: Reasoning | None = None
+    max_output_tokens: Annotated[int, msgspec.Meta(ge=16)] | None = None
+    top_logprobs: Annotated[int, msgspec.Meta(ge=0, le=20)] | None = None
+    temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, msgspec.Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, msgspec.Meta(ge=-2, le=2)] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    metadata: (
+        Annotated[dict[Short, Annotated[str, msgspec.Meta(max_length=512)]], msgspec.Meta(max_length=16)] | None
+    ) = None
+    service_tier: Tier | None = None
+    safety_identifier: Short | None = None
+    prompt_cache_key: Short | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    user: str | None = None
+
+    def includes(self, what: Include) -> bool:
+        """Whether something was asked for that is left out otherwise."""
+        return what in (self.include or ())
+
+
+def decode_responses(body: bytes) -> ResponsesRequest:
+    """The request in a body. Raises a 400 that names the field."""
+    fields = decode_body(body, dict[str, Any])
+    request = convert_body(
+        {**fields, "input": name_messages(fields["input"])} if "input" in fields else fields, ResponsesRequest
+    )
+    _refuse_memory(request)
+    return request
+
+
+def _refuse_memory(request: ResponsesRequest) -> None:
+    """Raise a 400 for what needs a server that remembers."""
+    if request.store:
+        raise _unsupported("store", "The stand-in keeps nothing: send store: false, and the whole window as input.")
+    if request.background:
+        raise _unsupported("background", "A response in the background must be stored, and the stand-in keeps nothing.")
+    if request.previous_response_id is not None:
+        message = f"Previous response with id '{request.previous_response_id}' not found."
+        raise StandInError(400, message, code="previous_response_not_found", param="previous_response_id")
+    for name in ("conversation", "prompt"):
+        if getattr(request, name) is not None:
+            raise _unsupported(name, f"The stand-in keeps nothing, so there is no {name} it could know.")
+
+
+def _unsupported(param: str, message: str) -> StandInError:
+    return StandInError(400, message, code="unsupported_parameter", param=param)

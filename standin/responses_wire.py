@@ -1,0 +1,110 @@
+"""Writes Responses bytes: the events of a stream as OpenAI sends them, and the whole answer. Nothing here decides.
+
+An item is opened by its first piece and closed after its last; calls that take turns are open together. The stream
+ends with its terminal event: there is no [DONE] in this protocol.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import orjson
+
+from standin.errors import StandInError
+from standin.item_events import ItemEvents
+from standin.output_items import FINISHED, NOTHING, Options, Output
+from standin.pieces import Piece, Reply
+from standin.response_object import ResponseObject
+from standin.responses import ResponsesRequest
+
+_REASONS = {"length": "max_output_tokens"}  # other reasons have the same name in both protocols
+
+
+class ResponsesWriter:
+    """Writes one reply, as events or as a whole."""
+
+    def __init__(self, request: ResponsesRequest, reply: Reply, fingerprint: str, *, has_usage: bool) -> None:
+        self._reply, self._has_usage = reply, has_usage
+        wants_logprobs = request.includes("message.output_text.logprobs")
+        is_sealed = request.includes("reasoning.encrypted_content")
+        options = Options(is_sealed=is_sealed, top=(request.top_logprobs or 0) if wants_logprobs else None)
+        self._output = Output(reply, fingerprint, options)
+        self._response = ResponseObject(request, fingerprint)
+        self._events = ItemEvents()
+
+    def compose_greeting(self) -> bytes:
+        """The response exists, and is worked on."""
+        response = self._response.compose("in_progress", [])
+        kinds = ("response.created", "response.in_progress")
+        return b"".join(self._events.write(kind, response=response) for kind in kinds)
+
+    def compose_opening(self) -> bytes:
+        """Nothing: items are opened by their first piece."""
+        return b""
+
+    def compose_chunk(self, pieces: Sequence[Piece]) -> bytes:
+        """The delta of a few pieces of the same part, after what opens with them and before what closes."""
+        events, first = self._events, pieces[0]
+        item = self._output.find(first)
+        data = b""
+        if item is None:
+            item = self._output.open(first)
+            data += events.open_item(item)
+        if first.part not in item.pieces:
+            data += b"".join(events.close_part(item, part) for part in list(item.pieces)[-1:])
+            data += events.open_part(item, first.part)
+        self._output.add(pieces)
+        data += events.write_delta(item, pieces)
+        return data + (events.close_item(item, self._output.get_status(item)) if self._output.is_done(item) else b"")
+
+    def compose_closing(self) -> bytes:
+        """The terminal event, and before it an empty message where nothing was said."""
+        empty = b"" if self._output.items else self.compose_chunk([NOTHING])
+        status, end = self._compose_end()
+        response = self._response.compose(status, self._output.compose(), **end)
+        return empty + self._events.write(f"response.{status}", response=response)
+
+    def compose_error(self, error: StandInError) -> bytes:
+        """The event `error`: the stream breaks off, and nobody says how the response ended."""
+        return self._events.write("error", **{key: error.error[key] for key in ("code", "message", "param")})
+
+    def compose_failure(self, error: StandInError) -> bytes:
+        """The response fails: what is open is closed unfinished, and the terminal event says why."""
+        unfinished = [item for item in self._output.items if not self._output.is_done(item)]
+        closing = b"".join(self._events.close_item(item, "incomplete") for item in unfinished)
+        return closing + self._events.write("response.failed", response=self._compose_failed(error))
+
+    def compose_whole(self) -> bytes:
+        """The answer in one document."""
+        for piece in self._reply.pieces or [NOTHING]:
+            self._output.add([piece])
+        status, end = self._compose_end()
+        return orjson.dumps(self._response.compose(status, self._output.compose(), **end))
+
+    def compose_failed_whole(self, error: StandInError, after: int) -> bytes:
+        """The document of a failed response, with what was written until then."""
+        for piece in self._reply.pieces[:after]:
+            self._output.add([piece])
+        return orjson.dumps(self._compose_failed(error))
+
+    def _compose_failed(self, error: StandInError) -> dict[str, Any]:
+        told = {"code": error.error["code"], "message": error.error["message"]}
+        return self._response.compose("failed", self._output.compose(), error=told)
+
+    def _compose_end(self) -> tuple[Literal["completed", "incomplete"], dict[str, Any]]:
+        """The final status, and what else the final response says."""
+        usage = {"usage": self._compose_usage()} if self._has_usage else {}
+        finish = self._reply.finish
+        if finish in FINISHED:
+            return "completed", usage
+        return "incomplete", {"incomplete_details": {"reason": _REASONS.get(finish, finish)}, **usage}
+
+    def _compose_usage(self) -> dict[str, Any]:
+        sent, said = self._reply.prompt_tokens, len(self._reply.pieces)
+        thought = sum(piece.part in {"summary", "reasoning_content"} for piece in self._reply.pieces)
+        return {
+            "input_tokens": sent,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": said,
+            "output_tokens_details": {"reasoning_tokens": thought},
+            "total_tokens": sent + said,
+        }

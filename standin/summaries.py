@@ -1,0 +1,36 @@
+"""Sums up a transcript: keeps what was told, in the words in which it was told, so that it can be recalled later."""
+
+import re
+
+from standin.conversation import Turn
+from standin.facts import list_statements
+
+_ASKS = re.compile(r"\bsummary\b.*\btranscript\b", re.IGNORECASE | re.DOTALL)
+_ENTRY = re.compile(r"^\[([^\]\n]+)\]\n", re.MULTILINE)
+_RETURNS = re.compile(r"^(.+) returns$")
+_NOTHING = "Nothing was told that could be remembered."
+
+
+def asks_summary(turns: list[Turn]) -> bool:
+    """Whether a system message asks to sum up a transcript."""
+    return any(turn.role == "system" and _ASKS.search(turn.text) for turn in turns[:1])
+
+
+def sum_up(transcript: str) -> str:
+    """The facts of a transcript, one a line, and what functions returned."""
+    lines = [line for role, text in _list_entries(transcript) for line in _keep(role, text)]
+    newest = reversed(dict.fromkeys(reversed(lines)))  # what was told again holds from then on
+    return "\n".join(newest) or _NOTHING
+
+
+def _list_entries(transcript: str) -> list[tuple[str, str]]:
+    _, *parts = _ENTRY.split(transcript)
+    return [(role, text.strip()) for role, text in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _keep(role: str, text: str) -> list[str]:
+    if role in ("user", "system", "developer"):
+        return list_statements(Turn("user", text))
+    if found := _RETURNS.match(role):
+        return [f"{found[1]} returned: {text}", *list_statements(Turn("tool", text))]
+    return []
