@@ -13,9 +13,9 @@ from redis import Redis
 from typing_extensions import override
 
 from benchmarks.plain_fastapi import API_KEYS, hash_key
-from tests.processes import ServerProcess
-from tests.servers import Replica, StandinServer, ValkeyServer, get_status
-from tests.service import ALICE_KEY, manage, service_environment
+from tests.support.processes import ServerProcess
+from tests.support.servers import Replica, StandinServer, ValkeyServer, get_status
+from tests.support.service import ALICE_KEY, manage, service_environment
 
 # No turn is to fail because a loaded machine was slow.
 PATIENT = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60"}

@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.arena import Contender
 from benchmarks.load import Answer, Job, Report
-from tests.processes import REPO_ROOT
+from tests.support.processes import REPO_ROOT
 
 Figures = Mapping[str, float]
 # A round of one contender; called again and again, in turn with the other's.

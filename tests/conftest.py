@@ -11,12 +11,12 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.oracle import check_answer
-from tests.servers import Replica, StandinServer, ValkeyServer
-from tests.service import Service, start_service
-from tests.turns import open_client
+from tests.support.oracle import check_answer
+from tests.support.servers import Replica, StandinServer, ValkeyServer
+from tests.support.service import Service, start_service
+from tests.support.turns import open_client
 
-pytest_plugins = ["tests.server_fixtures"]
+pytest_plugins = ["tests.support.server_fixtures"]
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.processes import ServerProcess
-from tests.server_fixtures import StartReplica, StartValkey
-from tests.servers import Replica, ValkeyServer, WeaviateServer, eventually, get_status
+from tests.support.processes import ServerProcess
+from tests.support.server_fixtures import StartReplica, StartValkey
+from tests.support.servers import Replica, ValkeyServer, WeaviateServer, eventually, get_status
 
 # Every check of a replica with a Redis and a Weaviate.
 CHECKS = ("startup", "drain", "redis", "storage", "weaviate")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import REPO_ROOT, ServerProcessError
-from tests.server_fixtures import StartValkey
-from tests.servers import ValkeyServer, eventually
+from tests.support.processes import REPO_ROOT, ServerProcessError
+from tests.support.server_fixtures import StartValkey
+from tests.support.servers import ValkeyServer, eventually
 
 START_AND_HANG = """
 import sys, time
 from pathlib import Path
-from tests.servers import ValkeyServer
+from tests.support.servers import ValkeyServer
 with ValkeyServer(Path(sys.argv[1])) as server:
     print(server.port, flush=True)
     time.sleep(600)

@@ -20,7 +20,7 @@ from tests.chaos.rivals import cancel_elsewhere, send_at_once, send_copies
 from tests.chaos.rolling import roll
 from tests.chaos.scenarios import lose_all_attempts, survive_kills, survive_valkey, survive_zombie
 from tests.chaos.stage import Stage, open_stage
-from tests.service import ALICE_KEY
+from tests.support.service import ALICE_KEY
 
 # Two answers' worth; production has 30 s, with which a rolling restart would take many minutes.
 DRAIN_S = 5

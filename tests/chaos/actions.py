@@ -6,7 +6,7 @@ import time
 import psutil
 
 from tests.chaos.stage import MAX_READY_S, Stage
-from tests.servers import Replica, eventually
+from tests.support.servers import Replica, eventually
 
 
 async def kill_replica(stage: Stage, replica: Replica) -> None:

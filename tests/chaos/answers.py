@@ -8,8 +8,8 @@ from standin.answers import compose_answer
 from standin.chat import ChatRequest, Message
 from standin.directives import Directives
 from tests.chaos.reading import Reading
-from tests.oracle import check_events, check_response, read_frame
-from tests.turns import get_text
+from tests.support.oracle import check_events, check_response, read_frame
+from tests.support.turns import get_text
 
 # `seize.lua` counts: the first run and two takeovers; whoever takes it the fourth time ends it.
 MAX_ATTEMPTS = 3

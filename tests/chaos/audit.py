@@ -12,7 +12,7 @@ from tests.chaos.answers import MAX_ATTEMPTS, Answer, Thread
 from tests.chaos.keys import list_keys, read_hash
 from tests.chaos.reading import Reading
 from tests.chaos.stage import Stage
-from tests.servers import eventually
+from tests.support.servers import eventually
 
 Thing = TypeVar("Thing")
 Item = tuple[str, str]

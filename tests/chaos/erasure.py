@@ -3,7 +3,7 @@
 from tests.chaos.audit import in_parallel
 from tests.chaos.keys import list_keys
 from tests.chaos.stage import Stage
-from tests.servers import eventually
+from tests.support.servers import eventually
 
 # Children are erased in slices by the next sweep, at most two seconds later; thousands of them take a while.
 ERASED_WITHIN_S = 30

@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from tests.servers import Replica, StandinServer, ValkeyServer
-from tests.service import ALICE_KEY, manage, service_environment
+from tests.support.servers import Replica, StandinServer, ValkeyServer
+from tests.support.service import ALICE_KEY, manage, service_environment
 
 # No answer is to fail because a loaded machine was slow: what the model does is not what is tested here.
 PATIENT = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60", "WORKERS": "2"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.chaos.answers import Answer, Thread
 from tests.chaos.stage import Stage
-from tests.servers import eventually
+from tests.support.servers import eventually
 
 # An answer's length in words: little more than a second, so that few lose their run three times to a kill a second.
 SHORTEST, LONGEST = 5, 40

@@ -8,7 +8,7 @@ import httpx
 from tests.chaos.answers import Answer, Thread
 from tests.chaos.reading import Reading, split_frames
 from tests.chaos.stage import Stage
-from tests.servers import Replica, eventually
+from tests.support.servers import Replica, eventually
 
 WORDS = 20
 # Of an answer, so that it is well under way when it is cancelled.

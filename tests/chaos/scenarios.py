@@ -7,7 +7,7 @@ from tests.chaos.actions import kill_now_and_then, kill_replica, lose_valkey
 from tests.chaos.answers import MAX_ATTEMPTS, Answer
 from tests.chaos.load import under_load
 from tests.chaos.stage import TOKEN_S, Stage
-from tests.servers import Replica, eventually
+from tests.support.servers import Replica, eventually
 
 # A client that gives a silent connection up soon, beside one that waits for it.
 IMPATIENT_S = 1.5

@@ -15,7 +15,7 @@ from tests.chaos.balancer import Balancer
 from tests.chaos.clients import SILENCE_S, Client
 from tests.chaos.house import House
 from tests.chaos.ledger import Ledger
-from tests.servers import Replica, eventually
+from tests.support.servers import Replica, eventually
 
 # A replica needs about 1.5 s of CPU to start, and all of them start at once on a busy machine.
 MAX_READY_S = 60

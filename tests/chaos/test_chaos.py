@@ -13,7 +13,7 @@ from tests.chaos.rivals import cancel_elsewhere, send_at_once, send_copies
 from tests.chaos.rolling import roll
 from tests.chaos.scenarios import lose_all_attempts, survive_kills, survive_valkey, survive_zombie
 from tests.chaos.stage import Stage, open_stage
-from tests.service import ALICE_KEY
+from tests.support.service import ALICE_KEY
 
 # Short, so that the whole takes a minute and a half; the long form runs with what production has.
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "3"}

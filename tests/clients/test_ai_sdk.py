@@ -16,8 +16,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.clients.scenario import FIRST, FIRST_ANSWER, MODEL, SECOND, SECOND_ANSWER, THINKING, Answer
-from tests.processes import REPO_ROOT
-from tests.service import Service
+from tests.support.processes import REPO_ROOT
+from tests.support.service import Service
 
 PACKAGE = REPO_ROOT / "tests/clients/ai_sdk"
 # What npm writes last, when all of the lock file is installed.

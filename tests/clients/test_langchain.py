@@ -22,7 +22,7 @@ from tests.clients.scenario import (
     Answer,
     get_weather,
 )
-from tests.service import Service
+from tests.support.service import Service
 
 WEATHER = tool(get_weather)
 

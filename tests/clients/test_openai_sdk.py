@@ -26,7 +26,7 @@ from tests.clients.scenario import (
     Answer,
     get_weather,
 )
-from tests.service import Service
+from tests.support.service import Service
 
 Way = Literal["input", "previous_response_id", "conversation"]
 WAYS: tuple[Way, ...] = ("input", "previous_response_id", "conversation")

@@ -11,8 +11,8 @@ from prompts.adapters.openai_chat_model import OpenAIChatModel
 from prompts.adapters.openai_responses_model import OpenAIResponsesModel
 from prompts.adapters.openai_stream import Patience
 from prompts.ports import ChatModel
-from tests.asking import Asker
-from tests.servers import StandinServer
+from tests.support.asking import Asker
+from tests.support.servers import StandinServer
 
 PROTOCOLS: dict[str, Callable[[AsyncOpenAI, Patience], ChatModel]] = {
     "chat_completions": OpenAIChatModel,

@@ -26,8 +26,8 @@ from prompts.domain import (
     ToolChoice,
 )
 from prompts.signals import Text, Thought
-from tests.asking import Asker
-from tests.fakes import called, returned, said
+from tests.support.asking import Asker
+from tests.support.fakes import called, returned, said
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 ZONE = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}

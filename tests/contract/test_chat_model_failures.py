@@ -8,8 +8,8 @@ import pytest
 from prompts.domain import FunctionTool, ModelRequest
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError, UpstreamTimeout
 from prompts.signals import Finished
-from tests.asking import Asker
-from tests.fakes import said
+from tests.support.asking import Asker
+from tests.support.fakes import said
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = FunctionTool(name="get_weather", parameters=CITY)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.model_calls import ModelCalls, SetModel, open_control
-from tests.servers import StandinServer
+from tests.support.model_calls import ModelCalls, SetModel, open_control
+from tests.support.servers import StandinServer
 
 
 @pytest.fixture

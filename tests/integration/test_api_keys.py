@@ -19,8 +19,8 @@ from prompts.api_keys import new_key, reconcile
 from prompts.errors import Unavailable
 from prompts.ids import hash_key
 from prompts.models import ApiKey
-from tests.servers import ValkeyServer
-from tests.service import Service, manage
+from tests.support.servers import ValkeyServer
+from tests.support.service import Service, manage
 
 PASSWORD = "a password for tests"
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis_names import CALIBRATION
 from prompts.api.create_response import UNSUPPORTED
-from tests.service import Service
+from tests.support.service import Service
 
 JSON = {"Content-Type": "application/json"}
 MAX_BODY_BYTES = 10 * 1024 * 1024

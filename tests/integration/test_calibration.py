@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from prompts.adapters import redis_names
 from prompts.adapters.redis_calibration import RedisCalibration
 from prompts.errors import Unavailable
-from tests.server_fixtures import StartValkey
-from tests.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.service import ALICE_KEY, start_service
-from tests.turns import ask
+from tests.support.server_fixtures import StartValkey
+from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
+from tests.support.service import ALICE_KEY, start_service
+from tests.support.turns import ask
 
 WORDS = "word " * 400  # 501 tokens by estimate, 400 as the stand-in counts
 

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.oracle import check_events, read_frames
-from tests.server_fixtures import StartReplica
-from tests.servers import StandinServer
-from tests.service import Service
-from tests.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.oracle import check_events, read_frames
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import StandinServer
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
 
 SLOW = "count to 500 [[standin token_s=0.05]]"
 SILENT = {

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.function_tools import compose_output
-from tests.model_calls import ModelCalls
-from tests.refusals import UNKNOWN_RESPONSE, check_refusal
-from tests.turns import ask, get_text, make_conversation
+from tests.support.function_tools import compose_output
+from tests.support.model_calls import ModelCalls
+from tests.support.refusals import UNKNOWN_RESPONSE, check_refusal
+from tests.support.turns import ask, get_text, make_conversation
 
 QUESTION = {"role": "user", "content": "What is my name?"}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"}

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.oracle import read_frames
-from tests.server_fixtures import StartReplica
-from tests.service import Service
-from tests.turns import Stream, ask, get_text, open_client
+from tests.support.oracle import read_frames
+from tests.support.server_fixtures import StartReplica
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, get_text, open_client
 
 # What the model says of a question takes as long as the question says, and so does the summary that it is in.
 LONG = [

@@ -5,10 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.model_calls import ModelCalls
-from tests.oracle import read_frames
-from tests.refusals import check_refusal
-from tests.turns import ask, check_stored, get_text, make_conversation
+from tests.support.model_calls import ModelCalls
+from tests.support.oracle import read_frames
+from tests.support.refusals import check_refusal
+from tests.support.turns import ask, check_stored, get_text, make_conversation
 
 QUESTION = {"role": "user", "content": "What is my name?"}
 # About 3,500 tokens.

@@ -6,10 +6,10 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.function_tools import compose_output
-from tests.model_calls import ModelCalls
-from tests.refusals import UNKNOWN_CONVERSATION, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
-from tests.turns import ask, get_text, make_conversation
+from tests.support.function_tools import compose_output
+from tests.support.model_calls import ModelCalls
+from tests.support.refusals import UNKNOWN_CONVERSATION, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
+from tests.support.turns import ask, get_text, make_conversation
 
 CALL = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": '{"city":"Paris"}'}
 PICTURE = {"type": "input_image", "image_url": "https://pictures.example/x.png", "detail": "low"}

@@ -5,8 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.refusals import check_refusal
-from tests.turns import ask, get_text, make_conversation
+from tests.support.refusals import check_refusal
+from tests.support.turns import ask, get_text, make_conversation
 
 MAX_INPUT_ITEMS = 5_000
 MEGABYTE = "My town is Oslo. " + "word " * 200_000

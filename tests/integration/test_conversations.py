@@ -11,9 +11,9 @@ from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
 from prompts.adapters import redis_names
-from tests.oracle import check_events, read_frames
-from tests.servers import eventually
-from tests.service import Service
+from tests.support.oracle import check_events, read_frames
+from tests.support.servers import eventually
+from tests.support.service import Service
 
 # An answer of about a second: long enough to ask something else meanwhile.
 SLOW = "count to 25 [[standin token_s=0.02]]"

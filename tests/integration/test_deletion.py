@@ -8,8 +8,8 @@ from openai import AsyncOpenAI, NotFoundError
 from openai.types.responses import Response
 from redis.asyncio import Redis
 
-from tests.servers import eventually
-from tests.service import Service
+from tests.support.servers import eventually
+from tests.support.service import Service
 
 SLOW = "count to 400 [[standin token_s=0.05]]"
 

@@ -7,10 +7,10 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.server_fixtures import StartReplica
-from tests.servers import Replica, eventually
-from tests.service import Service
-from tests.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import Replica, eventually
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
 
 COUNT = 60
 COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))

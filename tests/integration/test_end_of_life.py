@@ -6,10 +6,10 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.model_calls import open_control
-from tests.refusals import check_refusal
-from tests.servers import StandinServer
-from tests.turns import Stream, ask, get_text, make_conversation
+from tests.support.model_calls import open_control
+from tests.support.refusals import check_refusal
+from tests.support.servers import StandinServer
+from tests.support.turns import Stream, ask, get_text, make_conversation
 
 SLOW = "count to 500 [[standin token_s=0.05]]"
 

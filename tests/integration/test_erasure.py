@@ -23,7 +23,7 @@ from prompts.errors import NotFound, StaleRun
 from prompts.ports import Seized
 from prompts.signals import Finished, Text
 from prompts.sweeper import erase_due, take_over_lost
-from tests.builders import (
+from tests.support.builders import (
     Stores,
     Stutter,
     admit,
@@ -37,12 +37,12 @@ from tests.builders import (
     take_turn,
     write,
 )
-from tests.fakes import ScriptedModel
-from tests.processes import REPO_ROOT
-from tests.server_fixtures import StartReplica, StartValkey
-from tests.servers import eventually
-from tests.service import Service
-from tests.turns import ask, get_text, open_client
+from tests.support.fakes import ScriptedModel
+from tests.support.processes import REPO_ROOT
+from tests.support.server_fixtures import StartReplica, StartValkey
+from tests.support.servers import eventually
+from tests.support.service import Service
+from tests.support.turns import ask, get_text, open_client
 
 ITEMS = 20_000
 BATCH = 500

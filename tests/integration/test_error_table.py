@@ -10,10 +10,10 @@ import httpx
 import pytest
 from openai.types.responses import ResponseError
 
-from tests.oracle import check_events, read_frames
-from tests.refusals import UNKNOWN_CONVERSATION, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
-from tests.service import Service
-from tests.turns import Stream, ask, make_conversation
+from tests.support.oracle import check_events, read_frames
+from tests.support.refusals import UNKNOWN_CONVERSATION, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, make_conversation
 
 SLOW = "count to 500 [[standin token_s=0.05]]"
 # What a failed response may say of itself. The package is OpenAI's, whose list is the specification's.

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.function_tools import ASK_WEATHER, WEATHER, compose_output
-from tests.refusals import UNKNOWN_CONVERSATION, check_refusal
-from tests.turns import ask, make_conversation
+from tests.support.function_tools import ASK_WEATHER, WEATHER, compose_output
+from tests.support.refusals import UNKNOWN_CONVERSATION, check_refusal
+from tests.support.turns import ask, make_conversation
 
 
 async def export(http: httpx.AsyncClient, conversation_id: str, **query: str) -> httpx.Response:

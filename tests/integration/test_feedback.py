@@ -7,8 +7,8 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.refusals import UNKNOWN_RESPONSE, check_refusal
-from tests.turns import ask
+from tests.support.refusals import UNKNOWN_RESPONSE, check_refusal
+from tests.support.turns import ask
 
 
 @pytest.fixture

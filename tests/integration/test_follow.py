@@ -13,11 +13,11 @@ import pytest
 from openai import AsyncOpenAI
 from redis import Redis
 
-from tests.oracle import check_events, read_frames
-from tests.server_fixtures import StartReplica
-from tests.servers import Replica, eventually
-from tests.service import Service
-from tests.turns import Stream, ask, get_text, open_client, split_frames
+from tests.support.oracle import check_events, read_frames
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import Replica, eventually
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, get_text, open_client, split_frames
 
 # What ends how, in few tokens: the text of a turn, what else it asks for, and the status it ends with.
 ENDS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.model_calls import ModelCalls, SetModel
-from tests.refusals import UNKNOWN_RESPONSE, check_refusal
-from tests.turns import Stream, ask, make_conversation
+from tests.support.model_calls import ModelCalls, SetModel
+from tests.support.refusals import UNKNOWN_RESPONSE, check_refusal
+from tests.support.turns import Stream, ask, make_conversation
 
 
 async def get_follow_ups(http: httpx.AsyncClient, response_id: str) -> dict[str, Any]:

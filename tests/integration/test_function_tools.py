@@ -8,11 +8,11 @@ import pytest
 from openai import AsyncOpenAI
 from openai.types.responses import ResponseFunctionToolCall
 
-from tests.function_tools import ASK_BOTH, ASK_WEATHER, TIME, WEATHER, compose_output, find_calls, read_calls
-from tests.model_calls import ModelCalls
-from tests.oracle import read_frames
-from tests.refusals import check_refusal
-from tests.turns import Stream, ask, check_stored, get_text, make_conversation
+from tests.support.function_tools import ASK_BOTH, ASK_WEATHER, TIME, WEATHER, compose_output, find_calls, read_calls
+from tests.support.model_calls import ModelCalls
+from tests.support.oracle import read_frames
+from tests.support.refusals import check_refusal
+from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation
 
 BOTH = [WEATHER, TIME]
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from tests.oracle import check_error
-from tests.turns import ask, make_conversation
+from tests.support.oracle import check_error
+from tests.support.turns import ask, make_conversation
 
 CONVERSATION, RESPONSE = "/v1/conversations/{conv}", "/v1/responses/{resp}"
 # Method and path; in braces is what a path must name.

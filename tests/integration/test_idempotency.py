@@ -9,10 +9,10 @@ import pytest
 from openai import AsyncOpenAI
 
 from prompts import ids
-from tests.oracle import read_frames
-from tests.servers import StandinServer
-from tests.service import Service
-from tests.turns import Stream, ask, check_free_and_unmoved, get_text, make_conversation
+from tests.support.oracle import read_frames
+from tests.support.servers import StandinServer
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, check_free_and_unmoved, get_text, make_conversation
 
 SLOW = "count to 20 [[standin token_s=0.05]]"
 RACES = 200

@@ -10,11 +10,11 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.function_tools import ASK_WEATHER, WEATHER, compose_output
-from tests.model_calls import ModelCalls
-from tests.oracle import check_events, read_frames
-from tests.refusals import check_refusal
-from tests.turns import ask, make_conversation
+from tests.support.function_tools import ASK_WEATHER, WEATHER, compose_output
+from tests.support.model_calls import ModelCalls
+from tests.support.oracle import check_events, read_frames
+from tests.support.refusals import check_refusal
+from tests.support.turns import ask, make_conversation
 
 # One red pixel.
 PNG = (

@@ -6,9 +6,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, NotFoundError
 
-from tests.function_tools import ASK_WEATHER, WEATHER, compose_output
-from tests.refusals import UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
-from tests.turns import ask, make_conversation
+from tests.support.function_tools import ASK_WEATHER, WEATHER, compose_output
+from tests.support.refusals import UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
+from tests.support.turns import ask, make_conversation
 
 ROLES = ("system", "developer", "user", "assistant", "user")
 

@@ -19,13 +19,13 @@ from prompts.domain import CompactedHistory, Compaction, Message, Usage
 from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
 from prompts.ports import Claim
 from prompts.sweeper import erase_due
-from tests.builders import Stores, Stutter, admit, build_draft, build_item, open_stores, take_turn
-from tests.model_calls import ModelCalls
-from tests.refusals import check_refusal
-from tests.server_fixtures import StartReplica
-from tests.servers import ValkeyServer
-from tests.service import Service
-from tests.turns import ask, get_text, open_client
+from tests.support.builders import Stores, Stutter, admit, build_draft, build_item, open_stores, take_turn
+from tests.support.model_calls import ModelCalls
+from tests.support.refusals import check_refusal
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import ValkeyServer
+from tests.support.service import Service
+from tests.support.turns import ask, get_text, open_client
 
 HISTORY = [
     {"role": "user", "content": "My name is Ada."},

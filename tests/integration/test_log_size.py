@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters import redis_names as names
-from tests.builders import admit, build_draft, open_stores, write
-from tests.server_fixtures import StartValkey
+from tests.support.builders import admit, build_draft, open_stores, write
+from tests.support.server_fixtures import StartValkey
 
 RUNS = 50
 TOKENS = 500

@@ -6,9 +6,9 @@ from typing import Any
 import httpx
 from openai import AsyncOpenAI
 
-from tests.server_fixtures import StartReplica
-from tests.servers import eventually
-from tests.service import Service
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import eventually
+from tests.support.service import Service
 
 SECRET_PROMPT = "zanzibar-prompt"
 SECRET_ANSWER = "The quick brown zanzibar-answer"

@@ -18,8 +18,8 @@ from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 import psutil
 import pytest
 
-from tests.processes import INHERITED_VARIABLES, REPO_ROOT, find_free_ports
-from tests.server_fixtures import StartValkey
+from tests.support.processes import INHERITED_VARIABLES, REPO_ROOT, find_free_ports
+from tests.support.server_fixtures import StartValkey
 
 # A start takes 3 s on an idle machine, and this one may be building something.
 MAX_START_S = 60

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from typing_extensions import override
 
-from tests.oracle import check_events, read_frames
-from tests.servers import Replica, eventually
-from tests.service import Service
-from tests.turns import ask, make_conversation
+from tests.support.oracle import check_events, read_frames
+from tests.support.servers import Replica, eventually
+from tests.support.service import Service
+from tests.support.turns import ask, make_conversation
 
 
 class CountedReplica(Replica):

@@ -8,12 +8,12 @@ from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
 from prompts.adapters.redis_names import CALIBRATION
-from tests.model_calls import open_control
-from tests.oracle import check_events, read_frames
-from tests.refusals import check_refusal
-from tests.servers import StandinServer, eventually
-from tests.service import Service
-from tests.turns import Stream, ask, get_text
+from tests.support.model_calls import open_control
+from tests.support.oracle import check_events, read_frames
+from tests.support.refusals import check_refusal
+from tests.support.servers import StandinServer, eventually
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, get_text
 
 SECRET = "My name is Swordfish."
 SLOW = f"{SECRET} count to 500 [[standin token_s=0.05]]"

@@ -20,8 +20,8 @@ from prompts.adapters.openai_stream import AFTER_REASON_S, BACKOFF_S, Patience
 from prompts.domain import Model, ModelRequest
 from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
 from prompts.signals import Finished, Refused, Signal, Text
-from tests.fakes import said
-from tests.servers import StandinServer
+from tests.support.fakes import said
+from tests.support.servers import StandinServer
 
 # What the server sends: bytes at once, then a pause of so many seconds, or None to break off.
 Step: TypeAlias = bytes | float | None

@@ -14,10 +14,10 @@ from prompts.adapters.openai_stream import Patience
 from prompts.domain import Item, Reasoning, ReasoningConfig, SummaryText
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
 from prompts.signals import Finished, Sealed, Summarized, Text, Thought
-from tests.asking import Asker
-from tests.fakes import returned, said
-from tests.model_calls import ModelCalls
-from tests.servers import StandinServer
+from tests.support.asking import Asker
+from tests.support.fakes import returned, said
+from tests.support.model_calls import ModelCalls
+from tests.support.servers import StandinServer
 
 LINES = "repeat: One — zwei drei\n\n* 四つ 🌊🌊 five\r\n\n\tsix  seven 👩‍👩‍👧 é\n```\nend"
 

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from prompts.api.urls import urlpatterns
-from tests.oracle import EVENTS
+from tests.support.oracle import EVENTS
 
 METHODS = ("get", "post", "put", "delete")
 ALWAYS = {"200", "401", "429", "500", "503"}

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.oracle import check_answer
-from tests.service import Service
+from tests.support.oracle import check_answer
+from tests.support.service import Service
 
 UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg")}
 

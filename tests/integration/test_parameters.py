@@ -7,11 +7,11 @@ import pytest
 from openai import AsyncOpenAI
 from openresponses_types.types import CreateResponseBody
 
-from tests.function_tools import ASK_WEATHER, WEATHER, find_calls
-from tests.model_calls import ModelCalls
-from tests.oracle import read_frames
-from tests.refusals import check_refusal
-from tests.turns import ask, check_stored, get_text, make_conversation
+from tests.support.function_tools import ASK_WEATHER, WEATHER, find_calls
+from tests.support.model_calls import ModelCalls
+from tests.support.oracle import read_frames
+from tests.support.refusals import check_refusal
+from tests.support.turns import ask, check_stored, get_text, make_conversation
 
 # Value, and what the model's server is asked for it (None: nothing).
 HONOURED: dict[str, tuple[Any, dict[str, Any] | None]] = {

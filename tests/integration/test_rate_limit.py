@@ -10,10 +10,10 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from tests.server_fixtures import StartReplica, StartValkey
-from tests.servers import eventually
-from tests.service import Service
-from tests.turns import ask, open_client
+from tests.support.server_fixtures import StartReplica, StartValkey
+from tests.support.servers import eventually
+from tests.support.service import Service
+from tests.support.turns import ask, open_client
 
 LIMIT = 5
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.processes import REPO_ROOT
-from tests.service import Service
+from tests.support.processes import REPO_ROOT
+from tests.support.service import Service
 
 README = (REPO_ROOT / "README.md").read_text("utf-8")
 # An example asks the stand-in a question or two.

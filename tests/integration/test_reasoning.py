@@ -6,10 +6,10 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.model_calls import ModelCalls
-from tests.oracle import read_frames
-from tests.refusals import check_refusal
-from tests.turns import ask, check_stored, get_text, make_conversation
+from tests.support.model_calls import ModelCalls
+from tests.support.oracle import read_frames
+from tests.support.refusals import check_refusal
+from tests.support.turns import ask, check_stored, get_text, make_conversation
 
 THOUGHT = "Ada is a name, and I was asked to count."
 THINK = f'count to 3 [[standin reason="{THOUGHT}"]]'

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from launcher.valkey import Fsync
-from tests.server_fixtures import StartReplica, StartValkey
-from tests.servers import StandinServer, ValkeyServer, eventually
-from tests.service import Service
-from tests.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.server_fixtures import StartReplica, StartValkey
+from tests.support.servers import StandinServer, ValkeyServer, eventually
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
 
 AWAY_S = 5
 COUNT = 200

@@ -16,9 +16,9 @@ from config.redis_pools import build_pool, check_master
 from prompts import ids
 from prompts.adapters import redis_names as names
 from prompts.adapters.redis_nudges import Nudges
-from tests.processes import find_free_ports
-from tests.server_fixtures import StartValkey, StartWatchedValkeys, WatchedValkeys
-from tests.servers import SentinelServer, ValkeyServer, eventually
+from tests.support.processes import find_free_ports
+from tests.support.server_fixtures import StartValkey, StartWatchedValkeys, WatchedValkeys
+from tests.support.servers import SentinelServer, ValkeyServer, eventually
 
 WRITE = "return redis.call('INCR', KEYS[1])"
 # Before Redis 7, an error in a script is told as a part of a longer one.

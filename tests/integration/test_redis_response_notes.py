@@ -14,8 +14,8 @@ from prompts.composer import text_of
 from prompts.domain import Compaction, Message
 from prompts.errors import NotFound, ServiceError
 from prompts.ports import Exchange
-from tests.builders import HISTORY_TOKENS, Stores, Stutter, admit, build_draft, commit, open_stores, take_turn
-from tests.servers import ValkeyServer
+from tests.support.builders import HISTORY_TOKENS, Stores, Stutter, admit, build_draft, commit, open_stores, take_turn
+from tests.support.servers import ValkeyServer
 
 
 @pytest.fixture

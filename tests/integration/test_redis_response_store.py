@@ -10,7 +10,7 @@ from prompts.adapters import redis_names as names
 from prompts.errors import ConversationLocked, StaleRun, TailLost
 from prompts.ports import Admitted, Group
 from prompts.signals import Text
-from tests.builders import (
+from tests.support.builders import (
     Stores,
     Stutter,
     admit,
@@ -23,8 +23,8 @@ from tests.builders import (
     take_turn,
     write,
 )
-from tests.fakes import LAST_OPENING_NUMBER
-from tests.server_fixtures import StartValkey
+from tests.support.fakes import LAST_OPENING_NUMBER
+from tests.support.server_fixtures import StartValkey
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 import httpx
 from redis import Redis
 
-from tests.oracle import check_events, read_frames
-from tests.server_fixtures import StartReplica, StartValkey
-from tests.servers import Replica, eventually
-from tests.service import Service
-from tests.turns import ask, get_text, make_conversation
+from tests.support.oracle import check_events, read_frames
+from tests.support.server_fixtures import StartReplica, StartValkey
+from tests.support.servers import Replica, eventually
+from tests.support.service import Service
+from tests.support.turns import ask, get_text, make_conversation
 
 COUNTED_TO_30 = " ".join(str(number) for number in range(1, 31))
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.oracle import check_events, read_frames
+from tests.support.oracle import check_events, read_frames
 
 
 async def test_it_works(alice: AsyncOpenAI) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.function_tools import ASK_BOTH, TIME, WEATHER, compose_output, find_calls, read_calls
-from tests.model_calls import ModelCalls
-from tests.server_fixtures import StartReplica
-from tests.servers import Replica, eventually
-from tests.service import Service
-from tests.turns import Stream, ask, check_stored, get_text, make_conversation, open_client
+from tests.support.function_tools import ASK_BOTH, TIME, WEATHER, compose_output, find_calls, read_calls
+from tests.support.model_calls import ModelCalls
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import Replica, eventually
+from tests.support.service import Service
+from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client
 
 # Every replica looks after lost responses at least every two seconds; the rest is for a busy machine.
 LEASE_S = 1

@@ -8,9 +8,9 @@ import pytest
 import requests
 from schemathesis import BaseSchema, GenerationMode
 
-from tests.oracle import check_error
-from tests.schema_cases import Campaign, load_document, operations
-from tests.service import Service
+from tests.support.oracle import check_error
+from tests.support.schema_cases import Campaign, load_document, operations
+from tests.support.service import Service
 
 CANCEL = "POST /v1/responses/{response_id}/cancel"
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"}

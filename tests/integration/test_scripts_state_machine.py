@@ -34,9 +34,9 @@ from prompts.ports import Admitted, Attached, Claim, Draft, Group, Outcome, Seiz
 from prompts.signals import Finished, Signal, Text, pack
 from prompts.sweeper import erase_due, take_over_lost
 from prompts.takeover import MAX_ATTEMPTS
-from tests.builders import Stores, build_draft, build_group, build_item, open_runner, open_stores
-from tests.fakes import ScriptedModel
-from tests.server_fixtures import StartValkey
+from tests.support.builders import Stores, build_draft, build_group, build_item, open_runner, open_stores
+from tests.support.fakes import ScriptedModel
+from tests.support.server_fixtures import StartValkey
 
 Result = TypeVar("Result")
 

@@ -16,7 +16,7 @@ from prompts.domain import Item
 from prompts.errors import ConversationLocked, NotFound, StaleRun
 from prompts.ports import Admitted, Group, Seized
 from prompts.signals import Text
-from tests.builders import (
+from tests.support.builders import (
     HISTORY_TOKENS,
     Stores,
     Stutter,
@@ -31,8 +31,8 @@ from tests.builders import (
     take_turn,
     write,
 )
-from tests.fakes import LAST_OPENING_NUMBER
-from tests.server_fixtures import StartValkey
+from tests.support.fakes import LAST_OPENING_NUMBER
+from tests.support.server_fixtures import StartValkey
 
 LEASE_S = 60
 # What a nudge takes on a busy machine, and far less than the next look.

@@ -12,11 +12,11 @@ import httpx
 import pytest
 from redis import Redis
 
-from tests.oracle import check_error
-from tests.server_fixtures import StartReplica, StartWatchedValkeys, WatchedValkeys
-from tests.servers import Replica, ValkeyServer, eventually
-from tests.service import Service, manage
-from tests.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.oracle import check_error
+from tests.support.server_fixtures import StartReplica, StartWatchedValkeys, WatchedValkeys
+from tests.support.servers import Replica, ValkeyServer, eventually
+from tests.support.service import Service, manage
+from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
 
 # Longer than a fail-over takes, which is 2 to 4 s here.
 SLOW = "count to 120 [[standin token_s=0.05]]"

@@ -18,11 +18,11 @@ from prompts.adapters.openai_continuation import NewText, Way, get_prefix
 from prompts.adapters.openai_stream import Patience
 from prompts.domain import ModelRequest
 from prompts.signals import Finished, Signal, Text
-from tests.fakes import said
-from tests.processes import ServerProcess
-from tests.server_fixtures import StartReplica
-from tests.servers import get_status
-from tests.service import Service
+from tests.support.fakes import said
+from tests.support.processes import ServerProcess
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import get_status
+from tests.support.service import Service
 
 
 class SmolLM2Server(ServerProcess):

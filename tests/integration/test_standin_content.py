@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from openai import AsyncOpenAI
 
-from tests.servers import StandinServer
+from tests.support.servers import StandinServer
 
 MODEL = "stand-in"
 WAIT_S = 10.0  # for anything on loopback: far longer than it takes, so that only a hang reaches it

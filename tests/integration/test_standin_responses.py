@@ -13,8 +13,8 @@ from openai.types.responses import Response, ResponseStreamEvent
 from openresponses_types import types as spec
 from pydantic import BaseModel, TypeAdapter
 
-from tests.oracle import check_events, check_response, read_frames
-from tests.servers import StandinServer
+from tests.support.oracle import check_events, check_response, read_frames
+from tests.support.servers import StandinServer
 
 MODEL = "stand-in"
 KEY = "a-key-of-the-tests"

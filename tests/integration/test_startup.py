@@ -7,10 +7,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.processes import REPO_ROOT, ServerProcess, find_free_ports
-from tests.server_fixtures import StartReplica, StartValkey
-from tests.servers import WeaviateAddress, eventually
-from tests.service import MAX_COMMAND_S, Service, manage
+from tests.support.processes import REPO_ROOT, ServerProcess, find_free_ports
+from tests.support.server_fixtures import StartReplica, StartValkey
+from tests.support.servers import WeaviateAddress, eventually
+from tests.support.service import MAX_COMMAND_S, Service, manage
 
 
 def test_verify_startup_opens_everything(service: Service, weaviate: WeaviateAddress) -> None:

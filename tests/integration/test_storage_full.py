@@ -12,12 +12,12 @@ from prompts import ids
 from prompts.conversations import delete_conversation
 from prompts.errors import StorageFull
 from prompts.sweeper import erase_due
-from tests.builders import admit, build_draft, build_item, open_stores
-from tests.oracle import check_error
-from tests.server_fixtures import StartValkey
-from tests.servers import StandinServer, ValkeyServer, eventually
-from tests.service import ALICE_KEY, Service, start_service
-from tests.turns import Stream, ask
+from tests.support.builders import admit, build_draft, build_item, open_stores
+from tests.support.oracle import check_error
+from tests.support.server_fixtures import StartValkey
+from tests.support.servers import StandinServer, ValkeyServer, eventually
+from tests.support.service import ALICE_KEY, Service, start_service
+from tests.support.turns import Stream, ask
 
 LIMITED = ("--maxmemory", "20mb", "--maxmemory-policy", "noeviction")
 JUNK_BYTES = 100_000

@@ -8,10 +8,10 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
-from tests.function_tools import ASK_WEATHER, WEATHER, find_calls
-from tests.model_calls import ModelCalls
-from tests.refusals import check_refusal
-from tests.turns import Stream, ask, get_text
+from tests.support.function_tools import ASK_WEATHER, WEATHER, find_calls
+from tests.support.model_calls import ModelCalls
+from tests.support.refusals import check_refusal
+from tests.support.turns import Stream, ask, get_text
 
 SCHEMA = {
     "type": "object",

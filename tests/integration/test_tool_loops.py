@@ -7,10 +7,10 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.function_tools import ASK_BOTH, ASK_WEATHER, TIME, WEATHER, compose_output, find_calls
-from tests.model_calls import ModelCalls
-from tests.refusals import check_refusal
-from tests.turns import ask, check_free_and_unmoved, get_text, make_conversation
+from tests.support.function_tools import ASK_BOTH, ASK_WEATHER, TIME, WEATHER, compose_output, find_calls
+from tests.support.model_calls import ModelCalls
+from tests.support.refusals import check_refusal
+from tests.support.turns import ask, check_free_and_unmoved, get_text, make_conversation
 
 BOTH = [WEATHER, TIME]
 UNKNOWN_CALL = {"call_id": "call_nobody_made"}

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.processes import find_free_ports
-from tests.server_fixtures import StartReplica
-from tests.servers import StandinServer, eventually
-from tests.service import Service
-from tests.turns import ask, check_free_and_unmoved, check_stored, get_text, make_conversation
+from tests.support.processes import find_free_ports
+from tests.support.server_fixtures import StartReplica
+from tests.support.servers import StandinServer, eventually
+from tests.support.service import Service
+from tests.support.turns import ask, check_free_and_unmoved, check_stored, get_text, make_conversation
 
 COUNTED = "1 2 3 4 5 6 7 8 9"
 

@@ -9,9 +9,9 @@ import pytest
 from weaviate.classes.config import Configure
 
 from prompts.adapters.weaviate_connection import MAX_CONNECT_S, WeaviateConnection
-from tests.processes import find_free_ports
-from tests.server_fixtures import StartWeaviate
-from tests.servers import WeaviateAddress, WeaviateServer, eventually
+from tests.support.processes import find_free_ports
+from tests.support.server_fixtures import StartWeaviate
+from tests.support.servers import WeaviateAddress, WeaviateServer, eventually
 
 Connect = Callable[[WeaviateAddress], WeaviateConnection]
 COLLECTION = "Passages"

@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 
 from prompts import ids
 from prompts.composer import estimate_tokens
-from tests import builders
-from tests.builders import Stores, build_draft, build_item, open_stores
-from tests.server_fixtures import StartValkey
-from tests.servers import Replica, StandinServer, ValkeyServer
-from tests.service import ALICE_KEY, Service, start_service
-from tests.turns import ask
+from tests.support import builders
+from tests.support.builders import Stores, build_draft, build_item, open_stores
+from tests.support.server_fixtures import StartValkey
+from tests.support.servers import Replica, StandinServer, ValkeyServer
+from tests.support.service import ALICE_KEY, Service, start_service
+from tests.support.turns import ask
 
 FEW, MANY = 10, 20_000
 BATCH = 500

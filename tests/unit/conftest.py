@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.runs import House
+from tests.support.runs import House
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from prompts.domain import Logprob
 from prompts.signals import Finished, Text
-from tests.chat_chunks import ALL, END, frame, logprob, read, read_logprob
+from tests.support.chat_chunks import ALL, END, frame, logprob, read, read_logprob
 
 
 def likely(logprobs: Any, content: str = "Hi") -> bytes:

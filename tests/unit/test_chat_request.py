@@ -30,7 +30,7 @@ from prompts.domain import (
     TextConfig,
     ToolChoice,
 )
-from tests.fakes import called, returned, said
+from tests.support.fakes import called, returned, said
 
 PNG = "data:image/png;base64,AAAA"
 BARE = base64.b64encode(b"My name is Ada.").decode()

@@ -15,7 +15,7 @@ from prompts.adapters.openai_lines import MAX_EVENT_BYTES
 from prompts.domain import InputTokensDetails, OutputTokensDetails, Usage
 from prompts.errors import InvalidImage, PromptTooLong, RateLimited, UpstreamError
 from prompts.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
-from tests.chat_chunks import ALL, DONE, END, chunk, delta, frame, logprob, read, read_logprob
+from tests.support.chat_chunks import ALL, DONE, END, chunk, delta, frame, logprob, read, read_logprob
 
 Words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 

@@ -29,8 +29,8 @@ from prompts.events import Narration
 from prompts.run import Brief
 from prompts.signals import Finished, Refused, Text
 from prompts.summaries import INSTRUCTION, MAX_OUTPUT_TOKENS, compose_transcript
-from tests.fakes import SEALER, Step, make_brief, said
-from tests.runs import House, check, read
+from tests.support.fakes import SEALER, Step, make_brief, said
+from tests.support.runs import House, check, read
 
 ADA = said("user", "My name is Ada.")
 TOLD = said("assistant", "The code is 4711. " * 100)

@@ -18,7 +18,7 @@ from prompts.domain import (
     Refusal,
     Role,
 )
-from tests.fakes import called, returned, said
+from tests.support.fakes import called, returned, said
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 PARTS = st.one_of(TEXTS.map(InputText), TEXTS.map(OutputText), TEXTS.map(Refusal))

@@ -11,7 +11,7 @@ from prompts.adapters.openai_chat_request import continuation_body, model_body
 from prompts.adapters.openai_continuation import INSTRUCTION, NewText, Way, Ways, get_prefix
 from prompts.domain import ModelRequest
 from prompts.signals import Finished, Refused, Signal, Text
-from tests.fakes import said
+from tests.support.fakes import said
 
 # Few letters and much white space: texts that look like their own beginnings, and seams of every kind.
 Texts = st.text("ab \n\t\u3000é🌊", max_size=12) | st.text(max_size=12)

@@ -40,8 +40,8 @@ from prompts.signals import (
     read_signals,
     unpack,
 )
-from tests.fakes import RESPONSE_ID
-from tests.oracle import check_events, read_frames
+from tests.support.fakes import RESPONSE_ID
+from tests.support.oracle import check_events, read_frames
 
 # Any text that UTF-8 can carry: astral characters, combining ones, controls, quotes, line separators, nothing at all.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -10,7 +10,7 @@ from prompts.composer import compose_items, text_of
 from prompts.domain import Compaction, FunctionCall, FunctionCallOutput, Item, Message, Reasoning, SummaryText
 from prompts.errors import BrokenSeal
 from prompts.folding import apply_compactions, fold, list_foldable
-from tests.fakes import said
+from tests.support.fakes import said
 
 ADA = said("user", "I am Ada.")
 NICE = said("assistant", "Nice to meet you.")

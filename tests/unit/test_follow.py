@@ -12,8 +12,8 @@ from prompts.events import Event
 from prompts.follow import Followers, follow_response
 from prompts.run import Run
 from prompts.signals import Finished, Text
-from tests.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brief
-from tests.runs import MAX_S, STOP, House, check, settle
+from tests.support.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brief
+from tests.support.runs import MAX_S, STOP, House, check, settle
 
 WORDS = 300
 # A reader looks that often when it is not nudged; in the service every two seconds.

@@ -21,7 +21,7 @@ from prompts.errors import (
 from prompts.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, FollowUps
 from prompts.ports import Exchange, ResponseNotes
 from prompts.signals import Finished, Refused, Text, Thought
-from tests.fakes import RESPONSE_ID, SEALER, ScriptedModel, Step, said
+from tests.support.fakes import RESPONSE_ID, SEALER, ScriptedModel, Step, said
 
 END = Finished("stop")
 DOCUMENT = '{"questions": ["Why?", "How?", "When?"]}'

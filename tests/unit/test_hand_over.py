@@ -11,8 +11,8 @@ from prompts.errors import StaleRun, TailLost, Unavailable, UpstreamError
 from prompts.events import TERMINAL, Event
 from prompts.run import Run
 from prompts.signals import Text
-from tests.fakes import LAST_OPENING_NUMBER, RESPONSE_ID, FakeResponseStore, Fate, make_brief
-from tests.runs import MAX_S, STOP, House, check, read, settle, texts, written
+from tests.support.fakes import LAST_OPENING_NUMBER, RESPONSE_ID, FakeResponseStore, Fate, make_brief
+from tests.support.runs import MAX_S, STOP, House, check, read, settle, texts, written
 
 
 def check_handed_over(run: Run, store: FakeResponseStore) -> None:

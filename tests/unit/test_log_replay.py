@@ -17,9 +17,9 @@ from prompts.events import Event, Narration, encode
 from prompts.follow import Followers, follow_response
 from prompts.ports import Entry, EventLog, Group, Outcome, StoredResponse
 from prompts.signals import Finished, Refused, Signal, Text, pack, unpack
-from tests.builders import admit, build_draft, open_stores
-from tests.fakes import FakeResponseStore
-from tests.servers import ValkeyServer
+from tests.support.builders import admit, build_draft, open_stores
+from tests.support.fakes import FakeResponseStore
+from tests.support.servers import ValkeyServer
 
 OWNER = "alice"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

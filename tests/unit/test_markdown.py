@@ -25,7 +25,7 @@ from prompts.domain import (
     SummaryText,
 )
 from prompts.markdown import render_item, render_title
-from tests.fakes import said
+from tests.support.fakes import said
 
 # As lenient as a viewer may be: HTML goes through.
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable("table")

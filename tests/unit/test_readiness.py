@@ -7,7 +7,7 @@ import pytest
 
 from health.checks import Check
 from health.probes import Readiness
-from tests.servers import eventually
+from tests.support.servers import eventually
 
 SECRET = "redis://:secret@10.0.0.7:6379"
 

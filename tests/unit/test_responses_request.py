@@ -30,7 +30,7 @@ from prompts.domain import (
     SummaryText,
     TextConfig,
 )
-from tests.fakes import said
+from tests.support.fakes import said
 
 PLAIN = ModelRequest(model="m")
 QUESTION = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}

@@ -14,8 +14,8 @@ from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
 from prompts.events import TERMINAL
 from prompts.recent import MAX_AT_ONCE
 from prompts.signals import Text
-from tests.fakes import Step, make_brief
-from tests.runs import MAX_S, STOP, House, check, read, settle, texts, written
+from tests.support.fakes import Step, make_brief
+from tests.support.runs import MAX_S, STOP, House, check, read, settle, texts, written
 
 
 async def test_it_works(house: House) -> None:

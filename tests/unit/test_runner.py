@@ -6,8 +6,8 @@ import pytest
 
 from prompts.errors import Draining, Overloaded, StaleRun, StorageFull, UpstreamError
 from prompts.signals import Text
-from tests.fakes import RESPONSE_ID, Step, make_brief
-from tests.runs import MAX_S, STOP, House, check, read, settle, written
+from tests.support.fakes import RESPONSE_ID, Step, make_brief
+from tests.support.runs import MAX_S, STOP, House, check, read, settle, written
 
 # Whoever takes a response whose run has the epoch "1".
 NEXT = "2.a"

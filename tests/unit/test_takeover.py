@@ -16,8 +16,8 @@ from prompts.ports import Group, Seized
 from prompts.run import Run
 from prompts.signals import Compacted, Finished, Refused, Signal, Text, pack
 from prompts.takeover import MAX_ATTEMPTS, take_over
-from tests.fakes import RESPONSE_ID, SEALER, FakeEventLog, make_draft, said
-from tests.runs import MAX_S, STOP, House, check, settle, written
+from tests.support.fakes import RESPONSE_ID, SEALER, FakeEventLog, make_draft, said
+from tests.support.runs import MAX_S, STOP, House, check, settle, written
 
 EARLIER = Message(id="msg_0a" + "1" * 30, status="completed", role="user", content=[InputText("I am Ada.")])
 

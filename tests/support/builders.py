@@ -20,7 +20,7 @@ from prompts.events import Narration, encode
 from prompts.ports import Admitted, ChatModel, Claim, Draft, Group, Outcome
 from prompts.runner import Limits, Runner
 from prompts.signals import Finished, Signal, Text, pack
-from tests.fakes import SEALER, FakeCalibration
+from tests.support.fakes import SEALER, FakeCalibration
 
 RETENTION_S = 3600
 HISTORY_TOKENS = 8000

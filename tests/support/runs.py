@@ -13,8 +13,8 @@ from prompts.events import Event
 from prompts.run import Brief, Run
 from prompts.runner import Limits, Runner
 from prompts.signals import Finished, Text
-from tests.fakes import SEALER, Append, FakeCalibration, FakeResponseStore, ScriptedModel, Step, make_brief
-from tests.oracle import check_events
+from tests.support.fakes import SEALER, Append, FakeCalibration, FakeResponseStore, ScriptedModel, Step, make_brief
+from tests.support.oracle import check_events
 
 # Everything here happens within milliseconds; this is for a run that hangs.
 MAX_S = 5

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from tests.servers import StandinServer
+from tests.support.servers import StandinServer
 
 # What the fixture `set_model` gives: the stand-in's default directives, by name.
 SetModel = Callable[..., Awaitable[None]]

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from tests.oracle import check_error, check_events, read_frames
-from tests.servers import Replica
+from tests.support.oracle import check_error, check_events, read_frames
+from tests.support.servers import Replica
 
 # The stand-in's own words, where our dependencies are, what only a log may say: none of it may reach a client.
 FOREIGN = ("The stand-in was told", "127.0.0.1", "localhost", "the key of the model's server", "Traceback")

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from launcher.valkey import Fsync, get_valkey_server, valkey_command
 from launcher.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
-from tests.processes import POLL_S, ServerProcess
+from tests.support.processes import POLL_S, ServerProcess
 
 # One question to a server that is starting: long for loopback, short against every start limit.
 PROBE_LIMIT_S = 1.0

@@ -25,8 +25,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from prompts.api.create_response import IDEMPOTENCY_KEY
-from tests.oracle import check_error, check_events, check_object, read_frames
-from tests.service import Service
+from tests.support.oracle import check_error, check_events, check_object, read_frames
+from tests.support.service import Service
 
 Operation: TypeAlias = APIOperation[Any, Any, Any, Any]
 AnyCase: TypeAlias = Case[Any]

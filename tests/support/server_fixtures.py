@@ -11,8 +11,8 @@ import pytest
 
 from launcher.valkey import Fsync
 from launcher.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
-from tests.processes import REPO_ROOT
-from tests.servers import (
+from tests.support.processes import REPO_ROOT
+from tests.support.servers import (
     Replica,
     SentinelServer,
     StandinServer,

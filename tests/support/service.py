@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.processes import REPO_ROOT
-from tests.servers import Replica, StandinServer, ValkeyServer
+from tests.support.processes import REPO_ROOT
+from tests.support.servers import Replica, StandinServer, ValkeyServer
 
 ALICE_KEY = "eps-test-key-of-alice-0123456789"
 BOB_KEY = "eps-test-key-of-bob-0123456789"

@@ -7,7 +7,7 @@ from prompts.domain import Item, Logprob, ModelRequest
 from prompts.errors import ServiceError
 from prompts.ports import ChatModel
 from prompts.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
-from tests.fakes import said
+from tests.support.fakes import said
 
 
 @dataclass
