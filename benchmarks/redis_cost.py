@@ -17,7 +17,7 @@ from benchmarks.arena import Arena
 from benchmarks.load import Answer
 from benchmarks.rounds import LoadClient, Row, count_deltas
 from benchmarks.turns import CLIENTS, create_conversations, find_response_id, turn_job
-from prompts.adapters.redis_names import event_log
+from prompts.adapters.redis.keys import event_log
 
 # Two lengths, so that a token's cost is the slope between them, without admission and commit.
 SHORT_ASK, LONG_ASK = "Please write 1 words.", "Please write 300 words."

@@ -22,21 +22,21 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from config.redis_pools import build_pool, check_master
 from health.probes import Readiness
 from prompts import ids
-from prompts.adapters.openai_chat_model import OpenAIChatModel
-from prompts.adapters.openai_model import OpenAIModel
-from prompts.adapters.openai_responses_model import OpenAIResponsesModel
-from prompts.adapters.openai_stream import Patience
-from prompts.adapters.redis_api_keys import RedisApiKeys
-from prompts.adapters.redis_calibration import RedisCalibration
-from prompts.adapters.redis_compactions import RedisCompactions
-from prompts.adapters.redis_conversation_store import RedisConversationStore
-from prompts.adapters.redis_eraser import RedisEraser
-from prompts.adapters.redis_event_log import RedisEventLog
-from prompts.adapters.redis_gauge import RedisGauge
-from prompts.adapters.redis_histories import RedisHistories
-from prompts.adapters.redis_nudges import Nudges
-from prompts.adapters.redis_response_notes import RedisResponseNotes
-from prompts.adapters.redis_response_store import RedisResponseStore, Retention
+from prompts.adapters.openai.chat_model import OpenAIChatModel
+from prompts.adapters.openai.model import OpenAIModel
+from prompts.adapters.openai.responses_model import OpenAIResponsesModel
+from prompts.adapters.openai.streams import Patience
+from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.adapters.redis.calibration import RedisCalibration
+from prompts.adapters.redis.compactions import RedisCompactions
+from prompts.adapters.redis.conversation_store import RedisConversationStore
+from prompts.adapters.redis.eraser import RedisEraser
+from prompts.adapters.redis.event_log import RedisEventLog
+from prompts.adapters.redis.histories import RedisHistories
+from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.response_notes import RedisResponseNotes
+from prompts.adapters.redis.response_store import RedisResponseStore, Retention
+from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
@@ -47,7 +47,7 @@ from prompts.runner import Limits, Runner
 from prompts.sweeper import keep_swept
 
 if TYPE_CHECKING:
-    from prompts.adapters.weaviate_connection import WeaviateConnection
+    from prompts.adapters.weaviate.connection import WeaviateConnection
 
 Check = Callable[[], Awaitable[None]]
 # What a process does beside serving, for as long as it lives.
@@ -146,7 +146,7 @@ async def open_weaviate() -> AsyncIterator["WeaviateConnection | None"]:
         yield None
         return
     # Importing the client takes more than a second: only who has a Weaviate pays for it.
-    from prompts.adapters.weaviate_connection import WeaviateConnection
+    from prompts.adapters.weaviate.connection import WeaviateConnection
 
     connection = WeaviateConnection(
         settings.WEAVIATE_URL, grpc_port=settings.WEAVIATE_GRPC_PORT, api_key=settings.WEAVIATE_API_KEY

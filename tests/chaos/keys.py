@@ -6,7 +6,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-# prompts/adapters/redis_names.py: the kind is the first word behind the hash tag, `owner` has its tag at the end.
+# prompts/adapters/redis/keys.py: the kind is the first word behind the hash tag, `owner` has its tag at the end.
 KIND = re.compile(r"eps:\{[^}]*\}:(\w+)|eps:(owner):")
 
 

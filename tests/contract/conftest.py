@@ -7,9 +7,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from prompts.adapters.openai_chat_model import OpenAIChatModel
-from prompts.adapters.openai_responses_model import OpenAIResponsesModel
-from prompts.adapters.openai_stream import Patience
+from prompts.adapters.openai.chat_model import OpenAIChatModel
+from prompts.adapters.openai.responses_model import OpenAIResponsesModel
+from prompts.adapters.openai.streams import Patience
 from prompts.ports import ChatModel
 from tests.support.asking import Asker
 from tests.support.servers import StandinServer

@@ -13,8 +13,8 @@ from openai import AsyncOpenAI, AuthenticationError
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from prompts.adapters import redis_names
-from prompts.adapters.redis_api_keys import RedisApiKeys
+from prompts.adapters.redis import keys as redis_names
+from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.api_keys import new_key, reconcile
 from prompts.errors import Unavailable
 from prompts.ids import hash_key

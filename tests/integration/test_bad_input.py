@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis_names import CALIBRATION
+from prompts.adapters.redis.keys import CALIBRATION
 from prompts.api.create_response import UNSUPPORTED
 from tests.support.service import Service
 

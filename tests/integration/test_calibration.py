@@ -6,8 +6,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters import redis_names
-from prompts.adapters.redis_calibration import RedisCalibration
+from prompts.adapters.redis import keys as redis_names
+from prompts.adapters.redis.calibration import RedisCalibration
 from prompts.errors import Unavailable
 from tests.support.server_fixtures import StartValkey
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually

@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts.adapters import redis_names
+from prompts.adapters.redis import keys as redis_names
 from tests.support.oracle import check_events, read_frames
 from tests.support.servers import eventually
 from tests.support.service import Service

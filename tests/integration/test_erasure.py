@@ -14,10 +14,10 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_conversation_store import RedisConversationStore
-from prompts.adapters.redis_eraser import ITEMS_A_SLICE
-from prompts.adapters.redis_scripts import LUA
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.conversation_store import RedisConversationStore
+from prompts.adapters.redis.eraser import ITEMS_A_SLICE
+from prompts.adapters.redis.scripts import LUA
 from prompts.conversations import delete_conversation
 from prompts.errors import NotFound, StaleRun
 from prompts.ports import Seized

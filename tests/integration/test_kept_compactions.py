@@ -10,10 +10,10 @@ from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_compactions import RedisCompactions
-from prompts.adapters.redis_histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
-from prompts.adapters.redis_scripts import read_fields
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.compactions import RedisCompactions
+from prompts.adapters.redis.histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
+from prompts.adapters.redis.scripts import read_fields
 from prompts.composer import text_of
 from prompts.domain import CompactedHistory, Compaction, Message, Usage
 from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts.adapters import redis_names as names
+from prompts.adapters.redis import keys as names
 from tests.support.builders import admit, build_draft, open_stores, write
 from tests.support.server_fixtures import StartValkey
 

@@ -7,7 +7,7 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts.adapters.redis_names import CALIBRATION
+from prompts.adapters.redis.keys import CALIBRATION
 from tests.support.model_calls import open_control
 from tests.support.oracle import check_events, read_frames
 from tests.support.refusals import check_refusal

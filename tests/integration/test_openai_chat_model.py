@@ -14,9 +14,9 @@ import httpx
 import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from prompts.adapters.openai_chat_model import OpenAIChatModel
-from prompts.adapters.openai_continuation import INSTRUCTION
-from prompts.adapters.openai_stream import AFTER_REASON_S, BACKOFF_S, Patience
+from prompts.adapters.openai.chat_model import OpenAIChatModel
+from prompts.adapters.openai.continuation import INSTRUCTION
+from prompts.adapters.openai.streams import AFTER_REASON_S, BACKOFF_S, Patience
 from prompts.domain import Model, ModelRequest
 from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
 from prompts.signals import Finished, Refused, Signal, Text

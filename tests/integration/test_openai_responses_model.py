@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from openai import AsyncOpenAI, DefaultAioHttpClient
 
-from prompts.adapters.openai_continuation import INSTRUCTION
-from prompts.adapters.openai_responses_model import OpenAIResponsesModel
-from prompts.adapters.openai_stream import Patience
+from prompts.adapters.openai.continuation import INSTRUCTION
+from prompts.adapters.openai.responses_model import OpenAIResponsesModel
+from prompts.adapters.openai.streams import Patience
 from prompts.domain import Item, Reasoning, ReasoningConfig, SummaryText
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
 from prompts.signals import Finished, Sealed, Summarized, Text, Thought

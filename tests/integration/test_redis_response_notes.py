@@ -8,8 +8,8 @@ from msgspec import structs
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_response_notes import RedisResponseNotes
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.composer import text_of
 from prompts.domain import Compaction, Message
 from prompts.errors import NotFound, ServiceError

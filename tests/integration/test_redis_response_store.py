@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
+from prompts.adapters.redis import keys as names
 from prompts.errors import ConversationLocked, StaleRun, TailLost
 from prompts.ports import Admitted, Group
 from prompts.signals import Text

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
+from prompts.adapters.redis import keys as names
 from prompts.composer import estimate_tokens
 from prompts.domain import Item, ModelInput, Response, ResponseError
 from prompts.ending import end_seized, retell

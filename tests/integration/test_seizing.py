@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_nudges import Nudges
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.nudges import Nudges
 from prompts.composer import estimate_tokens
 from prompts.domain import Item
 from prompts.errors import ConversationLocked, NotFound, StaleRun

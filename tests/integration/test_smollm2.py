@@ -11,11 +11,11 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, NotFoundError
 from typing_extensions import override
 
 from launcher.smollm2 import MODEL
-from prompts.adapters.openai_chat_model import OpenAIChatModel
-from prompts.adapters.openai_chat_request import continuation_body
-from prompts.adapters.openai_chat_stream import ChatReading
-from prompts.adapters.openai_continuation import NewText, Way, get_prefix
-from prompts.adapters.openai_stream import Patience
+from prompts.adapters.openai.chat_model import OpenAIChatModel
+from prompts.adapters.openai.chat_request import continuation_body
+from prompts.adapters.openai.chat_stream import ChatReading
+from prompts.adapters.openai.continuation import NewText, Way, get_prefix
+from prompts.adapters.openai.streams import Patience
 from prompts.domain import ModelRequest
 from prompts.signals import Finished, Signal, Text
 from tests.support.fakes import said

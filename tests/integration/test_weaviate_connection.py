@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from weaviate.classes.config import Configure
 
-from prompts.adapters.weaviate_connection import MAX_CONNECT_S, WeaviateConnection
+from prompts.adapters.weaviate.connection import MAX_CONNECT_S, WeaviateConnection
 from tests.support.processes import find_free_ports
 from tests.support.server_fixtures import StartWeaviate
 from tests.support.servers import WeaviateAddress, WeaviateServer, eventually

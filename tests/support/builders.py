@@ -8,12 +8,12 @@ from typing import Any, cast
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_conversation_store import RedisConversationStore
-from prompts.adapters.redis_eraser import RedisEraser
-from prompts.adapters.redis_event_log import RedisEventLog
-from prompts.adapters.redis_nudges import Nudges
-from prompts.adapters.redis_response_store import RedisResponseStore, Retention
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.conversation_store import RedisConversationStore
+from prompts.adapters.redis.eraser import RedisEraser
+from prompts.adapters.redis.event_log import RedisEventLog
+from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.composer import measure
 from prompts.domain import InputText, Item, Message, ModelRequest, Response
 from prompts.events import Narration, encode

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from prompts.adapters.openai_chat_stream import ChatReading, Interest
+from prompts.adapters.openai.chat_stream import ChatReading, Interest
 from prompts.domain import Logprob, TopLogprob
 from prompts.signals import Signal
 

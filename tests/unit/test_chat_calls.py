@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from prompts.adapters.openai_chat_calls import MAX_CALL_ID_CHARACTERS
-from prompts.adapters.openai_chat_stream import ChatReading
+from prompts.adapters.openai.chat_calls import MAX_CALL_ID_CHARACTERS
+from prompts.adapters.openai.chat_stream import ChatReading
 from prompts.signals import Argued, Called, Finished, Signal
 
 OURS = re.compile(r"call_[0-9a-f]{24}")

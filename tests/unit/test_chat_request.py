@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from prompts.adapters.openai_chat_request import model_body
+from prompts.adapters.openai.chat_request import model_body
 from prompts.domain import (
     AllowedTools,
     Compaction,

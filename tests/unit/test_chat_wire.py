@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompts.adapters.openai_chat_stream import ChatReading, Interest
-from prompts.adapters.openai_lines import MAX_EVENT_BYTES
+from prompts.adapters.openai.chat_stream import ChatReading, Interest
+from prompts.adapters.openai.lines import MAX_EVENT_BYTES
 from prompts.domain import InputTokensDetails, OutputTokensDetails, Usage
 from prompts.errors import InvalidImage, PromptTooLong, RateLimited, UpstreamError
 from prompts.signals import Argued, Called, Finished, Refused, Signal, Text, Thought

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from prompts.adapters.openai_chat_request import continuation_body, model_body
-from prompts.adapters.openai_continuation import INSTRUCTION, NewText, Way, Ways, get_prefix
+from prompts.adapters.openai.chat_request import continuation_body, model_body
+from prompts.adapters.openai.continuation import INSTRUCTION, NewText, Way, Ways, get_prefix
 from prompts.domain import ModelRequest
 from prompts.signals import Finished, Refused, Signal, Text
 from tests.support.fakes import said

@@ -9,7 +9,7 @@ import httpx2
 import openai
 import pytest
 
-from prompts.adapters.openai_errors import has_no_answer, is_worth_a_retry, translated_errors
+from prompts.adapters.openai.errors import has_no_answer, is_worth_a_retry, translated_errors
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
 
 SECRET = "secret detail at 10.1.2.3"

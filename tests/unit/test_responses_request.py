@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
-from prompts.adapters.openai_continuation import INSTRUCTION, Way
-from prompts.adapters.openai_responses_request import MIN_OUTPUT_TOKENS, compose_body, compose_continuation
+from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.responses_request import MIN_OUTPUT_TOKENS, compose_body, compose_continuation
 from prompts.domain import (
     AllowedTools,
     FunctionCall,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompts.adapters.openai_responses_stream import ResponsesReading
+from prompts.adapters.openai.responses_stream import ResponsesReading
 from prompts.domain import (
     InputTokensDetails,
     Logprob,

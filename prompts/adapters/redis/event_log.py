@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_nudges import Nudges
-from prompts.adapters.redis_scripts import read_fields, translated_errors
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.scripts import read_fields, translated_errors
 from prompts.domain import Response
 from prompts.errors import InvalidRequest, StreamExpired, unknown_response
 from prompts.ports import Entry, Watch

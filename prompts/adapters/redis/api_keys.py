@@ -5,8 +5,8 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_scripts import Arg, Scripts, translated_errors
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
 from prompts.ids import hash_key
 from prompts.ports import Caller
 

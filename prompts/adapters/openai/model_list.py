@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from openai import AsyncOpenAI
 
-from prompts.adapters.openai_errors import translated_errors
+from prompts.adapters.openai.errors import translated_errors
 from prompts.domain import Model
 from prompts.errors import ServiceError
 

@@ -16,7 +16,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from prompts.adapters import redis_names as names
+from prompts.adapters.redis import keys as names
 
 log = structlog.get_logger(__name__)
 

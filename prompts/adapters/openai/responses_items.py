@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 from msgspec import UNSET
 
-from prompts.adapters.openai_files import as_data_uri
+from prompts.adapters.openai.files import as_data_uri
 from prompts.domain import (
     Compaction,
     FunctionCall,

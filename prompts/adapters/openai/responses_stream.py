@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Literal, TypeVar, get_args
 import msgspec
 from msgspec import Raw, Struct
 
-from prompts.adapters.openai_errors import stream_error
-from prompts.adapters.openai_lines import EventLines, unreadable
-from prompts.adapters.openai_stream import wants_thoughts
+from prompts.adapters.openai.errors import stream_error
+from prompts.adapters.openai.lines import EventLines, unreadable
+from prompts.adapters.openai.streams import wants_thoughts
 from prompts.domain import InputTokensDetails, Logprob, ModelRequest, OutputTokensDetails, Phase, Usage
 from prompts.errors import ServiceError, UpstreamError
 from prompts.signals import (

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import structlog
 from openai import AsyncOpenAI
 
-from prompts.adapters.openai_continuation import NewText, Way, Ways, get_prefix
-from prompts.adapters.openai_models import KnownModels
-from prompts.adapters.openai_stream import Patience, Reading, Streams
+from prompts.adapters.openai.continuation import NewText, Way, Ways, get_prefix
+from prompts.adapters.openai.model_list import KnownModels
+from prompts.adapters.openai.streams import Patience, Reading, Streams
 from prompts.composer import drop_oldest
 from prompts.domain import Item, Model, ModelRequest
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong

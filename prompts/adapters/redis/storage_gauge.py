@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from redis.asyncio import Redis
 
-from prompts.adapters.redis_scripts import translated_errors
+from prompts.adapters.redis.scripts import translated_errors
 from prompts.errors import StorageFull, Unavailable
 
 log = structlog.get_logger(__name__)

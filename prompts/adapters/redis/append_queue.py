@@ -6,7 +6,7 @@ An append that finds none in flight goes out at once; those that arrive meanwhil
 import asyncio
 from collections.abc import Sequence
 
-from prompts.adapters.redis_scripts import Arg, Call, Scripts, translated_errors
+from prompts.adapters.redis.scripts import Arg, Call, Scripts, translated_errors
 
 
 class AppendQueue:

@@ -9,8 +9,8 @@ from typing import Any, assert_never
 
 from msgspec import UNSET
 
-from prompts.adapters.openai_continuation import INSTRUCTION, Way
-from prompts.adapters.openai_responses_items import compose_input, compose_said
+from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.responses_items import compose_input, compose_said
 from prompts.composer import text_of
 from prompts.domain import (
     AllowedTools,

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw, Struct
 
-from prompts.adapters.openai_chat_calls import CallDelta, ChatCalls, FunctionDelta
-from prompts.adapters.openai_chat_logprobs import read_logprobs
-from prompts.adapters.openai_errors import stream_error
-from prompts.adapters.openai_lines import EventLines, unreadable
+from prompts.adapters.openai.chat_calls import CallDelta, ChatCalls, FunctionDelta
+from prompts.adapters.openai.chat_logprobs import read_logprobs
+from prompts.adapters.openai.errors import stream_error
+from prompts.adapters.openai.lines import EventLines, unreadable
 from prompts.domain import InputTokensDetails, Logprob, OutputTokensDetails, Usage
 from prompts.errors import ServiceError, UpstreamError
 from prompts.signals import Finished, Refused, Signal, Text, Thought

@@ -9,8 +9,8 @@ from typing import Any, assert_never
 
 from msgspec import UNSET
 
-from prompts.adapters.openai_chat_messages import compose_messages
-from prompts.adapters.openai_continuation import INSTRUCTION, Way
+from prompts.adapters.openai.chat_messages import compose_messages
+from prompts.adapters.openai.continuation import INSTRUCTION, Way
 from prompts.domain import (
     AllowedTools,
     FunctionChoice,

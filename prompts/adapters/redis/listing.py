@@ -2,8 +2,8 @@
 
 import structlog
 
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_scripts import Scripts
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.scripts import Scripts
 from prompts.errors import Unavailable
 
 log = structlog.get_logger(__name__)

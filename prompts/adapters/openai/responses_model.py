@@ -9,10 +9,10 @@ from typing import Any
 
 import structlog
 
-from prompts.adapters.openai_continuation import Way
-from prompts.adapters.openai_model import OpenAIModel
-from prompts.adapters.openai_responses_request import compose_body, compose_continuation
-from prompts.adapters.openai_responses_stream import ResponsesReading
+from prompts.adapters.openai.continuation import Way
+from prompts.adapters.openai.model import OpenAIModel
+from prompts.adapters.openai.responses_request import compose_body, compose_continuation
+from prompts.adapters.openai.responses_stream import ResponsesReading
 from prompts.domain import Item, ModelRequest, Reasoning
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong
 from prompts.ports import Answer

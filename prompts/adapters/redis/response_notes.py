@@ -7,9 +7,9 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_items import decode_item
-from prompts.adapters.redis_scripts import Arg, Scripts, read_fields
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.items import decode_item
+from prompts.adapters.redis.scripts import Arg, Scripts, read_fields
 from prompts.domain import Feedback, ModelRequest, Response, Score, Status
 from prompts.errors import unknown_item, unknown_response
 from prompts.ports import Exchange, Page

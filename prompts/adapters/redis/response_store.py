@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_appends import AppendQueue
-from prompts.adapters.redis_items import decode_item, decode_items, pack_items
-from prompts.adapters.redis_listing import touch_listing
-from prompts.adapters.redis_scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.append_queue import AppendQueue
+from prompts.adapters.redis.items import decode_item, decode_items, pack_items
+from prompts.adapters.redis.listing import touch_listing
+from prompts.adapters.redis.scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import Item, ModelInput, ModelRequest, Response, Status
 from prompts.errors import (
     NotFound,

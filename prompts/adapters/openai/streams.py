@@ -15,7 +15,7 @@ import httpx2
 import structlog
 from openai import AsyncOpenAI, AsyncStream
 
-from prompts.adapters.openai_errors import has_no_answer, is_worth_a_retry, translated_errors
+from prompts.adapters.openai.errors import has_no_answer, is_worth_a_retry, translated_errors
 from prompts.domain import ReasoningConfig
 from prompts.errors import ServiceError, UpstreamTimeout
 from prompts.ports import Answer

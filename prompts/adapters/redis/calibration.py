@@ -7,8 +7,8 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_scripts import Arg, Scripts
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.scripts import Arg, Scripts
 from prompts.errors import Unavailable
 
 log = structlog.get_logger(__name__)

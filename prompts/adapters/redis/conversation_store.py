@@ -7,11 +7,11 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_items import decode_item, pack_items
-from prompts.adapters.redis_listing import touch_listing
-from prompts.adapters.redis_response_store import TOMBSTONE_S
-from prompts.adapters.redis_scripts import CALL_KEPT_S, Arg, Scripts, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.items import decode_item, pack_items
+from prompts.adapters.redis.listing import touch_listing
+from prompts.adapters.redis.response_store import TOMBSTONE_S
+from prompts.adapters.redis.scripts import CALL_KEPT_S, Arg, Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import Conversation, Item, Metadata
 from prompts.errors import UnknownCall, conversation_locked, unknown_conversation, unknown_item
 from prompts.ports import Page

@@ -6,11 +6,11 @@ Protocol: https://platform.openai.com/docs/api-reference/chat-streaming
 from collections.abc import Sequence
 from typing import Any
 
-from prompts.adapters.openai_chat_request import continuation_body, model_body
-from prompts.adapters.openai_chat_stream import ChatReading, Interest
-from prompts.adapters.openai_continuation import Way
-from prompts.adapters.openai_model import OpenAIModel
-from prompts.adapters.openai_stream import wants_thoughts
+from prompts.adapters.openai.chat_request import continuation_body, model_body
+from prompts.adapters.openai.chat_stream import ChatReading, Interest
+from prompts.adapters.openai.continuation import Way
+from prompts.adapters.openai.model import OpenAIModel
+from prompts.adapters.openai.streams import wants_thoughts
 from prompts.domain import Item, ModelRequest
 
 

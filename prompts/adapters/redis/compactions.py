@@ -7,10 +7,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts import ids
-from prompts.adapters import redis_names as names
-from prompts.adapters.redis_items import pack_items
-from prompts.adapters.redis_response_store import IDEMPOTENCY_MS
-from prompts.adapters.redis_scripts import Arg, Scripts, translated_errors
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.items import pack_items
+from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
+from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
 from prompts.domain import CompactedHistory, Item
 from prompts.errors import key_reused
 from prompts.ports import Attached, Claim

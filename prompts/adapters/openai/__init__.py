@@ -1,0 +1,1 @@
+"""The model, behind OpenAI's client: Chat Completions and Responses."""

@@ -1,0 +1,1 @@
+"""Weaviate, the knowledge server."""
