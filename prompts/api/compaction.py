@@ -11,18 +11,17 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, json_response
-from prompts.api.create_response import (
-    IDEMPOTENCY_KEY,
+from prompts.api.openapi.document import BODY_ERRORS, IDEMPOTENCY_KEY, MODEL_ERRORS, refusals
+from prompts.api.openapi.examples import COMPACT_HISTORY, COUNT_INPUT
+from prompts.api.wire.create_response import (
     ConversationParam,
     check_anchor,
     read_claim,
     read_conversation_id,
 )
-from prompts.api.document import BODY_ERRORS, MODEL_ERRORS, refusals
-from prompts.api.examples import COMPACT_HISTORY, COUNT_INPUT
-from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, placing_calls, read_items, user_message
-from prompts.api.references import ConversationId, ResponseId
-from prompts.api.tools import (
+from prompts.api.wire.ids import ConversationId, ResponseId
+from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, placing_calls, read_items, user_message
+from prompts.api.wire.tools import (
     ReasoningParam,
     TextParam,
     ToolChoiceParam,

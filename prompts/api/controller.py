@@ -19,21 +19,19 @@ from dmr.renderers import Renderer
 from dmr.security.base import AsyncAuth
 from dmr.serializer import BaseSerializer
 
-from prompts.api.document import DocumentedEndpoint, ErrorEnvelope
 from prompts.api.errors import as_service_error, render_error
-from prompts.api.parser import StrictJsonParser
+from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope
+from prompts.api.openapi.schemas import WireSerializer
 from prompts.api.state import State, get_state
-from prompts.api.wire_schemas import WireSerializer
+from prompts.api.wire.parser import StrictJsonParser
 from prompts.errors import (
     BrokenSeal,
     InvalidApiKey,
     InvalidEncryptedContent,
-    InvalidRequest,
     MethodNotAllowed,
     RateLimited,
     ServiceError,
 )
-from prompts.ids import is_of_kind
 from prompts.ports import Caller, SealKind
 
 
@@ -154,12 +152,3 @@ class ApiController(Controller[WireSerializer]):
 def json_response(content: bytes, status: int = 200) -> HttpResponse:
     """An answer that is JSON already."""
     return HttpResponse(content, status=status, content_type="application/json")
-
-
-def check_kind(public_id: str, *kinds: str, param: str) -> str:
-    """The id, when it is one of these kinds. Raises InvalidRequest naming the prefix expected."""
-    if not any(is_of_kind(public_id, kind) for kind in kinds):
-        shown = public_id[:80].encode("ascii", "backslashreplace").decode()
-        expected = " or ".join(f"'{kind}_'" for kind in kinds)
-        raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with {expected}.", param=param)
-    return public_id

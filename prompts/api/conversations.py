@@ -10,12 +10,12 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct, field
 
 from prompts import ids
-from prompts.api.controller import ApiController, check_kind, json_response
-from prompts.api.document import BODY_ERRORS, ERRORS, refusals
-from prompts.api.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
-from prompts.api.including import Include, check_include
-from prompts.api.inputs import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
-from prompts.api.references import ConversationId, ItemId
+from prompts.api.controller import ApiController, json_response
+from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
+from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
+from prompts.api.wire.ids import ConversationId, ItemId, check_kind
+from prompts.api.wire.include import Include, check_include
+from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
 from prompts.conversations import (
     add_items,
     create_conversation,

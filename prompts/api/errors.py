@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404
 from dmr.exceptions import RequestSerializationError, ValidationError
 
-from prompts.api.wording import invalid
+from prompts.api.wire.wording import invalid
 from prompts.errors import (
     BodyTooLarge,
     ConversationLocked,

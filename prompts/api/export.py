@@ -11,9 +11,10 @@ from dmr import Path, Query, validate
 from msgspec import Meta, Struct
 
 from prompts import ids
-from prompts.api.controller import ApiController, check_kind
+from prompts.api.controller import ApiController
 from prompts.api.conversations import ConversationBody, ConversationPath, show
-from prompts.api.document import ERRORS, AlsoAs, text
+from prompts.api.openapi.document import ERRORS, AlsoAs, text
+from prompts.api.wire.ids import check_kind
 from prompts.domain import Item
 from prompts.errors import ServiceError
 from prompts.exports import Form, export_conversation, write_json, write_markdown

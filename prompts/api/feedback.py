@@ -10,10 +10,11 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
 from prompts import ids
-from prompts.api.controller import ApiController, check_kind, json_response
-from prompts.api.document import BODY_ERRORS, ERRORS
-from prompts.api.examples import PUT_FEEDBACK
+from prompts.api.controller import ApiController, json_response
+from prompts.api.openapi.document import BODY_ERRORS, ERRORS
+from prompts.api.openapi.examples import PUT_FEEDBACK
 from prompts.api.responses import ResponsePath
+from prompts.api.wire.ids import check_kind
 from prompts.domain import Feedback, Score
 from prompts.response_notes import get_feedback, put_feedback
 

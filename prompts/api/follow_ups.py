@@ -9,9 +9,10 @@ from dmr import Path, ResponseSpec, validate
 from msgspec import Struct
 
 from prompts import ids
-from prompts.api.controller import ApiController, check_kind, json_response
-from prompts.api.document import ERRORS, MODEL_ERRORS, refusals
+from prompts.api.controller import ApiController, json_response
+from prompts.api.openapi.document import ERRORS, MODEL_ERRORS, refusals
 from prompts.api.responses import ResponsePath
+from prompts.api.wire.ids import check_kind
 
 encode = msgspec.json.Encoder().encode
 

@@ -7,11 +7,12 @@ from django.http import HttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 
 from prompts import ids
-from prompts.api.controller import ApiController, check_kind, json_response
+from prompts.api.controller import ApiController, json_response
 from prompts.api.conversations import ItemList, ItemsQuery, RawItemList
-from prompts.api.document import ERRORS
-from prompts.api.including import check_include
+from prompts.api.openapi.document import ERRORS
 from prompts.api.responses import ResponsePath
+from prompts.api.wire.ids import check_kind
+from prompts.api.wire.include import check_include
 from prompts.response_notes import list_input_items
 
 encode = msgspec.json.Encoder().encode

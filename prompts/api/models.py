@@ -9,7 +9,7 @@ from dmr import Path, ResponseSpec, validate
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, json_response
-from prompts.api.document import ALWAYS, ERRORS, MODEL_ERRORS
+from prompts.api.openapi.document import ALWAYS, ERRORS, MODEL_ERRORS
 from prompts.domain import Model
 from prompts.errors import NotFound
 

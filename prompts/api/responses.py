@@ -12,10 +12,14 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from prompts import ids, sse
-from prompts.api.controller import ApiController, check_kind, json_response
-from prompts.api.create_response import (
-    IDEMPOTENCY_KEY,
+from prompts import ids
+from prompts.api import sse
+from prompts.api.controller import ApiController, json_response
+from prompts.api.errors import render_error
+from prompts.api.openapi.document import BODY_ERRORS, ERRORS, IDEMPOTENCY_KEY, MODEL_ERRORS, AlsoAs, refusals
+from prompts.api.openapi.event_stream import EVENT_STREAM
+from prompts.api.openapi.examples import CREATE_RESPONSE
+from prompts.api.wire.create_response import (
     CreateResponse,
     check_request,
     compose_echo,
@@ -24,14 +28,10 @@ from prompts.api.create_response import (
     read_model_request,
     unsupported,
 )
-from prompts.api.document import BODY_ERRORS, ERRORS, MODEL_ERRORS, AlsoAs, refusals
-from prompts.api.errors import render_error
-from prompts.api.event_stream import EVENT_STREAM
-from prompts.api.examples import CREATE_RESPONSE
-from prompts.api.including import Include, check_include
-from prompts.api.inputs import InputItem, placing_calls, read_items, user_message
-from prompts.api.marks import REFUSED_IF_TRUE
-from prompts.api.references import ResponseId
+from prompts.api.wire.ids import ResponseId, check_kind
+from prompts.api.wire.include import Include, check_include
+from prompts.api.wire.items import InputItem, placing_calls, read_items, user_message
+from prompts.api.wire.marks import REFUSED_IF_TRUE
 from prompts.domain import Item, Response
 from prompts.errors import FailedEarlier, InvalidRequest, ServiceError
 from prompts.events import Event

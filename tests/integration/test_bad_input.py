@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.keys import CALIBRATION
-from prompts.api.create_response import UNSUPPORTED
+from prompts.api.wire.create_response import UNSUPPORTED
 from tests.support.service import Service
 
 JSON = {"Content-Type": "application/json"}

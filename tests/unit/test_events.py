@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from prompts import sse
+from prompts.api import sse
 from prompts.domain import (
     ConversationRef,
     Item,

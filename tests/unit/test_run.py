@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from prompts import sse
+from prompts.api import sse
 from prompts.domain import Message, OutputText
 from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
 from prompts.events import TERMINAL

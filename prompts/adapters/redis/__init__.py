@@ -1,1 +1,1 @@
-"""Redis: stores, event log, API keys, messages between processes; every change of several keys is one script in lua/."""
+"""Redis: stores, event log, API keys, messages between processes; each change of several keys is a script in lua/."""

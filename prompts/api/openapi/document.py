@@ -169,3 +169,11 @@ def _shown(parameter: Parameter | Reference) -> Parameter | Reference:
     description = schema.description or one.description or parameter.description
     shown = replace(one, default=EMPTY, description=None, examples=schema.examples or one.examples)
     return replace(parameter, schema=shown, description=description)
+
+
+IDEMPOTENCY_KEY = header(
+    "Idempotency-Key",
+    "A retry with the same key and body gets the first request's response, marked `idempotency-replayed: true`.",
+    pattern="^[!-~]{1,255}$",
+    example="9f1c2e9a-order-17",
+)

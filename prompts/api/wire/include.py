@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from prompts.api.marks import items
+from prompts.api.wire.marks import items
 from prompts.errors import InvalidRequest
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"

@@ -7,9 +7,9 @@ from typing import Any, TypeAlias
 from dmr.plugins.msgspec import MsgspecSerializer
 from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 
-from prompts.api.descriptions import DESCRIPTIONS
-from prompts.api.inputs import ITEM_FIELDS, OPTIONAL_FIELDS
-from prompts.api.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
+from prompts.api.openapi.descriptions import DESCRIPTIONS
+from prompts.api.wire.items import ITEM_FIELDS, OPTIONAL_FIELDS
+from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
 
 JsonSchema: TypeAlias = dict[str, Any]
 

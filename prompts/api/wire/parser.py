@@ -9,8 +9,8 @@ from dmr.exceptions import DataParsingError
 from dmr.parsers import DeserializeFunc, Raw
 from dmr.plugins.msgspec import MsgspecJsonParser
 
-from prompts.api.inputs import Metadata
-from prompts.api.wording import invalid
+from prompts.api.wire.items import Metadata
+from prompts.api.wire.wording import invalid
 from prompts.errors import InvalidRequest
 
 

@@ -9,13 +9,11 @@ from django.http import HttpRequest
 from msgspec import Meta, Struct
 
 from prompts import ids
-from prompts.api.controller import check_kind
-from prompts.api.document import header
-from prompts.api.including import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
-from prompts.api.inputs import MAX_INPUT_ITEMS, InputItem, Metadata
-from prompts.api.marks import REFUSED, REFUSED_IF_TRUE
-from prompts.api.references import ConversationId, ResponseId
-from prompts.api.tools import (
+from prompts.api.wire.ids import ConversationId, ResponseId, check_kind
+from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
+from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
+from prompts.api.wire.marks import REFUSED, REFUSED_IF_TRUE
+from prompts.api.wire.tools import (
     ReasoningParam,
     TextParam,
     ToolChoiceParam,
@@ -34,13 +32,6 @@ VISIBLE = re.compile(r"[!-~]{1,255}")
 NO_THRESHOLD = 2**53
 
 encode = msgspec.json.Encoder().encode
-
-IDEMPOTENCY_KEY = header(
-    "Idempotency-Key",
-    "A retry with the same key and body gets the first request's response, marked `idempotency-replayed: true`.",
-    pattern="^[!-~]{1,255}$",
-    example="9f1c2e9a-order-17",
-)
 
 
 class ConversationParam(Struct, forbid_unknown_fields=True):

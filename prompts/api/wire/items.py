@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from prompts.api.parts import (
+from prompts.api.wire.parts import (
     GivenInputPart,
     InputPart,
     ReasoningTextPart,

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from prompts.api.inputs import Name
-from prompts.api.marks import items
-from prompts.api.wording import invalid
+from prompts.api.wire.items import Name
+from prompts.api.wire.marks import items
+from prompts.api.wire.wording import invalid
 from prompts.domain import (
     AllowedTools,
     FunctionChoice,

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
-from prompts.api.marks import NEEDED, REFUSED
+from prompts.api.wire.marks import NEEDED, REFUSED
 from prompts.domain import GivenPart, ImageDetail, InputFile, InputImage, InputText, OutputText, Part, Refusal, Role
 from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
 
