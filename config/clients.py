@@ -21,7 +21,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.redis_pools import build_pool, check_master
 from health.probes import Readiness
-from prompts import ids
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
@@ -40,11 +39,12 @@ from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
-from prompts.follow import Followers
-from prompts.follow_ups import FollowUps
-from prompts.ports import ApiKeys
-from prompts.runner import Limits, Runner
-from prompts.sweeper import keep_swept
+from prompts.domain import ids
+from prompts.ports.api_keys import ApiKeys
+from prompts.run.following import Followers
+from prompts.run.runner import Limits, Runner
+from prompts.run.sweeping import keep_swept
+from prompts.usecases.follow_ups import FollowUps
 
 if TYPE_CHECKING:
     from prompts.adapters.weaviate.connection import WeaviateConnection

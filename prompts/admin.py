@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from prompts.api.state import get_state
 from prompts.api_keys import new_key, reconcile
+from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable
-from prompts.ids import hash_key
 from prompts.models import ApiKey
 
 if TYPE_CHECKING:

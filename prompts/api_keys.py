@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from prompts.models import ApiKey
-from prompts.ports import ApiKeys
+from prompts.ports.api_keys import ApiKeys
 
 log = structlog.get_logger(__name__)
 

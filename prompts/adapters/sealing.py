@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from prompts.errors import BrokenSeal
-from prompts.ports import SealKind
+from prompts.ports.sealing import SealKind
 
 _VERSION = b"\x01"
 _NONCE_BYTES = 12
@@ -29,7 +29,7 @@ _PLAIN, _DEFLATED = b"p", b"z"
 _MIN_DEFLATED_BYTES = 512
 # Fast rather than small: level 1 packs prose at some 80 MB/s, and the event loop waits for it.
 _LEVEL = 1
-# An answer has 8,000,000 characters at most (`prompts.run`), of four bytes at most: nothing that we sealed is longer.
+# An answer has at most 8,000,000 characters (`prompts.run.run`) of at most four bytes: nothing we sealed is longer.
 MAX_TEXT_BYTES = 32_000_000
 
 

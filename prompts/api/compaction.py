@@ -31,10 +31,13 @@ from prompts.api.wire.tools import (
     read_tool_choice,
     read_tools,
 )
-from prompts.compaction import compact_history, count_input
-from prompts.domain import CompactedHistory, Item, ModelRequest, ReasoningConfig, ServiceTier, Truncation
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
+from prompts.domain.responses import CompactedHistory
+from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidRequest
-from prompts.responses import StoredItem
+from prompts.usecases.compaction import compact_history, count_input
+from prompts.usecases.responses import StoredItem
 
 encode = msgspec.json.Encoder().encode
 

@@ -32,7 +32,8 @@ from prompts.errors import (
     RateLimited,
     ServiceError,
 )
-from prompts.ports import Caller, SealKind
+from prompts.ports.api_keys import Caller
+from prompts.ports.sealing import SealKind
 
 
 class BearerKey(AsyncAuth):

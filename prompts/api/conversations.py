@@ -9,14 +9,17 @@ from dmr import Path, Query, ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct, field
 
-from prompts import ids
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
 from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
 from prompts.api.wire.ids import ConversationId, ItemId, check_kind
 from prompts.api.wire.include import Include, check_include
 from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
-from prompts.conversations import (
+from prompts.domain import ids
+from prompts.domain.conversations import Conversation
+from prompts.domain.items import Item
+from prompts.errors import InvalidRequest
+from prompts.usecases.conversations import (
     add_items,
     create_conversation,
     delete_conversation,
@@ -28,8 +31,6 @@ from prompts.conversations import (
     list_items,
     update_conversation,
 )
-from prompts.domain import Conversation, Item
-from prompts.errors import InvalidRequest
 
 encode = msgspec.json.Encoder().encode
 

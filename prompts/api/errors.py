@@ -20,7 +20,7 @@ from prompts.errors import (
     ServiceError,
     unknown_url,
 )
-from prompts.ports import Caller
+from prompts.ports.api_keys import Caller
 
 log = structlog.get_logger(__name__)
 

@@ -10,14 +10,14 @@ from django.http import HttpResponse, StreamingHttpResponse
 from dmr import Path, Query, validate
 from msgspec import Meta, Struct
 
-from prompts import ids
 from prompts.api.controller import ApiController
 from prompts.api.conversations import ConversationBody, ConversationPath, show
 from prompts.api.openapi.document import ERRORS, AlsoAs, text
 from prompts.api.wire.ids import check_kind
-from prompts.domain import Item
+from prompts.domain import ids
+from prompts.domain.items import Item
 from prompts.errors import ServiceError
-from prompts.exports import Form, export_conversation, write_json, write_markdown
+from prompts.usecases.export import Form, export_conversation, write_json, write_markdown
 
 encode = msgspec.json.Encoder().encode
 

@@ -9,14 +9,14 @@ from dmr import Path, ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
-from prompts import ids
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS
 from prompts.api.openapi.examples import PUT_FEEDBACK
 from prompts.api.responses import ResponsePath
 from prompts.api.wire.ids import check_kind
-from prompts.domain import Feedback, Score
-from prompts.response_notes import get_feedback, put_feedback
+from prompts.domain import ids
+from prompts.domain.responses import Feedback, Score
+from prompts.usecases.response_notes import get_feedback, put_feedback
 
 encode = msgspec.json.Encoder().encode
 

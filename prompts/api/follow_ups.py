@@ -8,11 +8,11 @@ from django.http import HttpResponse
 from dmr import Path, ResponseSpec, validate
 from msgspec import Struct
 
-from prompts import ids
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import ERRORS, MODEL_ERRORS, refusals
 from prompts.api.responses import ResponsePath
 from prompts.api.wire.ids import check_kind
+from prompts.domain import ids
 
 encode = msgspec.json.Encoder().encode
 

@@ -6,14 +6,14 @@ import msgspec
 from django.http import HttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 
-from prompts import ids
 from prompts.api.controller import ApiController, json_response
 from prompts.api.conversations import ItemList, ItemsQuery, RawItemList
 from prompts.api.openapi.document import ERRORS
 from prompts.api.responses import ResponsePath
 from prompts.api.wire.ids import check_kind
 from prompts.api.wire.include import check_include
-from prompts.response_notes import list_input_items
+from prompts.domain import ids
+from prompts.usecases.response_notes import list_input_items
 
 encode = msgspec.json.Encoder().encode
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import ALWAYS, ERRORS, MODEL_ERRORS
-from prompts.domain import Model
+from prompts.domain.model_request import Model
 from prompts.errors import NotFound
 
 encode = msgspec.json.Encoder().encode

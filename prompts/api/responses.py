@@ -12,7 +12,7 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from prompts import ids
+from prompts.answer.events import Event
 from prompts.api import sse
 from prompts.api.controller import ApiController, json_response
 from prompts.api.errors import render_error
@@ -32,12 +32,13 @@ from prompts.api.wire.ids import ResponseId, check_kind
 from prompts.api.wire.include import Include, check_include
 from prompts.api.wire.items import InputItem, placing_calls, read_items, user_message
 from prompts.api.wire.marks import REFUSED_IF_TRUE
-from prompts.domain import Item, Response
+from prompts.domain import ids
+from prompts.domain.items import Item
+from prompts.domain.responses import Response
 from prompts.errors import FailedEarlier, InvalidRequest, ServiceError
-from prompts.events import Event
-from prompts.follow import follow_response
-from prompts.responses import StoredItem, Turn, cancel_response, create_response, delete_response, get_response
-from prompts.run import Run
+from prompts.run.following import follow_response
+from prompts.run.run import Run
+from prompts.usecases.responses import StoredItem, Turn, cancel_response, create_response, delete_response, get_response
 
 # How often a request that waits for a whole answer looks up when nothing happens; it sends nothing.
 QUIET_S = 60.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from prompts.events import Event
+from prompts.answer.events import Event
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"

@@ -6,22 +6,19 @@ from typing import cast
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
-from prompts.follow import Followers
-from prompts.follow_ups import FollowUps
-from prompts.ports import (
-    ApiKeys,
-    Calibration,
-    ChatModel,
-    Compactions,
-    ConversationStore,
-    Eraser,
-    EventLog,
-    Histories,
-    ResponseNotes,
-    ResponseStore,
-    Sealer,
-)
-from prompts.runner import Runner
+from prompts.ports.api_keys import ApiKeys
+from prompts.ports.calibration import Calibration
+from prompts.ports.chat_model import ChatModel
+from prompts.ports.compactions import Compactions
+from prompts.ports.conversations import ConversationStore, Histories
+from prompts.ports.eraser import Eraser
+from prompts.ports.event_log import EventLog
+from prompts.ports.response_notes import ResponseNotes
+from prompts.ports.responses import ResponseStore
+from prompts.ports.sealing import Sealer
+from prompts.run.following import Followers
+from prompts.run.runner import Runner
+from prompts.usecases.follow_ups import FollowUps
 
 
 @dataclass(frozen=True, slots=True)

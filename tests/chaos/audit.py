@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
+from prompts.domain import ids
 from tests.chaos.answers import MAX_ATTEMPTS, Answer, Thread
 from tests.chaos.keys import list_keys, read_hash
 from tests.chaos.reading import Reading

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
-from prompts.ports import ChatModel
+from prompts.ports.chat_model import ChatModel
 from tests.support.asking import Asker
 from tests.support.servers import StandinServer
 

@@ -7,25 +7,29 @@ from typing import Any
 
 import pytest
 
-from prompts.domain import (
-    AllowedTools,
-    FunctionChoice,
-    FunctionTool,
+from prompts.domain.items import (
     InputFile,
     InputImage,
     InputText,
     Item,
-    JsonObject,
-    JsonSchema,
     Message,
     Part,
     Reasoning,
-    ReasoningConfig,
     ReasoningText,
+)
+from prompts.domain.signals import Text, Thought
+from prompts.domain.text import (
+    JsonObject,
+    JsonSchema,
+    ReasoningConfig,
     TextConfig,
+)
+from prompts.domain.tools import (
+    AllowedTools,
+    FunctionChoice,
+    FunctionTool,
     ToolChoice,
 )
-from prompts.signals import Text, Thought
 from tests.support.asking import Asker
 from tests.support.fakes import called, returned, said
 

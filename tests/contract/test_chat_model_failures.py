@@ -5,9 +5,10 @@ import asyncio
 import httpx
 import pytest
 
-from prompts.domain import FunctionTool, ModelRequest
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import Finished
+from prompts.domain.tools import FunctionTool
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError, UpstreamTimeout
-from prompts.signals import Finished
 from tests.support.asking import Asker
 from tests.support.fakes import said
 

@@ -16,8 +16,8 @@ from typing_extensions import override
 from prompts.adapters.redis import keys as redis_names
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.api_keys import new_key, reconcile
+from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable
-from prompts.ids import hash_key
 from prompts.models import ApiKey
 from tests.support.servers import ValkeyServer
 from tests.support.service import Service, manage

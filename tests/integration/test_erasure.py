@@ -13,16 +13,16 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import ITEMS_A_SLICE
 from prompts.adapters.redis.scripts import LUA
-from prompts.conversations import delete_conversation
+from prompts.domain import ids
+from prompts.domain.signals import Finished, Text
 from prompts.errors import NotFound, StaleRun
-from prompts.ports import Seized
-from prompts.signals import Finished, Text
-from prompts.sweeper import erase_due, take_over_lost
+from prompts.ports.responses import Seized
+from prompts.run.sweeping import erase_due, take_over_lost
+from prompts.usecases.conversations import delete_conversation
 from tests.support.builders import (
     Stores,
     Stutter,

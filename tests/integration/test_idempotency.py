@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from prompts import ids
+from prompts.domain import ids
 from tests.support.oracle import read_frames
 from tests.support.servers import StandinServer
 from tests.support.service import Service

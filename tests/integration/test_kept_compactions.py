@@ -9,16 +9,18 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
 from prompts.adapters.redis.scripts import read_fields
-from prompts.composer import text_of
-from prompts.domain import CompactedHistory, Compaction, Message, Usage
+from prompts.domain import ids
+from prompts.domain.items import Compaction, Message
+from prompts.domain.responses import CompactedHistory
+from prompts.domain.usage import Usage
 from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
-from prompts.ports import Claim
-from prompts.sweeper import erase_due
+from prompts.history.model_input import text_of
+from prompts.ports.responses import Claim
+from prompts.run.sweeping import erase_due
 from tests.support.builders import Stores, Stutter, admit, build_draft, build_item, open_stores, take_turn
 from tests.support.model_calls import ModelCalls
 from tests.support.refusals import check_refusal

@@ -17,9 +17,9 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.continuation import INSTRUCTION
 from prompts.adapters.openai.streams import AFTER_REASON_S, BACKOFF_S, Patience
-from prompts.domain import Model, ModelRequest
+from prompts.domain.model_request import Model, ModelRequest
+from prompts.domain.signals import Finished, Refused, Signal, Text
 from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
-from prompts.signals import Finished, Refused, Signal, Text
 from tests.support.fakes import said
 from tests.support.servers import StandinServer
 

@@ -11,9 +11,10 @@ from openai import AsyncOpenAI, DefaultAioHttpClient
 from prompts.adapters.openai.continuation import INSTRUCTION
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
-from prompts.domain import Item, Reasoning, ReasoningConfig, SummaryText
+from prompts.domain.items import Item, Reasoning, SummaryText
+from prompts.domain.signals import Finished, Sealed, Summarized, Text, Thought
+from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
-from prompts.signals import Finished, Sealed, Summarized, Text, Thought
 from tests.support.asking import Asker
 from tests.support.fakes import returned, said
 from tests.support.model_calls import ModelCalls

@@ -13,9 +13,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from config.redis_pools import build_pool, check_master
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.nudges import Nudges
+from prompts.domain import ids
 from tests.support.processes import find_free_ports
 from tests.support.server_fixtures import StartValkey, StartWatchedValkeys, WatchedValkeys
 from tests.support.servers import SentinelServer, ValkeyServer, eventually

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
+from prompts.domain import ids
+from prompts.domain.signals import Text
 from prompts.errors import ConversationLocked, StaleRun, TailLost
-from prompts.ports import Admitted, Group
-from prompts.signals import Text
+from prompts.ports.event_log import Group
+from prompts.ports.responses import Admitted
 from tests.support.builders import (
     Stores,
     Stutter,

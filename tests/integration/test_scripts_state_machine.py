@@ -23,17 +23,26 @@ from hypothesis.stateful import (
 )
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
-from prompts.composer import estimate_tokens
-from prompts.domain import Item, ModelInput, Response, ResponseError
-from prompts.ending import end_seized, retell
+from prompts.answer.events import Narration, encode
+from prompts.domain import ids
+from prompts.domain.items import Item
+from prompts.domain.responses import ModelInput, Response, ResponseError
+from prompts.domain.signals import Finished, Signal, Text, pack
 from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, StaleRun, TailLost
-from prompts.events import Narration, encode
-from prompts.ports import Admitted, Attached, Claim, Draft, Group, Outcome, Seized
-from prompts.signals import Finished, Signal, Text, pack
-from prompts.sweeper import erase_due, take_over_lost
-from prompts.takeover import MAX_ATTEMPTS
+from prompts.history.model_input import estimate_tokens
+from prompts.ports.event_log import Group
+from prompts.ports.responses import (
+    Admitted,
+    Attached,
+    Claim,
+    Draft,
+    Outcome,
+    Seized,
+)
+from prompts.run.ending import end_seized, retell
+from prompts.run.sweeping import erase_due, take_over_lost
+from prompts.run.takeover import MAX_ATTEMPTS
 from tests.support.builders import Stores, build_draft, build_group, build_item, open_runner, open_stores
 from tests.support.fakes import ScriptedModel
 from tests.support.server_fixtures import StartValkey

@@ -8,14 +8,15 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.nudges import Nudges
-from prompts.composer import estimate_tokens
-from prompts.domain import Item
+from prompts.domain import ids
+from prompts.domain.items import Item
+from prompts.domain.signals import Text
 from prompts.errors import ConversationLocked, NotFound, StaleRun
-from prompts.ports import Admitted, Group, Seized
-from prompts.signals import Text
+from prompts.history.model_input import estimate_tokens
+from prompts.ports.event_log import Group
+from prompts.ports.responses import Admitted, Seized
 from tests.support.builders import (
     HISTORY_TOKENS,
     Stores,

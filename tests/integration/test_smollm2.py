@@ -16,8 +16,8 @@ from prompts.adapters.openai.chat_request import continuation_body
 from prompts.adapters.openai.chat_stream import ChatReading
 from prompts.adapters.openai.continuation import NewText, Way, get_prefix
 from prompts.adapters.openai.streams import Patience
-from prompts.domain import ModelRequest
-from prompts.signals import Finished, Signal, Text
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import Finished, Signal, Text
 from tests.support.fakes import said
 from tests.support.processes import ServerProcess
 from tests.support.server_fixtures import StartReplica

@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError
 
-from prompts import ids
-from prompts.conversations import delete_conversation
+from prompts.domain import ids
 from prompts.errors import StorageFull
-from prompts.sweeper import erase_due
+from prompts.run.sweeping import erase_due
+from prompts.usecases.conversations import delete_conversation
 from tests.support.builders import admit, build_draft, build_item, open_stores
 from tests.support.oracle import check_error
 from tests.support.server_fixtures import StartValkey

@@ -11,8 +11,8 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts import ids
-from prompts.composer import estimate_tokens
+from prompts.domain import ids
+from prompts.history.model_input import estimate_tokens
 from tests.support import builders
 from tests.support.builders import Stores, build_draft, build_item, open_stores
 from tests.support.server_fixtures import StartValkey

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from prompts.domain import Item, Logprob, ModelRequest
+from prompts.domain.items import Item, Logprob
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
 from prompts.errors import ServiceError
-from prompts.ports import ChatModel
-from prompts.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
+from prompts.ports.chat_model import ChatModel
 from tests.support.fakes import said
 
 

@@ -7,19 +7,28 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
-from prompts.composer import measure
-from prompts.domain import InputText, Item, Message, ModelRequest, Response
-from prompts.events import Narration, encode
-from prompts.ports import Admitted, ChatModel, Claim, Draft, Group, Outcome
-from prompts.runner import Limits, Runner
-from prompts.signals import Finished, Signal, Text, pack
+from prompts.answer.events import Narration, encode
+from prompts.domain import ids
+from prompts.domain.items import InputText, Item, Message
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import Response
+from prompts.domain.signals import Finished, Signal, Text, pack
+from prompts.history.model_input import measure
+from prompts.ports.chat_model import ChatModel
+from prompts.ports.event_log import Group
+from prompts.ports.responses import (
+    Admitted,
+    Claim,
+    Draft,
+    Outcome,
+)
+from prompts.run.runner import Limits, Runner
 from tests.support.fakes import SEALER, FakeCalibration
 
 RETENTION_S = 3600

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from prompts.adapters.openai.chat_stream import ChatReading, Interest
-from prompts.domain import Logprob, TopLogprob
-from prompts.signals import Signal
+from prompts.domain.items import Logprob, TopLogprob
+from prompts.domain.signals import Signal
 
 
 def chunk(content: str | None = None, **fields: Any) -> dict[str, Any]:

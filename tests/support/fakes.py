@@ -7,26 +7,32 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from prompts.adapters.sealing import AesGcmSealer
-from prompts.domain import (
+from prompts.answer.events import Narration, encode
+from prompts.domain.items import (
     FunctionCall,
     FunctionCallOutput,
     GivenPart,
     InputText,
     Item,
     Message,
-    Model,
-    ModelInput,
-    ModelRequest,
     OutputText,
-    Response,
     Role,
-    Status,
 )
+from prompts.domain.model_request import Model, ModelRequest
+from prompts.domain.responses import ModelInput, Response, Status
+from prompts.domain.signals import Signal, Text, unpack
 from prompts.errors import TailLost, unknown_response
-from prompts.events import Narration, encode
-from prompts.ports import Admitted, Answer, Claim, Draft, Entry, Group, Outcome, Seized, StoredResponse, Watch
-from prompts.run import Brief
-from prompts.signals import Signal, Text, unpack
+from prompts.ports.chat_model import Answer
+from prompts.ports.event_log import Entry, Group, Watch
+from prompts.ports.responses import (
+    Admitted,
+    Claim,
+    Draft,
+    Outcome,
+    Seized,
+    StoredResponse,
+)
+from prompts.run.run import Brief
 
 RESPONSE_ID = "resp_0a" + "0" * 30
 # `response.created` is 0, `response.in_progress` is 1.

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from prompts.domain import Usage
+from prompts.answer.events import Event
+from prompts.domain.signals import Finished, Text
+from prompts.domain.usage import Usage
 from prompts.errors import StorageFull
-from prompts.events import Event
-from prompts.run import Brief, Run
-from prompts.runner import Limits, Runner
-from prompts.signals import Finished, Text
+from prompts.run.run import Brief, Run
+from prompts.run.runner import Limits, Runner
 from tests.support.fakes import SEALER, Append, FakeCalibration, FakeResponseStore, ScriptedModel, Step, make_brief
 from tests.support.oracle import check_events
 

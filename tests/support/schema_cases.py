@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from prompts.api.wire.create_response import IDEMPOTENCY_KEY
+from prompts.api.openapi.document import IDEMPOTENCY_KEY
 from tests.support.oracle import check_error, check_events, check_object, read_frames
 from tests.support.service import Service
 

@@ -8,7 +8,7 @@ import pytest
 
 from prompts.adapters.openai.chat_calls import MAX_CALL_ID_CHARACTERS
 from prompts.adapters.openai.chat_stream import ChatReading
-from prompts.signals import Argued, Called, Finished, Signal
+from prompts.domain.signals import Argued, Called, Finished, Signal
 
 OURS = re.compile(r"call_[0-9a-f]{24}")
 END = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from prompts.domain import Logprob
-from prompts.signals import Finished, Text
+from prompts.domain.items import Logprob
+from prompts.domain.signals import Finished, Text
 from tests.support.chat_chunks import ALL, END, frame, logprob, read, read_logprob
 
 

@@ -7,27 +7,31 @@ import pytest
 from msgspec import UNSET
 
 from prompts.adapters.openai.chat_request import model_body
-from prompts.domain import (
-    AllowedTools,
+from prompts.domain.items import (
     Compaction,
-    FunctionChoice,
-    FunctionTool,
     InputFile,
     InputImage,
     InputText,
     Item,
-    JsonObject,
-    JsonSchema,
     Message,
-    ModelRequest,
     OutputText,
     Part,
     Reasoning,
-    ReasoningConfig,
     Refusal,
     Role,
     SummaryText,
+)
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.text import (
+    JsonObject,
+    JsonSchema,
+    ReasoningConfig,
     TextConfig,
+)
+from prompts.domain.tools import (
+    AllowedTools,
+    FunctionChoice,
+    FunctionTool,
     ToolChoice,
 )
 from tests.support.fakes import called, returned, said

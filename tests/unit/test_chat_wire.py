@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from prompts.adapters.openai.chat_stream import ChatReading, Interest
 from prompts.adapters.openai.lines import MAX_EVENT_BYTES
-from prompts.domain import InputTokensDetails, OutputTokensDetails, Usage
+from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
+from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
 from prompts.errors import InvalidImage, PromptTooLong, RateLimited, UpstreamError
-from prompts.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
 from tests.support.chat_chunks import ALL, DONE, END, chunk, delta, frame, logprob, read, read_logprob
 
 Words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from prompts.adapters.openai.chat_request import continuation_body, model_body
 from prompts.adapters.openai.continuation import INSTRUCTION, NewText, Way, Ways, get_prefix
-from prompts.domain import ModelRequest
-from prompts.signals import Finished, Refused, Signal, Text
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import Finished, Refused, Signal, Text
 from tests.support.fakes import said
 
 # Few letters and much white space: texts that look like their own beginnings, and seams of every kind.

@@ -10,20 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from prompts.answer.events import Event, Narration, encode
 from prompts.api import sse
-from prompts.domain import (
-    ConversationRef,
+from prompts.domain.items import (
     Item,
     Logprob,
     Reasoning,
     ReasoningText,
-    Response,
-    ResponseError,
     SummaryText,
-    Usage,
 )
-from prompts.events import Event, Narration, encode
-from prompts.signals import (
+from prompts.domain.responses import ConversationRef, Response, ResponseError
+from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,
@@ -40,6 +37,7 @@ from prompts.signals import (
     read_signals,
     unpack,
 )
+from prompts.domain.usage import Usage
 from tests.support.fakes import RESPONSE_ID
 from tests.support.oracle import check_events, read_frames
 

@@ -7,7 +7,11 @@ from typing import cast
 
 import pytest
 
-from prompts.domain import JsonSchema, Message, ModelRequest, ReasoningConfig, Status
+from prompts.domain.items import Message
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import Status
+from prompts.domain.signals import Finished, Refused, Text, Thought
+from prompts.domain.text import JsonSchema, ReasoningConfig
 from prompts.errors import (
     InvalidPrompt,
     NotFound,
@@ -18,9 +22,8 @@ from prompts.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from prompts.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, FollowUps
-from prompts.ports import Exchange, ResponseNotes
-from prompts.signals import Finished, Refused, Text, Thought
+from prompts.ports.response_notes import Exchange, ResponseNotes
+from prompts.usecases.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, FollowUps
 from tests.support.fakes import RESPONSE_ID, SEALER, ScriptedModel, Step, said
 
 END = Finished("stop")

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from prompts.answer.events import TERMINAL, Event
+from prompts.domain.signals import Text
 from prompts.errors import StaleRun, TailLost, Unavailable, UpstreamError
-from prompts.events import TERMINAL, Event
-from prompts.run import Run
-from prompts.signals import Text
+from prompts.run.run import Run
 from tests.support.fakes import LAST_OPENING_NUMBER, RESPONSE_ID, FakeResponseStore, Fate, make_brief
 from tests.support.runs import MAX_S, STOP, House, check, read, settle, texts, written
 

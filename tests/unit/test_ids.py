@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prompts import ids
+from prompts.domain import ids
 
 PARTITION = st.integers(0, ids.PARTITIONS - 1).map(lambda number: f"{number:02x}")
 

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from prompts.domain import Response, ResponseError
-from prompts.events import Event, Narration, encode
-from prompts.follow import Followers, follow_response
-from prompts.ports import Entry, EventLog, Group, Outcome, StoredResponse
-from prompts.signals import Finished, Refused, Signal, Text, pack, unpack
+from prompts.answer.events import Event, Narration, encode
+from prompts.domain.responses import Response, ResponseError
+from prompts.domain.signals import Finished, Refused, Signal, Text, pack, unpack
+from prompts.ports.event_log import Entry, EventLog, Group
+from prompts.ports.responses import Outcome, StoredResponse
+from prompts.run.following import Followers, follow_response
 from tests.support.builders import admit, build_draft, open_stores
 from tests.support.fakes import FakeResponseStore
 from tests.support.servers import ValkeyServer

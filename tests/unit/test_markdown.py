@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from prompts.domain import (
+from prompts.domain.conversations import Conversation
+from prompts.domain.items import (
     Compaction,
-    Conversation,
     FunctionCall,
     FunctionCallOutput,
     InputFile,
@@ -24,7 +24,7 @@ from prompts.domain import (
     Refusal,
     SummaryText,
 )
-from prompts.markdown import render_item, render_title
+from prompts.usecases.markdown import render_item, render_title
 from tests.support.fakes import said
 
 # As lenient as a viewer may be: HTML goes through.

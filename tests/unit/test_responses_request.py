@@ -7,29 +7,29 @@ from msgspec import UNSET
 
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
 from prompts.adapters.openai.responses_request import MIN_OUTPUT_TOKENS, compose_body, compose_continuation
-from prompts.domain import (
-    AllowedTools,
+from prompts.domain.items import (
     FunctionCall,
     FunctionCallOutput,
-    FunctionChoice,
-    FunctionTool,
     GivenPart,
     InputFile,
     InputImage,
     InputText,
     Item,
-    JsonObject,
-    JsonSchema,
     Message,
-    ModelRequest,
     OutputText,
     Phase,
     Reasoning,
-    ReasoningConfig,
     Refusal,
     SummaryText,
+)
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.text import (
+    JsonObject,
+    JsonSchema,
+    ReasoningConfig,
     TextConfig,
 )
+from prompts.domain.tools import AllowedTools, FunctionChoice, FunctionTool
 from tests.support.fakes import said
 
 PLAIN = ModelRequest(model="m")

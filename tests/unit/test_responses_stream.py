@@ -10,17 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompts.adapters.openai.responses_stream import ResponsesReading
-from prompts.domain import (
-    InputTokensDetails,
-    Logprob,
-    ModelRequest,
-    OutputTokensDetails,
-    ReasoningConfig,
-    TopLogprob,
-    Usage,
-)
-from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, UpstreamError
-from prompts.signals import (
+from prompts.domain.items import Logprob, TopLogprob
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,
@@ -33,6 +25,9 @@ from prompts.signals import (
     Text,
     Thought,
 )
+from prompts.domain.text import ReasoningConfig
+from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
+from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, UpstreamError
 
 Words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 PLAIN = ModelRequest(model="m")

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from prompts.answer.events import TERMINAL
 from prompts.api import sse
-from prompts.domain import Message, OutputText
+from prompts.domain.items import Message, OutputText
+from prompts.domain.signals import Text
 from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
-from prompts.events import TERMINAL
-from prompts.recent import MAX_AT_ONCE
-from prompts.signals import Text
+from prompts.run.follower_buffer import MAX_AT_ONCE
 from tests.support.fakes import Step, make_brief
 from tests.support.runs import MAX_S, STOP, House, check, read, settle, texts, written
 
@@ -171,7 +171,7 @@ async def test_following_from_any_number_gives_the_rest(house: House) -> None:
 async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prompts.recent.MAX_KEPT_BYTES", 2_000)
+    monkeypatch.setattr("prompts.run.follower_buffer.MAX_KEPT_BYTES", 2_000)
     gate, end = asyncio.Event(), asyncio.Event()
     words: list[Step] = [[Text("word ")] for _ in range(100)]
     run = await house.start([Text("1")], gate, *words, end, [STOP])
@@ -244,7 +244,7 @@ async def test_a_reader_of_what_was_shown_elsewhere_is_sent_to_the_log(house: Ho
 async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("prompts.run.MAX_ANSWER_CHARACTERS", 10)
+    monkeypatch.setattr("prompts.run.run.MAX_ANSWER_CHARACTERS", 10)
     run = await house.run([Text("123456")], [STOP], brief=make_brief(shown=["12345"], epoch="2.a"))
     assert isinstance(run.error, UpstreamError)
     assert run.outcome is not None

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from prompts.domain.signals import Text
 from prompts.errors import Draining, Overloaded, StaleRun, StorageFull, UpstreamError
-from prompts.signals import Text
 from tests.support.fakes import RESPONSE_ID, Step, make_brief
 from tests.support.runs import MAX_S, STOP, House, check, read, settle, written
 

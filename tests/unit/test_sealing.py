@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prompts.adapters import sealing
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.errors import BrokenSeal
-from prompts.ports import SealKind
+from prompts.ports.sealing import SealKind
 
 LONG = "The weather in Paris: 21 degrees. " * 400
 

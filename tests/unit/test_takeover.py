@@ -7,15 +7,24 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from prompts.composer import text_of
-from prompts.domain import InputText, Message, ModelRequest, OutputText, Part, Refusal, Usage
+from prompts.answer.events import TERMINAL, Narration
+from prompts.domain.items import (
+    InputText,
+    Message,
+    OutputText,
+    Part,
+    Refusal,
+)
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import Compacted, Finished, Refused, Signal, Text, pack
+from prompts.domain.usage import Usage
 from prompts.errors import StaleRun, StreamExpired, Unavailable
-from prompts.events import TERMINAL, Narration
-from prompts.follow import Followers, follow_response
-from prompts.ports import Group, Seized
-from prompts.run import Run
-from prompts.signals import Compacted, Finished, Refused, Signal, Text, pack
-from prompts.takeover import MAX_ATTEMPTS, take_over
+from prompts.history.model_input import text_of
+from prompts.ports.event_log import Group
+from prompts.ports.responses import Seized
+from prompts.run.following import Followers, follow_response
+from prompts.run.run import Run
+from prompts.run.takeover import MAX_ATTEMPTS, take_over
 from tests.support.fakes import RESPONSE_ID, SEALER, FakeEventLog, make_draft, said
 from tests.support.runs import MAX_S, STOP, House, check, settle, written
 

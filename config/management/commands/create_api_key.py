@@ -8,8 +8,8 @@ from typing_extensions import override
 
 from config.clients import open_api_keys
 from prompts.api_keys import new_key, reconcile
+from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable
-from prompts.ids import hash_key
 from prompts.models import ApiKey
 
 MIN_KEY_LENGTH = 20  # shorter ones could be guessed

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from prompts.signals import Argued, Called, Signal
+from prompts.domain.signals import Argued, Called, Signal
 
 encode = msgspec.json.Encoder().encode
 

@@ -5,7 +5,7 @@ from math import isfinite
 import msgspec
 from msgspec import Raw, Struct
 
-from prompts.domain import Logprob, TopLogprob
+from prompts.domain.items import Logprob, TopLogprob
 
 
 class WireTopLogprob(Struct):

@@ -19,8 +19,7 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from prompts.adapters.openai.files import as_data_uri
-from prompts.composer import text_of
-from prompts.domain import (
+from prompts.domain.items import (
     Compaction,
     FunctionCall,
     FunctionCallOutput,
@@ -34,6 +33,7 @@ from prompts.domain import (
     Reasoning,
     Refusal,
 )
+from prompts.history.model_input import text_of
 
 # Many chat templates know no developer; OpenAI's newer models take the one for the other.
 _ROLES = {"developer": "system"}

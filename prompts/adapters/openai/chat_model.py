@@ -11,7 +11,8 @@ from prompts.adapters.openai.chat_stream import ChatReading, Interest
 from prompts.adapters.openai.continuation import Way
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.streams import wants_thoughts
-from prompts.domain import Item, ModelRequest
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest
 
 
 class OpenAIChatModel(OpenAIModel):

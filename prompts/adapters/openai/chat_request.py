@@ -11,16 +11,18 @@ from msgspec import UNSET
 
 from prompts.adapters.openai.chat_messages import compose_messages
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
-from prompts.domain import (
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.text import (
+    JsonObject,
+    JsonSchema,
+    PlainText,
+    TextFormat,
+)
+from prompts.domain.tools import (
     AllowedTools,
     FunctionChoice,
     FunctionTool,
-    Item,
-    JsonObject,
-    JsonSchema,
-    ModelRequest,
-    PlainText,
-    TextFormat,
     ToolChoice,
 )
 

@@ -14,9 +14,10 @@ from prompts.adapters.openai.chat_calls import CallDelta, ChatCalls, FunctionDel
 from prompts.adapters.openai.chat_logprobs import read_logprobs
 from prompts.adapters.openai.errors import stream_error
 from prompts.adapters.openai.lines import EventLines, unreadable
-from prompts.domain import InputTokensDetails, Logprob, OutputTokensDetails, Usage
+from prompts.domain.items import Logprob
+from prompts.domain.signals import Finished, Refused, Signal, Text, Thought
+from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
 from prompts.errors import ServiceError, UpstreamError
-from prompts.signals import Finished, Refused, Signal, Text, Thought
 
 encode = msgspec.json.Encoder().encode
 

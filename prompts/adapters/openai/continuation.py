@@ -30,7 +30,7 @@ from enum import Enum
 from typing import assert_never
 from urllib.parse import urlsplit
 
-from prompts.signals import (
+from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,

@@ -11,11 +11,12 @@ from openai import AsyncOpenAI
 from prompts.adapters.openai.continuation import NewText, Way, Ways, get_prefix
 from prompts.adapters.openai.model_list import KnownModels
 from prompts.adapters.openai.streams import Patience, Reading, Streams
-from prompts.composer import drop_oldest
-from prompts.domain import Item, Model, ModelRequest
+from prompts.domain.items import Item
+from prompts.domain.model_request import Model, ModelRequest
+from prompts.domain.signals import Signal
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong
-from prompts.ports import Answer
-from prompts.signals import Signal
+from prompts.history.model_input import drop_oldest
+from prompts.ports.chat_model import Answer
 
 log = structlog.get_logger(__name__)
 

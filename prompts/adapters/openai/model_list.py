@@ -14,7 +14,7 @@ import structlog
 from openai import AsyncOpenAI
 
 from prompts.adapters.openai.errors import translated_errors
-from prompts.domain import Model
+from prompts.domain.model_request import Model
 from prompts.errors import ServiceError
 
 log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from prompts.adapters.openai.files import as_data_uri
-from prompts.domain import (
+from prompts.domain.items import (
     Compaction,
     FunctionCall,
     FunctionCallOutput,

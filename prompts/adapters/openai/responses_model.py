@@ -13,9 +13,10 @@ from prompts.adapters.openai.continuation import Way
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.responses_request import compose_body, compose_continuation
 from prompts.adapters.openai.responses_stream import ResponsesReading
-from prompts.domain import Item, ModelRequest, Reasoning
+from prompts.domain.items import Item, Reasoning
+from prompts.domain.model_request import ModelRequest
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong
-from prompts.ports import Answer
+from prompts.ports.chat_model import Answer
 
 log = structlog.get_logger(__name__)
 

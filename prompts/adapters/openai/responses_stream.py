@@ -13,9 +13,9 @@ from msgspec import Raw, Struct
 from prompts.adapters.openai.errors import stream_error
 from prompts.adapters.openai.lines import EventLines, unreadable
 from prompts.adapters.openai.streams import wants_thoughts
-from prompts.domain import InputTokensDetails, Logprob, ModelRequest, OutputTokensDetails, Phase, Usage
-from prompts.errors import ServiceError, UpstreamError
-from prompts.signals import (
+from prompts.domain.items import Logprob, Phase
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,
@@ -28,6 +28,8 @@ from prompts.signals import (
     Text,
     Thought,
 )
+from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
+from prompts.errors import ServiceError, UpstreamError
 
 Read = TypeVar("Read")
 

@@ -16,10 +16,10 @@ import structlog
 from openai import AsyncOpenAI, AsyncStream
 
 from prompts.adapters.openai.errors import has_no_answer, is_worth_a_retry, translated_errors
-from prompts.domain import ReasoningConfig
+from prompts.domain.signals import Signal
+from prompts.domain.text import ReasoningConfig
 from prompts.errors import ServiceError, UpstreamTimeout
-from prompts.ports import Answer
-from prompts.signals import Signal
+from prompts.ports.chat_model import Answer
 
 log = structlog.get_logger(__name__)
 

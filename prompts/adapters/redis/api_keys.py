@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
-from prompts.ids import hash_key
-from prompts.ports import Caller
+from prompts.domain.ids import hash_key
+from prompts.ports.api_keys import Caller
 
 
 class RedisApiKeys:

@@ -6,14 +6,15 @@ from typing import cast
 import msgspec
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.items import pack_items
 from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
 from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
-from prompts.domain import CompactedHistory, Item
+from prompts.domain import ids
+from prompts.domain.items import Item
+from prompts.domain.responses import CompactedHistory
 from prompts.errors import key_reused
-from prompts.ports import Attached, Claim
+from prompts.ports.responses import Attached, Claim
 
 encode = msgspec.json.Encoder().encode
 

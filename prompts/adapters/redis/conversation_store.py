@@ -6,15 +6,16 @@ from typing import Literal, cast
 import msgspec
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.items import decode_item, pack_items
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.response_store import TOMBSTONE_S
 from prompts.adapters.redis.scripts import CALL_KEPT_S, Arg, Scripts, new_call_id, read_fields, translated_errors
-from prompts.domain import Conversation, Item, Metadata
+from prompts.domain import ids
+from prompts.domain.conversations import Conversation, Metadata
+from prompts.domain.items import Item
 from prompts.errors import UnknownCall, conversation_locked, unknown_conversation, unknown_item
-from prompts.ports import Page
+from prompts.ports.pages import Page
 
 encode = msgspec.json.Encoder().encode
 decode_metadata = msgspec.json.Decoder(Metadata).decode

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.response_store import TOMBSTONE_S
 from prompts.adapters.redis.scripts import Arg, Scripts, new_call_id, translated_errors
+from prompts.domain import ids
 
 # Measured: a slice of 50 items of ordinary size (each a stream entry and a key) holds Redis for about 0.2 ms.
 ITEMS_A_SLICE = 50

@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.scripts import read_fields, translated_errors
-from prompts.domain import Response
+from prompts.domain.responses import Response
+from prompts.domain.signals import unpack
 from prompts.errors import InvalidRequest, StreamExpired, unknown_response
-from prompts.ports import Entry, Watch
-from prompts.signals import unpack
+from prompts.ports.event_log import Entry, Watch
 
 decode_response = msgspec.json.Decoder(Response).decode
 

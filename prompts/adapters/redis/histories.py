@@ -7,11 +7,11 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.scripts import Arg, Scripts
-from prompts.domain import Item
+from prompts.domain import ids
+from prompts.domain.items import Item
 from prompts.errors import InvalidRequest, NotFound, response_not_ended, unknown_conversation, unknown_previous_response
 
 # A slice is read in about a millisecond.

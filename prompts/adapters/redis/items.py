@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from prompts.composer import estimate_tokens
-from prompts.domain import FunctionCall, Item
+from prompts.domain.items import FunctionCall, Item
+from prompts.history.model_input import estimate_tokens
 
 encode = msgspec.json.Encoder().encode
 decode_item = msgspec.json.Decoder(Item).decode

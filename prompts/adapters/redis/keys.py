@@ -14,7 +14,7 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
 
 import hashlib
 
-from prompts import ids
+from prompts.domain import ids
 
 # API keys by the hash of the key, and what was asked with them in the last minute: one slot, one script a request.
 API_KEYS = "eps:{keys}:valid"

@@ -6,13 +6,20 @@ from typing import Literal, cast
 import msgspec
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.scripts import Arg, Scripts, read_fields
-from prompts.domain import Feedback, ModelRequest, Response, Score, Status
+from prompts.domain import ids
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import (
+    Feedback,
+    Response,
+    Score,
+    Status,
+)
 from prompts.errors import unknown_item, unknown_response
-from prompts.ports import Exchange, Page
+from prompts.ports.pages import Page
+from prompts.ports.response_notes import Exchange
 
 
 class _Listed(msgspec.Struct):

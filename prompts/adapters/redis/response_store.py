@@ -10,13 +10,15 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts import ids
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.items import decode_item, decode_items, pack_items
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
-from prompts.domain import Item, ModelInput, ModelRequest, Response, Status
+from prompts.domain import ids
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import ModelInput, Response, Status
 from prompts.errors import (
     NotFound,
     StaleRun,
@@ -29,7 +31,16 @@ from prompts.errors import (
     unknown_previous_response,
     unknown_response,
 )
-from prompts.ports import Admitted, Attached, Draft, Failure, Group, Outcome, Seized, StoredResponse
+from prompts.ports.event_log import Group
+from prompts.ports.responses import (
+    Admitted,
+    Attached,
+    Draft,
+    Failure,
+    Outcome,
+    Seized,
+    StoredResponse,
+)
 
 encode = msgspec.json.Encoder().encode
 decode_response = msgspec.json.Decoder(Response).decode

@@ -8,7 +8,6 @@ import msgspec
 from django.http import HttpRequest
 from msgspec import Meta, Struct
 
-from prompts import ids
 from prompts.api.wire.ids import ConversationId, ResponseId, check_kind
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
@@ -23,9 +22,12 @@ from prompts.api.wire.tools import (
     read_tool_choice,
     read_tools,
 )
-from prompts.domain import ModelRequest, ReasoningConfig, Response, ServiceTier, Truncation
+from prompts.domain import ids
+from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
+from prompts.domain.responses import Response
+from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidRequest, UnsupportedParameter
-from prompts.ports import Claim
+from prompts.ports.responses import Claim
 
 VISIBLE = re.compile(r"[!-~]{1,255}")
 # Without a threshold a history is compacted only when it nears what the model is shown of it.

@@ -4,9 +4,9 @@ from typing import Annotated, TypeAlias
 
 from msgspec import Meta
 
-from prompts import ids
+from prompts.domain import ids
+from prompts.domain.ids import is_of_kind
 from prompts.errors import InvalidRequest
-from prompts.ids import is_of_kind
 
 
 def _meta(description: str, *kinds: str) -> Meta:

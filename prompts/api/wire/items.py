@@ -15,7 +15,8 @@ from prompts.api.wire.parts import (
     read_content,
     read_given,
 )
-from prompts.domain import (
+from prompts.domain.ids import ITEMS, is_well_formed
+from prompts.domain.items import (
     Compaction,
     FunctionCall,
     FunctionCallOutput,
@@ -28,9 +29,8 @@ from prompts.domain import (
     SummaryText,
 )
 from prompts.errors import InvalidRequest, UnknownCall, unknown_item
-from prompts.ids import ITEMS, is_well_formed
-from prompts.ports import SealKind
-from prompts.responses import StoredItem
+from prompts.ports.sealing import SealKind
+from prompts.usecases.responses import StoredItem
 
 MAX_INPUT_ITEMS = 5_000  # API.md: "more than 5,000 input items"
 MAX_ITEMS_A_CALL = 20  # OpenAI's limit for POST /conversations and …/items

@@ -9,7 +9,17 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import Meta, Struct
 
 from prompts.api.wire.marks import NEEDED, REFUSED
-from prompts.domain import GivenPart, ImageDetail, InputFile, InputImage, InputText, OutputText, Part, Refusal, Role
+from prompts.domain.items import (
+    GivenPart,
+    ImageDetail,
+    InputFile,
+    InputImage,
+    InputText,
+    OutputText,
+    Part,
+    Refusal,
+    Role,
+)
 from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
 
 # Anything that is no address of the web has no business in a request: the model's server would open it.

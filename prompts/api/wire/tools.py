@@ -9,10 +9,7 @@ from msgspec import Meta, Struct
 from prompts.api.wire.items import Name
 from prompts.api.wire.marks import items
 from prompts.api.wire.wording import invalid
-from prompts.domain import (
-    AllowedTools,
-    FunctionChoice,
-    FunctionTool,
+from prompts.domain.text import (
     JsonObject,
     JsonSchema,
     PlainText,
@@ -20,9 +17,14 @@ from prompts.domain import (
     ReasoningEffort,
     ReasoningSummary,
     TextConfig,
+    Verbosity,
+)
+from prompts.domain.tools import (
+    AllowedTools,
+    FunctionChoice,
+    FunctionTool,
     ToolChoice,
     ToolMode,
-    Verbosity,
 )
 from prompts.errors import InvalidRequest, UnsupportedParameter
 

@@ -1,0 +1,1 @@
+"""Pure: what a model says, told as events and output items."""

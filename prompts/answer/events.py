@@ -1,0 +1,251 @@
+"""What happens to a response, as events: the closed set, and the one state machine that tells them.
+
+A model's answer reaches us as *signals* (`prompts/domain/signals.py`). `Narration` turns them into the specification's
+events and the response's output, always in a legal order, whatever the model does. The log holds signals, not events:
+each event follows from the response's echo and the signals before. That is what makes a log small, and a second reader
+see what the first one saw.
+
+    opening       response.created · [queued ·] in_progress
+    text          [output_item.added · content_part.added ·] output_text.delta | refusal.delta
+    thought       [output_item.added · content_part.added ·] reasoning.delta
+    summary       [output_item.added · reasoning_summary_part.added ·] reasoning_summary_text.delta
+    compaction    output_item.added · output_item.done
+    call          output_item.added, then function_call_arguments.delta of any call that is open
+    closing       of each open item, in order: …done · content_part.done · output_item.done; then response.completed |
+                  .incomplete | .failed
+
+One message or thought is being said at a time; function calls stay open until the end, because a model may write
+several side by side. Items are done in the order of the output. Sequence numbers start at 0 and have no gaps; exactly
+one terminal event ends the sequence (API.md, "Server-sent events").
+"""
+
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, assert_never
+
+import msgspec
+from msgspec.structs import replace
+
+from prompts.answer.open_items import Happenings, OpenCall, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
+from prompts.domain.items import Compaction, Item, Reasoning
+from prompts.domain.responses import IncompleteDetails, Response, ResponseError
+from prompts.domain.signals import (
+    Argued,
+    BegunAnew,
+    Called,
+    Compacted,
+    Finished,
+    Opened,
+    Refused,
+    Sealed,
+    Signal,
+    Summarized,
+    Text,
+    Thought,
+)
+from prompts.domain.usage import Usage, add_usage
+
+encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a response: its type, its place in the sequence, and its JSON as it goes on the wire."""
+
+    type: str
+    sequence_number: int
+    data: bytes
+
+
+TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+@dataclass(slots=True)
+class Narration:
+    """The state of one telling: what has been said so far, and the number of the next event.
+
+    `response` is the response as it was created (status `in_progress`, no output).
+    """
+
+    response: Response
+    next_number: int = 0
+    _items: list[OpenItem | Item] = field(default_factory=list)
+    """The output in order; what is closed is an `Item`."""
+    _current: OpenMessage | OpenReasoning | OpenCompaction | None = None
+    _calls: dict[int, OpenCall] = field(default_factory=dict)
+    _usage_before: Usage | None = None
+    """What the model was asked for before it was asked for the answer."""
+
+    def opening(self) -> list[Event]:
+        """What is on the wire before the model has said anything; a background response begins as `queued`."""
+        if not self.response.background:
+            names = ("response.created", "response.in_progress")
+            return [self._event(name, response=self.response) for name in names]
+        queued = replace(self.response, status="queued")
+        return [
+            self._event("response.created", response=queued),
+            self._event("response.queued", response=queued),
+            self._event("response.in_progress", response=self.response),
+        ]
+
+    def tell(self, signals: Iterable[Signal]) -> list[Event]:
+        """The events of some more signals; a `Finished` says nothing until `closing`."""
+        events: list[Event] = []
+        for signal in signals:
+            current = self._current
+            if type(signal) is Text and type(current) is OpenMessage and current.is_saying_text:
+                events.append(self._delta(current, signal))  # nearly all of them
+            else:
+                events += self._tell(signal)
+        return events
+
+    def end(self, *, completed_at: int, finished: Finished | None, error: ResponseError | None = None) -> Response:
+        """The response as it ends here: `completed`, `incomplete`, with an error `failed`, with neither `cancelled`."""
+        reason = _INCOMPLETE_REASONS.get(finished.reason) if finished else None
+        status: Literal["completed", "incomplete", "failed", "cancelled"]
+        status = "failed" if error else "cancelled" if not finished else "incomplete" if reason else "completed"
+        return replace(
+            self.response,
+            status=status,
+            completed_at=completed_at if status == "completed" else None,
+            incomplete_details=IncompleteDetails(reason) if reason and not error else None,
+            output=self._output(is_whole=status == "completed"),
+            usage=add_usage(finished.usage, self._usage_before) if finished else None,
+            error=error,
+        )
+
+    def closing(self, ended: Response, result: bytes) -> list[Event]:
+        """The last events, of which the terminal one carries `result`, the ended response's stored JSON, as it is."""
+        events: list[Event] = []
+        for item in self._open_items():
+            item_ended = ended.output[item.output_index]
+            status = "completed" if isinstance(item_ended, Compaction) else item_ended.status
+            events += self._happen(item.close(status))
+        name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"
+        number = self._take_number()
+        head = b'{"type":"%b","sequence_number":%d,"response":' % (name.encode(), number)
+        return [*events, Event(name, number, b"".join((head, result, b"}")))]
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether a thought is open."""
+        return isinstance(self._current, OpenReasoning)
+
+    def find_compaction(self) -> Compaction | None:
+        """The compaction that this answer goes on from, if there was one."""
+        return next((item for item in self._items if isinstance(item, Compaction)), None)
+
+    def find_open_text(self) -> list[str] | None:
+        """The answer so far, in the pieces it came in, when it is plain text that can go on; None when it is not.
+
+        Empty when nothing was said but thoughts.
+        """
+        unspoken = OpenReasoning | Reasoning | OpenCompaction | Compaction
+        said = [item for item in self._items if not isinstance(item, unspoken)]
+        match said:
+            case []:
+                return []
+            case [OpenMessage() as message]:
+                return message.open_text
+        return None
+
+    def _tell(self, signal: Signal) -> Iterator[Event]:
+        match signal:
+            case Text() | Refused():
+                message = yield from self._turn_to_message()
+                yield from self._happen(message.turn_to(signal))
+                yield self._delta(message, signal)
+            case Opened(phase):
+                yield from self._close_current()
+                yield from self._begin(OpenMessage(self.response.id, len(self._items), phase))
+            case Thought() | Summarized() | Sealed():
+                thought = yield from self._turn_to_thought()
+                yield from self._happen(thought.think(signal))
+            case Compacted(encrypted_content, usage):
+                yield from self._close_current()
+                yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
+                yield from self._close_current()
+                self._usage_before = add_usage(usage, self._usage_before)
+            case Called() | Argued():
+                yield from self._tell_call(signal)
+            case BegunAnew() if self.is_thinking:
+                yield from self._close_current()
+            case BegunAnew() | Finished():
+                pass  # nothing to tell, or not yet
+            case _:
+                assert_never(signal)
+
+    def _turn_to_message(self) -> Generator[Event, None, OpenMessage]:
+        if isinstance(self._current, OpenMessage):
+            return self._current
+        yield from self._close_current()
+        message = OpenMessage(self.response.id, len(self._items))
+        yield from self._begin(message)
+        return message
+
+    def _turn_to_thought(self) -> Generator[Event, None, OpenReasoning]:
+        if isinstance(self._current, OpenReasoning):
+            return self._current
+        yield from self._close_current()
+        thought = OpenReasoning(self.response.id, len(self._items))
+        yield from self._begin(thought)
+        return thought
+
+    def _begin(self, item: OpenMessage | OpenReasoning | OpenCompaction) -> Iterator[Event]:
+        self._current = item
+        self._items.append(item)
+        yield from self._happen(item.add())
+
+    def _tell_call(self, signal: Called | Argued) -> Iterator[Event]:
+        match signal:
+            case Called(index, call_id, name):
+                yield from self._close_current()
+                yield from self._begin_call(index, OpenCall(self.response.id, len(self._items), call_id, name))
+            case Argued(index, text) if index in self._calls and text:
+                yield from self._happen(self._calls[index].argue(text))
+
+    def _begin_call(self, index: int, call: OpenCall) -> Iterator[Event]:
+        self._calls[index] = call
+        self._items.append(call)
+        yield from self._happen(call.add())
+
+    def _close_current(self) -> Iterator[Event]:
+        """End what is being said; items are done in the order of the output, so it may have to wait for open calls."""
+        current, self._current = self._current, None
+        if current is None:
+            return
+        current.is_said = True
+        if self._open_items()[0] is current:
+            yield from self._happen(current.close("completed"))
+            self._items[current.output_index] = current.build("completed")
+
+    def _open_items(self) -> list[OpenItem]:
+        return [item for item in self._items if isinstance(item, OpenItem)]
+
+    def _output(self, *, is_whole: bool) -> list[Item]:
+        last = next(reversed(self._open_items()), None)
+        return [
+            item.build("completed" if is_whole else item.judge(is_last=item is last))
+            if isinstance(item, OpenItem)
+            else item
+            for item in self._items
+        ]
+
+    def _delta(self, message: OpenMessage, signal: Text | Refused) -> Event:
+        number = self._take_number()
+        name, head, tail = message.say(signal)
+        return Event(name, number, head % number + tail)
+
+    def _happen(self, happenings: Happenings) -> list[Event]:
+        return [self._event(name, **fields) for name, fields in happenings]
+
+    def _event(self, name: str, **fields: Any) -> Event:
+        number = self._take_number()
+        return Event(name, number, encode({"type": name, "sequence_number": number, **fields}))
+
+    def _take_number(self) -> int:
+        number = self.next_number
+        self.next_number += 1
+        return number

@@ -1,0 +1,58 @@
+"""What a model thought, sealed for the client that asked for it: `encrypted_content` of a `reasoning` item.
+
+The client sends it back in its next request, and whoever serves that can read it again: thus a model's thoughts outlive
+a response that is not stored.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.json import Decoder, Encoder
+
+from prompts.domain.signals import Sealed, Signal, Summarized, Thought
+
+Seal: TypeAlias = Callable[[str], str]
+
+
+class SealedThought(Struct, frozen=True, omit_defaults=True):
+    """What is inside: what was thought, and what the model's own server has sealed of it, when it did."""
+
+    text: str
+    model_content: str | None = None
+
+
+pack_thought = Encoder().encode
+unpack_thought = Decoder(SealedThought).decode
+
+
+class ThoughtSeals:
+    """Adds a `Sealed` at the end of each thought of one answer; without a `seal` nobody asked for one."""
+
+    def __init__(self, seal: Seal | None) -> None:
+        self._seal = seal
+        self._pieces: list[str] = []
+        self._model_content: str | None = None
+
+    def admit(self, signals: Sequence[Signal]) -> list[Signal]:
+        """These signals, with the seals that they complete. The model's own seals are inside of ours."""
+        sealed: list[Signal] = []
+        for signal in signals:
+            match signal:
+                case Thought(text) | Summarized(text):
+                    self._pieces.append(text)
+                    sealed.append(signal)
+                case Sealed(content):
+                    self._model_content = content
+                case _:
+                    sealed += [*self.finish(), signal]
+        return sealed
+
+    def finish(self) -> list[Signal]:
+        """The seal of a thought that ends here."""
+        pieces, self._pieces = self._pieces, []
+        content, self._model_content = self._model_content, None
+        if self._seal is None or not (pieces or content):
+            return []
+        thought = SealedThought("".join(pieces), content)
+        return [Sealed(self._seal(pack_thought(thought).decode()))]

@@ -1,0 +1,1 @@
+"""The values the service speaks of: frozen, with the specification's names."""

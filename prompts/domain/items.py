@@ -1,0 +1,131 @@
+"""Items: the entries of a history, and the parts they are made of (Open Responses 2026-04-24, `ItemField` and its kin).
+
+They are frozen msgspec structs with the specification's names, so that a value is also what goes on the wire. A field
+that the wire may leave out is `UNSET`.
+"""
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import UNSET, Struct, UnsetType
+
+Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
+ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+Phase: TypeAlias = Literal["commentary", "final_answer"]
+ImageDetail: TypeAlias = Literal["low", "high", "auto"]
+
+
+class InputText(Struct, frozen=True, tag_field="type", tag="input_text"):
+    """Text a person or a program gave."""
+
+    text: str
+
+
+class InputImage(Struct, frozen=True, tag_field="type", tag="input_image"):
+    """An image by its address, or as a `data:` URI; it goes to the model as it is, nothing is fetched here."""
+
+    image_url: str
+    detail: ImageDetail = "auto"
+
+
+class InputFile(Struct, frozen=True, tag_field="type", tag="input_file", omit_defaults=True):
+    """A file by its address, or as base64; it goes to the model as it is, nothing is fetched here."""
+
+    filename: str | UnsetType = UNSET
+    file_data: str | UnsetType = UNSET
+    file_url: str | UnsetType = UNSET
+
+
+class TopLogprob(Struct, frozen=True):
+    """One of the likeliest tokens at a place."""
+
+    token: str
+    logprob: float
+    bytes: list[int] = []
+
+
+class Logprob(Struct, frozen=True):
+    """A token of the answer, how likely it was (natural logarithm), and what else was likely."""
+
+    token: str
+    logprob: float
+    bytes: list[int] = []
+    top_logprobs: list[TopLogprob] = []
+
+
+class OutputText(Struct, frozen=True, tag_field="type", tag="output_text"):
+    """Text the model wrote; both lists are always there."""
+
+    text: str
+    annotations: list[Any] = []
+    logprobs: list[Logprob] = []
+
+
+class Refusal(Struct, frozen=True, tag_field="type", tag="refusal"):
+    """The model's own words for not answering."""
+
+    refusal: str
+
+
+class ReasoningText(Struct, frozen=True, tag_field="type", tag="reasoning_text"):
+    """What the model thought, in its own words."""
+
+    text: str
+
+
+class SummaryText(Struct, frozen=True, tag_field="type", tag="summary_text"):
+    """What the model thought, in short."""
+
+    text: str
+
+
+GivenPart: TypeAlias = InputText | InputImage | InputFile
+Part: TypeAlias = GivenPart | OutputText | Refusal
+
+
+class Message(Struct, frozen=True, tag_field="type", tag="message"):
+    """One message of a history, immutable once its status is not `in_progress`."""
+
+    id: str
+    status: ItemStatus
+    role: Role
+    content: list[Part]
+    phase: Phase | UnsetType = UNSET
+
+
+class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
+    """The model wants a function called; `arguments` are JSON, as the model wrote them."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    name: str
+    arguments: str
+
+
+class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
+    """What a call gave."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    output: str | list[GivenPart]
+
+
+class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
+    """What the model thought before it answered; `encrypted_content` only when it was asked for."""
+
+    id: str
+    status: ItemStatus
+    summary: list[SummaryText]
+    content: list[ReasoningText] | UnsetType = UNSET
+    encrypted_content: str | UnsetType | None = UNSET
+
+
+class Compaction(Struct, frozen=True, tag_field="type", tag="compaction"):
+    """A history in short, sealed with the server's key."""
+
+    id: str
+    encrypted_content: str
+
+
+Item: TypeAlias = Message | FunctionCall | FunctionCallOutput | Reasoning | Compaction

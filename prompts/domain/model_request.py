@@ -1,0 +1,60 @@
+"""What a turn asks of the model, and the models that can be asked."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from prompts.domain.text import ReasoningConfig, TextConfig
+from prompts.domain.tools import AllowedTools, FunctionChoice, FunctionTool, ToolChoice
+
+Truncation: TypeAlias = Literal["auto", "disabled"]
+ServiceTier: TypeAlias = Literal["auto", "default", "flex", "priority"]
+
+
+class Model(Struct, frozen=True):
+    """A model that may be asked for."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = 0
+    owned_by: str = "unknown"
+
+
+class ModelRequest(Struct, frozen=True, kw_only=True):
+    """What a turn asks of the model, beside its messages; None means the model's own default."""
+
+    model: str
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
+    tools: list[FunctionTool] = []
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool | None = None
+    text: TextConfig = TextConfig()
+    reasoning: ReasoningConfig = ReasoningConfig()
+    wants_encrypted_reasoning: bool = False
+    wants_logprobs: bool = False
+    top_logprobs: int | None = None
+    truncation: Truncation = "disabled"
+    service_tier: ServiceTier | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
+    compact_threshold: int | None = None
+    """From how many tokens (estimates) the history is compacted before the model is asked."""
+
+    @property
+    def offered(self) -> list[FunctionTool]:
+        """The tools the model may call: a hard limit, whatever it is told of the others."""
+        match self.tool_choice:
+            case "none" | AllowedTools(mode="none"):
+                return []
+            case AllowedTools(allowed):
+                names = {choice.name for choice in allowed}
+                return [tool for tool in self.tools if tool.name in names]
+            case FunctionChoice(name):
+                return [tool for tool in self.tools if tool.name == name]
+        return self.tools

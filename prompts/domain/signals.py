@@ -1,0 +1,155 @@
+"""What a model says, in the smallest steps, whichever protocol carries it; this is what a log holds.
+
+An answer is a sequence of these. Signals of several function calls may be mixed; all others concern what is being said
+at the moment: a thought ends where text begins, and the other way round.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from prompts.domain.items import (
+    Compaction,
+    FunctionCall,
+    Item,
+    Logprob,
+    Message,
+    OutputText,
+    Phase,
+    Reasoning,
+    Refusal,
+)
+from prompts.domain.usage import Usage
+
+encode = msgspec.json.Encoder().encode
+
+
+class Text(Struct, frozen=True, array_like=True, tag="t", omit_defaults=True):
+    """The model wrote some more text; `logprobs` of its tokens, when they were asked for."""
+
+    text: str
+    logprobs: list[Logprob] = []
+
+
+class Refused(Struct, frozen=True, array_like=True, tag="r"):
+    """The model wrote some more of its refusal."""
+
+    text: str
+
+
+class Opened(Struct, frozen=True, array_like=True, tag="m"):
+    """The model begins a message of its own, and says what for."""
+
+    phase: Phase | None = None
+
+
+class Thought(Struct, frozen=True, array_like=True, tag="h"):
+    """The model thought on."""
+
+    text: str
+
+
+class Summarized(Struct, frozen=True, array_like=True, tag="s"):
+    """The model said some more of what it thought, in short; in parts, the first of which is 0."""
+
+    text: str
+    part: int = 0
+
+
+class Sealed(Struct, frozen=True, array_like=True, tag="e"):
+    """What the model thought, as only whoever sealed it can read."""
+
+    encrypted_content: str
+
+
+class Compacted(Struct, frozen=True, array_like=True, tag="k"):
+    """What was said before was summed up, and the model goes on from that; `usage` is what the summing up cost."""
+
+    encrypted_content: str
+    usage: Usage | None = None
+
+
+class Called(Struct, frozen=True, array_like=True, tag="c"):
+    """The model begins to call a function; `index` tells its calls apart."""
+
+    index: int
+    call_id: str
+    name: str
+
+
+class Argued(Struct, frozen=True, array_like=True, tag="a"):
+    """The model wrote some more of a call's arguments."""
+
+    index: int
+    text: str
+
+
+class BegunAnew(Struct, frozen=True, array_like=True, tag="n"):
+    """The model was asked again from the start: what it was thinking ends here."""
+
+
+class Finished(Struct, frozen=True, array_like=True, tag="f"):
+    """The model came to an end of its own: `stop`, `length` or `content_filter`."""
+
+    reason: Literal["stop", "length", "content_filter"]
+    usage: Usage | None = None
+
+
+Signal: TypeAlias = (
+    Text | Refused | Opened | Thought | Summarized | Sealed | Compacted | Called | Argued | BegunAnew | Finished
+)
+
+
+def pack(signals: Sequence[Signal]) -> bytes:
+    """The signals as a log holds them: a JSON array, plain text as it is, since nearly all of it is that."""
+    return encode([_packed(signal) for signal in signals])
+
+
+def unpack(packed: bytes) -> list[Signal]:
+    """What `pack` was given."""
+    return [Text(entry) if isinstance(entry, str) else entry for entry in _decode_packed(packed)]
+
+
+def get_size(signal: Signal) -> int:
+    """How many characters it adds to the answer."""
+    match signal:
+        case Text(text) | Refused(text) | Thought(text) | Summarized(text) | Argued(_, text):
+            return len(text)
+        case Sealed(content) | Compacted(content):
+            return len(content)
+    return 0
+
+
+def read_signals(output: Sequence[Item]) -> list[Signal]:
+    """The signals that say this output: each text in one piece."""
+    signals: list[Signal] = []
+    for index, item in enumerate(output):
+        match item:
+            case Message(phase=phase, content=content):
+                signals += [
+                    Opened(phase or None),
+                    *(_say(part) for part in content if isinstance(part, OutputText | Refusal)),
+                ]
+            case Reasoning(summary=summary, content=content, encrypted_content=sealed):
+                signals += [Summarized(part.text, number) for number, part in enumerate(summary)]
+                signals += [Thought(part.text) for part in content or ()]
+                signals += [Sealed(sealed)] if sealed else []
+            case Compaction(encrypted_content=sealed):
+                signals.append(Compacted(sealed))
+            case FunctionCall(call_id=call_id, name=name, arguments=arguments):
+                signals += [Called(index, call_id, name), Argued(index, arguments)]
+    return signals
+
+
+def _packed(signal: Signal) -> Signal | str:
+    return signal.text if type(signal) is Text and not signal.logprobs else signal
+
+
+def _say(part: OutputText | Refusal) -> Signal:
+    return Refused(part.refusal) if isinstance(part, Refusal) else Text(part.text, part.logprobs)
+
+
+# Not in a union with Text: a plain text is a string, which msgspec does not tell from an array of one.
+_decode_packed = msgspec.json.Decoder(list[str | Signal]).decode

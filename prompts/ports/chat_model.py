@@ -1,0 +1,29 @@
+"""A model that continues a list of items."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeAlias
+
+from prompts.domain.items import Item
+from prompts.domain.model_request import Model, ModelRequest
+from prompts.domain.signals import Signal
+
+Answer: TypeAlias = AsyncIterator[list[Signal]]
+"""The model's signals in the groups they arrived in; ends after a `Finished`, or raises."""
+
+
+class ChatModel(Protocol):
+    """A model that continues a list of items."""
+
+    def stream(
+        self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Ask for what follows on these items, and open the answer; leaving the context closes the connection.
+
+        `shown`: what of this very answer is written already; it goes on after that, and only what is new is given.
+
+        Raises, on entering or while iterating: RateLimited, UpstreamError, UpstreamTimeout, InvalidPrompt.
+        """
+
+    async def list_models(self) -> Sequence[Model]:
+        """The models that may be asked for, at most a minute old; empty when the model's server does not say."""

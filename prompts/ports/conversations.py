@@ -1,0 +1,73 @@
+"""The store of conversations and their items, and histories read without a turn."""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from prompts.domain.conversations import Conversation, Metadata
+from prompts.domain.items import Item
+from prompts.ports.pages import Page
+
+
+class Histories(Protocol):
+    """What a turn would continue, read without one."""
+
+    async def read(
+        self, *, owner: str, conversation_id: str | None, previous_response_id: str | None, max_tokens: int | None
+    ) -> Sequence[Item]:
+        """The history behind one of the two, oldest first: its newest items up to so many tokens, or all.
+
+        Raises NotFound, ResponseNotEnded, InvalidRequest (more items than can be read at once), Unavailable.
+        """
+
+
+class ConversationStore(Protocol):
+    """Conversations and their items."""
+
+    async def create(
+        self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item], title: str | None = None
+    ) -> Conversation:
+        """Make a conversation with its first items."""
+
+    async def get(self, conversation_id: str, *, owner: str) -> Conversation:
+        """The conversation. Raises NotFound."""
+
+    async def update(
+        self, conversation_id: str, *, owner: str, metadata: Metadata, title: str | None = None
+    ) -> Conversation:
+        """Replace the metadata, and the title when there is one; an empty one takes it away. Raises NotFound."""
+
+    async def delete(self, conversation_id: str, *, owner: str) -> None:
+        """Gone from this moment; what hangs below it is erased in slices. Raises NotFound."""
+
+    async def fork(
+        self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
+    ) -> Conversation:
+        """A new conversation with the history of another, up to an item or all of it. Raises NotFound."""
+
+    async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
+        """The owner's conversations, last used first, and whether there are more.
+
+        Raises NotFound for an unknown `after`.
+        """
+
+    async def add_items(
+        self, conversation_id: str, *, owner: str, items: Sequence[Item], unanswered: Sequence[str] = ()
+    ) -> None:
+        """Append items; the `unanswered` calls must have been made before.
+
+        Raises NotFound, UnknownCall, ConversationLocked while a response is active.
+        """
+
+    async def list_items(
+        self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
+    ) -> Page:
+        """One page of the items. Raises NotFound (the conversation, or the item `after`)."""
+
+    async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
+        """One item of the conversation, its JSON as stored. Raises NotFound."""
+
+    async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
+        """Items of the owner's, wherever they are, in this order; None for what is not there."""
+
+    async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
+        """Erase one item of the history. Raises NotFound."""

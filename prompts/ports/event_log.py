@@ -1,0 +1,57 @@
+"""The event logs of responses: how they are written, read and watched."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from prompts.domain.responses import Response
+from prompts.domain.signals import Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What is written to a log at once: packed signals, and the sequence numbers of their events, (after, last_number].
+
+    Without signals it says nothing, and only keeps the lease.
+    """
+
+    after: int
+    last_number: int
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One group of a log as it is read; the last one of a response `is_last`."""
+
+    last_number: int
+    signals: Sequence[Signal]
+    is_last: bool
+
+
+class EventLog(Protocol):
+    """The logs of all responses, wherever they are written."""
+
+    async def get_echo(self, response_id: str, *, owner: str) -> Response:
+        """The response as it was created. Raises NotFound, Unavailable."""
+
+    async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
+        """A stretch of the log: entries whose last number is above `after`, oldest first; empty when there are none.
+
+        `after` is the last number of an entry, or -1. Raises StreamExpired when the log goes on without that entry (a
+        fail-over has lost it), Unavailable.
+        """
+
+    def watch(self, response_id: str) -> AbstractAsyncContextManager["Watch"]:
+        """Be told when the log has grown, for as long as the context lasts."""
+
+
+class Watch(Protocol):
+    """Says that something has happened since it was last asked."""
+
+    async def wait(self, within_s: float) -> bool:
+        """True as soon as the log has grown, False after `within_s`."""
+
+    async def wait_released(self, within_s: float) -> bool:
+        """True as soon as the response's replica has closed its connection to the model, False after `within_s`."""

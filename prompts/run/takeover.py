@@ -1,0 +1,107 @@
+"""Taking over: a response whose replica died, or handed it over, goes on here, on the same log.
+
+The model continues the text that is shown already; whatever cannot be continued honestly is begun again only when
+nothing of it was shown, and else ends as `failed` with what there is (DESIGN §7).
+"""
+
+from functools import partial
+
+import structlog
+from msgspec.structs import replace
+
+from prompts.answer.events import Narration
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import BegunAnew, Finished
+from prompts.domain.text import PlainText
+from prompts.errors import Draining, Overloaded, ReplicaLost, StaleRun
+from prompts.history.model_input import compose_items
+from prompts.ports.event_log import EventLog
+from prompts.ports.responses import ResponseStore, Seized
+from prompts.ports.sealing import Sealer
+from prompts.run.ending import LOST, end_seized, retell
+from prompts.run.run import Brief
+from prompts.run.runner import Runner
+
+log = structlog.get_logger(__name__)
+
+# Runs that one response may lose; an answer that takes its replicas down with it must not go round for ever.
+MAX_ATTEMPTS = 3
+
+BROKEN = ReplicaLost("A fail-over of the store has lost a part of this answer. Send the input again.")
+NOT_CONTINUABLE = ReplicaLost(
+    "The replica that wrote this answer was lost where it cannot go on. Send the input again."
+)
+
+
+async def take_over(response_id: str, *, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
+    """Go on with a response whose lease has expired, or end it; nothing when another replica was quicker.
+
+    A replica that is leaving or full leaves it to others. Raises StreamExpired, TailLost, Unavailable.
+    """
+    try:
+        with runner.reserve(is_new=False):
+            seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
+            if isinstance(seized, Seized) and not seized.response.store:
+                await store.discard(response_id)  # its client has gone with its replica
+            elif isinstance(seized, Seized):
+                await _go_on(seized, store=store, event_log=event_log, runner=runner)
+    except (Draining, Overloaded, StaleRun):
+        return
+
+
+async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
+    narration = await retell(seized.response, event_log=event_log)
+    pieces = narration.find_open_text()
+    if seized.ending == "cancelled":
+        await end_seized(seized, narration, store=store)
+    elif error := _find_error(seized, pieces):
+        await end_seized(seized, narration, store=store, error=error)
+        log.warning("response_lost", response_id=seized.response.id, owner=seized.owner, attempts=seized.attempts)
+    elif not _has_room(seized.model_request, len(pieces or ())):
+        await end_seized(seized, narration, store=store, finished=Finished("length"))
+    else:
+        shown = pieces or []
+        runner.start(_brief(seized, narration, shown, sealer=runner.sealer))
+        log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=len(shown))
+
+
+def _find_error(seized: Seized, pieces: list[str] | None) -> ReplicaLost | None:
+    """Why it cannot go on: no model can be trusted to go on in the middle of a call or of a JSON document."""
+    if seized.ending == "failed":
+        return BROKEN
+    if seized.attempts > MAX_ATTEMPTS:
+        return LOST
+    is_form = not isinstance(seized.model_request.text.format, PlainText)
+    return NOT_CONTINUABLE if pieces is None or (pieces and is_form) else None
+
+
+def _brief(seized: Seized, narration: Narration, pieces: list[str], *, sealer: Sealer) -> Brief:
+    return Brief(
+        response=seized.response,
+        owner=seized.owner,
+        epoch=seized.epoch,
+        input=seized.input,
+        model_request=_shortened(seized.model_request, len(pieces)),
+        model_input=seized.model_input,
+        items=compose_items(
+            instructions=seized.response.instructions,
+            window=seized.window,
+            new_input=seized.input,
+            unseal=partial(sealer.open, seized.owner),
+            compaction=narration.find_compaction(),
+        ),
+        narration=narration,
+        shown="".join(pieces),
+        pending=[BegunAnew()] if narration.is_thinking else [],
+    )
+
+
+def _has_room(request: ModelRequest, shown_tokens: int) -> bool:
+    return request.max_output_tokens is None or request.max_output_tokens > shown_tokens
+
+
+def _shortened(request: ModelRequest, shown_tokens: int) -> ModelRequest:
+    """What is left of the answer's budget; servers send a piece a token, or more tokens at once."""
+    if request.max_output_tokens is None:
+        return request
+    return replace(request, max_output_tokens=request.max_output_tokens - shown_tokens)

@@ -1,0 +1,178 @@
+"""Use case: questions that could be asked after an answer, suggested by the model that gave it.
+
+They are no part of the turn: nothing is counted against it, and no run waits for them. What the model said is kept, so
+that everybody is given the same; what it failed at is not, so that it may be asked again.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from prompts.domain.items import InputText, Item, Message
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import ENDED
+from prompts.domain.signals import Finished, Refused, Text
+from prompts.domain.text import JsonSchema, ReasoningConfig, TextConfig
+from prompts.errors import InvalidRequest, Overloaded, ResponseNotEnded, UpstreamTimeout
+from prompts.history.model_input import compose_items
+from prompts.ports.chat_model import ChatModel
+from prompts.ports.response_notes import Exchange, ResponseNotes
+from prompts.ports.sealing import Sealer
+from prompts.usecases.response_notes import check_response_id
+
+log = structlog.get_logger(__name__)
+
+QUESTIONS = 3
+# A question that fits on a button, in any language.
+MAX_QUESTION_CHARACTERS = 200
+# Somebody looks at the answer meanwhile; later than that, they have thought of a question of their own.
+MAX_S = 20.0
+# Three questions are some sixty tokens; the rest is for models that think first.
+MAX_OUTPUT_TOKENS = 2_000
+# For a model's server that knows no limit: ten times what it was asked for.
+MAX_CHARACTERS = 80_000
+# Of a process: as many as there are connections to the model beside those of its runs (config/clients.py), less two.
+MAX_AT_ONCE = 8
+
+INSTRUCTION = (
+    f"Suggest {QUESTIONS} short questions that I could ask you next about this conversation: in its language, from my "
+    "point of view, of at most ten words each, all different, and none that you have answered already. "
+    # No example: what repeats the question must not pass for an answer.
+    "Answer with a JSON object whose 'questions' are a list of these texts."
+)
+FORMAT = JsonSchema(
+    name="follow_ups",
+    description="Questions that the user could ask next.",
+    schema={
+        "type": "object",
+        "properties": {"questions": {"type": "array", "items": {"type": "string"}}},
+        "required": ["questions"],
+        "additionalProperties": False,
+    },
+    strict=True,
+)
+
+
+class Suggestions(Struct):
+    """The document that the model writes."""
+
+    questions: list[str]
+
+
+decode_suggestions = msgspec.json.Decoder(Suggestions).decode
+
+
+class FollowUps:
+    """Suggests what could be asked next, for a few responses at once."""
+
+    def __init__(
+        self, *, notes: ResponseNotes, model: ChatModel, sealer: Sealer, history_tokens: int, max_s: float = MAX_S
+    ) -> None:
+        """`history_tokens` is how much of the conversation the model is shown, `max_s` how long it may take."""
+        self._notes = notes
+        self._model = model
+        self._sealer = sealer
+        self._history_tokens = history_tokens
+        self._max_s = max_s
+        self._asking = 0
+
+    async def get(self, response_id: str, *, owner: str) -> Sequence[str]:
+        """Up to three questions, the same for everybody from the first time on that the model has suggested some.
+
+        Empty after a failed response, and when the model suggests nothing that can be used. Raises NotFound,
+        ResponseNotEnded, Overloaded, RateLimited, UpstreamError, UpstreamTimeout, Unavailable. Cancelling it closes the
+        connection to the model.
+        """
+        check_response_id(response_id)
+        found = await self._notes.find_follow_ups(response_id, owner=owner, history_tokens=self._history_tokens)
+        if not isinstance(found, Exchange):
+            return found
+        if found.status not in ENDED:
+            message = f"Response '{response_id}' is {found.status}. Ask for its follow-ups when it has ended."
+            raise ResponseNotEnded(message, param="response_id", retry_after_s=1)
+        questions = await self._ask(found, owner=owner) if found.window else None
+        if questions is None:
+            return []
+        return await self._notes.keep_follow_ups(response_id, questions, owner=owner)
+
+    async def _ask(self, exchange: Exchange, *, owner: str) -> Sequence[str] | None:
+        """What the model suggests; None when it gave nothing that can be used, and may next time."""
+        question = Message(id="", status="completed", role="user", content=[InputText(INSTRUCTION)])
+        # The turn's own beginning: a model's server that keeps what it has read need not read it again.
+        items = compose_items(
+            instructions=exchange.instructions,
+            window=exchange.window,
+            new_input=[question],
+            unseal=partial(self._sealer.open, owner),
+        )
+        try:
+            with self._reserve():
+                async with asyncio.timeout(self._max_s):
+                    return await _suggest(_build_request(exchange.model_request), items, self._model)
+        except TimeoutError:
+            raise UpstreamTimeout(f"The model suggested nothing within {self._max_s:g} s. Ask again.") from None
+        except InvalidRequest as error:  # it knows no such format, or the model is gone: nothing a client could mend
+            log.warning("follow_ups_refused", code=error.code)
+            return None
+
+    @contextmanager
+    def _reserve(self) -> Iterator[None]:
+        if self._asking >= MAX_AT_ONCE:
+            raise Overloaded(f"This replica asks for {MAX_AT_ONCE} follow-ups already. Try again in a moment.")
+        self._asking += 1
+        try:
+            yield
+        finally:
+            self._asking -= 1
+
+
+async def _suggest(request: ModelRequest, items: Sequence[Item], model: ChatModel) -> Sequence[str] | None:
+    document, has_refused = "", False
+    async with model.stream(request, items) as answer:
+        async for signals in answer:
+            for signal in signals:
+                match signal:
+                    case Text(text):
+                        document += text
+                    case Refused():
+                        has_refused = True
+                    case Finished(reason):
+                        if has_refused or reason == "content_filter":
+                            return []  # its own no
+                        return _read_questions(document)
+            if len(document) > MAX_CHARACTERS:
+                return None
+    return None
+
+
+def _build_request(given: ModelRequest) -> ModelRequest:
+    """The same model on the same account; tools and limits are the answer's own."""
+    return ModelRequest(
+        model=given.model,
+        max_output_tokens=MAX_OUTPUT_TOKENS,
+        text=TextConfig(format=FORMAT),
+        # Little thinking, where the model is known to take a word on that.
+        reasoning=ReasoningConfig(effort="low") if given.reasoning.effort else ReasoningConfig(),
+        service_tier=given.service_tier,
+        safety_identifier=given.safety_identifier,
+        prompt_cache_key=given.prompt_cache_key,
+        user=given.user,
+    )
+
+
+def _read_questions(document: str) -> Sequence[str] | None:
+    """The questions, when this is the document that was asked for; without those that are too long or there twice."""
+    # Servers that know no formats give what a model likes to write around a document, too.
+    document = document[document.find("{") : document.rfind("}") + 1]
+    try:
+        suggested = decode_suggestions(document).questions
+    except msgspec.DecodeError:
+        log.info("follow_ups_unreadable", characters=len(document))
+        return None
+    lines = dict.fromkeys(" ".join(question.split()) for question in suggested)
+    return [line for line in lines if 0 < len(line) <= MAX_QUESTION_CHARACTERS][:QUESTIONS]

@@ -1,0 +1,52 @@
+"""Use cases on what is kept with a response beside its answer: what it was asked, what people think of it."""
+
+from typing import Literal
+
+from prompts.domain import ids
+from prompts.domain.responses import Feedback, Score
+from prompts.errors import NotFound, unknown_item, unknown_response
+from prompts.ports.pages import Page
+from prompts.ports.response_notes import ResponseNotes
+
+
+async def list_input_items(
+    response_id: str,
+    *,
+    owner: str,
+    limit: int,
+    order: Literal["asc", "desc"],
+    after: str | None,
+    notes: ResponseNotes,
+) -> Page:
+    """One page of the response's own input, while it is written too; compactions are not shown.
+
+    Raises NotFound (the response, or the item `after`), Unavailable.
+    """
+    check_response_id(response_id)
+    if after is not None and not any(ids.is_well_formed(after, kind) for kind in ids.ITEMS):
+        raise unknown_item(after, param="after")
+    return await notes.list_input(response_id, owner=owner, limit=limit, order=order, after=after)
+
+
+async def put_feedback(
+    response_id: str, *, owner: str, score: Score, comment: str | None, notes: ResponseNotes
+) -> Feedback:
+    """Keep what a person thinks of it, in place of what they thought before. Raises NotFound, Unavailable."""
+    check_response_id(response_id)
+    return await notes.put_feedback(response_id, owner=owner, score=score, comment=comment)
+
+
+async def get_feedback(response_id: str, *, owner: str, notes: ResponseNotes) -> Feedback:
+    """What a person thought of it last. Raises NotFound (the response, or the feedback), Unavailable."""
+    check_response_id(response_id)
+    feedback = await notes.find_feedback(response_id, owner=owner)
+    if feedback is None:
+        message = f"Nobody has given feedback on the response '{response_id}' yet. PUT some first."
+        raise NotFound(message, code="feedback_not_found", param="response_id")
+    return feedback
+
+
+def check_response_id(response_id: str) -> None:
+    """An id that cannot be one of ours leads to no key. Raises NotFound."""
+    if not ids.is_well_formed(response_id, ids.RESPONSE):
+        raise unknown_response(response_id)

@@ -1,0 +1,108 @@
+"""What a run keeps in memory is bounded, and found by number without a hole."""
+
+import pytest
+
+from prompts.answer.events import Event
+from prompts.ports.event_log import Group
+from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, RecentEvents, RecentGroups
+
+SIZE = MAX_KEPT_BYTES // 20
+
+
+def events(numbers: range, *, size: int = SIZE) -> list[Event]:
+    """Events of this size each."""
+    return [Event("response.output_text.delta", number, b"x" * size) for number in numbers]
+
+
+def group(after: int, last_number: int, *, size: int = 10) -> Group:
+    """A group of this size."""
+    return Group(after, last_number, b"x" * size)
+
+
+# --- events ---
+
+
+def test_the_latest_events_are_found_by_number() -> None:
+    recent = RecentEvents(events(range(2)), before=-1)
+    for number in range(2, 100):
+        recent.add(events(range(number, number + 1)))
+    assert recent.last_number == 99
+    kept = [number for number in range(-1, 100) if recent.find(number) is not None]
+    assert kept == list(range(79, 100))
+    found = recent.find(90)
+    assert found is not None
+    assert [event.sequence_number for event in found] == list(range(91, 100))
+    assert recent.find(99) == recent.find(500) == []
+
+
+def test_what_was_told_before_this_run_is_not_here() -> None:
+    recent = RecentEvents([], before=41)
+    assert recent.last_number == 41
+    assert recent.find(41) == []
+    assert recent.find(40) is recent.find(-1) is None
+    recent.add(events(range(42, 44)))
+    assert recent.last_number == 43
+    assert recent.find(40) is None
+    assert [event.sequence_number for event in recent.find(41) or []] == [42, 43]
+
+
+def test_not_too_many_events_are_found_at_once() -> None:
+    recent = RecentEvents(events(range(3 * MAX_AT_ONCE), size=1), before=-1)
+    after, seen = -1, []
+    while found := recent.find(after):
+        assert len(found) <= MAX_AT_ONCE
+        seen += [event.sequence_number for event in found]
+        after = seen[-1]
+    assert seen == list(range(3 * MAX_AT_ONCE))
+
+
+def test_an_event_larger_than_what_is_kept_is_kept_until_the_next() -> None:
+    recent = RecentEvents([], before=-1)
+    recent.add(events(range(1), size=2 * MAX_KEPT_BYTES))
+    assert recent.find(-1)
+    recent.add(events(range(1, 2)))
+    assert recent.find(-1) is None
+    assert recent.find(0)
+
+
+# --- groups ---
+
+
+def test_groups_above_a_number_are_found_in_order() -> None:
+    recent = RecentGroups()
+    groups = [group(1, 4), group(4, 5), group(5, 9)]
+    for each in groups:
+        recent.add(each)
+    assert recent.find(1) == groups
+    assert recent.find(4) == groups[1:]
+    assert recent.find(5) == groups[2:]
+
+
+@pytest.mark.parametrize("last_number", [-1, 0, 2, 3, 6, 9, 20])
+def test_no_group_is_found_where_the_next_one_does_not_join_on(last_number: int) -> None:
+    recent = RecentGroups()
+    for each in (group(1, 4), group(4, 5), group(5, 9)):
+        recent.add(each)
+    assert recent.find(last_number) == []
+
+
+def test_nothing_is_found_where_nothing_was_written() -> None:
+    assert RecentGroups().find(1) == []
+
+
+def test_a_group_that_only_kept_the_lease_is_not_kept() -> None:
+    recent = RecentGroups()
+    recent.add(Group(1, 1, b""))
+    assert recent.find(1) == []
+    assert recent.find(0) == []
+
+
+def test_the_oldest_groups_make_room() -> None:
+    recent = RecentGroups()
+    for number in range(100):
+        recent.add(group(number, number + 1, size=SIZE))
+    found = [number for number in range(100) if recent.find(number)]
+    assert found == list(range(80, 100))
+    assert len(recent.find(80)) == 20
+    recent.add(group(100, 101, size=2 * MAX_KEPT_BYTES))
+    assert recent.find(80) == recent.find(100) == []
