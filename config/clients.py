@@ -41,10 +41,14 @@ from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
 from prompts.ports.api_keys import ApiKeys
+from prompts.ports.observer import Unobserved
 from prompts.run.following import Followers
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
+from prompts.usecases.ask import Defaults
+from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.follow_ups import FollowUps
+from prompts.usecases.turns import TurnPorts
 
 if TYPE_CHECKING:
     from prompts.adapters.weaviate.connection import WeaviateConnection
@@ -77,9 +81,9 @@ class Clients:
     async def drain(self) -> None:
         """Not ready any more, no new runs; what runs may come to its end here or elsewhere, and be followed so long."""
         self.readiness.start_draining()
-        self.prompts.followers.start_draining()
-        await self.prompts.runner.drain(settings.DRAIN_S)
-        await self.prompts.followers.drain(settings.DRAIN_S)
+        self.prompts.turns.followers.start_draining()
+        await self.prompts.turns.runner.drain(settings.DRAIN_S)
+        await self.prompts.turns.followers.drain(settings.DRAIN_S)
         # Whoever has just read its answer may be sending its next request on the same connection, and Kubernetes may
         # not have told everybody yet: they are told to go elsewhere, instead of finding a closed door.
         await asyncio.sleep(min(LINGER_S, settings.DRAIN_S))
@@ -95,19 +99,20 @@ async def open_clients() -> AsyncIterator[Clients]:
         gauge = RedisGauge(redis)
         calibration = RedisCalibration(redis)
         state, nudges = _build_state(redis, openai, gauge, calibration)
+        turns = state.turns
         stack.push_async_callback(nudges.close)
-        stack.push_async_callback(state.runner.close)
+        stack.push_async_callback(turns.runner.close)
         sweeping = partial(
             keep_swept,
-            store=state.responses,
-            event_log=state.event_log,
+            store=turns.store,
+            event_log=turns.event_log,
             eraser=state.eraser,
-            runner=state.runner,
+            runner=turns.runner,
             wait_lost=nudges.wait_lost,
         )
         chores: dict[str, Chore] = {
             "reconcile": partial(keep_reconciled, state.api_keys),
-            "listen": nudges.listen,
+            "listen": partial(nudges.listen, turns.runner.let_go),
             "gauge": gauge.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
@@ -217,26 +222,35 @@ def _build_state(
         limits=limits,
         release=nudges.release,
         check_storage=gauge.check,
+        observer=Unobserved(),
     )
-    nudges.let_go = runner.let_go
-    notes = RedisResponseNotes(redis)
-    state = State(
-        responses=responses,
-        notes=notes,
-        follow_ups=FollowUps(notes=notes, model=model, sealer=sealer, history_tokens=settings.HISTORY_TOKENS),
-        histories=RedisHistories(redis),
-        compactions=RedisCompactions(redis, retention_s=retention.history_s),
-        conversations=RedisConversationStore(redis, retention_s=retention.history_s),
+    conversations = RedisConversationStore(redis, retention_s=retention.history_s)
+    turns = TurnPorts(
+        store=responses,
         event_log=RedisEventLog(redis, nudges),
-        eraser=RedisEraser(redis),
-        api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
+        conversations=conversations,
         model=model,
+        calibration=calibration,
         runner=runner,
         followers=Followers(),
+        defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
+    )
+    histories = HistoryPorts(
+        turns=turns,
+        histories=RedisHistories(redis),
+        compactions=RedisCompactions(redis, retention_s=retention.history_s),
         sealer=sealer,
-        calibration=calibration,
-        default_model=settings.DEFAULT_MODEL,
-        history_tokens=settings.HISTORY_TOKENS,
+    )
+    notes = RedisResponseNotes(redis)
+    state = State(
+        turns=turns,
+        histories=histories,
+        conversations=conversations,
+        eraser=RedisEraser(redis),
+        notes=notes,
+        follow_ups=FollowUps(notes=notes, model=model, sealer=sealer, history_tokens=settings.HISTORY_TOKENS),
+        api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
+        sealer=sealer,
     )
     return state, nudges
 

@@ -1,10 +1,11 @@
 """How staff see what is in SQL: API keys are issued here, shown once, and revoked."""
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
+from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
@@ -66,6 +67,6 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
 def _publish(request: HttpRequest) -> None:
     """Now, through the process's own connection; what fails is made good within a minute."""
     try:
-        async_to_sync(reconcile)(get_state(request).api_keys)
+        async_to_sync(reconcile)(get_state(cast(ASGIRequest, request).scope).api_keys)
     except Unavailable:
         messages.warning(request, "The key store cannot be reached; the change takes effect when it is back.")

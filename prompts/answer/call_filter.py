@@ -7,7 +7,7 @@ from prompts.domain.signals import Argued, Called, Signal
 from prompts.errors import UpstreamError
 
 
-class Offer:
+class CallFilter:
     """The functions one run's model may call, and how often; a hard limit, whatever the model does."""
 
     def __init__(self, request: ModelRequest) -> None:

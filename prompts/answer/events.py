@@ -11,6 +11,8 @@ see what the first one saw.
     summary       [output_item.added · reasoning_summary_part.added ·] reasoning_summary_text.delta
     compaction    output_item.added · output_item.done
     call          output_item.added, then function_call_arguments.delta of any call that is open
+    round ended   of each call of the service's own tools: output_item.added · file_search_call.in_progress ·
+                  .searching; when it has returned: .completed · output_item.done; then the next round's items
     closing       of each open item, in order: …done · content_part.done · output_item.done; then response.completed |
                   .incomplete | .failed
 
@@ -19,14 +21,23 @@ several side by side. Items are done in the order of the output. Sequence number
 one terminal event ends the sequence (API.md, "Server-sent events").
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 import msgspec
 from msgspec.structs import replace
 
-from prompts.answer.open_items import Happenings, OpenCall, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
+from prompts.answer.open_items import (
+    OPEN_HOSTED,
+    Happenings,
+    OpenCall,
+    OpenCompaction,
+    OpenHosted,
+    OpenItem,
+    OpenMessage,
+    OpenReasoning,
+)
 from prompts.domain.items import Compaction, Item, Reasoning
 from prompts.domain.responses import IncompleteDetails, Response, ResponseError
 from prompts.domain.signals import (
@@ -35,8 +46,11 @@ from prompts.domain.signals import (
     Called,
     Compacted,
     Finished,
+    HostedCall,
+    HostedReturned,
     Opened,
     Refused,
+    RoundEnded,
     Sealed,
     Signal,
     Summarized,
@@ -48,6 +62,11 @@ from prompts.domain.usage import Usage, add_usage
 encode = msgspec.json.Encoder().encode
 
 
+TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a response: its type, its place in the sequence, and its JSON as it goes on the wire."""
@@ -57,9 +76,19 @@ class Event:
     data: bytes
 
 
-TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round that ended with calls of the service's own tools; `outputs` by call id, of those that have run."""
 
-_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+    said: Sequence[Item]
+    calls: Sequence[HostedCall]
+    outputs: dict[str, str]
+    usage: Usage | None
+
+    @property
+    def waiting(self) -> Sequence[HostedCall]:
+        """The calls that have not run yet."""
+        return [call for call in self.calls if call.call_id not in self.outputs]
 
 
 @dataclass(slots=True)
@@ -76,7 +105,12 @@ class Narration:
     _current: OpenMessage | OpenReasoning | OpenCompaction | None = None
     _calls: dict[int, OpenCall] = field(default_factory=dict)
     _usage_before: Usage | None = None
-    """What the model was asked for before it was asked for the answer."""
+    """What a compaction and the rounds before this one cost."""
+    _rounds: list[Round] = field(default_factory=list)
+    _hosted: dict[str, OpenHosted] = field(default_factory=dict)
+    """The calls of the service's own tools that have not returned, by call id."""
+    _round_start: int = 0
+    """Where the output of the present round begins."""
 
     def opening(self) -> list[Event]:
         """What is on the wire before the model has said anything; a background response begins as `queued`."""
@@ -133,17 +167,22 @@ class Narration:
         """Whether a thought is open."""
         return isinstance(self._current, OpenReasoning)
 
+    @property
+    def rounds(self) -> Sequence[Round]:
+        """The rounds in which the model called tools of the service, oldest first."""
+        return self._rounds
+
     def find_compaction(self) -> Compaction | None:
         """The compaction that this answer goes on from, if there was one."""
         return next((item for item in self._items if isinstance(item, Compaction)), None)
 
     def find_open_text(self) -> list[str] | None:
-        """The answer so far, in the pieces it came in, when it is plain text that can go on; None when it is not.
+        """What this round has said, in the pieces it came in, when it is text that can go on; None when it is not.
 
         Empty when nothing was said but thoughts.
         """
         unspoken = OpenReasoning | Reasoning | OpenCompaction | Compaction
-        said = [item for item in self._items if not isinstance(item, unspoken)]
+        said = [item for item in self._items[self._round_start :] if not isinstance(item, unspoken)]
         match said:
             case []:
                 return []
@@ -157,23 +196,20 @@ class Narration:
                 message = yield from self._turn_to_message()
                 yield from self._happen(message.turn_to(signal))
                 yield self._delta(message, signal)
-            case Opened(phase):
+            case Opened() | Compacted():
                 yield from self._close_current()
-                yield from self._begin(OpenMessage(self.response.id, len(self._items), phase))
+                yield from self._tell_beginning(signal)
             case Thought() | Summarized() | Sealed():
                 thought = yield from self._turn_to_thought()
                 yield from self._happen(thought.think(signal))
-            case Compacted(encrypted_content, usage):
-                yield from self._close_current()
-                yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
-                yield from self._close_current()
-                self._usage_before = add_usage(usage, self._usage_before)
             case Called() | Argued():
                 yield from self._tell_call(signal)
-            case BegunAnew() if self.is_thinking:
-                yield from self._close_current()
-            case BegunAnew() | Finished():
-                pass  # nothing to tell, or not yet
+            case RoundEnded() | HostedReturned():
+                yield from self._tell_hosted(signal)
+            case BegunAnew():
+                yield from self._close_current() if self.is_thinking else ()
+            case Finished():
+                pass  # not yet
             case _:
                 assert_never(signal)
 
@@ -205,6 +241,40 @@ class Narration:
                 yield from self._begin_call(index, OpenCall(self.response.id, len(self._items), call_id, name))
             case Argued(index, text) if index in self._calls and text:
                 yield from self._happen(self._calls[index].argue(text))
+
+    def _tell_beginning(self, signal: Opened | Compacted) -> Iterator[Event]:
+        match signal:
+            case Opened(phase):
+                yield from self._begin(OpenMessage(self.response.id, len(self._items), phase))
+            case Compacted(encrypted_content, usage):
+                yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
+                yield from self._close_current()
+                self._usage_before = add_usage(usage, self._usage_before)
+
+    def _tell_hosted(self, signal: RoundEnded | HostedReturned) -> Iterator[Event]:
+        match signal:
+            case RoundEnded(calls, usage):
+                yield from self._close_current()
+                yield from self._end_round(calls, usage)
+            case HostedReturned(call_id, output):
+                yield from self._return_hosted(call_id, output)
+
+    def _end_round(self, calls: list[HostedCall], usage: Usage | None) -> Iterator[Event]:
+        said = [item for item in self._items[self._round_start :] if not isinstance(item, OpenItem)]
+        self._rounds.append(Round(said, calls, {}, usage))
+        self._usage_before = add_usage(usage, self._usage_before)
+        for call in calls:
+            item = OPEN_HOSTED[call.kind](self.response.id, len(self._items), call)
+            self._items.append(item)
+            self._hosted[call.call_id] = item
+            yield from self._happen(item.add())
+        self._round_start = len(self._items)
+
+    def _return_hosted(self, call_id: str, output: str) -> Iterator[Event]:
+        self._rounds[-1].outputs[call_id] = output
+        item = self._hosted.pop(call_id)
+        yield from self._happen(item.close("completed"))
+        self._items[item.output_index] = item.build("completed")
 
     def _begin_call(self, index: int, call: OpenCall) -> Iterator[Event]:
         self._calls[index] = call

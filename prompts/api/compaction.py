@@ -1,6 +1,5 @@
 """`/v1/responses/compact` and `/v1/responses/input_tokens`: a history made short, and how long one is."""
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -15,12 +14,11 @@ from prompts.api.openapi.document import BODY_ERRORS, IDEMPOTENCY_KEY, MODEL_ERR
 from prompts.api.openapi.examples import COMPACT_HISTORY, COUNT_INPUT
 from prompts.api.wire.create_response import (
     ConversationParam,
-    check_anchor,
     read_claim,
     read_conversation_id,
 )
 from prompts.api.wire.ids import ConversationId, ResponseId
-from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, placing_calls, read_items, user_message
+from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, placing_calls, read_input
 from prompts.api.wire.tools import (
     ReasoningParam,
     TextParam,
@@ -31,13 +29,12 @@ from prompts.api.wire.tools import (
     read_tool_choice,
     read_tools,
 )
-from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidRequest
+from prompts.usecases.anchors import read_anchor, read_previous
 from prompts.usecases.compaction import compact_history, count_input
-from prompts.usecases.responses import StoredItem
 
 encode = msgspec.json.Encoder().encode
 
@@ -78,19 +75,7 @@ class InputTokens(Struct):
     object: Literal["response.input_tokens"] = "response.input_tokens"
 
 
-class _HistoryController(ApiController):
-    """A view that is given a history."""
-
-    is_abstract = True
-
-    def read_input(self, given: str | list[InputItem] | None) -> Sequence[Item | StoredItem]:
-        """What the client means. Raises InvalidRequest."""
-        if given is None or isinstance(given, str):
-            return [] if given is None else [user_message(given)]
-        return read_items(given, param="input", unseal=self.unseal)
-
-
-class CompactController(_HistoryController):
+class CompactController(ApiController):
     """Compact a history."""
 
     tags = ["Responses"]
@@ -105,26 +90,21 @@ class CompactController(_HistoryController):
     )
     async def post(self, parsed_body: Annotated[BodyMsgspec[CompactHistory], COMPACT_HISTORY]) -> HttpResponse:
         """The user's messages and one sealed item for all the rest; its id works as `previous_response_id`."""
-        body, state = parsed_body, self.state
+        body = parsed_body
         if body.input is None and body.previous_response_id is None:
             message = "Missing required parameter: 'input'. Send it, or a 'previous_response_id'."
             raise InvalidRequest(message, param="input")
-        check_anchor(None, body.previous_response_id)
+        anchor = read_previous(body.previous_response_id)
         request = ModelRequest(model=body.model, prompt_cache_key=body.prompt_cache_key, service_tier=body.service_tier)
         with placing_calls(body.input, param="input"):
             compacted, is_replay = await compact_history(
                 owner=self.owner,
-                new_input=self.read_input(body.input),
-                previous_response_id=body.previous_response_id,
+                new_input=read_input(body.input, unseal=self.unseal),
+                anchor=anchor,
                 instructions=body.instructions,
                 model_request=request,
                 claim=read_claim(self.request, body),
-                histories=state.histories,
-                compactions=state.compactions,
-                store=state.responses,
-                conversations=state.conversations,
-                model=state.model,
-                runner=state.runner,
+                ports=self.state.histories,
             )
         response = json_response(compacted)
         if is_replay:
@@ -132,7 +112,7 @@ class CompactController(_HistoryController):
         return response
 
 
-class InputTokensController(_HistoryController):
+class InputTokensController(ApiController):
     """Count the tokens of an input."""
 
     tags = ["Responses"]
@@ -147,11 +127,10 @@ class InputTokensController(_HistoryController):
     async def post(self, parsed_body: Annotated[BodyMsgspec[CountInput], COUNT_INPUT]) -> HttpResponse:
         """How many tokens the model would be given, history included, without asking it; an estimate."""
         body, state = parsed_body, self.state
-        conversation_id = read_conversation_id(body.conversation)
-        check_anchor(conversation_id, body.previous_response_id)
+        anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
         tools = read_tools(body.tools)
         request = ModelRequest(
-            model=body.model or state.default_model,
+            model=body.model or state.turns.defaults.model,
             tools=tools,
             tool_choice=read_tool_choice(body.tool_choice, tools),
             text=read_text(body.text),
@@ -159,16 +138,10 @@ class InputTokensController(_HistoryController):
         )
         counted = await count_input(
             owner=self.owner,
-            new_input=self.read_input(body.input),
-            conversation_id=conversation_id,
-            previous_response_id=body.previous_response_id,
+            new_input=read_input(body.input, unseal=self.unseal),
+            anchor=anchor,
             instructions=body.instructions,
             model_request=request,
-            history_tokens=state.history_tokens,
-            histories=state.histories,
-            conversations=state.conversations,
-            model=state.model,
-            calibration=state.calibration,
-            sealer=state.sealer,
+            ports=state.histories,
         )
         return json_response(encode(InputTokens(counted)))

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
 import structlog
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from dmr import Controller
 from dmr.endpoint import Endpoint
@@ -26,14 +27,13 @@ from prompts.api.state import State, get_state
 from prompts.api.wire.parser import StrictJsonParser
 from prompts.errors import (
     BrokenSeal,
-    InvalidApiKey,
     InvalidEncryptedContent,
     MethodNotAllowed,
-    RateLimited,
     ServiceError,
 )
 from prompts.ports.api_keys import Caller
 from prompts.ports.sealing import SealKind
+from prompts.usecases.callers import authenticate, check_rate
 
 
 class BearerKey(AsyncAuth):
@@ -47,19 +47,13 @@ class BearerKey(AsyncAuth):
         return None
 
     async def __call__(self, endpoint: Endpoint, controller: Controller[BaseSerializer]) -> "BearerKey":
-        """Find the owner, or raise InvalidApiKey."""
-        request = controller.request
-        scheme, _, key = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            raise InvalidApiKey("You did not provide an API key. Send it as 'Authorization: Bearer <key>'.")
-        caller = await get_state(request).api_keys.find_caller(key.strip())
-        if caller is None:
-            raise InvalidApiKey("Incorrect API key provided. Ask the operator of this server for a valid one.")
-        request.caller = caller  # type: ignore[attr-defined]
+        """Find the owner. Raises InvalidApiKey, RateLimited."""
+        request = cast(ASGIRequest, controller.request)
+        state = get_state(request.scope)
+        caller = await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=state.api_keys)
+        request.caller = caller  # type: ignore[attr-defined]  # read by ApiController.owner and the error middleware
         structlog.contextvars.bind_contextvars(owner=caller.owner)
-        if not caller.may_ask:
-            message = f"You asked {caller.limit} times within a minute, the limit. Wait {caller.reset_s:.0f} s."
-            raise RateLimited(message, retry_after_s=caller.reset_s)
+        check_rate(caller)
         return self
 
     def security_schemes(
@@ -119,7 +113,7 @@ class ApiController(Controller[WireSerializer]):
     @property
     def state(self) -> State:
         """The ports this process opened."""
-        return get_state(self.request)
+        return get_state(cast(ASGIRequest, self.request).scope)
 
     @property
     def owner(self) -> str:

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
 from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
-from prompts.api.wire.ids import ConversationId, ItemId, check_kind
+from prompts.api.wire.ids import ConversationId, ItemId
 from prompts.api.wire.include import Include, check_include
 from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
 from prompts.domain import ids
@@ -31,6 +31,7 @@ from prompts.usecases.conversations import (
     list_items,
     update_conversation,
 )
+from prompts.usecases.public_ids import check_kind
 
 encode = msgspec.json.Encoder().encode
 

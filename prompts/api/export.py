@@ -13,11 +13,11 @@ from msgspec import Meta, Struct
 from prompts.api.controller import ApiController
 from prompts.api.conversations import ConversationBody, ConversationPath, show
 from prompts.api.openapi.document import ERRORS, AlsoAs, text
-from prompts.api.wire.ids import check_kind
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.errors import ServiceError
 from prompts.usecases.export import Form, export_conversation, write_json, write_markdown
+from prompts.usecases.public_ids import check_kind
 
 encode = msgspec.json.Encoder().encode
 

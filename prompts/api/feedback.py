@@ -13,9 +13,9 @@ from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS
 from prompts.api.openapi.examples import PUT_FEEDBACK
 from prompts.api.responses import ResponsePath
-from prompts.api.wire.ids import check_kind
 from prompts.domain import ids
 from prompts.domain.responses import Feedback, Score
+from prompts.usecases.public_ids import check_kind
 from prompts.usecases.response_notes import get_feedback, put_feedback
 
 encode = msgspec.json.Encoder().encode

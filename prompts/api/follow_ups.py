@@ -11,8 +11,8 @@ from msgspec import Struct
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import ERRORS, MODEL_ERRORS, refusals
 from prompts.api.responses import ResponsePath
-from prompts.api.wire.ids import check_kind
 from prompts.domain import ids
+from prompts.usecases.public_ids import check_kind
 
 encode = msgspec.json.Encoder().encode
 

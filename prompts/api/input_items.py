@@ -10,9 +10,9 @@ from prompts.api.controller import ApiController, json_response
 from prompts.api.conversations import ItemList, ItemsQuery, RawItemList
 from prompts.api.openapi.document import ERRORS
 from prompts.api.responses import ResponsePath
-from prompts.api.wire.ids import check_kind
 from prompts.api.wire.include import check_include
 from prompts.domain import ids
+from prompts.usecases.public_ids import check_kind
 from prompts.usecases.response_notes import list_input_items
 
 encode = msgspec.json.Encoder().encode

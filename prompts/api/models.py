@@ -37,7 +37,7 @@ class ModelsController(ApiController):
     @validate(ResponseSpec(ModelList, status_code=HTTPStatus.OK), *ALWAYS, *MODEL_ERRORS, operation_id="listModels")
     async def get(self) -> HttpResponse:
         """All of them; at most a minute old."""
-        return json_response(encode(ModelList(list(await self.state.model.list_models()))))
+        return json_response(encode(ModelList(list(await self.state.turns.model.list_models()))))
 
 
 class ModelController(ApiController):
@@ -48,7 +48,7 @@ class ModelController(ApiController):
     @validate(ResponseSpec(Model, status_code=HTTPStatus.OK), *ERRORS, *MODEL_ERRORS, operation_id="getModel")
     async def get(self, parsed_path: Path[ModelPath]) -> HttpResponse:
         """The model of that name."""
-        for model in await self.state.model.list_models():
+        for model in await self.state.turns.model.list_models():
             if model.id == parsed_path.model:
                 return json_response(encode(model))
         message = f"The model '{parsed_path.model}' does not exist. GET /v1/models lists those that do."

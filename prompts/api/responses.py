@@ -1,8 +1,8 @@
 """`/v1/responses`: create (whole, streamed, in the background), retrieve, follow, cancel, delete."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, ClassVar, Literal, cast
 
 import msgspec
 import structlog
@@ -19,29 +19,19 @@ from prompts.api.errors import render_error
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, IDEMPOTENCY_KEY, MODEL_ERRORS, AlsoAs, refusals
 from prompts.api.openapi.event_stream import EVENT_STREAM
 from prompts.api.openapi.examples import CREATE_RESPONSE
-from prompts.api.wire.create_response import (
-    CreateResponse,
-    check_request,
-    compose_echo,
-    read_claim,
-    read_conversation_id,
-    read_model_request,
-    unsupported,
-)
-from prompts.api.wire.ids import ResponseId, check_kind
+from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim, unsupported
+from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import Include, check_include
-from prompts.api.wire.items import InputItem, placing_calls, read_items, user_message
+from prompts.api.wire.items import placing_calls, read_input
 from prompts.api.wire.marks import REFUSED_IF_TRUE
 from prompts.domain import ids
-from prompts.domain.items import Item
 from prompts.domain.responses import Response
-from prompts.errors import FailedEarlier, InvalidRequest, ServiceError
+from prompts.errors import InvalidRequest, ServiceError
 from prompts.run.following import follow_response
-from prompts.run.run import Run
-from prompts.usecases.responses import StoredItem, Turn, cancel_response, create_response, delete_response, get_response
-
-# How often a request that waits for a whole answer looks up when nothing happens; it sends nothing.
-QUIET_S = 60.0
+from prompts.usecases.ask import Ask
+from prompts.usecases.public_ids import check_kind
+from prompts.usecases.responses import cancel_response, delete_response, get_response
+from prompts.usecases.turns import Turn, create_turn, follow_turn, get_queued, wait_for_answer
 
 encode = msgspec.json.Encoder().encode
 
@@ -83,28 +73,7 @@ class DeletedResponse(Struct):
     deleted: bool = True
 
 
-class FollowingController(ApiController):
-    """A view that follows responses."""
-
-    is_abstract = True
-
-    def follow(
-        self, response_id: str, *, after: int, run: Run | None, quiet_s: float
-    ) -> AsyncIterator[Sequence[Event]]:
-        """See `follow_response`."""
-        return follow_response(
-            response_id,
-            owner=self.owner,
-            after=after,
-            quiet_s=quiet_s,
-            run=run,
-            store=self.state.responses,
-            event_log=self.state.event_log,
-            followers=self.state.followers,
-        )
-
-
-class ResponsesController(FollowingController):
+class ResponsesController(ApiController):
     """Create a response."""
 
     tags = ["Responses"]
@@ -116,91 +85,34 @@ class ResponsesController(FollowingController):
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreateResponse], CREATE_RESPONSE]) -> HttpResponse:
         """Ask the model. With `stream: true` the answer is `text/event-stream`: events as they come, then `[DONE]`."""
         with placing_calls(parsed_body.input, param="input"):
-            turn = await create_response(**self._read(parsed_body), **self._ports())
+            turn = await create_turn(self._read(parsed_body), self.state.turns)
         if not turn.is_replay:
-            return await self._answer(parsed_body, turn)
+            return await self._deliver(parsed_body, turn)
         try:
-            response = await self._answer(parsed_body, turn)
+            response = await self._deliver(parsed_body, turn)
         except ServiceError as error:
             response = render_error(error)
         response["idempotency-replayed"] = "true"
         return response
 
-    async def _answer(self, body: CreateResponse, turn: Turn) -> HttpResponse:
+    def _read(self, body: CreateResponse) -> Ask:
+        return read_ask(
+            body,
+            owner=self.owner,
+            new_input=read_input(body.input, unseal=self.unseal),
+            claim=read_claim(self.request, replace(body, stream=None)),
+        )
+
+    async def _deliver(self, body: CreateResponse, turn: Turn) -> HttpResponse:
+        ports = self.state.turns
         if body.stream:
-            events = self.follow(turn.response_id, after=-1, run=turn.run, quiet_s=sse.KEEP_ALIVE_S)
-            return cast(
-                HttpResponse, await stream(events if body.store is not False else self._discarding(turn, events))
-            )
-        if body.background and turn.run is not None and not turn.is_replay:
-            return json_response(encode(replace(turn.run.response, status="queued")))
+            return cast(HttpResponse, await stream(follow_turn(turn, ports, quiet_s=sse.KEEP_ALIVE_S)))
         if body.background:
-            return json_response((await self.state.responses.get(turn.response_id, owner=self.owner)).body)
-        with self.state.followers.join(is_here=turn.run is not None):
-            try:
-                return await self._whole(turn)
-            finally:
-                if body.store is False:
-                    self.state.runner.discard(turn.response_id)
-
-    async def _discarding(
-        self, turn: Turn, events: AsyncIterator[Sequence[Event]]
-    ) -> AsyncGenerator[Sequence[Event], None]:
-        """The same events; then, or when the client leaves, nothing of the response stays."""
-        try:
-            async for group in events:
-                yield group
-        finally:
-            self.state.runner.discard(turn.response_id)
-
-    async def _whole(self, turn: Turn) -> HttpResponse:
-        """The ended response; its failure is told as an error, with the status that fits it."""
-        run, state = turn.run, self.state
-        if run is not None:
-            await run.wait()
-            if run.error is not None:
-                raise run.error
-            if run.outcome is not None:
-                return json_response(run.outcome.result)
-        async for _ in self.follow(turn.response_id, after=-1, run=run, quiet_s=QUIET_S):
-            pass  # written elsewhere by now: nothing to do but to wait for its end
-        stored = await state.responses.get(turn.response_id, owner=self.owner)
-        if stored.failure is not None:
-            raise FailedEarlier(stored.failure)
-        return json_response(stored.body)
-
-    def _read(self, body: CreateResponse) -> dict[str, Any]:
-        conversation_id = read_conversation_id(body.conversation)
-        check_request(body, conversation_id)
-        model_request = read_model_request(body, default_model=self.state.default_model)
-        return {
-            "owner": self.owner,
-            "new_input": self._read_input(body.input),
-            "conversation_id": conversation_id,
-            "previous_response_id": body.previous_response_id,
-            "echo": compose_echo(body, model_request),
-            "model_request": model_request,
-            "claim": read_claim(self.request, replace(body, stream=None)),
-        }
-
-    def _read_input(self, given: str | list[InputItem]) -> Sequence[Item | StoredItem]:
-        if isinstance(given, str):
-            return [user_message(given)]
-        return read_items(given, param="input", unseal=self.unseal)
-
-    def _ports(self) -> dict[str, Any]:
-        state = self.state
-        return {
-            "history_tokens": state.history_tokens,
-            "store": state.responses,
-            "conversations": state.conversations,
-            "model": state.model,
-            "calibration": state.calibration,
-            "runner": state.runner,
-        }
+            return json_response(await get_queued(turn, ports))
+        return json_response(await wait_for_answer(turn, ports))
 
 
-class ResponseController(FollowingController):
+class ResponseController(ApiController):
     """One response."""
 
     tags = ["Responses"]
@@ -219,20 +131,28 @@ class ResponseController(FollowingController):
         if parsed_query.starting_after is not None and not parsed_query.stream:
             message = "'starting_after' is a place in a stream. Send it with 'stream=true'."
             raise InvalidRequest(message, param="starting_after")
-        response_id, state = _response_id(parsed_path), self.state
-        stored = await get_response(response_id, owner=self.owner, store=state.responses)
+        response_id, ports = _response_id(parsed_path), self.state.turns
+        stored = await get_response(response_id, owner=self.owner, store=ports.store)
         if not parsed_query.stream:
             return json_response(stored.body)
         after = -1 if parsed_query.starting_after is None else parsed_query.starting_after
-        run = state.runner.find(response_id)
-        events = self.follow(response_id, after=after, run=run, quiet_s=sse.KEEP_ALIVE_S)
+        events = follow_response(
+            response_id,
+            owner=self.owner,
+            after=after,
+            quiet_s=sse.KEEP_ALIVE_S,
+            run=ports.runner.find(response_id),
+            store=ports.store,
+            event_log=ports.event_log,
+            followers=ports.followers,
+        )
         return cast(HttpResponse, await stream(events))
 
     @validate(ResponseSpec(DeletedResponse, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteResponse")
     async def delete(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
         """Erase the response, its input and its events; what it said stays in the history it joined."""
         response_id = _response_id(parsed_path)
-        await delete_response(response_id, owner=self.owner, store=self.state.responses)
+        await delete_response(response_id, owner=self.owner, store=self.state.turns.store)
         return json_response(encode(DeletedResponse(response_id)))
 
 
@@ -249,13 +169,13 @@ class CancelController(ApiController):
     )
     async def post(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
         """End an active response, keeping what was written; answered when the model's connection is closed."""
-        state = self.state
+        ports = self.state.turns
         stored, is_confirmed = await cancel_response(
             _response_id(parsed_path),
             owner=self.owner,
-            store=state.responses,
-            event_log=state.event_log,
-            runner=state.runner,
+            store=ports.store,
+            event_log=ports.event_log,
+            runner=ports.runner,
         )
         unconfirmed = stored.body[:-1] + b',"eps:cancel_confirmed":false}'
         return json_response(stored.body if is_confirmed else unconfirmed)

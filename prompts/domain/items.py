@@ -128,4 +128,13 @@ class Compaction(Struct, frozen=True, tag_field="type", tag="compaction"):
     encrypted_content: str
 
 
-Item: TypeAlias = Message | FunctionCall | FunctionCallOutput | Reasoning | Compaction
+class FileSearchCall(Struct, frozen=True, tag_field="type", tag="file_search_call"):
+    """The model had the files searched; `results` only for those who ask for them."""
+
+    id: str
+    status: ItemStatus
+    queries: list[str]
+    results: list[Any] | None = None
+
+
+Item: TypeAlias = Message | FunctionCall | FunctionCallOutput | Reasoning | Compaction | FileSearchCall

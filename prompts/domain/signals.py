@@ -86,6 +86,32 @@ class Argued(Struct, frozen=True, array_like=True, tag="a"):
     text: str
 
 
+class HostedCall(Struct, frozen=True, array_like=True):
+    """A call of a tool that the service itself runs: the tool's kind, and what the model wrote."""
+
+    call_id: str
+    kind: str
+    name: str
+    arguments: str
+
+
+class RoundEnded(Struct, frozen=True, array_like=True, tag="u"):
+    """The model stopped to call tools that the service runs: they run now, and it is asked again.
+
+    `usage` is what this round cost.
+    """
+
+    calls: list[HostedCall]
+    usage: Usage | None = None
+
+
+class HostedReturned(Struct, frozen=True, array_like=True, tag="y"):
+    """What a tool of the service gave; `output` is what the model is given in the next round."""
+
+    call_id: str
+    output: str
+
+
 class BegunAnew(Struct, frozen=True, array_like=True, tag="n"):
     """The model was asked again from the start: what it was thinking ends here."""
 
@@ -98,7 +124,19 @@ class Finished(Struct, frozen=True, array_like=True, tag="f"):
 
 
 Signal: TypeAlias = (
-    Text | Refused | Opened | Thought | Summarized | Sealed | Compacted | Called | Argued | BegunAnew | Finished
+    Text
+    | Refused
+    | Opened
+    | Thought
+    | Summarized
+    | Sealed
+    | Compacted
+    | Called
+    | Argued
+    | RoundEnded
+    | HostedReturned
+    | BegunAnew
+    | Finished
 )
 
 

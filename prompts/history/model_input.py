@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from prompts.answer.thought_seals import unpack_thought
 from prompts.domain.items import (
     Compaction,
+    FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
     InputFile,
@@ -54,6 +55,8 @@ def estimate_tokens(item: Item) -> int:
             return TOKENS_A_MESSAGE + sum(map(_estimate_part, cast(list[Part], parts)))
         case Reasoning(summary=summary, content=content):
             return estimate_text("".join(part.text for part in (*summary, *(content or ()))))
+        case FileSearchCall():
+            return 0
         case Compaction(encrypted_content=sealed):
             return TOKENS_A_MESSAGE + _estimate_characters(len(sealed) * CHARACTERS_A_SEALED_TWO // 2)
 

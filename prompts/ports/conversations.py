@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+from prompts.domain.anchors import AfterResponse, InConversation
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
 from prompts.ports.pages import Page
@@ -12,9 +13,9 @@ class Histories(Protocol):
     """What a turn would continue, read without one."""
 
     async def read(
-        self, *, owner: str, conversation_id: str | None, previous_response_id: str | None, max_tokens: int | None
+        self, anchor: InConversation | AfterResponse, *, owner: str, max_tokens: int | None
     ) -> Sequence[Item]:
-        """The history behind one of the two, oldest first: its newest items up to so many tokens, or all.
+        """The history behind the anchor, oldest first: its newest items up to so many tokens, or all.
 
         Raises NotFound, ResponseNotEnded, InvalidRequest (more items than can be read at once), Unavailable.
         """

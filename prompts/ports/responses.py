@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ModelInput, Response, Status
@@ -27,8 +28,7 @@ class Draft:
     response: Response
     model_request: ModelRequest
     input: Sequence[Item]
-    conversation_id: str | None
-    previous_response_id: str | None
+    anchor: Anchor
     claim: Claim
     model_input: ModelInput
     """The account as far as it is known by now: the history is added by admission."""

@@ -5,20 +5,18 @@ replica that takes the answer over goes on from it (`Narration.find_compaction`)
 https://developers.openai.com/api/docs/guides/compaction
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from prompts.domain.items import Item
-from prompts.domain.model_request import Model, ModelRequest
-from prompts.domain.responses import ModelInput
-from prompts.domain.signals import Compacted, Signal
+from prompts.domain.signals import Compacted
 from prompts.history.compaction import fold, list_foldable
-from prompts.history.model_input import estimate_items, estimate_tools
-from prompts.ports.chat_model import Answer, ChatModel
+from prompts.history.model_input import compose_instructions, estimate_items, estimate_tools
+from prompts.ports.chat_model import ChatModel
 from prompts.ports.sealing import Sealer
+from prompts.run.brief import Brief
 from prompts.run.summary import summarize
 
 log = structlog.get_logger(__name__)
@@ -30,51 +28,39 @@ MIN_SPARED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class CompactingModel:
-    """A `ChatModel` for one answer: it compacts what it is given when that is more than it may be.
+class CompactedInput:
+    """What the model is given in place of all, and the signal that says so."""
 
-    The first `head` items are instructions, which stay. `account` is that of what it is given.
+    signal: Compacted
+    items: Sequence[Item]
+
+
+async def compact(given: Sequence[Item], brief: Brief, *, model: ChatModel, sealer: Sealer) -> CompactedInput | None:
+    """Sum up what the model would be given, where the request asks for that and it is worth the question.
+
+    None where nothing is to be compacted, and where the model gave no summary: it may still answer from all of it.
+    Raises what the model fails at.
     """
+    head = len(compose_instructions(brief.response.instructions))  # instructions stay
+    instructions, history = given[:head], given[head:]
+    if not _is_due(given, history, brief):
+        return None
+    summary = await summarize(history, request=brief.model_request, model=model)
+    if summary is None:
+        log.warning("not_compacted", model=brief.model_request.model)
+        return None
+    sealed = sealer.seal(brief.owner, "compaction", summary.text)
+    return CompactedInput(Compacted(sealed, summary.usage), [*instructions, *fold(history, summary.text)])
 
-    model: ChatModel
-    sealer: Sealer
-    owner: str
-    head: int
-    account: ModelInput
 
-    def stream(
-        self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
-    ) -> AbstractAsyncContextManager[Answer]:
-        """See `ChatModel.stream`."""
-        if shown or not self._is_due(request, items):
-            return self.model.stream(request, items, shown=shown)
-        return aclosing(self._compact(request, items))
-
-    async def list_models(self) -> Sequence[Model]:
-        """See `ChatModel.list_models`."""
-        return await self.model.list_models()
-
-    def _is_due(self, request: ModelRequest, items: Sequence[Item]) -> bool:
-        threshold = request.compact_threshold
-        if threshold is None:
-            return False
-        account = self.account
-        given = (estimate_items(items) + estimate_tools(request.offered)) * account.calibration
-        history = account.history_tokens * account.calibration
-        if given <= threshold and history <= FULL_HISTORY * account.history_budget_tokens:
-            return False
-        spared = estimate_items(list_foldable(items[self.head :])) * account.calibration
-        return spared > MIN_SPARED * min(threshold, given)
-
-    async def _compact(self, request: ModelRequest, items: Sequence[Item]) -> AsyncGenerator[list[Signal], None]:
-        head, history = items[: self.head], items[self.head :]
-        summary = await summarize(history, request=request, model=self.model)
-        if summary is None:
-            log.warning("not_compacted", model=request.model)  # the model may still answer from all of it
-        else:
-            sealed = self.sealer.seal(self.owner, "compaction", summary.text)
-            yield [Compacted(sealed, summary.usage)]
-            items = [*head, *fold(history, summary.text)]
-        async with self.model.stream(request, items) as answer:
-            async for signals in answer:
-                yield signals
+def _is_due(given: Sequence[Item], history: Sequence[Item], brief: Brief) -> bool:
+    request, account = brief.model_request, brief.model_input
+    threshold = request.compact_threshold
+    if threshold is None:
+        return False
+    tokens = (estimate_items(given) + estimate_tools(request.offered)) * account.calibration
+    history_tokens = account.history_tokens * account.calibration
+    if tokens <= threshold and history_tokens <= FULL_HISTORY * account.history_budget_tokens:
+        return False
+    spared = estimate_items(list_foldable(history)) * account.calibration
+    return spared > MIN_SPARED * min(threshold, tokens)

@@ -1,27 +1,59 @@
-"""Ending a response from outside its run: cancelled by its owner, or lost for good.
-
-Its epoch rises first, so that the log stands still; then the answer is told again from the log, and committed as it is.
-"""
+"""The end of a response: computed here, whoever ends it."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from prompts.answer.events import Narration, encode
-from prompts.domain.responses import Response, ResponseError
-from prompts.domain.signals import Finished, pack
+from prompts.answer.events import Event, Narration, encode
+from prompts.domain.items import Item
+from prompts.domain.responses import ModelInput, Response, ResponseError
+from prompts.domain.signals import Finished, Signal, pack
 from prompts.errors import ReplicaLost, ServiceError
 from prompts.history.model_input import calibrate
 from prompts.ports.event_log import EventLog, Group
-from prompts.ports.responses import (
-    Failure,
-    Outcome,
-    ResponseStore,
-    Seized,
-)
+from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized
 from prompts.run.log_reader import read_slices
 
 LOST = ReplicaLost("The replicas that wrote this answer were lost. Send the input again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """The end of a response: what the commit writes, and the events that are told when it is written."""
+
+    outcome: Outcome
+    last: Group
+    events: Sequence[Event]
+
+
+def conclude(
+    narration: Narration,
+    *,
+    given: Sequence[Item],
+    account: ModelInput,
+    now_s: int,
+    signals: Sequence[Signal] = (),
+    finished: Finished | None = None,
+    error: ServiceError | None = None,
+) -> Conclusion:
+    """End it as it stands: `failed` with the error, as the model `finished`, or with neither `cancelled`.
+
+    `signals` are the last that the log lacks, `given` is the response's own input. A response that failed leaves its
+    timeline where it was.
+    """
+    after = narration.next_number - 1
+    events = narration.tell(signals)
+    told = ResponseError(error.response_code, error.message) if error else None
+    ended = narration.end(completed_at=now_s, finished=finished, error=told)
+    ended = replace(ended, model_input=calibrate(account))
+    result = encode(ended)
+    events += narration.closing(ended, result)
+    items = [] if error else [*given, *ended.output]
+    outcome = Outcome(ended, result, items, describe(error) if error else None)
+    packed = pack([*signals, finished] if finished else signals)
+    return Conclusion(outcome, Group(after, events[-1].sequence_number, packed), events)
 
 
 async def end_seized(
@@ -32,21 +64,20 @@ async def end_seized(
     finished: Finished | None = None,
     error: ServiceError | None = None,
 ) -> Outcome:
-    """End it as it stands: `failed` with the error, as the model `finished`, or with neither `cancelled`.
+    """End a response from outside its run: cancelled by its owner, or lost for good. See `conclude`.
 
-    Raises StaleRun when another was quicker, TailLost, Unavailable.
+    Its epoch has risen, so that the log stands still. Raises StaleRun when another was quicker, TailLost, Unavailable.
     """
-    after = narration.next_number - 1
-    told = ResponseError(error.response_code, error.message) if error else None
-    ended = narration.end(completed_at=int(time.time()), finished=finished, error=told)
-    ended = replace(ended, model_input=calibrate(seized.model_input))
-    result = encode(ended)
-    closing = narration.closing(ended, result)
-    items = [] if error else [*seized.input, *ended.output]
-    outcome = Outcome(ended, result, items, describe(error) if error else None)
-    last = Group(after, closing[-1].sequence_number, pack([finished] if finished else []))
-    await store.commit(outcome, last, owner=seized.owner, epoch=seized.epoch)
-    return outcome
+    conclusion = conclude(
+        narration,
+        given=seized.input,
+        account=seized.model_input,
+        now_s=int(time.time()),
+        finished=finished,
+        error=error,
+    )
+    await store.commit(conclusion.outcome, conclusion.last, owner=seized.owner, epoch=seized.epoch)
+    return conclusion.outcome
 
 
 async def retell(response: Response, *, event_log: EventLog) -> Narration:

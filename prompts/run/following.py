@@ -5,8 +5,9 @@ Both tell the same events, byte for byte, from any number on: `Narration` makes 
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 import msgspec
 
@@ -16,7 +17,7 @@ from prompts.domain.signals import read_signals
 from prompts.errors import Draining, InvalidRequest, StreamExpired, Unavailable
 from prompts.ports.event_log import Entry, EventLog
 from prompts.ports.responses import ResponseStore, StoredResponse
-from prompts.run.log_reader import read_slices
+from prompts.run.log_reader import SIGNALS_A_SLICE, read_slices
 from prompts.run.run import Run
 
 decode_response = msgspec.json.Decoder(Response).decode
@@ -27,10 +28,20 @@ LOOK_S = 2.0
 REDIS_AWAY_S = 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a follower looks by itself, how long it is kept while Redis is away, how much it is told at once."""
+
+    look_s: float = LOOK_S
+    redis_away_s: float = REDIS_AWAY_S
+    signals_a_slice: int = SIGNALS_A_SLICE
+
+
 class Followers:
     """Those whom this process serves with events of responses, wherever these are written."""
 
-    def __init__(self) -> None:
+    def __init__(self, pace: Pace = Pace()) -> None:
+        self.pace = pace
         self._count = 0
         self._left = asyncio.Event()
         self._is_leaving = False
@@ -64,7 +75,7 @@ class Followers:
         """Wait until all have left, and after `within_s` send them away."""
         await self._wait(within_s)
         self._is_over = True
-        await self._wait(2 * LOOK_S)  # each looks up at least so often
+        await self._wait(2 * self.pace.look_s)  # each looks up at least so often
 
     async def _wait(self, within_s: float) -> None:
         with suppress(TimeoutError):
@@ -84,7 +95,7 @@ async def follow_response(
     store: ResponseStore,
     event_log: EventLog,
     followers: Followers,
-) -> AsyncIterator[Sequence[Event]]:
+) -> AsyncGenerator[Sequence[Event], None]:
     """Events above `after` to the terminal one, in groups; an empty group when nothing was said for `quiet_s`.
 
     `run` is the response's own, when this process writes it. When its replica dies there is a pause, and the events
@@ -130,7 +141,7 @@ async def _follow(
         if run.outcome is not None and run.last_number == after:
             return
     echo = run.response if run is not None and is_here else await event_log.get_echo(response_id, owner=owner)
-    reading = _LogReading(echo, owner, after, store, event_log, has_begun=is_here)
+    reading = _LogReading(echo, owner, after, store=store, event_log=event_log, pace=followers.pace, has_begun=is_here)
     async for events in _follow_log(reading, quiet_s=quiet_s, event_log=event_log, followers=followers):
         yield events
 
@@ -140,7 +151,7 @@ async def _follow_log(
 ) -> AsyncIterator[Sequence[Event]]:
     quiet_for = 0 if reading.has_begun else quiet_s  # so quiet that the first group comes at once
     async with event_log.watch(reading.response_id) as watch:
-        look_s = min(LOOK_S, quiet_s)
+        look_s = min(followers.pace.look_s, quiet_s)
         while True:
             async for events in reading.read():
                 quiet_for = 0.0
@@ -163,9 +174,10 @@ class _LogReading:
         echo: Response,
         owner: str,
         after: int,
+        *,
         store: ResponseStore,
         event_log: EventLog,
-        *,
+        pace: Pace,
         has_begun: bool,
     ) -> None:
         self.response_id = echo.id
@@ -178,6 +190,7 @@ class _LogReading:
         self._after = after
         self._store = store
         self._event_log = event_log
+        self._pace = pace
         self._narration = Narration(echo)
         self._opening: list[Event] = self._narration.opening()
         self._cursor = -1
@@ -191,7 +204,7 @@ class _LogReading:
                 yield events
         except Unavailable:
             self._away_since = self._away_since or time.monotonic()
-            if not self.has_begun or time.monotonic() - self._away_since > REDIS_AWAY_S:
+            if not self.has_begun or time.monotonic() - self._away_since > self._pace.redis_away_s:
                 raise
         else:
             self._away_since = None
@@ -199,7 +212,13 @@ class _LogReading:
     async def _read(self) -> AsyncIterator[Sequence[Event]]:
         known = self._cursor
         if not self._is_at_end:
-            async for entry in read_slices(self._event_log, self._narration.response.id, after=known):
+            slices = read_slices(
+                self._event_log,
+                self._narration.response.id,
+                after=known,
+                signals_a_slice=self._pace.signals_a_slice,
+            )
+            async for entry in slices:
                 if above := self._above(self._tell(entry)):
                     yield above
         if self._is_at_end:

@@ -10,10 +10,12 @@ from prompts.ports.event_log import Entry, EventLog
 SIGNALS_A_SLICE = 125
 
 
-async def read_slices(event_log: EventLog, response_id: str, *, after: int) -> AsyncIterator[Entry]:
+async def read_slices(
+    event_log: EventLog, response_id: str, *, after: int, signals_a_slice: int = SIGNALS_A_SLICE
+) -> AsyncIterator[Entry]:
     """The log above the number `after` as far as it goes now, oldest first, cut anew (`_cut`). Raises Unavailable."""
     while entries := await event_log.read(response_id, after=after):
-        for piece in _cut(entries, after):
+        for piece in _cut(entries, after, signals_a_slice):
             yield piece
             await asyncio.sleep(0)  # reading what is there already waits for nothing
         if entries[-1].is_last:
@@ -21,13 +23,13 @@ async def read_slices(event_log: EventLog, response_id: str, *, after: int) -> A
         after = entries[-1].last_number
 
 
-def _cut(entries: Sequence[Entry], after: int) -> Iterator[Entry]:
+def _cut(entries: Sequence[Entry], after: int, signals_a_slice: int) -> Iterator[Entry]:
     """The same signals in pieces; a piece's last number is that of the last entry that it completes."""
     signals: list[Signal] = []
     for entry in entries:
         signals += entry.signals
-        while len(signals) > SIGNALS_A_SLICE:
-            yield Entry(after, signals[:SIGNALS_A_SLICE], is_last=False)
-            signals = signals[SIGNALS_A_SLICE:]
+        while len(signals) > signals_a_slice:
+            yield Entry(after, signals[:signals_a_slice], is_last=False)
+            signals = signals[signals_a_slice:]
         after = entry.last_number
     yield Entry(after, signals, is_last=entries[-1].is_last)

@@ -2,19 +2,43 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
 from prompts.errors import TailLost, Unavailable
 from prompts.ports.event_log import Group
 from prompts.ports.responses import Outcome, ResponseStore
-from prompts.run.follower_buffer import RecentGroups
 
 log = structlog.get_logger(__name__)
 
+# Of the groups of a run, what could be written again: a replica of Redis that lags further behind is beyond repair.
+MAX_KEPT_BYTES = 2_000_000
 # Between two tries while Redis is away: short enough to lose no time, long enough not to be load.
 RETRY_S = 0.2
+
+
+class AcknowledgedGroups:
+    """The groups that Redis has acknowledged last: a fail-over to a replica that lags behind may lose them."""
+
+    def __init__(self) -> None:
+        self._groups: deque[Group] = deque()
+        self._size = 0
+
+    def add(self, group: Group) -> None:
+        """Keep it, and drop the oldest for it where there is no room."""
+        if not group.packed:
+            return
+        self._groups.append(group)
+        self._size += len(group.packed)
+        while self._size > MAX_KEPT_BYTES:
+            self._size -= len(self._groups.popleft().packed)
+
+    def find(self, after: int) -> Sequence[Group]:
+        """Those above `after`, without a hole; none when the first of them is no longer here."""
+        lost = [group for group in self._groups if group.last_number > after]
+        return lost if lost and lost[0].after == after else []
 
 
 class LogWriter:
@@ -31,13 +55,13 @@ class LogWriter:
         self._epoch = epoch
         self._store = store
         self._lease_s = lease_s
-        self._recent = RecentGroups()
+        self._acknowledged = AcknowledgedGroups()
         self._written_at = time.monotonic()
 
     async def append(self, group: Group) -> None:
         """Add the group to the log, or without signals only keep the lease."""
         await self._persist(lambda: self._append(group))
-        self._recent.add(group)
+        self._acknowledged.add(group)
 
     async def commit(self, outcome: Outcome, last: Group) -> None:
         """End the response; `last` is what the log still lacks."""
@@ -67,7 +91,7 @@ class LogWriter:
         try:
             await write()
         except TailLost as lost:
-            groups = self._recent.find(lost.last_number)
+            groups = self._acknowledged.find(lost.last_number)
             if not groups:
                 raise
             for group in groups:

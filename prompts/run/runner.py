@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,13 +10,16 @@ from typing import TypeAlias
 import structlog
 
 from prompts.errors import Draining, Overloaded, Unavailable
-from prompts.history.model_input import compose_instructions, estimate_plain
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
+from prompts.ports.hosted_tools import HostedTool
+from prompts.ports.observer import Observer, RunEnded, RunStarted
 from prompts.ports.responses import ResponseStore
 from prompts.ports.sealing import Sealer
-from prompts.run.compaction import CompactingModel
-from prompts.run.run import Brief, Run
+from prompts.run.answering import MAX_ANSWER_CHARACTERS, Answering
+from prompts.run.brief import Brief
+from prompts.run.follower_buffer import MAX_KEPT_BYTES
+from prompts.run.run import Run
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,8 @@ class Limits:
     max_runs: int
     max_run_s: float
     lease_s: float
+    max_answer_characters: int = MAX_ANSWER_CHARACTERS
+    max_kept_bytes: int = MAX_KEPT_BYTES
 
 
 class Runner:
@@ -48,10 +53,12 @@ class Runner:
         limits: Limits,
         release: Release,
         check_storage: Callable[[], None],
+        observer: Observer,
+        hosted_tools: Sequence[HostedTool] = (),
     ) -> None:
         """`release` is awaited with the id of a response that was let go, once the model's connection is closed.
 
-        `check_storage` raises StorageFull when no run may begin.
+        `check_storage` raises StorageFull when no run may begin. `hosted_tools` are those that the service runs itself.
         """
         self._release = release
         self._check_storage = check_storage
@@ -60,6 +67,8 @@ class Runner:
         self._sealer = sealer
         self._calibration = calibration
         self._limits = limits
+        self._observer = observer
+        self._hosted_tools = hosted_tools
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._releases: set[asyncio.Future[None]] = set()
@@ -74,11 +83,6 @@ class Runner:
     def limits(self) -> Limits:
         """What this process allows its runs."""
         return self._limits
-
-    @property
-    def sealer(self) -> Sealer:
-        """What this process seals with."""
-        return self._sealer
 
     @contextmanager
     def reserve(self, *, is_new: bool = True) -> Iterator[None]:
@@ -140,7 +144,15 @@ class Runner:
 
     def start(self, brief: Brief) -> Run:
         """Begin the run; it goes on whoever follows it."""
-        run = Run(brief, store=self._store, sealer=self._sealer, lease_s=self._limits.lease_s)
+        limits, is_takeover = self._limits, not brief.opening
+        self._observer.notice(RunStarted(brief.response.id, brief.model_request.model, is_takeover))
+        run = Run(
+            brief,
+            store=self._store,
+            observer=self._observer,
+            lease_s=limits.lease_s,
+            max_kept_bytes=limits.max_kept_bytes,
+        )
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._execute(run, brief), name=run.response.id)
         self._tasks[run] = task
@@ -171,29 +183,34 @@ class Runner:
     async def _execute(self, run: Run, brief: Brief) -> None:
         structlog.contextvars.bind_contextvars(response_id=run.response.id)
         began = time.perf_counter()
+        answering = Answering(
+            brief,
+            model=self._model,
+            sealer=self._sealer,
+            hosted_tools=self._hosted_tools,
+            max_characters=self._limits.max_answer_characters,
+        )
         try:
-            await run.execute(self._open_model(brief), max_run_s=self._limits.max_run_s)
-            self._learn(run, brief)
+            await run.execute(answering, max_run_s=self._limits.max_run_s)
+            self._learn(run, brief, answering)
         finally:
-            code = run.error.code if run.error else None
-            took_ms = round((time.perf_counter() - began) * 1000, 1)
-            log.info("run_ended", status=_status(run), code=code, took_ms=took_ms)
+            self._tell_end(run, brief, time.perf_counter() - began)
             self._forget(run)  # from here on, whoever asks is told at once
             if run.is_let_go:
                 await self._release(run.response.id)
 
-    def _open_model(self, brief: Brief) -> ChatModel:
-        """The model, which compacts what it is given where the request says so and it has not been done."""
-        if brief.model_request.compact_threshold is None or brief.narration.find_compaction():
-            return self._model
-        head = len(compose_instructions(brief.response.instructions))
-        return CompactingModel(self._model, self._sealer, brief.owner, head=head, account=brief.model_input)
-
-    def _learn(self, run: Run, brief: Brief) -> None:
+    def _learn(self, run: Run, brief: Brief, answering: Answering) -> None:
         usage = run.outcome.response.usage if run.outcome else None
-        estimated = estimate_plain(brief.items, brief.model_request.offered)
-        if usage and estimated and not (brief.shown or brief.narration.find_compaction()):
-            self._calibration.learn(brief.model_request.model, estimated=estimated, reported=usage.input_tokens)
+        if usage and answering.comparable_tokens:
+            model = brief.model_request.model
+            self._calibration.learn(model, estimated=answering.comparable_tokens, reported=usage.input_tokens)
+
+    def _tell_end(self, run: Run, brief: Brief, took_s: float) -> None:
+        code = run.error.code if run.error else None
+        log.info("run_ended", status=_status(run), code=code, took_ms=round(took_s * 1000, 1))
+        if run.outcome is not None:
+            ended, model = run.outcome.response, brief.model_request.model
+            self._observer.notice(RunEnded(ended.id, model, ended.status, code, ended.usage, took_s))
 
     async def drain(self, within_s: float) -> None:
         """Refuse new runs, wait for those under way, and hand over what still runs after `within_s`."""

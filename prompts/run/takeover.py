@@ -4,22 +4,18 @@ The model continues the text that is shown already; whatever cannot be continued
 nothing of it was shown, and else ends as `failed` with what there is (DESIGN §7).
 """
 
-from functools import partial
-
 import structlog
-from msgspec.structs import replace
 
 from prompts.answer.events import Narration
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.signals import BegunAnew, Finished
+from prompts.domain.signals import Finished
 from prompts.domain.text import PlainText
 from prompts.errors import Draining, Overloaded, ReplicaLost, StaleRun
-from prompts.history.model_input import compose_items
 from prompts.ports.event_log import EventLog
 from prompts.ports.responses import ResponseStore, Seized
-from prompts.ports.sealing import Sealer
+from prompts.run.answering import count_left
+from prompts.run.brief import Brief
 from prompts.run.ending import LOST, end_seized, retell
-from prompts.run.run import Brief
 from prompts.run.runner import Runner
 
 log = structlog.get_logger(__name__)
@@ -57,12 +53,12 @@ async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, r
     elif error := _find_error(seized, pieces):
         await end_seized(seized, narration, store=store, error=error)
         log.warning("response_lost", response_id=seized.response.id, owner=seized.owner, attempts=seized.attempts)
-    elif not _has_room(seized.model_request, len(pieces or ())):
+    elif not _has_room(seized.model_request, narration, len(pieces or ())):
         await end_seized(seized, narration, store=store, finished=Finished("length"))
     else:
-        shown = pieces or []
-        runner.start(_brief(seized, narration, shown, sealer=runner.sealer))
-        log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=len(shown))
+        runner.start(_brief(seized, narration))
+        shown = len(pieces or ())
+        log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=shown)
 
 
 def _find_error(seized: Seized, pieces: list[str] | None) -> ReplicaLost | None:
@@ -75,33 +71,19 @@ def _find_error(seized: Seized, pieces: list[str] | None) -> ReplicaLost | None:
     return NOT_CONTINUABLE if pieces is None or (pieces and is_form) else None
 
 
-def _brief(seized: Seized, narration: Narration, pieces: list[str], *, sealer: Sealer) -> Brief:
+def _has_room(request: ModelRequest, narration: Narration, shown_tokens: int) -> bool:
+    left = count_left(request, narration.rounds, shown_tokens)
+    return left is None or left > 0
+
+
+def _brief(seized: Seized, narration: Narration) -> Brief:
     return Brief(
         response=seized.response,
         owner=seized.owner,
         epoch=seized.epoch,
         input=seized.input,
-        model_request=_shortened(seized.model_request, len(pieces)),
+        window=seized.window,
+        model_request=seized.model_request,
         model_input=seized.model_input,
-        items=compose_items(
-            instructions=seized.response.instructions,
-            window=seized.window,
-            new_input=seized.input,
-            unseal=partial(sealer.open, seized.owner),
-            compaction=narration.find_compaction(),
-        ),
         narration=narration,
-        shown="".join(pieces),
-        pending=[BegunAnew()] if narration.is_thinking else [],
     )
-
-
-def _has_room(request: ModelRequest, shown_tokens: int) -> bool:
-    return request.max_output_tokens is None or request.max_output_tokens > shown_tokens
-
-
-def _shortened(request: ModelRequest, shown_tokens: int) -> ModelRequest:
-    """What is left of the answer's budget; servers send a piece a token, or more tokens at once."""
-    if request.max_output_tokens is None:
-        return request
-    return replace(request, max_output_tokens=request.max_output_tokens - shown_tokens)

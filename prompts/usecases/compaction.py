@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 from msgspec.structs import replace
 
 from prompts.domain import ids
+from prompts.domain.anchors import AfterResponse, Anchor
 from prompts.domain.items import Compaction, FunctionCall, Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory
@@ -16,40 +18,36 @@ from prompts.domain.text import JsonSchema
 from prompts.errors import UnknownCall, UpstreamError, UpstreamTimeout
 from prompts.history.compaction import apply_compactions, list_user_messages
 from prompts.history.model_input import compose_items, estimate_items, estimate_text, estimate_tools
-from prompts.ports.calibration import Calibration
-from prompts.ports.chat_model import ChatModel
 from prompts.ports.compactions import Compactions
-from prompts.ports.conversations import ConversationStore, Histories
-from prompts.ports.responses import Claim, ResponseStore
+from prompts.ports.conversations import Histories
+from prompts.ports.responses import Claim
 from prompts.ports.sealing import Sealer
-from prompts.run.runner import Runner
 from prompts.run.summary import Summary, summarize
-from prompts.usecases.responses import (
-    StoredItem,
-    build_items,
-    check_anchor,
-    check_model,
-    choose_partition,
-    find_unanswered,
-)
+from prompts.usecases.responses import StoredItem, build_items, find_unanswered
+from prompts.usecases.turns import TurnPorts, check_model, choose_partition
 
 encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPorts:
+    """What histories are read and compacted with."""
+
+    turns: TurnPorts
+    histories: Histories
+    compactions: Compactions
+    sealer: Sealer
 
 
 async def compact_history(
     *,
     owner: str,
     new_input: Sequence[Item | StoredItem],
-    previous_response_id: str | None,
+    anchor: AfterResponse | None,
     instructions: str | None,
     model_request: ModelRequest,
     claim: Claim,
-    histories: Histories,
-    compactions: Compactions,
-    store: ResponseStore,
-    conversations: ConversationStore,
-    model: ChatModel,
-    runner: Runner,
+    ports: HistoryPorts,
 ) -> tuple[bytes, bool]:
     """The user's messages and one compaction for all the rest, as JSON; and whether it is that of an earlier request.
 
@@ -57,68 +55,54 @@ async def compact_history(
     Raises NotFound (model, previous response, item), UnknownCall, ResponseNotEnded, KeyReused, InvalidRequest (too long
     a history), Draining, Overloaded, StorageFull, Unavailable, and what the model fails at.
     """
-    check_anchor(None, previous_response_id)
-    await check_model(model_request.model, model)
-    partition = choose_partition(previous_response_id, owner, claim)
-    earlier = await compactions.find(claim, partition, owner=owner, anchor_id=previous_response_id)
+    turns = ports.turns
+    await check_model(model_request.model, turns.model)
+    partition = choose_partition(anchor, owner, claim)
+    earlier = await ports.compactions.find(claim, partition, owner=owner, anchor=anchor)
     if earlier is None:
-        given = await build_items(new_input, partition, owner=owner, conversations=conversations)
-        items = await _read_all(given, previous_response_id, owner=owner, histories=histories)
-        with runner.attend():
-            summary = await _summarize(items, instructions, model_request, owner=owner, model=model, runner=runner)
-        compacted = _build(items, summary, partition, owner=owner, sealer=runner.sealer)
-        earlier = await compactions.keep(compacted, given, claim, owner=owner, anchor_id=previous_response_id)
+        given = await build_items(new_input, partition, owner=owner, conversations=turns.conversations)
+        items = await _read_all(given, anchor, owner=owner, histories=ports.histories)
+        with turns.runner.attend():
+            summary = await _summarize(items, instructions, model_request, owner=owner, ports=ports)
+        compacted = _build(items, summary, partition, owner=owner, sealer=ports.sealer)
+        earlier = await ports.compactions.keep(compacted, given, claim, owner=owner, anchor=anchor)
         if earlier is None:
             return encode(compacted), False
-    return (await store.get(earlier.response_id, owner=owner)).body, True
+    return (await turns.store.get(earlier.response_id, owner=owner)).body, True
 
 
 async def count_input(
     *,
     owner: str,
     new_input: Sequence[Item | StoredItem],
-    conversation_id: str | None,
-    previous_response_id: str | None,
+    anchor: Anchor,
     instructions: str | None,
     model_request: ModelRequest,
-    history_tokens: int,
-    histories: Histories,
-    conversations: ConversationStore,
-    model: ChatModel,
-    calibration: Calibration,
-    sealer: Sealer,
+    ports: HistoryPorts,
 ) -> int:
     """How many tokens the model would be given, about; it is not asked.
 
     Raises NotFound (model, conversation, previous response, item), ResponseNotEnded, Unavailable.
     """
-    check_anchor(conversation_id, previous_response_id)
-    await check_model(model_request.model, model)
-    items = await build_items(new_input, ids.new_partition(), owner=owner, conversations=conversations)
-    factor = calibration.get_factor(model_request.model)
+    turns = ports.turns
+    await check_model(model_request.model, turns.model)
+    items = await build_items(new_input, ids.new_partition(), owner=owner, conversations=turns.conversations)
+    factor = turns.calibration.get_factor(model_request.model)
     window: Sequence[Item] = ()
-    if conversation_id is not None or previous_response_id is not None:
-        window = await histories.read(
-            owner=owner,
-            conversation_id=conversation_id,
-            previous_response_id=previous_response_id,
-            max_tokens=int(history_tokens / factor),
-        )
-    unseal = partial(sealer.open, owner)
+    if anchor is not None:
+        max_tokens = int(turns.defaults.history_tokens / factor)
+        window = await ports.histories.read(anchor, owner=owner, max_tokens=max_tokens)
+    unseal = partial(ports.sealer.open, owner)
     given = compose_items(instructions=instructions, window=window, new_input=items, unseal=unseal)
     estimated = estimate_items(given) + estimate_tools(model_request.offered) + _estimate_format(model_request)
     return round(estimated * factor)
 
 
 async def _read_all(
-    given: Sequence[Item], previous_response_id: str | None, *, owner: str, histories: Histories
+    given: Sequence[Item], anchor: AfterResponse | None, *, owner: str, histories: Histories
 ) -> Sequence[Item]:
     """The whole history and what was given with it. Raises UnknownCall."""
-    history: Sequence[Item] = ()
-    if previous_response_id is not None:
-        history = await histories.read(
-            owner=owner, conversation_id=None, previous_response_id=previous_response_id, max_tokens=None
-        )
+    history = await histories.read(anchor, owner=owner, max_tokens=None) if anchor is not None else ()
     made = {item.call_id for item in history if isinstance(item, FunctionCall)}
     for call_id in find_unanswered(given):
         if call_id not in made:
@@ -132,11 +116,10 @@ async def _summarize(
     model_request: ModelRequest,
     *,
     owner: str,
-    model: ChatModel,
-    runner: Runner,
+    ports: HistoryPorts,
 ) -> Summary:
-    opened = apply_compactions(items, partial(runner.sealer.open, owner))
-    max_s = runner.limits.max_run_s
+    opened = apply_compactions(items, partial(ports.sealer.open, owner))
+    model, max_s = ports.turns.model, ports.turns.runner.limits.max_run_s
     try:
         async with asyncio.timeout(max_s):
             summary = await summarize(opened, request=model_request, model=model, wish=instructions)

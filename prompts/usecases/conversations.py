@@ -6,11 +6,12 @@ from typing import Literal
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
-from prompts.errors import UnknownCall, unknown_conversation, unknown_item
+from prompts.errors import UnknownCall
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.pages import Page
 from prompts.run.sweeping import erase_due
+from prompts.usecases.public_ids import check_conversation_id, check_item_id
 from prompts.usecases.responses import StoredItem, build_items, find_unanswered
 
 
@@ -33,7 +34,7 @@ async def create_conversation(
 
 async def get_conversation(conversation_id: str, *, owner: str, store: ConversationStore) -> Conversation:
     """The conversation. Raises NotFound, Unavailable."""
-    _check_id(conversation_id)
+    check_conversation_id(conversation_id)
     return await store.get(conversation_id, owner=owner)
 
 
@@ -41,7 +42,7 @@ async def update_conversation(
     conversation_id: str, *, owner: str, metadata: Metadata, title: str | None, store: ConversationStore
 ) -> Conversation:
     """Replace the metadata, and the title when one is given; an empty one goes. Raises NotFound, Unavailable."""
-    _check_id(conversation_id)
+    check_conversation_id(conversation_id)
     return await store.update(conversation_id, owner=owner, metadata=metadata, title=title)
 
 
@@ -50,13 +51,13 @@ async def list_conversations(
 ) -> tuple[Sequence[Conversation], bool]:
     """The owner's conversations, last used first, and whether there are more. Raises NotFound, Unavailable."""
     if after is not None:
-        _check_id(after, param="after")
+        check_conversation_id(after, param="after")
     return await store.list(owner=owner, limit=limit, after=after)
 
 
 async def delete_conversation(conversation_id: str, *, owner: str, store: ConversationStore, eraser: Eraser) -> None:
     """Gone at once, and erased with everything below it before this returns. Raises NotFound, Unavailable."""
-    _check_id(conversation_id)
+    check_conversation_id(conversation_id)
     await store.delete(conversation_id, owner=owner)
     await erase_due(eraser, near=conversation_id)
 
@@ -70,11 +71,11 @@ async def fork_conversation(
     store: ConversationStore,
 ) -> Conversation:
     """A new conversation that shares the history up to an item, or all of it. Raises NotFound, Unavailable."""
-    _check_id(origin_id)
+    check_conversation_id(origin_id)
     side: Literal["before", "after"] = "after" if before is None else "before"
     item_id = after if before is None else before
     if item_id is not None:
-        _check_item_id(item_id, param=side)
+        check_item_id(item_id, param=side)
     conversation_id = ids.new_id(ids.CONVERSATION, ids.get_partition(origin_id))
     at = None if item_id is None else side
     return await store.fork(conversation_id, origin_id, owner=owner, side=at, item_id=item_id or "")
@@ -88,7 +89,7 @@ async def add_items(
     store: ConversationStore,
 ) -> Sequence[Item]:
     """Append items and give them back in the order given. Raises NotFound, ConversationLocked, Unavailable."""
-    _check_id(conversation_id)
+    check_conversation_id(conversation_id)
     items = await build_items(new_items, ids.get_partition(conversation_id), owner=owner, conversations=store)
     await store.add_items(conversation_id, owner=owner, items=items, unanswered=find_unanswered(items))
     return items
@@ -96,15 +97,15 @@ async def add_items(
 
 async def get_item(conversation_id: str, item_id: str, *, owner: str, store: ConversationStore) -> bytes:
     """One item of the conversation, as stored. Raises NotFound, Unavailable."""
-    _check_id(conversation_id)
-    _check_item_id(item_id, param="item_id")
+    check_conversation_id(conversation_id)
+    check_item_id(item_id, param="item_id")
     return await store.get_item(conversation_id, item_id, owner=owner)
 
 
 async def delete_item(conversation_id: str, item_id: str, *, owner: str, store: ConversationStore) -> Conversation:
     """Erase one item of the history; gives the conversation. Raises NotFound, Unavailable."""
-    _check_id(conversation_id)
-    _check_item_id(item_id, param="item_id")
+    check_conversation_id(conversation_id)
+    check_item_id(item_id, param="item_id")
     await store.delete_item(conversation_id, item_id, owner=owner)
     return await store.get(conversation_id, owner=owner)
 
@@ -119,18 +120,7 @@ async def list_items(
     store: ConversationStore,
 ) -> Page:
     """One page of the items. Raises NotFound, Unavailable."""
-    _check_id(conversation_id)
+    check_conversation_id(conversation_id)
     if after is not None:
-        _check_item_id(after, param="after")
+        check_item_id(after, param="after")
     return await store.list_items(conversation_id, owner=owner, limit=limit, order=order, after=after)
-
-
-def _check_id(conversation_id: str, *, param: str = "conversation_id") -> None:
-    """An id that cannot be one of ours leads to no key."""
-    if not ids.is_well_formed(conversation_id, ids.CONVERSATION):
-        raise unknown_conversation(conversation_id, param=param)
-
-
-def _check_item_id(item_id: str, *, param: str) -> None:
-    if not any(ids.is_well_formed(item_id, kind) for kind in ids.ITEMS):
-        raise unknown_item(item_id, param=param)

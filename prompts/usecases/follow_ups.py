@@ -23,7 +23,7 @@ from prompts.history.model_input import compose_items
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.response_notes import Exchange, ResponseNotes
 from prompts.ports.sealing import Sealer
-from prompts.usecases.response_notes import check_response_id
+from prompts.usecases.public_ids import check_response_id
 
 log = structlog.get_logger(__name__)
 

@@ -2,11 +2,11 @@
 
 from typing import Literal
 
-from prompts.domain import ids
 from prompts.domain.responses import Feedback, Score
-from prompts.errors import NotFound, unknown_item, unknown_response
+from prompts.errors import NotFound
 from prompts.ports.pages import Page
 from prompts.ports.response_notes import ResponseNotes
+from prompts.usecases.public_ids import check_item_id, check_response_id
 
 
 async def list_input_items(
@@ -23,8 +23,8 @@ async def list_input_items(
     Raises NotFound (the response, or the item `after`), Unavailable.
     """
     check_response_id(response_id)
-    if after is not None and not any(ids.is_well_formed(after, kind) for kind in ids.ITEMS):
-        raise unknown_item(after, param="after")
+    if after is not None:
+        check_item_id(after, param="after")
     return await notes.list_input(response_id, owner=owner, limit=limit, order=order, after=after)
 
 
@@ -44,9 +44,3 @@ async def get_feedback(response_id: str, *, owner: str, notes: ResponseNotes) ->
         message = f"Nobody has given feedback on the response '{response_id}' yet. PUT some first."
         raise NotFound(message, code="feedback_not_found", param="response_id")
     return feedback
-
-
-def check_response_id(response_id: str) -> None:
-    """An id that cannot be one of ours leads to no key. Raises NotFound."""
-    if not ids.is_well_formed(response_id, ids.RESPONSE):
-        raise unknown_response(response_id)

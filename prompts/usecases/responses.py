@@ -1,14 +1,12 @@
-"""Use cases on responses: create, retrieve, cancel, delete."""
+"""Use cases on responses: retrieve, cancel, delete."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 
 from msgspec.structs import replace
 
-from prompts.answer.events import Narration
 from prompts.domain import ids
 from prompts.domain.items import (
     Compaction,
@@ -18,36 +16,24 @@ from prompts.domain.items import (
     Message,
     Reasoning,
 )
-from prompts.domain.model_request import ModelRequest
-from prompts.domain.responses import ENDED, ConversationRef, Response
+from prompts.domain.responses import ENDED
 from prompts.errors import (
-    NotFound,
     ResponseEnded,
     StaleRun,
     Unavailable,
-    unknown_conversation,
     unknown_item,
-    unknown_previous_response,
     unknown_response,
 )
-from prompts.history.model_input import compose_items, measure
-from prompts.ports.calibration import Calibration
-from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.event_log import EventLog, Watch
 from prompts.ports.responses import (
-    Admitted,
-    Attached,
-    Claim,
-    Draft,
     ResponseStore,
     Seized,
     StoredResponse,
 )
-from prompts.ports.sealing import Sealer
 from prompts.run.ending import end_seized, retell
-from prompts.run.run import Brief, Run
 from prompts.run.runner import Runner
+from prompts.usecases.public_ids import check_response_id
 
 # How long a cancel waits for the replica to confirm that the model's connection is closed (API.md).
 CONFIRM_S = 2.0
@@ -71,72 +57,9 @@ class StoredItem:
     param: str
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The response a request belongs to: `run` when this process writes it, and whether the request made it."""
-
-    response_id: str
-    run: Run | None
-    is_replay: bool
-
-
-async def create_response(
-    *,
-    owner: str,
-    new_input: Sequence[Item | StoredItem],
-    conversation_id: str | None,
-    previous_response_id: str | None,
-    echo: Response,
-    model_request: ModelRequest,
-    claim: Claim,
-    history_tokens: int,
-    store: ResponseStore,
-    conversations: ConversationStore,
-    model: ChatModel,
-    calibration: Calibration,
-    runner: Runner,
-) -> Turn:
-    """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
-
-    `echo` holds what the response object repeats of the request; its id and time are given here and by Redis.
-    Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
-    Draining, Overloaded, StorageFull, Unavailable.
-    """
-    check_anchor(conversation_id, previous_response_id)
-    await check_model(model_request.model, model)
-    partition = choose_partition(conversation_id or previous_response_id, owner, claim)
-    response = _placed(echo, ids.new_id(ids.RESPONSE, partition), conversation_id, previous_response_id)
-    items = await build_items(new_input, partition, owner=owner, conversations=conversations)
-    factor = calibration.get_factor(model_request.model)
-    draft = Draft(
-        response=response,
-        model_request=model_request,
-        input=items,
-        conversation_id=conversation_id,
-        previous_response_id=previous_response_id,
-        claim=claim,
-        unanswered=find_unanswered(items),
-        model_input=measure(
-            instructions=echo.instructions,
-            tools=model_request.offered,
-            new_input=items,
-            budget_tokens=history_tokens,
-            calibration=factor,
-        ),
-        last_opening_number=len(Narration(response).opening()) - 1,
-    )
-    with runner.reserve():
-        lease_s, estimated_tokens = runner.limits.lease_s, int(history_tokens / factor)
-        admitted = await store.admit(draft, owner=owner, history_tokens=estimated_tokens, lease_s=lease_s)
-        if isinstance(admitted, Attached):
-            return Turn(admitted.response_id, runner.find(admitted.response_id), is_replay=True)
-        run = runner.start(_brief(draft, admitted, owner=owner, sealer=runner.sealer))
-        return Turn(run.response.id, run, is_replay=False)
-
-
 async def get_response(response_id: str, *, owner: str, store: ResponseStore) -> StoredResponse:
     """The response as it stands. Raises NotFound, Unavailable."""
-    _check_id(response_id)
+    check_response_id(response_id)
     found = await store.get(response_id, owner=owner)
     if not found.is_stored:
         raise unknown_response(response_id)
@@ -145,7 +68,7 @@ async def get_response(response_id: str, *, owner: str, store: ResponseStore) ->
 
 async def delete_response(response_id: str, *, owner: str, store: ResponseStore) -> None:
     """Erase it; what it said stays in the history it joined. Raises NotFound, Unavailable."""
-    _check_id(response_id)
+    check_response_id(response_id)
     await store.delete(response_id, owner=owner)
 
 
@@ -157,7 +80,7 @@ async def cancel_response(
     The flag says whether the connection to the model is known to be closed.
     Raises NotFound, ResponseEnded, Unavailable.
     """
-    _check_id(response_id)
+    check_response_id(response_id)
     async with event_log.watch(response_id) as watch:
         for _ in range(MAX_TRIES):
             seized = await store.seize(response_id, owner=owner, lease_s=runner.limits.lease_s)
@@ -209,27 +132,6 @@ def find_unanswered(items: Sequence[Item]) -> list[str]:
     return unanswered
 
 
-def _brief(draft: Draft, admitted: Admitted, *, owner: str, sealer: Sealer) -> Brief:
-    narration = Narration(admitted.response)
-    opening = narration.opening()  # admission has written them down
-    return Brief(
-        response=admitted.response,
-        owner=owner,
-        epoch=admitted.epoch,
-        input=draft.input,
-        model_request=draft.model_request,
-        model_input=admitted.model_input,
-        items=compose_items(
-            instructions=admitted.response.instructions,
-            window=admitted.window,
-            new_input=draft.input,
-            unseal=partial(sealer.open, owner),
-        ),
-        narration=narration,
-        opening=opening,
-    )
-
-
 async def _wait_for_end(response_id: str, *, owner: str, store: ResponseStore, watch: Watch) -> None:
     """Another cancels it at this moment; seizing it again would only put them back. Raises NotFound, Unavailable."""
     with suppress(TimeoutError):
@@ -243,41 +145,3 @@ async def _get_cancelled(response_id: str, *, owner: str, store: ResponseStore) 
     if stored.status != "cancelled":
         raise ResponseEnded(f"Cannot cancel a response that is {stored.status}.", param="response_id")
     return stored
-
-
-def choose_partition(anchor_id: str | None, owner: str, claim: Claim) -> str:
-    """Where the response is born: with what it continues; else where a retry with the same key looks for it."""
-    if anchor_id is not None:
-        return ids.get_partition(anchor_id)
-    if claim.idempotency_key is not None:
-        return ids.find_partition(f"{owner} {claim.idempotency_key}")
-    return ids.new_partition()
-
-
-def _check_id(response_id: str) -> None:
-    """An id that cannot be one of ours leads to no key."""
-    if not ids.is_well_formed(response_id, ids.RESPONSE):
-        raise unknown_response(response_id)
-
-
-def check_anchor(conversation_id: str | None, previous_response_id: str | None) -> None:
-    """Ids that cannot be ours lead to no key. Raises NotFound."""
-    if conversation_id is not None and not ids.is_well_formed(conversation_id, ids.CONVERSATION):
-        raise unknown_conversation(conversation_id, param="conversation")
-    if previous_response_id is not None and not ids.is_well_formed(previous_response_id, ids.RESPONSE):
-        raise unknown_previous_response(previous_response_id)
-
-
-async def check_model(model_id: str, model: ChatModel) -> None:
-    """Refuse a model nobody serves before anything is stored: some servers answer for any name. Raises NotFound."""
-    served = await model.list_models()
-    if served and model_id not in {entry.id for entry in served}:
-        message = f"The model '{model_id}' does not exist. GET /v1/models lists those that do."
-        raise NotFound(message, code="model_not_found", param="model")
-
-
-def _placed(
-    echo: Response, response_id: str, conversation_id: str | None, previous_response_id: str | None
-) -> Response:
-    placed = replace(echo, id=response_id, previous_response_id=previous_response_id)
-    return replace(placed, conversation=ConversationRef(conversation_id)) if conversation_id else placed

@@ -21,6 +21,7 @@ from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
 from prompts.history.model_input import text_of
 from prompts.ports.responses import Claim
 from prompts.run.sweeping import erase_due
+from prompts.usecases.anchors import read_anchor
 from tests.support.builders import Stores, Stutter, admit, build_draft, build_item, open_stores, take_turn
 from tests.support.model_calls import ModelCalls
 from tests.support.refusals import check_refusal
@@ -165,9 +166,9 @@ async def read(
     redis: Redis, *, conversation_id: str | None = None, response_id: str | None = None, max_tokens: int | None = None
 ) -> list[str]:
     """The words of a history."""
-    items = await RedisHistories(redis).read(
-        owner=OWNER, conversation_id=conversation_id, previous_response_id=response_id, max_tokens=max_tokens
-    )
+    anchor = read_anchor(conversation_id, response_id)
+    assert anchor is not None
+    items = await RedisHistories(redis).read(anchor, owner=OWNER, max_tokens=max_tokens)
     return [text_of(item) for item in items if isinstance(item, Message)]
 
 
@@ -216,9 +217,9 @@ async def test_keeping_one_again_after_a_lost_answer_keeps_it_once(redis: Redis)
         usage=Usage(1, 2, 3),
     )
     claim = Claim(body_hash="of Hello", idempotency_key=compacted.id)
-    assert await compactions.keep(compacted, [], claim, owner=OWNER, anchor_id=None) is None
+    assert await compactions.keep(compacted, [], claim, owner=OWNER, anchor=None) is None
     assert await read(redis, response_id=compacted.id) == ["Hello"]
-    found = await compactions.find(claim, "05", owner=OWNER, anchor_id=None)
+    found = await compactions.find(claim, "05", owner=OWNER, anchor=None)
     assert found is not None
     assert found.response_id == compacted.id
 
@@ -231,7 +232,7 @@ async def test_it_is_erased_with_what_continues_it(redis: Redis, stores: Stores)
         output=[build_item("Hello", "06"), Compaction(ids.new_id(ids.COMPACTION, "06"), "sealed")],
         usage=Usage(1, 2, 3),
     )
-    await compactions.keep(compacted, [], Claim(body_hash="of Hello"), owner=OWNER, anchor_id=None)
+    await compactions.keep(compacted, [], Claim(body_hash="of Hello"), owner=OWNER, anchor=None)
     response_id = await take_turn(stores, previous_response_id=compacted.id)
     [root] = await read_fields(redis, names.response(compacted.id), ["timeline"])
     assert root is not None

@@ -177,7 +177,7 @@ async def test_a_subscription_does_not_stay_at_the_old_master(watched: WatchedVa
 async def open_nudges(redis: Redis) -> AsyncIterator[Nudges]:
     """A subscription that is listened to."""
     nudges = Nudges(redis, ids.new_id(ids.REPLICA, ids.new_partition()))
-    listening = asyncio.create_task(nudges.listen())
+    listening = asyncio.create_task(nudges.listen(lambda _id, _epoch: None))
     try:
         yield nudges
     finally:

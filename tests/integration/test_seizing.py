@@ -283,7 +283,7 @@ async def seize_again(stores: Stores, response_id: str) -> Any:
 
 async def test_handing_over_wakes_those_who_look_after_lost_responses(redis: Redis, stores: Stores) -> None:
     nudges = Nudges(redis, "rep_2")
-    listening = asyncio.create_task(nudges.listen())
+    listening = asyncio.create_task(nudges.listen(lambda _id, _epoch: None))
     try:
         await nudges.wait_lost(10)  # it is nudged once when it begins to listen
         draft = build_draft()
@@ -303,8 +303,7 @@ async def test_the_replica_that_had_it_is_told_by_which_epoch_it_was_taken(
 ) -> None:
     told: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
     nudges = Nudges(redis, "rep_1")
-    nudges.let_go = lambda response_id, epoch: told.put_nowait((response_id, epoch))
-    listening = asyncio.create_task(nudges.listen())
+    listening = asyncio.create_task(nudges.listen(lambda response_id, epoch: told.put_nowait((response_id, epoch))))
     try:
         await nudges.wait_lost(10)
         draft = build_draft()

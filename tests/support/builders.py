@@ -22,6 +22,7 @@ from prompts.domain.signals import Finished, Signal, Text, pack
 from prompts.history.model_input import measure
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.event_log import Group
+from prompts.ports.observer import Unobserved
 from prompts.ports.responses import (
     Admitted,
     Claim,
@@ -29,6 +30,7 @@ from prompts.ports.responses import (
     Outcome,
 )
 from prompts.run.runner import Limits, Runner
+from prompts.usecases.anchors import read_anchor
 from tests.support.fakes import SEALER, FakeCalibration
 
 RETENTION_S = 3600
@@ -91,6 +93,7 @@ def open_runner(stores: Stores, model: ChatModel, *, lease_s: float = 10, max_ru
         limits=Limits(max_runs=max_runs, max_run_s=60, lease_s=lease_s),
         release=lambda _: asyncio.sleep(0),
         check_storage=lambda: None,
+        observer=Unobserved(),
     )
 
 
@@ -116,8 +119,7 @@ def build_draft(
         response=response,
         model_request=ModelRequest(model="m"),
         input=[said],
-        conversation_id=conversation_id,
-        previous_response_id=previous_response_id,
+        anchor=read_anchor(conversation_id, previous_response_id),
         claim=claim or Claim(body_hash=text),
         model_input=measure(instructions=None, new_input=[said], budget_tokens=HISTORY_TOKENS),
         last_opening_number=len(Narration(response).opening()) - 1,

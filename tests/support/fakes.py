@@ -24,6 +24,7 @@ from prompts.domain.signals import Signal, Text, unpack
 from prompts.errors import TailLost, unknown_response
 from prompts.ports.chat_model import Answer
 from prompts.ports.event_log import Entry, Group, Watch
+from prompts.ports.observer import Happening
 from prompts.ports.responses import (
     Admitted,
     Claim,
@@ -32,7 +33,7 @@ from prompts.ports.responses import (
     Seized,
     StoredResponse,
 )
-from prompts.run.run import Brief
+from prompts.run.brief import Brief
 
 RESPONSE_ID = "resp_0a" + "0" * 30
 # `response.created` is 0, `response.in_progress` is 1.
@@ -67,8 +68,7 @@ def make_draft() -> Draft:
         response=Response(id=RESPONSE_ID, created_at=1_700_000_000, status="in_progress", model="stand-in"),
         model_request=ModelRequest(model="stand-in"),
         input=[hello],
-        conversation_id=None,
-        previous_response_id=None,
+        anchor=None,
         claim=Claim(body_hash="of Hello"),
         model_input=make_model_input(),
         last_opening_number=LAST_OPENING_NUMBER,
@@ -101,10 +101,9 @@ def make_brief(*, shown: Sequence[str] = (), epoch: str = "1") -> Brief:
         input=draft.input,
         model_request=draft.model_request,
         model_input=draft.model_input,
-        items=[said("user", "Hello")],
+        window=[],
         narration=narration,
         opening=() if shown else opening,
-        shown="".join(shown),
     )
 
 
@@ -148,6 +147,17 @@ class FakeCalibration:
     def learn(self, model: str, *, estimated: int, reported: int) -> None:
         """See `Calibration.learn`."""
         self.learned.append((model, estimated, reported))
+
+
+@dataclass
+class FakeObserver:
+    """`Observer` that remembers what happened."""
+
+    noticed: list[Happening] = field(default_factory=list)
+
+    def notice(self, happening: Happening) -> None:
+        """See `Observer.notice`."""
+        self.noticed.append(happening)
 
 
 @dataclass

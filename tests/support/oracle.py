@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import msgspec
 from openai.types import Model
+from openai.types import responses as sdk
 from openai.types.conversations import Conversation
 from openresponses_types import types as spec
 from pydantic import BaseModel
@@ -37,6 +38,10 @@ EVENTS: dict[str, type[BaseModel]] = {
     "response.reasoning_summary_part.done": spec.ResponseReasoningSummaryPartDoneStreamingEvent,
     "response.reasoning_summary_text.delta": spec.ResponseReasoningSummaryDeltaStreamingEvent,
     "response.reasoning_summary_text.done": spec.ResponseReasoningSummaryDoneStreamingEvent,
+    # The specification knows no tools that a server runs: these are the official SDK's types.
+    "response.file_search_call.in_progress": sdk.ResponseFileSearchCallInProgressEvent,
+    "response.file_search_call.searching": sdk.ResponseFileSearchCallSearchingEvent,
+    "response.file_search_call.completed": sdk.ResponseFileSearchCallCompletedEvent,
     "response.output_text.annotation.added": spec.ResponseOutputTextAnnotationAddedStreamingEvent,
 }
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
@@ -48,7 +53,10 @@ ITEMS: dict[str, type[BaseModel]] = {
     "function_call_output": spec.FunctionCallOutput,
     "reasoning": spec.ReasoningBody,
     "compaction": spec.CompactionBody,
+    "file_search_call": sdk.ResponseFileSearchToolCall,
 }
+
+HOSTED = {"file_search_call"}
 
 
 async def check_answer(response: httpx.Response) -> None:
@@ -165,14 +173,19 @@ def check_response(response: dict[str, Any]) -> None:
     statuses = [item["status"] for item in response["output"] if "status" in item]
     cut = [item for item in response["output"][:-1] if item.get("status", "completed") != "completed"]
     assert all(item["type"] == "function_call" for item in cut), "only the last item can be cut, and calls beside it"
-    is_unspoken_last = bool(response["output"]) and response["output"][-1]["type"] in ("reasoning", "compaction")
+    is_unspoken_last = bool(response["output"]) and response["output"][-1]["type"] in (
+        "reasoning",
+        "compaction",
+        *HOSTED,
+    )
     if statuses and not (is_unspoken_last and status != "completed"):  # a thought may end, and the answer never begin
         assert (statuses[-1] == "completed") == (status == "completed")
 
 
 def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
-    """The same without what only OpenAI's reference has: the effort `minimal`; and without its JSON schema, which the
-    specification has too, but `openresponses-types` knows as null only.
+    """The same without what only OpenAI's reference has: calls of hosted tools, the effort `minimal`.
+
+    And without its JSON schema, which the specification has too, but `openresponses-types` knows as null only.
     """
     shown = dict(response)
     text_format = response["text"]["format"]
@@ -181,6 +194,7 @@ def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
         shown["text"] = {**response["text"], "format": {**text_format, "schema": None}}
     if response["reasoning"] is not None and response["reasoning"]["effort"] == "minimal":
         shown["reasoning"] = {**response["reasoning"], "effort": "low"}
+    shown["output"] = [item for item in response["output"] if item["type"] not in HOSTED]
     return shown
 
 
@@ -217,6 +231,9 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     """A whole sequence of events, against the schema and the rules of API.md; gives back the final response."""
     for event in events:
         known = {**event, "response": _as_specified(event["response"])} if "response" in event else event
+        if event.get("item", {}).get("type") in HOSTED:
+            check_item(event["item"])
+            known = {**event, "item": None}
         EVENTS[event["type"]].model_validate(known)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     kinds = [event["type"] for event in events]

@@ -11,9 +11,20 @@ from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Text
 from prompts.domain.usage import Usage
 from prompts.errors import StorageFull
-from prompts.run.run import Brief, Run
+from prompts.ports.hosted_tools import HostedTool
+from prompts.run.brief import Brief
+from prompts.run.run import Run
 from prompts.run.runner import Limits, Runner
-from tests.support.fakes import SEALER, Append, FakeCalibration, FakeResponseStore, ScriptedModel, Step, make_brief
+from tests.support.fakes import (
+    SEALER,
+    Append,
+    FakeCalibration,
+    FakeObserver,
+    FakeResponseStore,
+    ScriptedModel,
+    Step,
+    make_brief,
+)
 from tests.support.oracle import check_events
 
 # Everything here happens within milliseconds; this is for a run that hangs.
@@ -30,11 +41,15 @@ class House:
         self.calibration = FakeCalibration()
         self.released: list[tuple[str, bool]] = []
         self.is_full = False
+        self.observer = FakeObserver()
+        self.hosted_tools: list[HostedTool] = []
         self.runner = self.make_runner()
 
-    def make_runner(self, *, max_runs: int = 10, max_run_s: float = MAX_S, lease_s: float = 1.0) -> Runner:
+    def make_runner(
+        self, *, max_runs: int = 10, max_run_s: float = MAX_S, lease_s: float = 1.0, **limits_of_runs: int
+    ) -> Runner:
         """Replace the runner by one with other limits."""
-        limits = Limits(max_runs=max_runs, max_run_s=max_run_s, lease_s=lease_s)
+        limits = Limits(max_runs=max_runs, max_run_s=max_run_s, lease_s=lease_s, **limits_of_runs)
         self.runner = Runner(
             store=self.store,
             model=self.model,
@@ -43,6 +58,8 @@ class House:
             limits=limits,
             release=self.note_release,
             check_storage=self.check_storage,
+            observer=self.observer,
+            hosted_tools=self.hosted_tools,
         )
         return self.runner
 

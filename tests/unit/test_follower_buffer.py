@@ -4,7 +4,8 @@ import pytest
 
 from prompts.answer.events import Event
 from prompts.ports.event_log import Group
-from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, RecentEvents, RecentGroups
+from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
+from prompts.run.log_writer import AcknowledgedGroups
 
 SIZE = MAX_KEPT_BYTES // 20
 
@@ -23,7 +24,7 @@ def group(after: int, last_number: int, *, size: int = 10) -> Group:
 
 
 def test_the_latest_events_are_found_by_number() -> None:
-    recent = RecentEvents(events(range(2)), before=-1)
+    recent = FollowerBuffer(events(range(2)), before=-1)
     for number in range(2, 100):
         recent.add(events(range(number, number + 1)))
     assert recent.last_number == 99
@@ -36,7 +37,7 @@ def test_the_latest_events_are_found_by_number() -> None:
 
 
 def test_what_was_told_before_this_run_is_not_here() -> None:
-    recent = RecentEvents([], before=41)
+    recent = FollowerBuffer([], before=41)
     assert recent.last_number == 41
     assert recent.find(41) == []
     assert recent.find(40) is recent.find(-1) is None
@@ -47,7 +48,7 @@ def test_what_was_told_before_this_run_is_not_here() -> None:
 
 
 def test_not_too_many_events_are_found_at_once() -> None:
-    recent = RecentEvents(events(range(3 * MAX_AT_ONCE), size=1), before=-1)
+    recent = FollowerBuffer(events(range(3 * MAX_AT_ONCE), size=1), before=-1)
     after, seen = -1, []
     while found := recent.find(after):
         assert len(found) <= MAX_AT_ONCE
@@ -57,7 +58,7 @@ def test_not_too_many_events_are_found_at_once() -> None:
 
 
 def test_an_event_larger_than_what_is_kept_is_kept_until_the_next() -> None:
-    recent = RecentEvents([], before=-1)
+    recent = FollowerBuffer([], before=-1)
     recent.add(events(range(1), size=2 * MAX_KEPT_BYTES))
     assert recent.find(-1)
     recent.add(events(range(1, 2)))
@@ -69,7 +70,7 @@ def test_an_event_larger_than_what_is_kept_is_kept_until_the_next() -> None:
 
 
 def test_groups_above_a_number_are_found_in_order() -> None:
-    recent = RecentGroups()
+    recent = AcknowledgedGroups()
     groups = [group(1, 4), group(4, 5), group(5, 9)]
     for each in groups:
         recent.add(each)
@@ -80,25 +81,25 @@ def test_groups_above_a_number_are_found_in_order() -> None:
 
 @pytest.mark.parametrize("last_number", [-1, 0, 2, 3, 6, 9, 20])
 def test_no_group_is_found_where_the_next_one_does_not_join_on(last_number: int) -> None:
-    recent = RecentGroups()
+    recent = AcknowledgedGroups()
     for each in (group(1, 4), group(4, 5), group(5, 9)):
         recent.add(each)
     assert recent.find(last_number) == []
 
 
 def test_nothing_is_found_where_nothing_was_written() -> None:
-    assert RecentGroups().find(1) == []
+    assert AcknowledgedGroups().find(1) == []
 
 
 def test_a_group_that_only_kept_the_lease_is_not_kept() -> None:
-    recent = RecentGroups()
+    recent = AcknowledgedGroups()
     recent.add(Group(1, 1, b""))
     assert recent.find(1) == []
     assert recent.find(0) == []
 
 
 def test_the_oldest_groups_make_room() -> None:
-    recent = RecentGroups()
+    recent = AcknowledgedGroups()
     for number in range(100):
         recent.add(group(number, number + 1, size=SIZE))
     found = [number for number in range(100) if recent.find(number)]

@@ -1,17 +1,17 @@
 """Following on from the log: beyond what a process keeps, over a run's end here, while Redis is away, while a drain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from itertools import chain
+from typing import Any
 
 import pytest
 
 from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Text
 from prompts.errors import Draining, Unavailable
-from prompts.run import following as follow
-from prompts.run import log_reader as reading
-from prompts.run.following import Followers, follow_response
+from prompts.run.following import LOOK_S as LOOKS_EVERY_S
+from prompts.run.following import Followers, Pace, follow_response
 from prompts.run.run import Run
 from tests.support.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brief
 from tests.support.runs import MAX_S, STOP, House, check, settle
@@ -36,7 +36,13 @@ class Desk:
         self.log = FakeEventLog(house.store)
         self.followers = Followers()
 
-    def follow(self, *, run: Run | None, after: int = -1, quiet_s: float = LOOK_S) -> AsyncIterator[Sequence[Event]]:
+    def set_pace(self, **pace: Any) -> None:
+        """Followers look, wait and are told at this pace."""
+        self.followers = Followers(Pace(**pace))
+
+    def follow(
+        self, *, run: Run | None, after: int = -1, quiet_s: float = LOOK_S
+    ) -> AsyncGenerator[Sequence[Event], None]:
         """See `follow_response`."""
         return follow_response(
             RESPONSE_ID,
@@ -86,11 +92,9 @@ async def see_quiet(reader: AsyncIterator[Sequence[Event]], groups: int = 3) -> 
 
 
 @pytest.mark.parametrize("signals_a_slice", [1, 7, 1000])
-async def test_a_reader_that_falls_behind_goes_on_from_the_log(
-    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch, signals_a_slice: int
-) -> None:
-    monkeypatch.setattr("prompts.run.follower_buffer.MAX_KEPT_BYTES", 2_000)
-    monkeypatch.setattr(reading, "SIGNALS_A_SLICE", signals_a_slice)
+async def test_a_reader_that_falls_behind_goes_on_from_the_log(house: House, desk: Desk, signals_a_slice: int) -> None:
+    house.make_runner(max_kept_bytes=2_000)
+    desk.set_pace(signals_a_slice=signals_a_slice)
     gate = asyncio.Event()
     words: list[Step] = [[Text(f"{number} ")] for number in range(WORDS)]
     run = await house.start([Text("first ")], house.store.called, gate, *words, [Finished("stop")])
@@ -137,7 +141,7 @@ async def test_a_nudge_spares_the_wait_for_the_next_look(house: House, desk: Des
     await settle()
     assert not resting.done()
     desk.log.grown.set()
-    async with asyncio.timeout(follow.LOOK_S / 2):
+    async with asyncio.timeout(LOOKS_EVERY_S / 2):
         assert check([*seen, *await resting])["status"] == "completed"
 
 
@@ -226,10 +230,8 @@ async def test_who_asks_while_redis_is_away_is_refused(house: House, desk: Desk,
         await anext(desk.follow(run=None))
 
 
-async def test_a_redis_that_stays_away_breaks_the_reader_off(
-    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prompts.run.following.REDIS_AWAY_S", 5 * LOOK_S)
+async def test_a_redis_that_stays_away_breaks_the_reader_off(house: House, desk: Desk) -> None:
+    desk.set_pace(redis_away_s=5 * LOOK_S)
     await house.start([Text("1")], asyncio.Event())
     await settle()
     reader = desk.follow(run=None)
@@ -239,11 +241,9 @@ async def test_a_redis_that_stays_away_breaks_the_reader_off(
         await read_rest(reader)
 
 
-async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(
-    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(house: House, desk: Desk) -> None:
     """What counts is how long it has been away without a break."""
-    monkeypatch.setattr("prompts.run.following.REDIS_AWAY_S", 20 * LOOK_S)
+    desk.set_pace(redis_away_s=20 * LOOK_S)
     gate = asyncio.Event()
     await house.start([Text("1")], gate, [STOP])
     await settle()
@@ -299,17 +299,15 @@ async def test_what_is_written_already_is_told_even_when_the_process_waits_no_lo
     assert check(await desk.read(run=None))["status"] == "completed"
 
 
-async def test_a_drain_does_not_wait_for_ever_for_a_reader_that_does_not_read(
-    house: House, desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prompts.run.following.LOOK_S", LOOK_S)
+async def test_a_drain_does_not_wait_for_ever_for_a_reader_that_does_not_read(house: House, desk: Desk) -> None:
+    desk.set_pace(look_s=LOOK_S)
     await house.start([Text("1")], asyncio.Event())
     await settle()
     reader = desk.follow(run=None)
     await anext(reader)
     async with asyncio.timeout(MAX_S):
         await desk.followers.drain(LOOK_S)
-    await reader.aclose()  # type: ignore[attr-defined]  # an async generator
+    await reader.aclose()
 
 
 async def test_readers_that_leave_are_not_waited_for(house: House, desk: Desk) -> None:
@@ -319,6 +317,6 @@ async def test_readers_that_leave_are_not_waited_for(house: House, desk: Desk) -
     await see_words(reader, 1)
     draining = asyncio.ensure_future(desk.followers.drain(10 * MAX_S))
     await settle()
-    await reader.aclose()  # type: ignore[attr-defined]  # an async generator
+    await reader.aclose()
     async with asyncio.timeout(MAX_S):
         await draining

@@ -168,10 +168,8 @@ async def test_following_from_any_number_gives_the_rest(house: House) -> None:
         assert await read(run, after=after) == everything[after + 1 :]
 
 
-async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prompts.run.follower_buffer.MAX_KEPT_BYTES", 2_000)
+async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(house: House) -> None:
+    house.make_runner(max_kept_bytes=2_000)
     gate, end = asyncio.Event(), asyncio.Event()
     words: list[Step] = [[Text("word ")] for _ in range(100)]
     run = await house.start([Text("1")], gate, *words, end, [STOP])
@@ -241,10 +239,8 @@ async def test_a_reader_of_what_was_shown_elsewhere_is_sent_to_the_log(house: Ho
         assert await read(run, after=after) == []
 
 
-async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("prompts.run.run.MAX_ANSWER_CHARACTERS", 10)
+async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(house: House) -> None:
+    house.make_runner(max_answer_characters=10)
     run = await house.run([Text("123456")], [STOP], brief=make_brief(shown=["12345"], epoch="2.a"))
     assert isinstance(run.error, UpstreamError)
     assert run.outcome is not None

@@ -27,7 +27,7 @@ from prompts.domain.signals import Finished, Refused, Text
 from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
 from prompts.history.model_input import text_of
-from prompts.run.run import Brief
+from prompts.run.brief import Brief
 from prompts.run.summary import INSTRUCTION, MAX_OUTPUT_TOKENS, compose_transcript
 from tests.support.fakes import SEALER, Step, make_brief, said
 from tests.support.runs import House, check, read
@@ -49,10 +49,10 @@ def brief(*items: Item, threshold: int | None = 100, account: ModelInput | None 
         response=response,
         owner="alice",
         epoch="1",
-        input=made.input,
+        input=items[-1:],
+        window=items[:-1],
         model_request=replace(made.model_request, compact_threshold=threshold, max_output_tokens=16),
         model_input=account or replace(made.model_input, history_budget_tokens=8_000),
-        items=[said("system", "Be brief."), *items],
         opening=narration.opening(),
         narration=narration,
     )

@@ -21,6 +21,7 @@ from msgspec import UNSET
 from prompts.adapters.openai.files import as_data_uri
 from prompts.domain.items import (
     Compaction,
+    FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
     InputFile,
@@ -104,8 +105,8 @@ class _Dialogue:
                 self._call(item)
             case FunctionCallOutput():
                 self._callers[item.call_id].add_result(item)
-            case Reasoning():
-                pass
+            case Reasoning() | FileSearchCall():
+                pass  # what a search gave stands in the answer
             case Compaction():
                 raise AssertionError("a compaction is opened before a model is asked")
             case _:

@@ -36,8 +36,10 @@ from prompts.domain.signals import (
     Called,
     Compacted,
     Finished,
+    HostedReturned,
     Opened,
     Refused,
+    RoundEnded,
     Sealed,
     Signal,
     Summarized,
@@ -128,7 +130,7 @@ class NewText:
         new: list[Signal] = []
         for signal in signals:
             match signal:
-                case Thought() | Summarized() | Sealed() | Compacted() | Opened() | BegunAnew():
+                case Thought() | Summarized() | Sealed() | Opened():
                     pass  # of an answer whose text has begun nothing is thought any more
                 case Called() | Argued():
                     new += [*self._give_back(), signal]
@@ -142,6 +144,8 @@ class NewText:
                     # What is held was meant when the model stopped by itself, say at a quote as the answer began with;
                     # one that was cut off was on its way through an echo.
                     new += [*(self._give_back() if reason == "stop" else ()), signal]
+                case Compacted() | RoundEnded() | HostedReturned() | BegunAnew():
+                    raise AssertionError("no model says this")
                 case _:
                     assert_never(signal)
         return new

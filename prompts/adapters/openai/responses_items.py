@@ -12,6 +12,7 @@ from msgspec import UNSET
 from prompts.adapters.openai.files import as_data_uri
 from prompts.domain.items import (
     Compaction,
+    FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
     GivenPart,
@@ -60,6 +61,8 @@ def _compose(item: Item) -> dict[str, Any] | None:
             return {"type": "function_call_output", "call_id": call_id, "output": composed}
         case Reasoning():
             return _thought(item)
+        case FileSearchCall():
+            return None  # what it gave stands in the answer
         case Compaction():
             raise AssertionError("a compaction is opened before a model is asked")
         case _:

@@ -7,10 +7,12 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.anchors import get_anchor_id
 from prompts.adapters.redis.items import pack_items
 from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
 from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
 from prompts.domain import ids
+from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
 from prompts.domain.responses import CompactedHistory
 from prompts.errors import key_reused
@@ -27,12 +29,12 @@ class RedisCompactions:
         self._scripts = Scripts(redis)
         self._retention_s = retention_s
 
-    async def find(self, claim: Claim, partition: str, *, owner: str, anchor_id: str | None) -> Attached | None:
+    async def find(self, claim: Claim, partition: str, *, owner: str, anchor: Anchor) -> Attached | None:
         """See `Compactions.find`."""
         if claim.idempotency_key is None:
             return None
         with translated_errors():
-            key = names.idempotency(partition, owner, anchor_id or "", claim.idempotency_key)
+            key = names.idempotency(partition, owner, get_anchor_id(anchor), claim.idempotency_key)
             found = cast("bytes | None", await self._redis.get(key))
         if found is None:
             return None
@@ -42,12 +44,12 @@ class RedisCompactions:
         return Attached(response_id)
 
     async def keep(
-        self, compacted: CompactedHistory, given: Sequence[Item], claim: Claim, *, owner: str, anchor_id: str | None
+        self, compacted: CompactedHistory, given: Sequence[Item], claim: Claim, *, owner: str, anchor: Anchor
     ) -> Attached | None:
         """See `Compactions.keep`."""
         partition, own_key = ids.get_partition(compacted.id), names.response(compacted.id)
         key = claim.idempotency_key
-        idempotency_key = names.idempotency(partition, owner, anchor_id or "", key) if key else own_key
+        idempotency_key = names.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
         args: list[Arg] = [names.prefix(partition), owner, compacted.id, encode(compacted), encode(given)]
         args += [pack_items(compacted.output), claim.body_hash, IDEMPOTENCY_MS, self._retention_s * 1000]
         args += [ids.new_id(ids.TIMELINE, partition)]

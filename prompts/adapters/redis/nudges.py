@@ -8,7 +8,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from redis.asyncio import Redis
@@ -29,6 +29,10 @@ LISTEN_S = 1.0
 AWAY = (RedisError, OSError, AttributeError, RuntimeError)
 RELEASED = b"released"
 LOST_CHANNEL = names.LOST_CHANNEL.encode()
+
+
+LetGo: TypeAlias = Callable[[str, str], None]
+"""Told the id of each response that this replica is to stop writing, and the epoch of whoever took it."""
 
 
 class LogWatch:
@@ -56,10 +60,6 @@ class LogWatch:
         return await _is_set(self._released, within_s)
 
 
-def _ignore(_response_id: str, _epoch: str) -> None:
-    """Nobody writes anything yet."""
-
-
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:
     try:
         async with asyncio.timeout(within_s):
@@ -73,8 +73,6 @@ class Nudges:
     """The subscription; `listen` runs for as long as the process."""
 
     def __init__(self, redis: Redis, replica_id: str) -> None:
-        self.let_go: Callable[[str, str], None] = _ignore
-        """Told the id of each response that this replica is to stop writing, and the epoch of whoever took it."""
         self._lost = asyncio.Event()
         self._redis = redis
         self._own_channel = names.replica_channel(replica_id).encode()
@@ -111,12 +109,12 @@ class Nudges:
         if await _is_set(self._lost, within_s):
             self._lost.clear()
 
-    async def listen(self) -> None:
+    async def listen(self, let_go: LetGo) -> None:
         """Hear what is said, and listen again when the connection broke; runs until cancelled."""
         while True:
             try:
                 await self._pubsub.subscribe(self._own_channel, LOST_CHANNEL, *self._watches)
-                await self._hear_all()
+                await self._hear_all(let_go)
             except AWAY as exc:
                 log.warning("nudges_not_heard", reason=type(exc).__name__)
                 await asyncio.sleep(RETRY_S)
@@ -125,13 +123,13 @@ class Nudges:
         """Close the connection."""
         await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
-    async def _hear_all(self) -> None:
+    async def _hear_all(self, let_go: LetGo) -> None:
         """Until the connection breaks, or is of no use: a server that hangs, or whose machine is gone, says nothing."""
         is_asked = False
         while True:
             message = await self._pubsub.get_message(timeout=LISTEN_S)
             if message is not None:
-                self._hear(message)
+                self._hear(message, let_go)
             connection: Any = self._pubsub.connection
             if (is_asked and message is None) or connection.should_reconnect():
                 await connection.disconnect(nowait=True)
@@ -140,12 +138,12 @@ class Nudges:
             if is_asked:
                 await self._pubsub.ping()
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _hear(self, message: dict[str, Any], let_go: LetGo) -> None:
         """A confirmed subscription is a nudge too: what was said before it, nobody heard."""
         data = message["data"] if message["type"] == "message" else b""
         if message["channel"] == self._own_channel and data:
             response_id, _, epoch = data.decode().partition(" ")
-            self.let_go(response_id, epoch)
+            let_go(response_id, epoch)
         if message["channel"] == LOST_CHANNEL:
             self._lost.set()
         for watch in self._watches.get(message["channel"], ()):

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.anchors import find_place
 from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.items import decode_item, decode_items, pack_items
 from prompts.adapters.redis.listing import touch_listing
@@ -20,15 +21,12 @@ from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ModelInput, Response, Status
 from prompts.errors import (
-    NotFound,
     StaleRun,
     TailLost,
     UnknownCall,
     conversation_locked,
     key_reused,
     response_not_ended,
-    unknown_conversation,
-    unknown_previous_response,
     unknown_response,
 )
 from prompts.ports.event_log import Group
@@ -78,8 +76,9 @@ class RedisResponseStore:
         """See `ResponseStore.admit`."""
         response_id, claim = draft.response.id, draft.claim
         partition = ids.get_partition(response_id)
-        kind, anchor_id, anchor_key = _anchor(draft)
         own_key = names.response(response_id)
+        place = find_place(draft.anchor) if draft.anchor is not None else None
+        kind, anchor_id, anchor_key = (place.kind, place.id, place.key) if place else ("none", "", own_key)
         key = claim.idempotency_key
         idempotency_key = names.idempotency(partition, owner, anchor_id, key) if key else own_key
         args: list[Arg] = [names.prefix(partition), owner, response_id, kind, anchor_id]
@@ -104,7 +103,8 @@ class RedisResponseStore:
                 raise response_not_ended(anchor_id, status.decode())
             case [b"key_reused"]:
                 raise key_reused()
-        raise _unknown_anchor(draft)
+        assert place is not None  # without an anchor there is nothing that could be unknown
+        raise place.unknown
 
     async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """See `ResponseStore.append`."""
@@ -217,21 +217,6 @@ def _read_seized(fields: Sequence[Any]) -> Seized:
         ending=ending.decode(),
         window=_read_window(newest_first),
     )
-
-
-def _anchor(draft: Draft) -> tuple[str, str, str]:
-    """What the turn hangs on: its kind, its id, its key."""
-    if draft.conversation_id is not None:
-        return "conversation", draft.conversation_id, names.conversation(draft.conversation_id)
-    if draft.previous_response_id is not None:
-        return "previous", draft.previous_response_id, names.response(draft.previous_response_id)
-    return "none", "", names.response(draft.response.id)
-
-
-def _unknown_anchor(draft: Draft) -> NotFound:
-    if draft.conversation_id is not None:
-        return unknown_conversation(draft.conversation_id, param="conversation")
-    return unknown_previous_response(draft.previous_response_id or "")
 
 
 def _keys(response_id: str) -> Sequence[str]:

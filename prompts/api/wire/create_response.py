@@ -2,13 +2,14 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 from django.http import HttpRequest
 from msgspec import Meta, Struct
 
-from prompts.api.wire.ids import ConversationId, ResponseId, check_kind
+from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
 from prompts.api.wire.marks import REFUSED, REFUSED_IF_TRUE
@@ -22,12 +23,14 @@ from prompts.api.wire.tools import (
     read_tool_choice,
     read_tools,
 )
-from prompts.domain import ids
-from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
-from prompts.domain.responses import Response
-from prompts.domain.text import ReasoningConfig
+from prompts.domain.anchors import Anchor, InConversation
+from prompts.domain.items import Item
+from prompts.domain.model_request import ServiceTier, Truncation
 from prompts.errors import InvalidRequest, UnsupportedParameter
 from prompts.ports.responses import Claim
+from prompts.usecases.anchors import read_anchor
+from prompts.usecases.ask import Ask
+from prompts.usecases.responses import StoredItem
 
 VISIBLE = re.compile(r"[!-~]{1,255}")
 # Without a threshold a history is compacted only when it nears what the model is shown of it.
@@ -111,22 +114,48 @@ def read_conversation_id(given: str | ConversationParam | None) -> str | None:
     return given.id if isinstance(given, ConversationParam) else given
 
 
-def check_anchor(conversation_id: str | None, previous_response_id: str | None) -> None:
-    """One of the two at most, each of its kind. Raises InvalidRequest."""
-    if conversation_id is not None and previous_response_id is not None:
-        message = "'conversation' and 'previous_response_id' are mutually exclusive. Send only one of the two."
-        raise InvalidRequest(message, param="previous_response_id")
-    if conversation_id is not None:
-        check_kind(conversation_id, ids.CONVERSATION, param="conversation")
-    if previous_response_id is not None:
-        check_kind(previous_response_id, ids.RESPONSE, param="previous_response_id")
+def read_ask(body: CreateResponse, *, owner: str, new_input: Sequence[Item | StoredItem], claim: Claim) -> Ask:
+    """What the client asks. Raises InvalidRequest for what the struct alone cannot say, UnsupportedParameter."""
+    anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
+    _check(body, anchor)
+    include, tools = body.include or (), read_tools(body.tools)
+    thresholds = [entry.compact_threshold or NO_THRESHOLD for entry in body.context_management or ()]
+    return Ask(
+        owner=owner,
+        input=new_input,
+        claim=claim,
+        anchor=anchor,
+        model=body.model,
+        instructions=body.instructions,
+        tools=tools,
+        tool_choice=read_tool_choice(body.tool_choice, tools),
+        parallel_tool_calls=body.parallel_tool_calls,
+        max_tool_calls=body.max_tool_calls,
+        text=read_text(body.text),
+        reasoning=read_reasoning(body.reasoning),
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        top_logprobs=body.top_logprobs,
+        max_output_tokens=body.max_output_tokens,
+        truncation=body.truncation,
+        compact_threshold=next(iter(thresholds), None),
+        wants_encrypted_reasoning=ENCRYPTED_REASONING in include,
+        wants_logprobs=LOGPROBS in include,
+        service_tier=body.service_tier,
+        safety_identifier=body.safety_identifier,
+        prompt_cache_key=body.prompt_cache_key,
+        user=body.user,
+        store=body.store,
+        background=body.background,
+        metadata=body.metadata,
+    )
 
 
-def check_request(body: CreateResponse, conversation_id: str | None) -> None:
-    """What the struct alone cannot say. Raises InvalidRequest."""
-    check_anchor(conversation_id, body.previous_response_id)
+def _check(body: CreateResponse, anchor: Anchor) -> None:
     if body.store is False:
-        _check_unstored(body, conversation_id)
+        _check_unstored(body, anchor)
     for name in UNSUPPORTED:
         if getattr(body, name) is not None:
             raise unsupported(name)
@@ -135,11 +164,11 @@ def check_request(body: CreateResponse, conversation_id: str | None) -> None:
     check_include(body.include)
 
 
-def _check_unstored(body: CreateResponse, conversation_id: str | None) -> None:
+def _check_unstored(body: CreateResponse, anchor: Anchor) -> None:
     if body.background:
         message = "'background' needs 'store': the answer of a response that is not stored goes to its own client only."
         raise InvalidRequest(message, param="background")
-    if conversation_id is not None:
+    if isinstance(anchor, InConversation):
         message = "'conversation' needs 'store': what is not stored cannot join a conversation."
         raise InvalidRequest(message, param="store")
 
@@ -147,64 +176,3 @@ def _check_unstored(body: CreateResponse, conversation_id: str | None) -> None:
 def unsupported(name: str) -> UnsupportedParameter:
     """The refusal of a parameter that this server cannot honour."""
     return UnsupportedParameter(f"This server does not support '{name}' yet. Leave it out.", param=name)
-
-
-def read_model_request(body: CreateResponse, *, default_model: str) -> ModelRequest:
-    """What the model is asked for."""
-    include = body.include or ()
-    tools = read_tools(body.tools)
-    thresholds = [entry.compact_threshold or NO_THRESHOLD for entry in body.context_management or ()]
-    return ModelRequest(
-        model=body.model or default_model,
-        temperature=body.temperature,
-        top_p=body.top_p,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        max_output_tokens=body.max_output_tokens,
-        max_tool_calls=body.max_tool_calls,
-        tools=tools,
-        tool_choice=read_tool_choice(body.tool_choice, tools),
-        parallel_tool_calls=body.parallel_tool_calls,
-        text=read_text(body.text),
-        reasoning=read_reasoning(body.reasoning) or ReasoningConfig(),
-        wants_encrypted_reasoning=ENCRYPTED_REASONING in include,
-        wants_logprobs=LOGPROBS in include,
-        top_logprobs=body.top_logprobs,
-        truncation=body.truncation or "disabled",
-        service_tier=body.service_tier,
-        safety_identifier=body.safety_identifier,
-        prompt_cache_key=body.prompt_cache_key,
-        user=body.user,
-        compact_threshold=next(iter(thresholds), None),
-    )
-
-
-def compose_echo(body: CreateResponse, model_request: ModelRequest) -> Response:
-    """What the response object repeats of the request; its id and time are given later."""
-    tier = model_request.service_tier
-    return Response(
-        id="",
-        created_at=0,
-        status="in_progress",
-        model=model_request.model,
-        instructions=body.instructions,
-        tools=model_request.tools,
-        tool_choice=model_request.tool_choice,
-        truncation=model_request.truncation,
-        parallel_tool_calls=body.parallel_tool_calls is not False,
-        text=model_request.text,
-        top_p=1.0 if body.top_p is None else body.top_p,
-        presence_penalty=body.presence_penalty or 0.0,
-        frequency_penalty=body.frequency_penalty or 0.0,
-        top_logprobs=body.top_logprobs or 0,
-        temperature=1.0 if body.temperature is None else body.temperature,
-        reasoning=read_reasoning(body.reasoning),
-        max_output_tokens=body.max_output_tokens,
-        max_tool_calls=body.max_tool_calls,
-        store=body.store is not False,
-        background=bool(body.background),
-        service_tier="default" if tier is None or tier == "auto" else tier,
-        metadata=body.metadata or {},
-        safety_identifier=body.safety_identifier,
-        prompt_cache_key=body.prompt_cache_key,
-    )

@@ -5,8 +5,6 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from prompts.domain import ids
-from prompts.domain.ids import is_of_kind
-from prompts.errors import InvalidRequest
 
 
 def _meta(description: str, *kinds: str) -> Meta:
@@ -18,12 +16,3 @@ def _meta(description: str, *kinds: str) -> Meta:
 ConversationId: TypeAlias = Annotated[str, _meta("A conversation's id.", ids.CONVERSATION)]
 ResponseId: TypeAlias = Annotated[str, _meta("A response's id.", ids.RESPONSE)]
 ItemId: TypeAlias = Annotated[str, _meta("An item's id.", *ids.ITEMS)]
-
-
-def check_kind(public_id: str, *kinds: str, param: str) -> str:
-    """The id, when it is one of these kinds. Raises InvalidRequest naming the prefix expected."""
-    if not any(is_of_kind(public_id, kind) for kind in kinds):
-        shown = public_id[:80].encode("ascii", "backslashreplace").decode()
-        expected = " or ".join(f"'{kind}_'" for kind in kinds)
-        raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with {expected}.", param=param)
-    return public_id

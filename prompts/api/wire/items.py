@@ -87,6 +87,13 @@ def read_items(items: Sequence[InputItem], *, param: str, unseal: Unseal) -> lis
     return [_read_item(item, f"{param}[{index}]", unseal) for index, item in enumerate(items)]
 
 
+def read_input(given: str | Sequence[InputItem] | None, *, unseal: Unseal) -> Sequence[Item | StoredItem]:
+    """What the `input` of a body means; a string is one user message. Raises InvalidRequest."""
+    if given is None or isinstance(given, str):
+        return [] if given is None else [user_message(given)]
+    return read_items(given, param="input", unseal=unseal)
+
+
 def user_message(text: str) -> Item:
     """A string input is one user message."""
     return Message(id="", status="completed", role="user", content=read_content("user", text, ""))

@@ -1,0 +1,198 @@
+"""Answering: everything that happens between a response's admission and its end.
+
+    (compact) → ask the model → run the service's own tools that it called → ask again → … → the end
+
+It is one generator of signals. All that is needed to go on after a loss is among them, and it is in the log before a
+tool runs, and before the model is asked again. So whoever takes the response over goes on from the round in which it
+stands (`Narration.rounds`).
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from prompts.answer.call_filter import CallFilter
+from prompts.answer.events import Round
+from prompts.answer.thought_seals import ThoughtSeals
+from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import BegunAnew, Finished, HostedCall, HostedReturned, RoundEnded, Signal, get_size
+from prompts.domain.tools import AllowedTools, FunctionChoice, ToolChoice
+from prompts.errors import UpstreamError
+from prompts.history.model_input import compose_items, estimate_plain
+from prompts.ports.chat_model import ChatModel
+from prompts.ports.hosted_tools import HostedTool
+from prompts.ports.sealing import Sealer
+from prompts.run.brief import Brief
+from prompts.run.compaction import compact
+from prompts.run.hosted_calls import HostedCalls
+
+# 32 MB of text is what a terminal event of a few seconds' worth of network can carry; no model writes a tenth of it.
+MAX_ANSWER_CHARACTERS = 8_000_000
+# A model that calls tools again and again is stopped; agents of the field stop it after 10 to 25 rounds.
+MAX_ROUNDS = 20
+
+Signals: TypeAlias = AsyncGenerator[Sequence[Signal], None]
+Written: TypeAlias = Callable[[], Awaitable[None]]
+"""Returns when every signal that was given is in the log and told to the narration."""
+
+
+class Answering:
+    """One answer, from where its log ends."""
+
+    def __init__(
+        self,
+        brief: Brief,
+        *,
+        model: ChatModel,
+        sealer: Sealer,
+        hosted_tools: Sequence[HostedTool] = (),
+        max_characters: int = MAX_ANSWER_CHARACTERS,
+    ) -> None:
+        self.comparable_tokens: int | None = None
+        """What the model was given, as estimated, where what it reports can be compared with that."""
+        self._brief = brief
+        self._narration = brief.narration
+        self._model = model
+        self._sealer = sealer
+        offered = [(tool.find_function(brief.model_request), tool) for tool in hosted_tools]
+        self._functions = [function for function, _ in offered if function is not None]
+        self._tools = {function.name: tool for function, tool in offered if function is not None}
+        self._kinds = {name: tool.kind for name, tool in self._tools.items()}
+        self._call_filter = CallFilter(self._build_request())
+        wants_seals = brief.model_request.wants_encrypted_reasoning
+        self._seals = ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning") if wants_seals else None)
+        self._size = sum(map(len, brief.narration.find_open_text() or ()))
+        self._max_characters = max_characters
+
+    async def signals(self, written: Written) -> Signals:
+        """The signals in groups; the last group is one `Finished`.
+
+        Raises what the model fails at (`ChatModel.stream`), and UpstreamError where its answer has no end, is too long,
+        or calls what it was not offered. Closing it closes the connection to the model and stops a tool that runs.
+        """
+        given = self._compose()
+        if self._narration.is_thinking:
+            yield [BegunAnew()]
+        if not (self._has_begun or self._narration.find_compaction()):
+            compacted = await compact(given, self._brief, model=self._model, sealer=self._sealer)
+            if compacted is None:
+                self.comparable_tokens = estimate_plain(given, self._build_request().offered)
+            else:
+                yield [compacted.signal]
+                given = compacted.items
+        async with aclosing(self._rounds(given, written)) as rounds:
+            async for signals in rounds:
+                yield signals
+
+    async def _rounds(self, given: Sequence[Item], written: Written) -> Signals:
+        while True:
+            for call in self._list_waiting():
+                yield [HostedReturned(call.call_id, await self._run_tool(call))]
+            if self._narration.rounds:
+                await written()
+            hosted = HostedCalls(self._kinds)
+            async with aclosing(self._ask(given, hosted)) as asked:
+                async for signals in asked:
+                    match signals:
+                        case [Finished(reason="stop") as finished] if hosted.is_whole:
+                            self._check_rounds()
+                            yield [RoundEnded(hosted.list_calls(), finished.usage)]
+                        case [Finished()]:
+                            yield signals
+                            return
+                        case _:
+                            yield signals
+            self.comparable_tokens = None  # what is reported at the end counts all rounds
+            await written()
+
+    async def _ask(self, given: Sequence[Item], hosted: HostedCalls) -> Signals:
+        """One round: what the model says, without what is `hosted`; its `Finished` comes alone."""
+        pieces = self._narration.find_open_text() or []
+        request = self._build_request(len(pieces))
+        if request.max_output_tokens is not None and request.max_output_tokens <= 0:
+            yield [Finished("length")]
+            return
+        items = [*given, *(item for done in self._narration.rounds for item in _list_told(done))]
+        async with self._model.stream(request, items, shown="".join(pieces)) as answer:
+            async for signals in answer:
+                match signals:
+                    case [*rest, Finished() as finished]:
+                        yield [*self._admit(rest, hosted), *self._seals.finish()]
+                        yield [finished]
+                        return
+                yield self._admit(signals, hosted)
+        raise UpstreamError("The model's answer broke off before its end. Send the input again.")
+
+    def _admit(self, signals: Sequence[Signal], hosted: HostedCalls) -> Sequence[Signal]:
+        self._size += sum(map(get_size, signals))
+        if self._size > self._max_characters:
+            message = f"The model's answer is longer than {self._max_characters:,} characters."
+            raise UpstreamError(message, is_final=True)
+        return self._seals.admit(hosted.admit(self._call_filter.admit(signals)))
+
+    def _check_rounds(self) -> None:
+        if len(self._narration.rounds) >= MAX_ROUNDS:
+            message = f"The model called tools in {MAX_ROUNDS} rounds and gave no answer. Ask for less at once."
+            raise UpstreamError(message, is_final=True)
+
+    async def _run_tool(self, call: HostedCall) -> str:
+        tool = self._tools.get(call.name)
+        if tool is None:  # another release offered it
+            return "This tool is not available any more."
+        return await tool.run(call, request=self._brief.model_request, owner=self._brief.owner)
+
+    def _list_waiting(self) -> Sequence[HostedCall]:
+        rounds = self._narration.rounds
+        return rounds[-1].waiting if rounds else ()
+
+    def _compose(self) -> Sequence[Item]:
+        brief = self._brief
+        return compose_items(
+            instructions=brief.response.instructions,
+            window=brief.window,
+            new_input=brief.input,
+            unseal=partial(self._sealer.open, brief.owner),
+            compaction=self._narration.find_compaction(),
+        )
+
+    def _build_request(self, shown_tokens: int = 0) -> ModelRequest:
+        """What the model is asked in this round; after the last round that may call them, hosted tools are gone."""
+        request, rounds = self._brief.model_request, self._narration.rounds
+        if rounds:
+            request = replace(request, tool_choice=_relax(request.tool_choice))
+        if self._functions and len(rounds) < MAX_ROUNDS:
+            request = replace(request, tools=[*request.tools, *self._functions])
+        left = count_left(request, rounds, shown_tokens)
+        return request if left == request.max_output_tokens else replace(request, max_output_tokens=left)
+
+    @property
+    def _has_begun(self) -> bool:
+        return bool(self._narration.rounds or self._narration.find_open_text())
+
+
+def count_left(request: ModelRequest, rounds: Sequence[Round], shown_tokens: int) -> int | None:
+    """What is left of the answer's budget; servers send a piece a token, or more tokens at once."""
+    if request.max_output_tokens is None:
+        return None
+    return request.max_output_tokens - shown_tokens - sum(done.usage.output_tokens for done in rounds if done.usage)
+
+
+def _list_told(done: Round) -> list[Item]:
+    """What the model is told of a round that is over: what it said, what it called, what that gave."""
+    calls = [FunctionCall("", "completed", call.call_id, call.name, call.arguments) for call in done.calls]
+    outputs = [FunctionCallOutput("", "completed", call_id, output) for call_id, output in done.outputs.items()]
+    return [*done.said, *calls, *outputs]
+
+
+def _relax(choice: ToolChoice) -> ToolChoice:
+    """A call that was demanded has been made: now the model may answer."""
+    match choice:
+        case "required" | FunctionChoice():
+            return "auto"
+        case AllowedTools(allowed, "required"):
+            return AllowedTools(allowed, "auto")
+    return choice

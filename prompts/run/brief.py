@@ -1,0 +1,29 @@
+"""What a run is given."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prompts.answer.events import Event, Narration
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import ModelInput, Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brief:
+    """Whose response a run writes and under which epoch, and what the model is asked.
+
+    `narration` stands where the log ends: at the opening, or where a lost run has left it.
+    """
+
+    response: Response
+    owner: str
+    epoch: str
+    input: Sequence[Item]
+    window: Sequence[Item]
+    """The history that the model is given, oldest first."""
+    model_request: ModelRequest
+    model_input: ModelInput
+    narration: Narration
+    opening: Sequence[Event] = ()
+    """The events of an admission, which nobody has seen yet."""

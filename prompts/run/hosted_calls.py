@@ -1,0 +1,43 @@
+"""Of the calls that a model makes in a round, those of tools that the service runs itself."""
+
+from collections.abc import Mapping, Sequence
+
+from prompts.domain.signals import Argued, Called, HostedCall, Signal
+
+
+class HostedCalls:
+    """Keeps them back from one round's signals; `kinds` are the tools' kinds by the names of their functions."""
+
+    def __init__(self, kinds: Mapping[str, str]) -> None:
+        self._kinds = kinds
+        self._called: dict[int, Called] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self._has_others = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the model called tools of the service and nothing of the client's, who would have to answer first."""
+        return bool(self._called) and not self._has_others
+
+    def admit(self, signals: Sequence[Signal]) -> Sequence[Signal]:
+        """These signals without what is kept back."""
+        return [signal for signal in signals if not self._keeps(signal)] if self._kinds else signals
+
+    def list_calls(self) -> list[HostedCall]:
+        """The calls, in the order in which the model made them."""
+        return [
+            HostedCall(called.call_id, self._kinds[called.name], called.name, "".join(self._arguments[index]) or "{}")
+            for index, called in self._called.items()
+        ]
+
+    def _keeps(self, signal: Signal) -> bool:
+        match signal:
+            case Called(index, _, name) if name in self._kinds:
+                self._called[index], self._arguments[index] = signal, []
+                return True
+            case Called():
+                self._has_others = True
+            case Argued(index, text) if index in self._called:
+                self._arguments[index].append(text)
+                return True
+        return False

@@ -1,0 +1,115 @@
+"""What a client asks of a turn, and what becomes of it with the defaults."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prompts.domain.anchors import Anchor
+from prompts.domain.conversations import Metadata
+from prompts.domain.items import Item
+from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
+from prompts.domain.responses import Response
+from prompts.domain.text import ReasoningConfig, TextConfig
+from prompts.domain.tools import FunctionTool, ToolChoice
+from prompts.ports.responses import Claim
+from prompts.usecases.responses import StoredItem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What a client asks of one turn, checked; None where the client said nothing."""
+
+    owner: str
+    input: Sequence[Item | StoredItem]
+    claim: Claim
+    anchor: Anchor = None
+    model: str | None = None
+    instructions: str | None = None
+    tools: Sequence[FunctionTool] = ()
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+    max_tool_calls: int | None = None
+    text: TextConfig | None = None
+    reasoning: ReasoningConfig | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    top_logprobs: int | None = None
+    max_output_tokens: int | None = None
+    truncation: Truncation | None = None
+    compact_threshold: int | None = None
+    wants_encrypted_reasoning: bool = False
+    wants_logprobs: bool = False
+    service_tier: ServiceTier | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
+    store: bool | None = None
+    background: bool | None = None
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a turn takes where its client said nothing, and how much of the history the model is given."""
+
+    model: str
+    history_tokens: int
+
+
+def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
+    """What the model is asked for."""
+    return ModelRequest(
+        model=ask.model or defaults.model,
+        temperature=ask.temperature,
+        top_p=ask.top_p,
+        presence_penalty=ask.presence_penalty,
+        frequency_penalty=ask.frequency_penalty,
+        max_output_tokens=ask.max_output_tokens,
+        max_tool_calls=ask.max_tool_calls,
+        tools=list(ask.tools),
+        tool_choice="auto" if ask.tool_choice is None else ask.tool_choice,
+        parallel_tool_calls=ask.parallel_tool_calls,
+        text=ask.text or TextConfig(),
+        reasoning=ask.reasoning or ReasoningConfig(),
+        wants_encrypted_reasoning=ask.wants_encrypted_reasoning,
+        wants_logprobs=ask.wants_logprobs,
+        top_logprobs=ask.top_logprobs,
+        truncation=ask.truncation or "disabled",
+        service_tier=ask.service_tier,
+        safety_identifier=ask.safety_identifier,
+        prompt_cache_key=ask.prompt_cache_key,
+        user=ask.user,
+        compact_threshold=ask.compact_threshold,
+    )
+
+
+def build_echo(ask: Ask, request: ModelRequest) -> Response:
+    """What the response repeats of the request, as it is before its run; its id and time are given at admission."""
+    tier = request.service_tier
+    return Response(
+        id="",
+        created_at=0,
+        status="in_progress",
+        model=request.model,
+        instructions=ask.instructions,
+        tools=request.tools,
+        tool_choice=request.tool_choice,
+        truncation=request.truncation,
+        parallel_tool_calls=ask.parallel_tool_calls is not False,
+        text=request.text,
+        top_p=1.0 if ask.top_p is None else ask.top_p,
+        presence_penalty=ask.presence_penalty or 0.0,
+        frequency_penalty=ask.frequency_penalty or 0.0,
+        top_logprobs=ask.top_logprobs or 0,
+        temperature=1.0 if ask.temperature is None else ask.temperature,
+        reasoning=ask.reasoning,
+        max_output_tokens=ask.max_output_tokens,
+        max_tool_calls=ask.max_tool_calls,
+        store=ask.store is not False,
+        background=bool(ask.background),
+        service_tier="default" if tier is None or tier == "auto" else tier,
+        metadata=ask.metadata or {},
+        safety_identifier=ask.safety_identifier,
+        prompt_cache_key=ask.prompt_cache_key,
+    )

@@ -1,0 +1,31 @@
+"""Ids that clients name. An id that cannot be ours leads to no key in Redis."""
+
+from prompts.domain import ids
+from prompts.errors import InvalidRequest, unknown_conversation, unknown_item, unknown_response
+
+
+def check_kind(public_id: str, *kinds: str, param: str) -> str:
+    """The id, when it is one of these kinds. Raises InvalidRequest naming the prefix expected."""
+    if not any(ids.is_of_kind(public_id, kind) for kind in kinds):
+        shown = public_id[:80].encode("ascii", "backslashreplace").decode()
+        expected = " or ".join(f"'{kind}_'" for kind in kinds)
+        raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with {expected}.", param=param)
+    return public_id
+
+
+def check_response_id(response_id: str) -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(response_id, ids.RESPONSE):
+        raise unknown_response(response_id)
+
+
+def check_conversation_id(conversation_id: str, *, param: str = "conversation_id") -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(conversation_id, ids.CONVERSATION):
+        raise unknown_conversation(conversation_id, param=param)
+
+
+def check_item_id(item_id: str, *, param: str) -> None:
+    """Raises NotFound."""
+    if not any(ids.is_well_formed(item_id, kind) for kind in ids.ITEMS):
+        raise unknown_item(item_id, param=param)

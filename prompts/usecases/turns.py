@@ -1,0 +1,219 @@
+"""Use case: a turn, from the ask to the delivered answer, over whichever transport.
+
+`create_turn` admits it and starts its run. What its client is then given is one of three: `follow_turn` (the events as
+they come), `wait_for_answer` (the ended response), `get_queued` (a background response as it begins).
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from prompts.answer.events import Event, Narration
+from prompts.domain import ids
+from prompts.domain.anchors import AfterResponse, Anchor, InConversation
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import ConversationRef, Response
+from prompts.errors import FailedEarlier, NotFound
+from prompts.history.model_input import measure
+from prompts.ports.calibration import Calibration
+from prompts.ports.chat_model import ChatModel
+from prompts.ports.conversations import ConversationStore
+from prompts.ports.event_log import EventLog
+from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
+from prompts.run.brief import Brief
+from prompts.run.following import Followers, follow_response
+from prompts.run.run import Run
+from prompts.run.runner import Runner
+from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
+from prompts.usecases.responses import build_items, find_unanswered
+
+encode = msgspec.json.Encoder().encode
+
+# How often a request that waits for a whole answer looks up when nothing happens; it sends nothing.
+QUIET_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPorts:
+    """What turns are served with."""
+
+    store: ResponseStore
+    event_log: EventLog
+    conversations: ConversationStore
+    model: ChatModel
+    calibration: Calibration
+    runner: Runner
+    followers: Followers
+    defaults: Defaults
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The response that a request belongs to: `run` when this process writes it, and whether the request made it."""
+
+    response_id: str
+    owner: str
+    run: Run | None
+    is_replay: bool
+    is_stored: bool
+
+
+async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
+    """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
+
+    Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
+    UnknownCall, Draining, Overloaded, StorageFull, Unavailable.
+    """
+    request = build_model_request(ask, ports.defaults)
+    await check_model(request.model, ports.model)
+    draft = await _draft(ask, request, ports)
+    runner = ports.runner
+    with runner.reserve():
+        factor = draft.model_input.calibration
+        admitted = await ports.store.admit(
+            draft,
+            owner=ask.owner,
+            history_tokens=int(ports.defaults.history_tokens / factor),
+            lease_s=runner.limits.lease_s,
+        )
+        if isinstance(admitted, Attached):
+            run = runner.find(admitted.response_id)
+            return Turn(admitted.response_id, ask.owner, run, is_replay=True, is_stored=ask.store is not False)
+        run = runner.start(_brief(draft, admitted, owner=ask.owner))
+        return Turn(run.response.id, ask.owner, run, is_replay=False, is_stored=ask.store is not False)
+
+
+async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
+    """The events from the first one on, in groups; an empty group when nothing was said for `quiet_s`.
+
+    What is not stored is erased when it was delivered, and stopped when its reader leaves (closes the generator).
+    Raises as `follow_response`.
+    """
+    events = follow_response(
+        turn.response_id,
+        owner=turn.owner,
+        quiet_s=quiet_s,
+        run=turn.run,
+        store=ports.store,
+        event_log=ports.event_log,
+        followers=ports.followers,
+    )
+    try:
+        async with aclosing(events):
+            async for group in events:
+                yield group
+    finally:
+        if not turn.is_stored:
+            ports.runner.discard(turn.response_id)
+
+
+async def wait_for_answer(turn: Turn, ports: TurnPorts) -> bytes:
+    """The ended response's JSON. Raises what it failed at, and as `follow_response`.
+
+    What is not stored is erased then; it is stopped when the caller is cancelled.
+    """
+    with ports.followers.join(is_here=turn.run is not None):
+        try:
+            return await _wait(turn, ports)
+        finally:
+            if not turn.is_stored:
+                ports.runner.discard(turn.response_id)
+
+
+async def get_queued(turn: Turn, ports: TurnPorts) -> bytes:
+    """A background response's JSON as it begins; that of a retry, as it stands. Raises NotFound, Unavailable."""
+    if turn.run is not None and not turn.is_replay:
+        return encode(replace(turn.run.response, status="queued"))
+    return (await ports.store.get(turn.response_id, owner=turn.owner)).body
+
+
+async def _wait(turn: Turn, ports: TurnPorts) -> bytes:
+    run = turn.run
+    if run is not None:
+        await run.wait()
+        if run.error is not None:
+            raise run.error
+        if run.outcome is not None:
+            return run.outcome.result
+    events = follow_response(
+        turn.response_id,
+        owner=turn.owner,
+        quiet_s=QUIET_S,
+        run=run,
+        store=ports.store,
+        event_log=ports.event_log,
+        followers=ports.followers,
+    )
+    async for _ in events:
+        pass  # written elsewhere by now: nothing to do but to wait for its end
+    stored = await ports.store.get(turn.response_id, owner=turn.owner)
+    if stored.failure is not None:
+        raise FailedEarlier(stored.failure)
+    return stored.body
+
+
+async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
+    """The response as admission takes it. Raises NotFound (item), Unavailable."""
+    partition = choose_partition(ask.anchor, ask.owner, ask.claim)
+    response = _place(build_echo(ask, request), ids.new_id(ids.RESPONSE, partition), ask.anchor)
+    items = await build_items(ask.input, partition, owner=ask.owner, conversations=ports.conversations)
+    return Draft(
+        response=response,
+        model_request=request,
+        input=items,
+        anchor=ask.anchor,
+        claim=ask.claim,
+        unanswered=find_unanswered(items),
+        model_input=measure(
+            instructions=ask.instructions,
+            tools=request.offered,
+            new_input=items,
+            budget_tokens=ports.defaults.history_tokens,
+            calibration=ports.calibration.get_factor(request.model),
+        ),
+        last_opening_number=len(Narration(response).opening()) - 1,
+    )
+
+
+def _brief(draft: Draft, admitted: Admitted, *, owner: str) -> Brief:
+    narration = Narration(admitted.response)
+    return Brief(
+        response=admitted.response,
+        owner=owner,
+        epoch=admitted.epoch,
+        input=draft.input,
+        window=admitted.window,
+        model_request=draft.model_request,
+        model_input=admitted.model_input,
+        opening=narration.opening(),  # admission has written them down
+        narration=narration,
+    )
+
+
+def choose_partition(anchor: Anchor, owner: str, claim: Claim) -> str:
+    """Where the response is born: with what it continues; else where a retry with the same key looks for it."""
+    if anchor is not None:
+        return ids.get_partition(anchor.id)
+    if claim.idempotency_key is not None:
+        return ids.find_partition(f"{owner} {claim.idempotency_key}")
+    return ids.new_partition()
+
+
+async def check_model(model_id: str, model: ChatModel) -> None:
+    """Refuse a model nobody serves before anything is stored: some servers answer for any name. Raises NotFound."""
+    served = await model.list_models()
+    if served and model_id not in {entry.id for entry in served}:
+        message = f"The model '{model_id}' does not exist. GET /v1/models lists those that do."
+        raise NotFound(message, code="model_not_found", param="model")
+
+
+def _place(echo: Response, response_id: str, anchor: Anchor) -> Response:
+    match anchor:
+        case InConversation(conversation_id):
+            return replace(echo, id=response_id, conversation=ConversationRef(conversation_id))
+        case AfterResponse(previous_id):
+            return replace(echo, id=response_id, previous_response_id=previous_id)
+    return replace(echo, id=response_id)

@@ -1,0 +1,322 @@
+"""An answer in rounds: the model calls a tool that the service runs, is asked again, and whoever takes over goes on."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from prompts.answer.events import Narration
+from prompts.domain.items import FileSearchCall, FunctionCall, FunctionCallOutput, Item, Message
+from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import (
+    Argued,
+    Called,
+    Finished,
+    HostedCall,
+    HostedReturned,
+    RoundEnded,
+    Signal,
+    Text,
+    pack,
+)
+from prompts.domain.tools import FunctionChoice, FunctionTool
+from prompts.domain.usage import Usage
+from prompts.errors import UpstreamError
+from prompts.history.model_input import text_of
+from prompts.ports.event_log import Group
+from prompts.ports.responses import Seized
+from prompts.run.answering import MAX_ROUNDS
+from prompts.run.brief import Brief
+from prompts.run.ending import end_seized, retell
+from prompts.run.run import Run
+from prompts.run.takeover import take_over
+from tests.support.fakes import RESPONSE_ID, FakeEventLog, FakeResponseStore, Step, make_brief, make_draft
+from tests.support.runs import MAX_S, House, check, read, settle
+
+SEARCH = FunctionTool(name="search", description="Search the files.")
+CALL = HostedCall("call_1", "file_search", "search", '{"query":"code"}')
+CALLS: list[Signal] = [Called(0, "call_1", "search"), Argued(0, '{"query":'), Argued(0, '"code"}')]
+ASKS_FOR_SEARCH: Sequence[Step] = [CALLS, [Finished("stop", Usage(10, 5, 15))]]
+ANSWERS: Sequence[Step] = [[Text("The code "), Text("is 4711.")], [Finished("stop", Usage(20, 4, 24))]]
+
+
+@dataclass
+class FakeSearch:
+    """`HostedTool` that finds what a test says, when it says so; it notes what the log held when it began."""
+
+    store: FakeResponseStore
+    found: str = "[1] The code is 4711."
+    gate: asyncio.Event | None = None
+    kind: str = "file_search"
+    error: Exception | None = None
+    ran: list[tuple[HostedCall, list[Signal]]] = field(default_factory=list)
+    is_stopped: bool = False
+
+    def find_function(self, request: ModelRequest) -> FunctionTool | None:
+        """See `HostedTool.find_function`."""
+        return SEARCH
+
+    async def run(self, call: HostedCall, *, request: ModelRequest, owner: str) -> str:
+        """See `HostedTool.run`."""
+        self.ran.append((call, logged(self.store)))
+        try:
+            if self.gate is not None:
+                await self.gate.wait()
+        except asyncio.CancelledError:
+            self.is_stopped = True
+            raise
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+
+def logged(store: FakeResponseStore) -> list[Signal]:
+    """What the log holds."""
+    return [signal for append in store.appends for signal in append.signals]
+
+
+@pytest.fixture
+def search(house: House) -> FakeSearch:
+    """A search that the service runs."""
+    search = FakeSearch(house.store)
+    house.hosted_tools = [search]
+    house.make_runner()
+    return search
+
+
+def told(items: Sequence[Item]) -> list[str]:
+    """What the model was given, in short."""
+    shown = []
+    for item in items:
+        match item:
+            case Message(role=role):
+                shown.append(f"{role}: {text_of(item)}")
+            case FunctionCall(name=name, arguments=arguments):
+                shown.append(f"call {name} {arguments}")
+            case FunctionCallOutput(output=str(output)):
+                shown.append(f"gave {output}")
+    return shown
+
+
+# --- two rounds ---
+
+
+@pytest.mark.usefixtures("search")
+async def test_the_model_is_asked_again_with_what_the_tool_gave(house: House) -> None:
+    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+    run = await house.run()
+    final = check(await read(run))
+    assert final["status"] == "completed"
+    assert [item["type"] for item in final["output"]] == ["file_search_call", "message"]
+    assert final["output"][0]["queries"] == ["code"]
+    assert final["output"][0]["status"] == "completed"
+    first, second = house.model.asked
+    assert told(first) == ["user: Hello"]
+    assert told(second) == ["user: Hello", 'call search {"query":"code"}', "gave [1] The code is 4711."]
+    assert [tool.name for tool in house.model.requests[0].offered] == ["search"]
+    usage = final["usage"]
+    assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (30, 9, 39)
+
+
+@pytest.mark.usefixtures("search")
+async def test_its_events_are_told_in_the_documented_order(house: House) -> None:
+    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+    run = await house.run()
+    names = [event.type.removeprefix("response.") for event in await read(run)]
+    assert names[2:8] == [
+        "output_item.added",
+        "file_search_call.in_progress",
+        "file_search_call.searching",
+        "file_search_call.completed",
+        "output_item.done",
+        "output_item.added",
+    ]
+
+
+async def test_each_step_begins_when_the_log_has_what_was_before(house: House, search: FakeSearch) -> None:
+    seen: list[list[Signal]] = []
+
+    async def look() -> None:
+        seen.append(logged(house.store))
+
+    house.model.answers = [ASKS_FOR_SEARCH, [look, *ANSWERS]]
+    await house.run()
+    assert search.ran == [(CALL, [RoundEnded([CALL], Usage(10, 5, 15))])]
+    assert seen == [[RoundEnded([CALL], Usage(10, 5, 15)), HostedReturned("call_1", search.found)]]
+
+
+@pytest.mark.usefixtures("search")
+async def test_what_was_said_before_the_call_is_told_and_stays(house: House) -> None:
+    house.model.answers = [[[Text("Let me look.")], *ASKS_FOR_SEARCH], ANSWERS]
+    run = await house.run()
+    final = check(await read(run))
+    assert [item["type"] for item in final["output"]] == ["message", "file_search_call", "message"]
+    assert told(house.model.asked[1])[1:] == [
+        "assistant: Let me look.",
+        'call search {"query":"code"}',
+        "gave [1] The code is 4711.",
+    ]
+
+
+async def test_a_call_of_the_clients_ends_the_answer_whatever_else_was_called(house: House, search: FakeSearch) -> None:
+    both: Sequence[Step] = [[*CALLS, Called(1, "call_2", "ping")], [Finished("stop")]]
+    house.model.answers = [both]
+    brief = make_brief()
+    request = replace(brief.model_request, tools=[FunctionTool(name="ping")])
+    run = await house.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    assert [item["type"] for item in check(await read(run))["output"]] == ["function_call"]
+    assert search.ran == []
+
+
+async def test_a_model_that_never_stops_to_call_is_offered_nothing_in_the_end(house: House, search: FakeSearch) -> None:
+    run = await house.run(*ASKS_FOR_SEARCH)
+    assert isinstance(run.error, UpstreamError)
+    assert len(search.ran) == MAX_ROUNDS
+    assert house.model.requests[-1].offered == []
+
+
+@pytest.mark.usefixtures("search")
+async def test_a_call_that_was_demanded_is_demanded_once(house: House) -> None:
+    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+    brief = make_brief()
+    request = replace(brief.model_request, tool_choice=FunctionChoice("search"))
+    await house.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    assert [request.tool_choice for request in house.model.requests] == [FunctionChoice("search"), "auto"]
+
+
+@pytest.mark.usefixtures("search")
+async def test_the_answers_budget_is_that_of_all_rounds(house: House) -> None:
+    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+    brief = make_brief()
+    request = replace(brief.model_request, max_output_tokens=16)
+    await house.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    assert [request.max_output_tokens for request in house.model.requests] == [16, 11]
+
+
+async def test_a_tool_that_fails_fails_the_answer(house: House, search: FakeSearch) -> None:
+    house.model.answers = [ASKS_FOR_SEARCH]
+    search.error = UpstreamError("The search broke.")
+    run = await house.run()
+    final = check(await read(run))
+    assert final["error"] == {"code": "server_error", "message": "The search broke."}
+    assert [item["status"] for item in final["output"]] == ["incomplete"]
+
+
+# --- cancelled and taken over in between ---
+
+
+async def test_a_cancellation_between_two_rounds_stops_the_tool(house: House, search: FakeSearch) -> None:
+    search.gate = asyncio.Event()
+    house.model.answers = [ASKS_FOR_SEARCH]
+    run = await house.start()
+    await settle()
+    assert search.ran
+    house.runner.let_go(RESPONSE_ID, "2.b")
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    assert search.is_stopped
+    assert run.outcome is None
+    log = FakeEventLog(house.store)
+    seized = build_seized(ending="cancelled")
+    outcome = await end_seized(seized, await retell(seized.response, event_log=log), store=house.store)
+    assert outcome.response.status == "cancelled"
+    [item] = outcome.response.output
+    assert isinstance(item, FileSearchCall)
+    assert (item.status, item.queries) == ("incomplete", ["code"])
+
+
+async def test_a_tool_that_was_lost_while_it_ran_is_run_again(house: House, search: FakeSearch) -> None:
+    house.model.answers = [ANSWERS]
+    run = await take(house, [RoundEnded([CALL], Usage(10, 5, 15))])
+    assert [call for call, _ in search.ran] == [CALL]
+    check_answered(house, run)
+
+
+async def test_a_tool_that_had_returned_is_not_run_again(house: House, search: FakeSearch) -> None:
+    house.model.answers = [ANSWERS]
+    run = await take(house, [RoundEnded([CALL], Usage(10, 5, 15))], [HostedReturned("call_1", search.found)])
+    assert search.ran == []
+    check_answered(house, run)
+
+
+async def test_an_answer_lost_in_its_second_round_goes_on_in_it(house: House, search: FakeSearch) -> None:
+    house.model.answers = [[[Text("is 4711.")], [Finished("stop", Usage(20, 4, 24))]]]
+    run = await take(
+        house,
+        [Text("Let me look.")],
+        [RoundEnded([CALL], Usage(10, 5, 15))],
+        [HostedReturned("call_1", search.found)],
+        [Text("The code ")],
+    )
+    assert search.ran == []
+    assert house.model.shown == ["The code "]
+    assert told(house.model.asked[0])[1:] == [
+        "assistant: Let me look.",
+        'call search {"query":"code"}',
+        "gave [1] The code is 4711.",
+    ]
+    assert run.outcome is not None
+    assert [type(item) for item in run.outcome.response.output] == [Message, FileSearchCall, Message]
+    last = run.outcome.response.output[-1]
+    assert isinstance(last, Message)
+    assert text_of(last) == "The code is 4711."
+
+
+async def test_a_tool_that_is_not_offered_any_more_is_said_to_be_gone(house: House) -> None:
+    """Another release had it."""
+    house.model.answers = [ANSWERS]
+    await take(house, [RoundEnded([CALL], None)])
+    assert told(house.model.asked[0])[-1] == "gave This tool is not available any more."
+
+
+def check_answered(house: House, run: Run) -> None:
+    """The answer went on with what was found, and counts both rounds."""
+    assert told(house.model.asked[0])[1:] == ['call search {"query":"code"}', "gave [1] The code is 4711."]
+    assert run.outcome is not None
+    ended = run.outcome.response
+    assert [type(item) for item in ended.output] == [FileSearchCall, Message]
+    assert ended.usage is not None
+    assert ended.usage.total_tokens == 39
+
+
+async def take(house: House, *groups: list[Signal]) -> Run:
+    """The run that takes over a response whose log holds these groups, at its end."""
+    narration = Narration(make_draft().response)
+    narration.opening()
+    for signals in groups:
+        after = narration.next_number - 1
+        narration.tell(signals)
+        group = Group(after, narration.next_number - 1, pack(signals))
+        await house.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
+    house.store.seized = build_seized()
+    await take_over(RESPONSE_ID, store=house.store, event_log=FakeEventLog(house.store), runner=house.runner)
+    run = house.runner.find(RESPONSE_ID)
+    assert run is not None
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    return run
+
+
+def build_seized(**changes: Any) -> Seized:
+    """The response to `Hello`, taken from its first run."""
+    draft = make_draft()
+    known: dict[str, Any] = {
+        "response": draft.response,
+        "owner": "alice",
+        "input": draft.input,
+        "model_request": draft.model_request,
+        "model_input": draft.model_input,
+        "epoch": "2.a",
+        "attempts": 2,
+        "ending": "",
+        "window": [],
+    }
+    return Seized(**known | changes)
+
+
+def slots(brief: Brief) -> dict[str, Any]:
+    """The brief's fields."""
+    return {name: getattr(brief, name) for name in Brief.__dataclass_fields__}
