@@ -187,12 +187,12 @@ async def test_input_tokens_are_counted_without_asking_the_model(alice: AsyncOpe
 
 async def test_all_that_the_model_would_be_given_is_counted(http: httpx.AsyncClient) -> None:
     plain = await count(http, input="Hello")
-    assert await count(http, input="Hello " * 100) > plain + 50
-    assert await count(http, input="Hello", instructions="Be brief. " * 20) > plain + 20
-    tool = {"type": "function", "name": "get_weather", "description": "The weather of a city. " * 20}
+    assert await count(http, input="Hello " * 300) > plain + 50
+    assert await count(http, input="Hello", instructions="Be brief. " * 60) > plain + 20
+    tool = {"type": "function", "name": "get_weather", "description": "The weather of a city. " * 60}
     assert await count(http, input="Hello", tools=[tool]) > plain + 20
     conversation_id = await make_conversation(http)
-    first = (await ask(http, "word " * 100, conversation=conversation_id)).json()
+    first = (await ask(http, "word " * 300, conversation=conversation_id)).json()
     assert await count(http, input="Hello", previous_response_id=first["id"]) > plain + 100
     assert await count(http, input="Hello", conversation=conversation_id) > plain + 100
     assert await count(http, input=[{"role": "user", "content": "Hello"}]) == plain
