@@ -17,6 +17,7 @@ from prompts.api.wire.include import Include, check_include
 from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation
+from prompts.domain.item_kinds import ITEM_ID_PREFIXES
 from prompts.domain.items import Item
 from prompts.errors import InvalidRequest
 from prompts.usecases.conversations import (
@@ -318,7 +319,7 @@ def _conversation_id(path: ConversationPath) -> str:
 
 def _item_place(path: ItemPath) -> tuple[str, str]:
     conversation_id = check_kind(path.conversation_id, ids.CONVERSATION, param="conversation_id")
-    return conversation_id, check_kind(path.item_id, *ids.ITEMS, param="item_id")
+    return conversation_id, check_kind(path.item_id, *ITEM_ID_PREFIXES, param="item_id")
 
 
 def show(conversation: Conversation) -> ConversationBody:

@@ -9,18 +9,17 @@ import re
 import secrets
 import time
 
-PARTITIONS = 64  # DESIGN §6
+PARTITIONS = 64
 _BODY = re.compile(r"[0-3][0-9a-f]{31}(?:[0-9a-f]{2}|[0-9a-f]{4})?\Z")
 
 CONVERSATION = "conv"
 RESPONSE = "resp"
+# Of the items that the service itself makes; `prompts.domain.item_kinds` has those of all.
 MESSAGE = "msg"
 FUNCTION_CALL = "fc"
-FUNCTION_CALL_OUTPUT = "fco"
 REASONING = "rs"
 COMPACTION = "cmp"
 FILE_SEARCH_CALL = "fs"
-ITEMS = (MESSAGE, FUNCTION_CALL, FUNCTION_CALL_OUTPUT, REASONING, COMPACTION, FILE_SEARCH_CALL)
 TIMELINE = "tl"
 REPLICA = "rep"
 

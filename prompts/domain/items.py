@@ -138,3 +138,18 @@ class FileSearchCall(Struct, frozen=True, tag_field="type", tag="file_search_cal
 
 
 Item: TypeAlias = Message | FunctionCall | FunctionCallOutput | Reasoning | Compaction | FileSearchCall
+
+
+def text_of(item: Message) -> str:
+    """The words of a message, its parts one after another."""
+    return "".join(words_of(part) for part in item.content)
+
+
+def words_of(part: Part | ReasoningText | SummaryText) -> str:
+    """The words of one part; images and files have none."""
+    match part:
+        case Refusal(refusal):
+            return refusal
+        case InputImage() | InputFile():
+            return ""
+    return part.text

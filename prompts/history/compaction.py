@@ -7,15 +7,8 @@ from those before it. One that does not open (the server's secret was changed) i
 from collections.abc import Callable, Sequence
 from typing import Literal, TypeAlias
 
-from prompts.domain.items import (
-    Compaction,
-    FunctionCall,
-    FunctionCallOutput,
-    InputText,
-    Item,
-    Message,
-    Reasoning,
-)
+from prompts.domain.item_kinds import find_answered_call, find_made_call, find_speaker
+from prompts.domain.items import Compaction, InputText, Item, Message, Reasoning
 from prompts.errors import BrokenSeal
 
 Unseal: TypeAlias = Callable[[Literal["reasoning", "compaction"], str], str]
@@ -37,16 +30,16 @@ def apply_compactions(items: Sequence[Item], unseal: Unseal) -> list[Item]:
     return _without_compactions(items)
 
 
-def fold(items: Sequence[Item], notes: str) -> list[Item]:
+def replace_with_notes(items: Sequence[Item], notes: str) -> list[Item]:
     """The history with these notes in place of what is behind the turn that is to be answered now."""
-    start = _find_turn(items)
+    start = _find_turn_start(items)
     return [*list_user_messages(items[:start]), _write_notes(notes), *items[start:]]
 
 
-def list_foldable(items: Sequence[Item]) -> list[Item]:
-    """What `fold` leaves out for the first time: not the notes that are notes already."""
-    behind = items[: _find_turn(items)]
-    return [item for item in behind if not (_is_users(item) or (isinstance(item, Message) and _is_notes(item)))]
+def list_replaceable(items: Sequence[Item]) -> list[Item]:
+    """What `replace_with_notes` would remove, except existing notes."""
+    behind = items[: _find_turn_start(items)]
+    return [item for item in behind if not (_is_users(item) or _is_notes(item))]
 
 
 def list_user_messages(items: Sequence[Item]) -> list[Item]:
@@ -54,14 +47,14 @@ def list_user_messages(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if _is_users(item)]
 
 
-def _find_turn(items: Sequence[Item]) -> int:
+def _find_turn_start(items: Sequence[Item]) -> int:
     """Where the turn begins that is to be answered: what came since the model's last word, and the calls it answers."""
     start = len(items)
-    while start > 0 and not _is_models(items[start - 1]):
+    while start > 0 and find_speaker(items[start - 1]) != "model":
         start -= 1
-    called = {item.call_id for item in items[start:] if isinstance(item, FunctionCallOutput)}
+    answered = set(map(find_answered_call, items[start:])) - {None}
     for index, item in enumerate(items[:start]):
-        if isinstance(item, FunctionCall) and item.call_id in called:
+        if find_made_call(item) in answered:
             return _with_thoughts(items, index)
     return start
 
@@ -88,15 +81,9 @@ def _write_notes(notes: str) -> Message:
     return Message(id="", status="completed", role="developer", content=[InputText(f"{_PREFACE}{notes}")])
 
 
-def _is_notes(message: Message) -> bool:
-    return message.role == "developer" and not message.id
-
-
 def _is_users(item: Item) -> bool:
     return isinstance(item, Message) and item.role == "user"
 
 
-def _is_models(item: Item) -> bool:
-    if isinstance(item, Message):
-        return item.role == "assistant"
-    return isinstance(item, FunctionCall | Reasoning)
+def _is_notes(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "developer" and not item.id

@@ -22,7 +22,8 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import BegunAnew, Finished, HostedCall, HostedReturned, RoundEnded, Signal, get_size
 from prompts.domain.tools import AllowedTools, FunctionChoice, ToolChoice
 from prompts.errors import UpstreamError
-from prompts.history.model_input import compose_items, estimate_plain
+from prompts.history.estimates import estimate_plain
+from prompts.history.model_input import compose_items
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.sealing import Sealer

@@ -12,8 +12,9 @@ import structlog
 
 from prompts.domain.items import Item
 from prompts.domain.signals import Compacted
-from prompts.history.compaction import fold, list_foldable
-from prompts.history.model_input import compose_instructions, estimate_items, estimate_tools
+from prompts.history.compaction import list_replaceable, replace_with_notes
+from prompts.history.estimates import estimate_items, estimate_tools
+from prompts.history.model_input import compose_instructions
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.sealing import Sealer
 from prompts.run.brief import Brief
@@ -50,7 +51,7 @@ async def compact(given: Sequence[Item], brief: Brief, *, model: ChatModel, seal
         log.warning("not_compacted", model=brief.model_request.model)
         return None
     sealed = sealer.seal(brief.owner, "compaction", summary.text)
-    return CompactedInput(Compacted(sealed, summary.usage), [*instructions, *fold(history, summary.text)])
+    return CompactedInput(Compacted(sealed, summary.usage), [*instructions, *replace_with_notes(history, summary.text)])
 
 
 def _is_due(given: Sequence[Item], history: Sequence[Item], brief: Brief) -> bool:
@@ -62,5 +63,5 @@ def _is_due(given: Sequence[Item], history: Sequence[Item], brief: Brief) -> boo
     history_tokens = account.history_tokens * account.calibration
     if tokens <= threshold and history_tokens <= FULL_HISTORY * account.history_budget_tokens:
         return False
-    spared = estimate_items(list_foldable(history)) * account.calibration
+    spared = estimate_items(list_replaceable(history)) * account.calibration
     return spared > MIN_SPARED * min(threshold, tokens)

@@ -11,7 +11,7 @@ from prompts.domain.items import Item
 from prompts.domain.responses import ModelInput, Response, ResponseError
 from prompts.domain.signals import Finished, Signal, pack
 from prompts.errors import ReplicaLost, ServiceError
-from prompts.history.model_input import calibrate
+from prompts.history.account import calibrate
 from prompts.ports.event_log import EventLog, Group
 from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized
 from prompts.run.log_reader import read_slices

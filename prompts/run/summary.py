@@ -8,24 +8,25 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+from prompts.domain.item_kinds import ITEM_KINDS, Body, ItemKinds
 from prompts.domain.items import (
-    FunctionCall,
-    FunctionCallOutput,
     InputFile,
     InputImage,
     InputText,
     Item,
     Message,
     Part,
-    Reasoning,
+    ReasoningText,
     Role,
+    SummaryText,
+    words_of,
 )
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Text
 from prompts.domain.usage import Usage
-from prompts.history.model_input import estimate_tokens, text_of
+from prompts.history.estimates import estimate_tokens
 from prompts.ports.chat_model import ChatModel
 
 INSTRUCTION = Path(__file__).with_name("summary_instruction.txt").read_text("utf-8")
@@ -72,38 +73,35 @@ async def summarize(
     return None
 
 
-def compose_transcript(items: Sequence[Item]) -> str:
+def compose_transcript(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> str:
     """The items as text, each below a line that says whose it is."""
-    return "\n\n".join([*_list_entries(items), END])
+    return "\n\n".join([*_list_entries(items, kinds), END])
 
 
-def _list_entries(items: Sequence[Item]) -> Iterator[str]:
+def _list_entries(items: Sequence[Item], kinds: ItemKinds) -> Iterator[str]:
     names: dict[str, str] = {}
-    for item in items:
-        match item:
-            case Message(role=role, content=content):
-                yield f"[{role}]\n{_write(content)}"
-            case FunctionCall(call_id=call_id, name=name, arguments=arguments):
-                names[call_id] = name
-                yield f"[the assistant calls {name}]\n{arguments}"
-            case FunctionCallOutput(call_id=call_id, output=output):
-                told = output if isinstance(output, str) else _write(cast(list[Part], output))
-                yield f"[{names.get(call_id, 'the function')} returns]\n{told}"
-            case Reasoning(summary=summary, content=content) if summary or content:
-                yield "[the assistant thinks]\n" + "".join(part.text for part in (*summary, *(content or ())))
+    for item in cast(Sequence[Any], items):
+        kind = kinds[type(item)]
+        name, body = kind.name(item), kind.body(item)
+        if kind.pairing == "call":
+            names[item.call_id] = name
+        elif kind.pairing == "output":
+            name = names.get(item.call_id, name)
+        if kind.transcript_title is not None and body is not None:
+            yield f"[{kind.transcript_title.format(name=name)}]\n{_write(body, kind.joint)}"
 
 
-def _write(content: Sequence[Part]) -> str:
-    return "\n".join(_write_part(part) for part in content)
+def _write(body: Body, joint: str) -> str:
+    return body if isinstance(body, str) else joint.join(map(_write_part, body))
 
 
-def _write_part(part: Part) -> str:
+def _write_part(part: Part | ReasoningText | SummaryText) -> str:
     match part:
         case InputImage():
             return "(an image)"
         case InputFile(filename=name):
             return f"(a file, {json.dumps(name)})" if name else "(a file)"
-    return text_of(Message("", "completed", "user", [part]))
+    return words_of(part)
 
 
 def _instruct(wish: str | None) -> str:

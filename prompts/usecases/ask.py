@@ -11,7 +11,7 @@ from prompts.domain.responses import Response
 from prompts.domain.text import ReasoningConfig, TextConfig
 from prompts.domain.tools import FunctionTool, ToolChoice
 from prompts.ports.responses import Claim
-from prompts.usecases.responses import StoredItem
+from prompts.usecases.items import StoredItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

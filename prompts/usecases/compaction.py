@@ -11,19 +11,22 @@ from msgspec.structs import replace
 
 from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, Anchor
-from prompts.domain.items import Compaction, FunctionCall, Item
+from prompts.domain.item_kinds import find_made_call
+from prompts.domain.items import Compaction, Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import JsonSchema
 from prompts.errors import UnknownCall, UpstreamError, UpstreamTimeout
+from prompts.history.calls import find_unanswered
 from prompts.history.compaction import apply_compactions, list_user_messages
-from prompts.history.model_input import compose_items, estimate_items, estimate_text, estimate_tools
+from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
+from prompts.history.model_input import compose_items
 from prompts.ports.compactions import Compactions
 from prompts.ports.conversations import Histories
 from prompts.ports.responses import Claim
 from prompts.ports.sealing import Sealer
 from prompts.run.summary import Summary, summarize
-from prompts.usecases.responses import StoredItem, build_items, find_unanswered
+from prompts.usecases.items import StoredItem, build_items
 from prompts.usecases.turns import TurnPorts, check_model, choose_partition
 
 encode = msgspec.json.Encoder().encode
@@ -103,7 +106,7 @@ async def _read_all(
 ) -> Sequence[Item]:
     """The whole history and what was given with it. Raises UnknownCall."""
     history = await histories.read(anchor, owner=owner, max_tokens=None) if anchor is not None else ()
-    made = {item.call_id for item in history if isinstance(item, FunctionCall)}
+    made = set(map(find_made_call, history))
     for call_id in find_unanswered(given):
         if call_id not in made:
             raise UnknownCall(call_id)

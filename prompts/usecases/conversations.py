@@ -7,12 +7,13 @@ from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
 from prompts.errors import UnknownCall
+from prompts.history.calls import find_unanswered
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.pages import Page
 from prompts.run.sweeping import erase_due
+from prompts.usecases.items import StoredItem, build_items
 from prompts.usecases.public_ids import check_conversation_id, check_item_id
-from prompts.usecases.responses import StoredItem, build_items, find_unanswered
 
 
 async def create_conversation(

@@ -12,18 +12,17 @@ from urllib.parse import quote
 from msgspec import UNSET
 
 from prompts.domain.conversations import Conversation
+from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds
 from prompts.domain.items import (
-    Compaction,
-    FunctionCall,
-    FunctionCallOutput,
     InputFile,
     InputImage,
     Item,
     ItemStatus,
     Message,
     Part,
-    Reasoning,
-    Refusal,
+    ReasoningText,
+    SummaryText,
+    words_of,
 )
 
 # Where HTML could begin; the other less-than signs are left to be read.
@@ -42,28 +41,21 @@ def render_title(conversation: Conversation) -> str:
     return f"# {_words(conversation.title or conversation.id)}\n\n{conversation.id}, begun {begun} UTC\n"
 
 
-def render_item(item: Item) -> Iterator[str]:
+def render_item(item: Item, kinds: ItemKinds = ITEM_KINDS) -> Iterator[str]:
     """One item, a line at a time: what it is as a heading, and what it holds as a quote."""
-    match item:
-        case Message(role=role, status=status, content=content):
-            yield f"\n## {role.capitalize()}{_unfinished(status)}\n\n"
-            yield from _apart(_part(part) for part in content)
-        case FunctionCall(name=name, status=status, arguments=arguments):
-            yield f"\n### Called {_words(name)}{_unfinished(status)}\n\n"
-            yield from _code(arguments)
-        case FunctionCallOutput(output=str(output)):
-            yield "\n### It gave\n\n"
-            yield from _code(output)
-        case FunctionCallOutput(output=list(parts)):
-            yield "\n### It gave\n\n"
-            yield from _apart(_part(part) for part in parts)
-        case Reasoning(summary=summary, content=content, status=status):
-            thoughts = [part.text for part in (*summary, *(content or ()))]
-            if thoughts:  # some are sealed as a whole
-                yield f"\n### Thought{_unfinished(status)}\n\n"
-                yield from _apart(_text(thought) for thought in thoughts)
-        case Compaction():
-            yield "\n### What was said before was summed up for the model\n"
+    kind = kinds[type(item)]
+    body = kind.body(item)
+    if body is None:
+        return
+    title = kind.export_title.format(name=_words(kind.name(item)))
+    level = "##" if isinstance(item, Message) else "###"
+    yield f"\n{level} {title[:1].upper()}{title[1:]}{_unfinished(getattr(item, 'status', 'completed'))}\n"
+    if isinstance(body, str):
+        yield "\n"
+        yield from _code(body)
+    elif body:
+        yield "\n"
+        yield from _apart(map(_part, body))
 
 
 def _apart(quotes: Iterable[Iterator[str]]) -> Iterator[str]:
@@ -74,16 +66,14 @@ def _apart(quotes: Iterable[Iterator[str]]) -> Iterator[str]:
         yield from lines
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: Part | ReasoningText | SummaryText) -> Iterator[str]:
     match part:
         case InputImage(image_url=url):
             yield _link("Image", url)
         case InputFile(filename=name, file_url=url):
             yield _link("File" if name is UNSET else f"File {_words(name)}", "" if url is UNSET else url)
-        case Refusal(refusal):
-            yield from _text(refusal)
         case _:
-            yield from _text(part.text)
+            yield from _text(words_of(part))
 
 
 def _text(text: str) -> Iterator[str]:

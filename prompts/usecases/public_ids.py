@@ -1,6 +1,7 @@
 """Ids that clients name. An id that cannot be ours leads to no key in Redis."""
 
 from prompts.domain import ids
+from prompts.domain.item_kinds import is_item_id
 from prompts.errors import InvalidRequest, unknown_conversation, unknown_item, unknown_response
 
 
@@ -27,5 +28,5 @@ def check_conversation_id(conversation_id: str, *, param: str = "conversation_id
 
 def check_item_id(item_id: str, *, param: str) -> None:
     """Raises NotFound."""
-    if not any(ids.is_well_formed(item_id, kind) for kind in ids.ITEMS):
+    if not is_item_id(item_id):
         raise unknown_item(item_id, param=param)

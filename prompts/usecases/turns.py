@@ -17,7 +17,8 @@ from prompts.domain.anchors import AfterResponse, Anchor, InConversation
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ConversationRef, Response
 from prompts.errors import FailedEarlier, NotFound
-from prompts.history.model_input import measure
+from prompts.history.account import measure
+from prompts.history.calls import find_unanswered
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
@@ -28,7 +29,7 @@ from prompts.run.following import Followers, follow_response
 from prompts.run.run import Run
 from prompts.run.runner import Runner
 from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
-from prompts.usecases.responses import build_items, find_unanswered
+from prompts.usecases.items import build_items
 
 encode = msgspec.json.Encoder().encode
 

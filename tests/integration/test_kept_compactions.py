@@ -14,11 +14,10 @@ from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
 from prompts.adapters.redis.scripts import read_fields
 from prompts.domain import ids
-from prompts.domain.items import Compaction, Message
+from prompts.domain.items import Compaction, Message, text_of
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.usage import Usage
 from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
-from prompts.history.model_input import text_of
 from prompts.ports.responses import Claim
 from prompts.run.sweeping import erase_due
 from prompts.usecases.anchors import read_anchor

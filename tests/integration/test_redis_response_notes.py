@@ -10,9 +10,8 @@ from redis.asyncio import Redis
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.domain import ids
-from prompts.domain.items import Compaction, Message
+from prompts.domain.items import Compaction, Message, text_of
 from prompts.errors import NotFound, ServiceError
-from prompts.history.model_input import text_of
 from prompts.ports.response_notes import Exchange
 from tests.support.builders import HISTORY_TOKENS, Stores, Stutter, admit, build_draft, commit, open_stores, take_turn
 from tests.support.servers import ValkeyServer

@@ -30,7 +30,7 @@ from prompts.domain.items import Item
 from prompts.domain.responses import ModelInput, Response, ResponseError
 from prompts.domain.signals import Finished, Signal, Text, pack
 from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, StaleRun, TailLost
-from prompts.history.model_input import estimate_tokens
+from prompts.history.estimates import estimate_tokens
 from prompts.ports.event_log import Group
 from prompts.ports.responses import (
     Admitted,

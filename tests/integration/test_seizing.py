@@ -14,7 +14,7 @@ from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.signals import Text
 from prompts.errors import ConversationLocked, NotFound, StaleRun
-from prompts.history.model_input import estimate_tokens
+from prompts.history.estimates import estimate_tokens
 from prompts.ports.event_log import Group
 from prompts.ports.responses import Admitted, Seized
 from tests.support.builders import (

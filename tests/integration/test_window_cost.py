@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts.domain import ids
-from prompts.history.model_input import estimate_tokens
+from prompts.history.estimates import estimate_tokens
 from tests.support import builders
 from tests.support.builders import Stores, build_draft, build_item, open_stores
 from tests.support.server_fixtures import StartValkey

@@ -19,7 +19,7 @@ from prompts.domain.items import InputText, Item, Message
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Response
 from prompts.domain.signals import Finished, Signal, Text, pack
-from prompts.history.model_input import measure
+from prompts.history.account import measure
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.event_log import Group
 from prompts.ports.observer import Unobserved

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from prompts.answer.events import Narration
-from prompts.domain.items import FileSearchCall, FunctionCall, FunctionCallOutput, Item, Message
+from prompts.domain.items import FileSearchCall, FunctionCall, FunctionCallOutput, Item, Message, text_of
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import (
     Argued,
@@ -25,7 +25,6 @@ from prompts.domain.signals import (
 from prompts.domain.tools import FunctionChoice, FunctionTool
 from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
-from prompts.history.model_input import text_of
 from prompts.ports.event_log import Group
 from prompts.ports.responses import Seized
 from prompts.run.answering import MAX_ROUNDS

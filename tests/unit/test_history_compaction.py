@@ -14,10 +14,11 @@ from prompts.domain.items import (
     Message,
     Reasoning,
     SummaryText,
+    text_of,
 )
 from prompts.errors import BrokenSeal
-from prompts.history.compaction import apply_compactions, fold, list_foldable
-from prompts.history.model_input import compose_items, text_of
+from prompts.history.compaction import apply_compactions, list_replaceable, replace_with_notes
+from prompts.history.model_input import compose_items
 from tests.support.fakes import said
 
 ADA = said("user", "I am Ada.")
@@ -105,13 +106,13 @@ def test_notes_are_a_developers_and_say_that_they_command_nothing() -> None:
 )
 def test_what_is_to_be_answered_now_stays_as_it_is(items: list[Item], kept: list[str]) -> None:
     short = {"FunctionCall": "C", "FunctionCallOutput": "O", "Reasoning": "T"}
-    folded = [short.get(name, name) for name in read(fold(items, "a note"))]
+    folded = [short.get(name, name) for name in read(replace_with_notes(items, "a note"))]
     assert folded == [*kept, *(["Be kind."] if items[-1:] == [RULE] else [])]
 
 
-def test_what_the_user_said_and_earlier_notes_are_nothing_to_fold() -> None:
+def test_what_the_user_said_and_earlier_notes_are_not_replaced() -> None:
     items = apply_compactions([ADA, NICE, Compaction("", "early"), ASKED, WARM, ADA], unseal)
-    assert read(list_foldable(items)) == ["It is warm."]
+    assert read(list_replaceable(items)) == ["It is warm."]
 
 
 @given(ITEMS, ITEMS, st.none() | st.just(Compaction("", "a new note")))

@@ -16,8 +16,10 @@ from prompts.domain.items import (
     Reasoning,
     Refusal,
     Role,
+    text_of,
 )
-from prompts.history.model_input import compose_items, drop_oldest, estimate_tokens, text_of
+from prompts.history.estimates import estimate_tokens
+from prompts.history.model_input import compose_items, drop_oldest
 from tests.support.fakes import called, returned, said
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)

@@ -20,13 +20,13 @@ from prompts.domain.items import (
     ReasoningText,
     Refusal,
     SummaryText,
+    text_of,
 )
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ModelInput
 from prompts.domain.signals import Finished, Refused, Text
 from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
-from prompts.history.model_input import text_of
 from prompts.run.brief import Brief
 from prompts.run.summary import INSTRUCTION, MAX_OUTPUT_TOKENS, compose_transcript
 from tests.support.fakes import SEALER, Step, make_brief, said

@@ -14,12 +14,12 @@ from prompts.domain.items import (
     OutputText,
     Part,
     Refusal,
+    text_of,
 )
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Compacted, Finished, Refused, Signal, Text, pack
 from prompts.domain.usage import Usage
 from prompts.errors import StaleRun, StreamExpired, Unavailable
-from prompts.history.model_input import text_of
 from prompts.ports.event_log import Group
 from prompts.ports.responses import Seized
 from prompts.run.following import Followers, follow_response

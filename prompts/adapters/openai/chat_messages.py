@@ -33,8 +33,8 @@ from prompts.domain.items import (
     Part,
     Reasoning,
     Refusal,
+    text_of,
 )
-from prompts.history.model_input import text_of
 
 # Many chat templates know no developer; OpenAI's newer models take the one for the other.
 _ROLES = {"developer": "system"}

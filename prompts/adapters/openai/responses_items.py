@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from prompts.adapters.openai.files import as_data_uri
+from prompts.domain.item_kinds import find_speaker
 from prompts.domain.items import (
     Compaction,
     FileSearchCall,
@@ -36,10 +37,12 @@ _UNNAMED = "file"
 def compose_input(items: Sequence[Item]) -> list[dict[str, Any]]:
     """The items as `compose_items` gives them, each seal of a thought the model's own, each compaction opened."""
     composed: list[dict[str, Any]] = []
+    is_models_next = False  # a thought that nothing of the model's follows is refused
     for item in reversed(items):
         sent = _compose(item)
-        if sent is not None and (sent["type"] != "reasoning" or (composed and _is_models(composed[-1]))):
+        if sent is not None and (is_models_next or not isinstance(item, Reasoning)):
             composed.append(sent)
+            is_models_next = find_speaker(item) == "model"
     composed.reverse()
     return composed
 
@@ -85,11 +88,6 @@ def _thought(item: Reasoning) -> dict[str, Any] | None:
         return None
     summary = [{"type": "summary_text", "text": part.text} for part in item.summary]
     return {"type": "reasoning", "summary": summary, "encrypted_content": item.encrypted_content}
-
-
-def _is_models(sent: dict[str, Any]) -> bool:
-    """Whether the model made it: a thought that no such item follows is refused."""
-    return sent["type"] in {"reasoning", "function_call"} or sent.get("role") == "assistant"
 
 
 def _said(part: Part) -> dict[str, Any]:

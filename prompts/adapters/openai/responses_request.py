@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
 from prompts.adapters.openai.responses_items import compose_input, compose_said
-from prompts.domain.items import InputText, Item, Message
+from prompts.domain.items import InputText, Item, Message, text_of
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.text import (
     JsonObject,
@@ -25,7 +25,6 @@ from prompts.domain.tools import (
     FunctionTool,
     ToolChoice,
 )
-from prompts.history.model_input import text_of
 
 # OpenAI's minimum. Where less is left of an answer that is continued, it may get these few tokens longer.
 MIN_OUTPUT_TOKENS = 16

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from prompts.domain.items import FunctionCall, Item
-from prompts.history.model_input import estimate_tokens
+from prompts.domain.item_kinds import find_made_call
+from prompts.domain.items import Item
+from prompts.history.estimates import estimate_tokens
 
 encode = msgspec.json.Encoder().encode
 decode_item = msgspec.json.Decoder(Item).decode
@@ -14,8 +15,8 @@ decode_items = msgspec.json.Decoder(list[Item]).decode
 
 def pack_items(items: Sequence[Item]) -> bytes:
     """A JSON array of [id, the item's JSON, its estimated tokens, the id of the call it makes or ""]."""
-    return encode([(item.id, encode(item).decode(), estimate_tokens(item), _made_call(item)) for item in items])
+    return encode([_pack(item) for item in items])
 
 
-def _made_call(item: Item) -> str:
-    return item.call_id if isinstance(item, FunctionCall) else ""
+def _pack(item: Item) -> tuple[str, str, int, str]:
+    return item.id, encode(item).decode(), estimate_tokens(item), find_made_call(item) or ""

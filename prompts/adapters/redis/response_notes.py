@@ -10,6 +10,7 @@ from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.scripts import Arg, Scripts, read_fields
 from prompts.domain import ids
+from prompts.domain.item_kinds import HIDDEN_TYPES
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import (
     Feedback,
@@ -111,7 +112,7 @@ class RedisResponseNotes:
 def _read_shown(stored: bytes) -> list[tuple[str, bytes]]:
     """Ids and JSON of the items that are shown, in order."""
     items = zip(decode_listed(stored), decode_raw(stored), strict=True)
-    return [(listed.id, bytes(raw)) for listed, raw in items if listed.type != "compaction"]
+    return [(listed.id, bytes(raw)) for listed, raw in items if listed.type not in HIDDEN_TYPES]
 
 
 def _find(item_id: str, items: Sequence[tuple[str, bytes]]) -> int:

@@ -1,6 +1,6 @@
 """JSON schemas of the wire's structs, for the OpenAPI document: what msgspec says of a type, and what it cannot."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from inspect import cleandoc
 from typing import Any, TypeAlias
 
@@ -8,14 +8,11 @@ from dmr.plugins.msgspec import MsgspecSerializer
 from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 
 from prompts.api.openapi.descriptions import DESCRIPTIONS
-from prompts.api.wire.items import ITEM_FIELDS, OPTIONAL_FIELDS
+from prompts.api.wire.items import REFERENCE
 from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
+from prompts.domain.item_kinds import KINDS_BY_TYPE
 
 JsonSchema: TypeAlias = dict[str, Any]
-
-
-# Fields that are optional elsewhere, and by their type everywhere.
-_NEEDED_AS_TEXT = {"item_reference": ("id",), "compaction": ("encrypted_content",)}
 
 
 class WireSchemas(MsgspecSchemaGenerator):
@@ -49,25 +46,23 @@ class WireSerializer(MsgspecSerializer):
 
 def _item_kinds(flat: JsonSchema, ref_template: str) -> dict[str, JsonSchema]:
     """One schema a kind of input item, from the table that `InputItem` itself is checked by."""
-    kinds = {(shown := _item_kind(flat, kind))["title"]: shown for kind in ITEM_FIELDS}
+    shown = [_item_kind(flat, name, kind.fields, kind.needed) for name, kind in KINDS_BY_TYPE.items()]
+    shown.append(_item_kind(flat, REFERENCE, (), ("id",)))
+    kinds = {each["title"]: each for each in shown}
     choice = {"oneOf": [{"$ref": ref_template + name} for name in kinds]}
     return {**kinds, "InputItem": {"title": flat["title"], "description": flat["description"], **choice}}
 
 
-def _item_kind(flat: JsonSchema, kind: str) -> JsonSchema:
-    own = ITEM_FIELDS[kind]
+def _item_kind(flat: JsonSchema, kind: str, own: Sequence[str], needed: Sequence[str]) -> JsonSchema:
     shown = {name: flat["properties"][name] for name in (*own, "id", "status")}
     if "content" in own:
         shown["content"] = _content(shown["content"], is_thought=kind == "reasoning")
-    needed = [name for name in own if name not in OPTIONAL_FIELDS and (kind, name) != ("reasoning", "content")]
-    for name in _NEEDED_AS_TEXT.get(kind, ()):
-        needed.append(name)
-        shown[name] = {"type": "string"}
+    shown |= {name: _without_null(shown[name]) for name in needed}
     return {
         "title": f"Input{kind.title().replace('_', '')}",
         "type": "object",
         "properties": {"type": {"const": kind}, **shown},
-        "required": needed if kind == "message" else ["type", *needed],
+        "required": [*needed] if kind == "message" else ["type", *needed],
         "additionalProperties": False,
     }
 
@@ -78,6 +73,14 @@ def _content(flat: JsonSchema, *, is_thought: bool) -> JsonSchema:
     shown = [part for part in parts["items"]["anyOf"] if part["$ref"].endswith("/ReasoningTextPart") == is_thought]
     items = {"type": "array", "items": {"anyOf": shown}}
     return {"anyOf": [items, null] if is_thought else [text, items]}
+
+
+def _without_null(schema: JsonSchema) -> JsonSchema:
+    """A needed field's schema: null is no value for it."""
+    match [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]:
+        case [only]:
+            return dict(only)
+    return schema
 
 
 def _apply_marks(component: JsonSchema) -> None:

@@ -30,7 +30,7 @@ from prompts.errors import InvalidRequest, UnsupportedParameter
 from prompts.ports.responses import Claim
 from prompts.usecases.anchors import read_anchor
 from prompts.usecases.ask import Ask
-from prompts.usecases.responses import StoredItem
+from prompts.usecases.items import StoredItem
 
 VISIBLE = re.compile(r"[!-~]{1,255}")
 # Without a threshold a history is compacted only when it nears what the model is shown of it.

@@ -5,6 +5,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from prompts.domain import ids
+from prompts.domain.item_kinds import ITEM_ID_PREFIXES
 
 
 def _meta(description: str, *kinds: str) -> Meta:
@@ -15,4 +16,4 @@ def _meta(description: str, *kinds: str) -> Meta:
 
 ConversationId: TypeAlias = Annotated[str, _meta("A conversation's id.", ids.CONVERSATION)]
 ResponseId: TypeAlias = Annotated[str, _meta("A response's id.", ids.RESPONSE)]
-ItemId: TypeAlias = Annotated[str, _meta("An item's id.", *ids.ITEMS)]
+ItemId: TypeAlias = Annotated[str, _meta("An item's id.", *ITEM_ID_PREFIXES)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, cast
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -15,24 +15,13 @@ from prompts.api.wire.parts import (
     read_content,
     read_given,
 )
-from prompts.domain.ids import ITEMS, is_well_formed
-from prompts.domain.items import (
-    Compaction,
-    FunctionCall,
-    FunctionCallOutput,
-    Item,
-    Message,
-    Phase,
-    Reasoning,
-    ReasoningText,
-    Role,
-    SummaryText,
-)
+from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind, is_item_id
+from prompts.domain.items import GivenPart, Item, Message, Part, Phase, ReasoningText, Role, SummaryText
 from prompts.errors import InvalidRequest, UnknownCall, unknown_item
 from prompts.ports.sealing import SealKind
-from prompts.usecases.responses import StoredItem
+from prompts.usecases.items import StoredItem
 
-MAX_INPUT_ITEMS = 5_000  # API.md: "more than 5,000 input items"
+MAX_INPUT_ITEMS = 5_000
 MAX_ITEMS_A_CALL = 20  # OpenAI's limit for POST /conversations and …/items
 
 Metadata = Annotated[
@@ -41,6 +30,12 @@ Metadata = Annotated[
 CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 # OpenAI's rule for the names of functions and schemas.
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+
+REFERENCE = "item_reference"
+if TYPE_CHECKING:  # mypy knows no types that are computed
+    InputItemType: TypeAlias = str
+else:
+    InputItemType = Literal[(*KINDS_BY_TYPE, REFERENCE)]
 
 Unseal: TypeAlias = Callable[[SealKind, str, str], None]
 """Told a sealed text's kind, the text and its place; raises InvalidRequest when the seal is not ours, or not theirs."""
@@ -53,9 +48,7 @@ class InputItem(Struct, forbid_unknown_fields=True):
     item's own `id` or `status` is accepted and replaced by ours.
     """
 
-    type: Literal["message", "function_call", "function_call_output", "reasoning", "compaction", "item_reference"] = (
-        "message"
-    )
+    type: InputItemType = "message"
     role: Role | UnsetType = UNSET
     content: str | list[InputPart] | UnsetType | None = UNSET
     id: str | None = None
@@ -67,19 +60,8 @@ class InputItem(Struct, forbid_unknown_fields=True):
     output: str | list[GivenInputPart] | UnsetType = UNSET
     summary: list[SummaryTextPart] | UnsetType = UNSET
     encrypted_content: str | UnsetType | None = UNSET
-
-
-# What each kind of item is made of, beside `type`, `id` and `status`.
-ITEM_FIELDS: dict[str, tuple[str, ...]] = {
-    "message": ("role", "content", "phase"),
-    "function_call": ("call_id", "name", "arguments"),
-    "function_call_output": ("call_id", "output"),
-    "reasoning": ("summary", "content", "encrypted_content"),
-    "compaction": ("encrypted_content",),
-    "item_reference": (),
-}
-OPTIONAL_FIELDS = ("phase", "encrypted_content")
-_ALL = tuple(dict.fromkeys(name for names in ITEM_FIELDS.values() for name in names))
+    queries: list[str] | UnsetType = UNSET
+    results: list[Any] | UnsetType | None = UNSET
 
 
 def read_items(items: Sequence[InputItem], *, param: str, unseal: Unseal) -> list[Item | StoredItem]:
@@ -110,90 +92,112 @@ def placing_calls(items: str | Sequence[InputItem] | None, *, param: str) -> Ite
         raise UnknownCall(error.call_id, param=f"{param}[{index}].call_id") from None
 
 
+# For each field: its name, whether an item of the kind has it, and whether it must be there.
+_Rules: TypeAlias = Sequence[tuple[str, bool, bool]]
+# Told the item, the field's place and how to unseal; gives the field's value.
+_FieldReader: TypeAlias = Callable[[InputItem, str, Unseal], Any]
+
+
+class ItemReader:
+    """Reads the items of one kind."""
+
+    def __init__(self, kind: ItemKind[Any]) -> None:
+        self._struct = kind.struct
+        self._rules = _compose_rules(kind.fields, kind.needed)
+        self._fields = [(name, name in kind.needed, _FIELD_READERS.get(name)) for name in kind.fields]
+        given_here = {"id": "", "status": "completed"}
+        self._given_here = {name: given_here[name] for name in kind.struct.__struct_fields__ if name in given_here}
+
+    def read(self, item: InputItem, param: str, unseal: Unseal) -> Item:
+        """What the client means. An optional field that is empty is left out. Raises InvalidRequest."""
+        _check_fields(item, param, self._rules)
+        values: dict[str, Any] = dict(self._given_here)
+        for name, is_needed, read_field in self._fields:
+            value = getattr(item, name)
+            if is_needed and (value is None or value is UNSET):
+                raise missing(f"{param}.{name}")
+            if value or is_needed:
+                values[name] = value if read_field is None else read_field(item, f"{param}.{name}", unseal)
+        return cast(Item, self._struct(**values))
+
+
 def _read_item(item: InputItem, param: str, unseal: Unseal) -> Item | StoredItem:
-    _check_fields(item, param)
-    match item.type:
-        case "item_reference":
-            return _read_reference(item, param)
-        case "message":
-            return _read_message(item, param)
-        case "function_call":
-            return _read_call(item)
-        case "function_call_output":
-            return _read_output(item, param)
-        case "reasoning":
-            return _read_reasoning(item, param, unseal)
-        case "compaction":
-            return _read_compaction(item, param, unseal)
+    return _read_reference(item, param) if item.type == REFERENCE else _READERS[item.type].read(item, param, unseal)
 
 
-def _check_fields(item: InputItem, param: str) -> None:
-    own = ITEM_FIELDS[item.type]
-    for name in _ALL:
+def _compose_rules(own: Sequence[str], needed: Sequence[str]) -> _Rules:
+    names = [name for name in InputItem.__struct_fields__ if name not in ("type", "id", "status")]
+    return [(name, name in own, name in needed) for name in names]
+
+
+def _check_fields(item: InputItem, param: str, rules: _Rules) -> None:
+    for name, is_own, is_needed in rules:
         value = getattr(item, name)
-        if name not in own and value is not UNSET and value is not None:
+        if value is UNSET:
+            if is_needed:
+                raise missing(f"{param}.{name}")
+        elif not is_own and value is not None:
             raise InvalidRequest(
                 f"Unknown parameter: '{param}.{name}'. An item of the type '{item.type}' has none.",
                 param=f"{param}.{name}",
             )
-        is_needed = name in own and name not in OPTIONAL_FIELDS and (item.type, name) != ("reasoning", "content")
-        if is_needed and value is UNSET:
-            raise missing(f"{param}.{name}")
 
 
 def _read_reference(item: InputItem, param: str) -> StoredItem:
+    _check_fields(item, param, _REFERENCE_RULES)
     if item.id is None:
         raise missing(f"{param}.id")
-    if not any(is_well_formed(item.id, kind) for kind in ITEMS):
+    if not is_item_id(item.id):
         raise unknown_item(item.id, param=f"{param}.id")
     return StoredItem(item.id, param=f"{param}.id")
 
 
-def _read_message(item: InputItem, param: str) -> Message:
+def _read_content(item: InputItem, param: str, _: Unseal) -> list[Part] | list[ReasoningText]:
+    assert item.content is not UNSET
+    assert item.content is not None
+    if item.type == "reasoning":
+        return list(_read_thoughts(item.content, param))
     assert item.role is not UNSET
-    if item.content is None or item.content is UNSET:
-        raise missing(f"{param}.content")
-    content = read_content(item.role, item.content, f"{param}.content")
-    if item.phase is not None and item.role != "assistant":
-        message = f"Invalid '{param}.phase': only an 'assistant' message has a phase."
-        raise InvalidRequest(message, param=f"{param}.phase")
-    return Message(id="", status="completed", role=item.role, content=content, phase=item.phase or UNSET)
+    return read_content(item.role, item.content, param)
 
 
-def _read_call(item: InputItem) -> FunctionCall:
-    assert item.call_id is not UNSET
-    assert item.name is not UNSET
-    assert item.arguments is not UNSET
-    return FunctionCall("", "completed", item.call_id, item.name, item.arguments)
-
-
-def _read_output(item: InputItem, param: str) -> FunctionCallOutput:
-    assert item.call_id is not UNSET
-    assert item.output is not UNSET
-    output = item.output if isinstance(item.output, str) else read_given(item.output, f"{param}.output")
-    return FunctionCallOutput("", "completed", item.call_id, output)
-
-
-def _read_reasoning(item: InputItem, param: str, unseal: Unseal) -> Reasoning:
-    assert item.summary is not UNSET
-    content = [] if item.content is UNSET or item.content is None else item.content
+def _read_thoughts(content: str | Sequence[InputPart], param: str) -> Iterator[ReasoningText]:
     for index, part in enumerate(content):
         if not isinstance(part, ReasoningTextPart):
-            place = f"{param}.content[{index}].type"
+            place = f"{param}[{index}].type"
             raise InvalidRequest(f"Invalid '{place}': a thought holds 'reasoning_text' only.", param=place)
-    if item.encrypted_content:
-        unseal("reasoning", item.encrypted_content, f"{param}.encrypted_content")
-    return Reasoning(
-        id="",
-        status="completed",
-        summary=[SummaryText(part.text) for part in item.summary],
-        content=[ReasoningText(part.text) for part in content if isinstance(part, ReasoningTextPart)] or UNSET,
-        encrypted_content=item.encrypted_content or UNSET,
-    )
+        yield ReasoningText(part.text)
 
 
-def _read_compaction(item: InputItem, param: str, unseal: Unseal) -> Compaction:
-    if item.encrypted_content is UNSET or item.encrypted_content is None:
-        raise missing(f"{param}.encrypted_content")
-    unseal("compaction", item.encrypted_content, f"{param}.encrypted_content")
-    return Compaction("", item.encrypted_content)
+def _read_phase(item: InputItem, param: str, _: Unseal) -> Phase | None:
+    if item.role != "assistant":
+        raise InvalidRequest(f"Invalid '{param}': only an 'assistant' message has a phase.", param=param)
+    return item.phase
+
+
+def _read_output(item: InputItem, param: str, _: Unseal) -> str | list[GivenPart]:
+    assert item.output is not UNSET
+    return item.output if isinstance(item.output, str) else read_given(item.output, param)
+
+
+def _read_summary(item: InputItem, _param: str, _: Unseal) -> list[SummaryText]:
+    assert item.summary is not UNSET
+    return [SummaryText(part.text) for part in item.summary]
+
+
+def _read_sealed(item: InputItem, param: str, unseal: Unseal) -> str:
+    assert isinstance(item.encrypted_content, str)
+    unseal(cast(SealKind, item.type), item.encrypted_content, param)
+    return item.encrypted_content
+
+
+# Fields that are not taken as they are.
+_FIELD_READERS: dict[str, _FieldReader] = {
+    "content": _read_content,
+    "phase": _read_phase,
+    "output": _read_output,
+    "summary": _read_summary,
+    "encrypted_content": _read_sealed,
+}
+_READERS = {name: ItemReader(kind) for name, kind in KINDS_BY_TYPE.items()}
+_REFERENCE_RULES = _compose_rules((), ())

@@ -1,0 +1,46 @@
+"""Pure: the account of what a model is given, as a response shows it (`eps:model_input`)."""
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from prompts.domain.items import Item
+from prompts.domain.responses import ModelInput
+from prompts.domain.tools import FunctionTool
+from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
+
+
+def measure(
+    *,
+    instructions: str | None,
+    new_input: Sequence[Item],
+    budget_tokens: int,
+    tools: Sequence[FunctionTool] = (),
+    calibration: float = 1.0,
+) -> ModelInput:
+    """The account of what the model is given before the history is known.
+
+    The token counts in it are estimates as they are made of text; `calibrate` gives those that are shown.
+    """
+    return ModelInput(
+        history_items=0,
+        history_tokens=0,
+        input_items=len(new_input),
+        input_tokens=estimate_items(new_input),
+        instructions_tokens=estimate_text(instructions) if instructions else 0,
+        tools_tokens=estimate_tools(tools),
+        dropped_items=0,
+        history_budget_tokens=budget_tokens,
+        calibration=calibration,
+    )
+
+
+def calibrate(account: ModelInput) -> ModelInput:
+    """The account in the tokens of its model, as far as they are known by what it has reported."""
+    return replace(
+        account,
+        history_tokens=int(account.history_tokens * account.calibration),
+        input_tokens=int(account.input_tokens * account.calibration),
+        instructions_tokens=int(account.instructions_tokens * account.calibration),
+        tools_tokens=int(account.tools_tokens * account.calibration),
+    )

@@ -1,0 +1,42 @@
+"""Items of a history from what a client sent."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from prompts.domain import ids
+from prompts.domain.item_kinds import ITEM_KINDS
+from prompts.domain.items import Item
+from prompts.errors import unknown_item
+from prompts.ports.conversations import ConversationStore
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item that is stored already, named by its id; `param` is where the client named it."""
+
+    id: str
+    param: str
+
+
+async def build_items(
+    new_input: Sequence[Item | StoredItem], partition: str, *, owner: str, conversations: ConversationStore
+) -> list[Item]:
+    """The items, each with an id of its own. Raises NotFound, Unavailable."""
+    references = [entry for entry in new_input if isinstance(entry, StoredItem)]
+    stored = await _get_stored(references, owner=owner, conversations=conversations)
+    items = [stored[entry.id] if isinstance(entry, StoredItem) else entry for entry in new_input]
+    return [replace(item, id=ids.new_id(ITEM_KINDS[type(item)].id_prefix, partition)) for item in items]
+
+
+async def _get_stored(
+    references: Sequence[StoredItem], *, owner: str, conversations: ConversationStore
+) -> Mapping[str, Item]:
+    """The items that are named. Raises NotFound with the place of the first that is not there, Unavailable."""
+    named = {entry.id: entry for entry in references}
+    found = await conversations.find_items(list(named), owner=owner) if named else []
+    for entry, item in zip(named.values(), found, strict=True):
+        if item is None:
+            raise unknown_item(entry.id, param=entry.param)
+    return {entry_id: item for entry_id, item in zip(named, found, strict=True) if item is not None}

@@ -1,0 +1,265 @@
+"""The table of item kinds: every kind in it is handled everywhere, and a new one needs no more than its entry."""
+
+from collections.abc import Sequence
+from typing import Any, cast, get_args
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from prompts.adapters.openai.chat_messages import compose_messages
+from prompts.adapters.openai.responses_items import compose_input
+from prompts.adapters.redis.items import decode_items, encode, pack_items
+from prompts.api.wire.items import InputItem, ItemReader, read_items
+from prompts.domain.item_kinds import (
+    HIDDEN_TYPES,
+    ITEM_ID_PREFIXES,
+    ITEM_KINDS,
+    KINDS_BY_TYPE,
+    ItemKind,
+    find_answered_call,
+    find_made_call,
+    find_speaker,
+    index_kinds,
+)
+from prompts.domain.items import FunctionCall, FunctionCallOutput, Item, ItemStatus, Message
+from prompts.errors import InvalidRequest
+from prompts.history.calls import drop_unanswered, find_places_inside, find_unanswered
+from prompts.history.estimates import TOKENS_A_MESSAGE, estimate_tokens
+from prompts.history.model_input import compose_items
+from prompts.run.summary import compose_transcript
+from prompts.usecases.markdown import render_item
+from tests.support.fakes import said
+
+# One of each kind as a client writes it, with all its fields; the word is what was said in it.
+WORD = "pomegranate"
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "message": {"role": "assistant", "content": WORD, "phase": "final_answer"},
+    "function_call": {"call_id": "call_1", "name": "get_fruit", "arguments": f'{{"fruit":"{WORD}"}}'},
+    "function_call_output": {"call_id": "call_1", "output": WORD},
+    "reasoning": {
+        "summary": [{"type": "summary_text", "text": WORD}],
+        "content": [{"type": "reasoning_text", "text": WORD}],
+        "encrypted_content": f'{{"text":"","model_content":"{WORD}"}}',
+    },
+    "file_search_call": {"queries": [WORD], "results": [{"text": WORD}]},
+    "compaction": {"encrypted_content": WORD},
+}
+# What is not told: a compaction is its notes by then, Chat Completions takes no thoughts, and what a search gave stands
+# in the answer.
+NOT_IN_A_TRANSCRIPT = {"compaction"}
+NOT_IN_AN_EXPORT = {"compaction"}
+NOT_IN_CHAT_COMPLETIONS = {"reasoning", "file_search_call"}
+NOT_IN_RESPONSES = {"file_search_call"}
+EVERY_KIND = pytest.mark.parametrize("name", KINDS_BY_TYPE)
+
+
+def read_plain(_kind: str, sealed: str) -> str:
+    """For texts that are not sealed at all."""
+    return sealed
+
+
+def take_any(_kind: str, _sealed: str, _param: str) -> None:
+    """For seals that nobody checks."""
+
+
+def read(name: str, /, **changes: Any) -> Item:
+    """The example, as read from the wire, with other values in some fields."""
+    body = msgspec.json.encode([{"type": name, **EXAMPLES[name], **changes}])
+    [item] = read_items(msgspec.json.decode(body, type=list[InputItem]), param="input", unseal=take_any)
+    return cast(Item, item)
+
+
+def compose_around(name: str) -> Sequence[Item]:
+    """What a model is given of a history in which the example is: with its call or its output, and an answer."""
+    item = read(name)
+    calls = [FunctionCall("", "completed", "call_1", "get_fruit", "{}")] if find_answered_call(item) else []
+    outputs = [FunctionCallOutput("", "completed", "call_1", "a fruit")] if find_made_call(item) else []
+    window: list[Item] = [said("user", "Which?"), *calls, item, *outputs]
+    return compose_items(
+        instructions=None,
+        window=window,
+        new_input=[said("assistant", "That."), said("user", "Why?")],
+        unseal=read_plain,
+    )
+
+
+def test_the_table_has_every_kind_of_item_once() -> None:
+    assert set(get_args(Item)) == set(ITEM_KINDS)
+    assert set(EXAMPLES) == set(KINDS_BY_TYPE)
+    assert len(set(ITEM_ID_PREFIXES)) == len(ITEM_KINDS) == len(KINDS_BY_TYPE)
+    assert {"compaction"} == HIDDEN_TYPES
+
+
+@EVERY_KIND
+def test_its_fields_are_those_of_the_wire_and_of_its_struct(name: str) -> None:
+    kind = KINDS_BY_TYPE[name]
+    assert set(kind.fields) <= set(InputItem.__struct_fields__)
+    assert set(kind.struct.__struct_fields__) == {"id", *kind.fields} | (
+        set(kind.struct.__struct_fields__) & {"status"}
+    )
+    assert kind.pairing is None or "call_id" in kind.needed
+
+
+@EVERY_KIND
+def test_it_is_read_from_the_wire_and_kept_as_it_is(name: str) -> None:
+    item = read(name)
+    assert type(item) is KINDS_BY_TYPE[name].struct
+    assert all(getattr(item, field) for field in KINDS_BY_TYPE[name].fields)
+    assert decode_items(encode([item])) == [item]
+    [(_, stored, tokens, call_id)] = msgspec.json.decode(pack_items([item]))
+    assert msgspec.json.decode(stored)["type"] == name
+    assert tokens == estimate_tokens(item)
+    assert call_id == (find_made_call(item) or "")
+
+
+@EVERY_KIND
+def test_without_a_needed_field_or_with_a_foreign_one_it_is_refused(name: str) -> None:
+    kind = KINDS_BY_TYPE[name]
+    for needed in kind.needed:
+        body = {"type": name, **EXAMPLES[name]}
+        del body[needed]
+        with pytest.raises(InvalidRequest, match=f"Missing required parameter: 'input\\[0\\].{needed}'"):
+            read_items([msgspec.convert(body, InputItem)], param="input", unseal=take_any)
+    foreign = next(field for field in ("name", "summary") if field not in kind.fields)
+    with pytest.raises(InvalidRequest, match=f"Unknown parameter: 'input\\[0\\].{foreign}'"):
+        read(name, **{foreign: [] if foreign == "summary" else "x"})
+
+
+@EVERY_KIND
+def test_an_optional_field_may_be_left_out(name: str) -> None:
+    kind = KINDS_BY_TYPE[name]
+    body = {"type": name, **{field: EXAMPLES[name][field] for field in kind.needed}}
+    [item] = read_items([msgspec.convert(body, InputItem)], param="input", unseal=take_any)
+    assert all(getattr(item, field) in (msgspec.UNSET, None) for field in kind.optional)
+
+
+@EVERY_KIND
+def test_somebody_said_it(name: str) -> None:
+    assert find_speaker(read(name)) in ("model", "person", "program")
+
+
+@EVERY_KIND
+def test_more_words_cost_more_tokens(name: str) -> None:
+    longer = {
+        field: _lengthen(value) for field, value in EXAMPLES[name].items() if field not in ("role", "phase", "call_id")
+    }
+    tokens = estimate_tokens(read(name))
+    assert tokens > TOKENS_A_MESSAGE
+    assert estimate_tokens(read(name, **longer)) > tokens
+
+
+def _lengthen(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_lengthen(part) for part in value]
+    return {**value, "text": value["text"] * 2} if isinstance(value, dict) else value * 2
+
+
+@EVERY_KIND
+def test_a_summary_is_made_from_its_words(name: str) -> None:
+    assert (WORD in compose_transcript([read(name)])) == (name not in NOT_IN_A_TRANSCRIPT)
+
+
+@EVERY_KIND
+def test_an_export_has_a_heading_for_it_and_its_words(name: str) -> None:
+    document = "".join(render_item(read(name)))
+    assert document.startswith("\n##")
+    assert (WORD in document) == (name not in NOT_IN_AN_EXPORT)
+
+
+@EVERY_KIND
+def test_chat_completions_is_told_it(name: str) -> None:
+    sent = msgspec.json.encode(compose_messages(compose_around(name))).decode()
+    assert (WORD in sent) == (name not in NOT_IN_CHAT_COMPLETIONS)
+
+
+@EVERY_KIND
+def test_a_responses_server_is_told_it(name: str) -> None:
+    sent = msgspec.json.encode(compose_input(compose_around(name))).decode()
+    assert (WORD in sent) == (name not in NOT_IN_RESPONSES)
+
+
+class Errand(Struct, frozen=True, tag_field="type", tag="errand"):
+    """A call of a kind that the service does not know."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Souvenir(Struct, frozen=True, tag_field="type", tag="souvenir"):
+    """What such a call gave."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    output: str
+
+
+ERRAND = ItemKind(
+    struct=Errand,
+    id_prefix="er",
+    said_by="model",
+    needed=("call_id", "name", "arguments"),
+    pairing="call",
+    size=lambda item: (len(item.arguments), ()),
+    body=lambda item: item.arguments,
+    name=lambda item: item.name,
+    transcript_title="the assistant sends for {name}",
+    export_title="Sent for {name}",
+)
+SOUVENIR = ItemKind(
+    struct=Souvenir,
+    id_prefix="so",
+    said_by="program",
+    needed=("call_id", "output"),
+    pairing="output",
+    size=lambda item: (len(item.output), ()),
+    body=lambda item: item.output,
+    name=lambda _: "somebody",
+    transcript_title="{name} brings",
+    export_title="It brought",
+)
+KINDS = {**ITEM_KINDS, **index_kinds(ERRAND, SOUVENIR)}
+SENT = cast(Item, Errand("", "completed", "call_1", "Ada", "some tea"))
+BROUGHT = cast(Item, Souvenir("", "completed", "call_1", "green tea"))
+
+
+def test_a_new_kind_is_read_from_the_wire() -> None:
+    given = InputItem(type="errand", call_id="call_1", name="Ada", arguments="some tea")
+    assert ItemReader(ERRAND).read(given, "input[0]", take_any) == SENT
+    with pytest.raises(InvalidRequest, match=r"Missing required parameter: 'input\[0\].output'"):
+        ItemReader(SOUVENIR).read(InputItem(type="souvenir", call_id="call_1"), "input[0]", take_any)
+    with pytest.raises(InvalidRequest, match="An item of the type 'souvenir' has none"):
+        ItemReader(SOUVENIR).read(
+            InputItem(type="souvenir", call_id="call_1", name="Ada", output="tea"), "input[0]", take_any
+        )
+
+
+def test_a_new_kind_has_its_estimate_and_its_speaker() -> None:
+    assert estimate_tokens(SENT, KINDS) == TOKENS_A_MESSAGE + 2
+    assert (find_speaker(SENT, KINDS), find_speaker(BROUGHT, KINDS)) == ("model", "program")
+
+
+def test_a_new_kind_of_call_and_its_output_belong_together() -> None:
+    question: Item = said("user", "Tea?")
+    assert find_unanswered([SENT, BROUGHT], KINDS) == []
+    assert find_unanswered([BROUGHT], KINDS) == ["call_1"]
+    assert drop_unanswered([BROUGHT, SENT, question, BROUGHT, SENT], KINDS) == [SENT, question, BROUGHT]
+    assert find_places_inside([question, SENT, question, BROUGHT], KINDS) == {2, 3}
+
+
+def test_a_new_kind_is_in_transcripts_and_exports() -> None:
+    assert compose_transcript([SENT, BROUGHT], KINDS).split("\n\n")[:2] == [
+        "[the assistant sends for Ada]\nsome tea",
+        "[Ada brings]\ngreen tea",
+    ]
+    assert compose_transcript([BROUGHT], KINDS).startswith("[somebody brings]\ngreen tea")
+    assert "".join(render_item(SENT, KINDS)) == "\n### Sent for Ada\n\n> ```\n> some tea\n> ```\n"
+
+
+def test_the_table_of_a_test_has_the_known_kinds_too() -> None:
+    message = Message("", "completed", "user", [])
+    assert "".join(render_item(message, KINDS)) == "\n## User\n"
