@@ -38,7 +38,7 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
 
     @override
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """A list to look at; the only change is revoking."""
+        """Keys are never edited: the only change is revoking."""
         return obj is None and super().has_change_permission(request, obj)
 
     @override
@@ -58,14 +58,14 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
 
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
-        """The keys stop working at once."""
+        """Revoke these keys; they stop working at once."""
         revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
         _publish(request)
         messages.success(request, f"{revoked} key(s) revoked.")
 
 
 def _publish(request: HttpRequest) -> None:
-    """Now, through the process's own connection; what fails is made good within a minute."""
+    """Publish through the process's own connection; a failure is repaired within a minute."""
     try:
         async_to_sync(reconcile)(get_state(cast(ASGIRequest, request).scope).api_keys)
     except Unavailable:

@@ -20,7 +20,7 @@ RECONCILE_S = 60.0
 
 
 def new_key() -> str:
-    """A fresh key: 256 random bits, which no one guesses and whose plain hash nobody turns back."""
+    """A fresh key: 256 random bits, so that its plain hash cannot be turned back."""
     return f"eps-{secrets.token_urlsafe(32)}"
 
 
@@ -40,7 +40,7 @@ async def reconcile(published_keys: ApiKeys) -> None:
 
 
 async def keep_reconciled(published_keys: ApiKeys) -> None:
-    """Reconcile now and every minute, whatever is away in between; runs until cancelled."""
+    """Reconcile now and every minute, also after failures; runs until cancelled."""
     while True:
         try:
             await reconcile(published_keys)
@@ -50,7 +50,7 @@ async def keep_reconciled(published_keys: ApiKeys) -> None:
 
 
 def _read_valid() -> dict[str, str]:
-    close_old_connections()  # this thread is nobody's request, so nobody else does
+    close_old_connections()  # no request ends in this thread, so Django does not close them
     try:
         return dict(ApiKey.objects.filter(revoked_at=None).values_list("key_hash", "owner"))
     finally:

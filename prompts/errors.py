@@ -65,7 +65,7 @@ class InvalidRequest(ServiceError):
 
 
 class UnsupportedParameter(InvalidRequest):
-    """A parameter that would be ignored; better said than ignored."""
+    """A parameter that this server does not support."""
 
     code = "unsupported_parameter"
 
@@ -102,7 +102,7 @@ class InvalidImage(InvalidPrompt):
 
 
 class PromptTooLong(InvalidPrompt):
-    """More than the model can take; less of the same may pass."""
+    """The input is longer than the model can take; a shorter one may pass."""
 
 
 class BodyTooLarge(InvalidRequest):
@@ -131,7 +131,7 @@ class NotFound(InvalidRequest):
 
 
 class MethodNotAllowed(InvalidRequest):
-    """The path is there, this method is not."""
+    """The path exists, but not for this method."""
 
     code = "method_not_allowed"
     status = 405
@@ -182,7 +182,7 @@ class StreamExpired(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """The model's server asks for patience."""
+    """Too many requests: at the model's server, or of this caller."""
 
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
@@ -202,7 +202,7 @@ class UpstreamError(ServiceError):
 
     def __init__(self, message: str, *, retry_after_s: float | None = None, is_final: bool = False) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
-        self.is_final = is_final  # asking again will say the same
+        self.is_final = is_final  # asking again fails the same way
 
 
 class UpstreamTimeout(ServiceError):
@@ -252,7 +252,7 @@ class ReplicaLost(ServiceError):
 
 
 class FailedEarlier(ServiceError):
-    """The failure of the request that a retry belongs to, told again as it was told then."""
+    """A retry belongs to a request that failed: its failure is told again."""
 
     def __init__(self, failure: "ToldFailure") -> None:
         super().__init__(failure.message, retry_after_s=failure.retry_after_s)
@@ -289,7 +289,7 @@ class TailLost(Exception):
 
 
 class BrokenSeal(Exception):
-    """A sealed text does not open: it is somebody else's, of another kind, changed, or no seal at all."""
+    """A sealed text does not open: another owner's, of another kind, changed, or no seal."""
 
 
 def unknown_url(method: str | None, path: str) -> NotFound:

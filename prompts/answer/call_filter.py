@@ -8,7 +8,7 @@ from prompts.errors import UpstreamError
 
 
 class CallFilter:
-    """The functions one run's model may call, and how often; a hard limit, whatever the model does."""
+    """The functions that one answer's model may call, and how often: a hard limit."""
 
     def __init__(self, request: ModelRequest) -> None:
         self._names = {tool.name for tool in request.offered}

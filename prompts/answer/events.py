@@ -130,7 +130,7 @@ class Narration:
         for signal in signals:
             current = self._current
             if type(signal) is Text and type(current) is OpenMessage and current.is_saying_text:
-                events.append(self._delta(current, signal))  # nearly all of them
+                events.append(self._delta(current, signal))  # nearly all signals come this way
             else:
                 events += self._tell(signal)
         return events
@@ -151,7 +151,7 @@ class Narration:
         )
 
     def closing(self, ended: Response, result: bytes) -> list[Event]:
-        """The last events, of which the terminal one carries `result`, the ended response's stored JSON, as it is."""
+        """The last events; the terminal one carries `result`, the JSON of the ended response, byte for byte."""
         events: list[Event] = []
         for item in self._open_items():
             item_ended = ended.output[item.output_index]
@@ -209,7 +209,7 @@ class Narration:
             case BegunAnew():
                 yield from self._close_current() if self.is_thinking else ()
             case Finished():
-                pass  # not yet
+                pass  # `closing` tells the end
             case _:
                 assert_never(signal)
 
@@ -282,7 +282,7 @@ class Narration:
         yield from self._happen(call.add())
 
     def _close_current(self) -> Iterator[Event]:
-        """End what is being said; items are done in the order of the output, so it may have to wait for open calls."""
+        """End the current item. Items are done in the order of the output: it may have to wait for open calls."""
         current, self._current = self._current, None
         if current is None:
             return

@@ -45,24 +45,24 @@ class OpenItem:
         """Whether the model is through with it, and it only waits for those before it."""
 
     def build(self, status: ItemStatus) -> Item:
-        """The item as far as it goes."""
+        """The item with what was said so far."""
         raise NotImplementedError
 
     def add(self) -> Happenings:
-        """It begins."""
+        """The events with which the item begins."""
         yield "response.output_item.added", {"output_index": self.output_index, "item": self.build("in_progress")}
 
     def close(self, status: ItemStatus) -> Happenings:
-        """It ends."""
+        """The events with which the item ends."""
         yield from self.close_part()
         yield "response.output_item.done", {"output_index": self.output_index, "item": self.build(status)}
 
     def close_part(self) -> Happenings:
-        """What is being said inside of it ends."""
+        """The events with which its current part ends."""
         raise NotImplementedError
 
     def judge(self, *, is_last: bool) -> ItemStatus:
-        """What becomes of it when the answer ends before its time; the `is_last` of the open items was cut off."""
+        """Its status when the answer ends early; `is_last`: it is the last open item, which was cut off."""
         return "completed" if self.is_said else "incomplete"
 
     @property
@@ -87,12 +87,12 @@ class OpenMessage(OpenItem):
 
     @property
     def is_saying_text(self) -> bool:
-        """Whether some more text is one more delta."""
+        """Whether more text continues the current part."""
         return self._part_kind == "output_text"
 
     @property
     def open_text(self) -> list[str] | None:
-        """What was said so far, in pieces, when it is one text that can go on."""
+        """The text so far, in pieces; None when it cannot be continued."""
         return None if self._closed or self._part_kind == "refusal" else self._pieces
 
     def build(self, status: ItemStatus) -> Item:
@@ -102,7 +102,7 @@ class OpenMessage(OpenItem):
         return Message(id=self.id, status=status, role="assistant", content=content, phase=phase)
 
     def turn_to(self, signal: Text | Refused) -> Happenings:
-        """Begin a part, where the model turns from one kind of text to the other."""
+        """Begin a new part when the kind of text changes."""
         part_kind: Literal["output_text", "refusal"] = "output_text" if isinstance(signal, Text) else "refusal"
         if part_kind == self._part_kind:
             return
@@ -118,7 +118,7 @@ class OpenMessage(OpenItem):
         yield "response.content_part.added", {**self._place, "part": self._part()}
 
     def say(self, signal: Text | Refused) -> tuple[str, bytes, bytes]:
-        """The delta: its type, and its JSON before and after the sequence number's place; tokens come this way."""
+        """The delta event: its type, and its JSON before and after the sequence number. The hot path."""
         self._pieces.append(signal.text)
         if isinstance(signal, Refused):
             return self._delta_name, self._delta_head, encode(signal.text) + b"}"
@@ -178,7 +178,7 @@ class OpenReasoning(OpenItem):
         )
 
     def think(self, signal: Thought | Summarized | Sealed) -> Happenings:
-        """Some more of it, in whichever form."""
+        """More of the thought, in any of its forms."""
         match signal:
             case Thought(text):
                 yield from self._think(text)
@@ -226,7 +226,7 @@ class OpenReasoning(OpenItem):
 
 
 class OpenCompaction(OpenItem):
-    """A compaction: whole from the first, it can only wait for those before it."""
+    """A compaction: it arrives whole, and waits only for the items before it."""
 
     kind = COMPACTION
 
@@ -260,7 +260,7 @@ class OpenCall(OpenItem):
         return FunctionCall(id=self.id, status=status, call_id=self._call_id, name=self._name, arguments=arguments)
 
     def argue(self, text: str) -> Happenings:
-        """Some more of the arguments."""
+        """More of the arguments."""
         self._pieces.append(text)
         yield "response.function_call_arguments.delta", {**self._place, "delta": text}
 
@@ -275,7 +275,7 @@ class OpenCall(OpenItem):
         yield "response.function_call_arguments.done", {**self._place, "arguments": "".join(self._pieces)}
 
     def judge(self, *, is_last: bool) -> ItemStatus:
-        """See `OpenItem`. Calls stay open to the end of the answer: those before the last were written to their end."""
+        """See `OpenItem`. Calls stay open to the end of the answer; only the last can have been cut off."""
         return "incomplete" if is_last or not _is_json("".join(self._pieces)) else "completed"
 
 

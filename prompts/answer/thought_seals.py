@@ -16,7 +16,7 @@ Seal: TypeAlias = Callable[[str], str]
 
 
 class SealedThought(Struct, frozen=True, omit_defaults=True):
-    """What is inside: what was thought, and what the model's own server has sealed of it, when it did."""
+    """What a seal holds: the thought, and the seal of the model's own server, if it made one."""
 
     text: str
     model_content: str | None = None
@@ -35,7 +35,7 @@ class ThoughtSeals:
         self._model_content: str | None = None
 
     def admit(self, signals: Sequence[Signal]) -> list[Signal]:
-        """These signals, with the seals that they complete. The model's own seals are inside of ours."""
+        """The signals, with a seal after each thought that ends. The model's own seals travel inside ours."""
         sealed: list[Signal] = []
         for signal in signals:
             match signal:

@@ -43,7 +43,7 @@ class BearerKey(AsyncAuth):
 
     @property
     def www_authenticate_challenge(self) -> str | None:
-        """Said by `render_error`, for every 401 alike."""
+        """None: `render_error` sends the challenge with every 401."""
         return None
 
     async def __call__(self, endpoint: Endpoint, controller: Controller[BaseSerializer]) -> "BearerKey":
@@ -70,7 +70,7 @@ class BearerKey(AsyncAuth):
 
 
 class AnyAccept(ResponseNegotiator):
-    """An answer is JSON or an event stream because the body asks for it, whatever `Accept` says."""
+    """The body decides between JSON and an event stream; `Accept` is not looked at."""
 
     __slots__ = ()
 
@@ -130,7 +130,7 @@ class ApiController(Controller[WireSerializer]):
     async def handle_async_error(
         self, endpoint: Endpoint, controller: Controller[WireSerializer], exc: Exception
     ) -> HttpResponse:
-        """Errors that are ours, or can be said as ours; the rest is the middleware's."""
+        """Render errors of ours, and those of the view library as ours; the middleware handles the rest."""
         error = exc if isinstance(exc, ServiceError) else as_service_error(exc)
         if error is None:
             raise exc

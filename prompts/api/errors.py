@@ -29,7 +29,7 @@ View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 encode = msgspec.json.Encoder().encode
 
 MAX_BODY_MB = 10
-# What is told of a client's own words: enough to find them, and not megabytes of them back.
+# An error repeats so much of a client's own words: enough to find them.
 MAX_TOLD = 300
 
 
@@ -83,11 +83,11 @@ def render_error(error: ServiceError) -> HttpResponse:
 
 
 def as_service_error(exc: Exception) -> ServiceError | None:
-    """Ours for what the view library raises while it reads a request; None for anything else."""
+    """Our error for what the view library raises while it reads a request; None for anything else."""
     if isinstance(exc, ValidationError):
         return invalid(str(exc.payload[0]["msg"]))
     if isinstance(exc, RequestSerializationError):
-        # Only the content type is left to complain of: what is wrong inside a body, the parser says.
+        # The parser refuses bad bodies itself, so only the content type can be wrong here.
         return InvalidRequest("The Content-Type is not one this server reads. Send JSON, as application/json.")
     if isinstance(exc, TooManyFieldsSent):
         return InvalidRequest("The query has too many parameters. Send only those the API knows, each once.")
@@ -95,5 +95,5 @@ def as_service_error(exc: Exception) -> ServiceError | None:
 
 
 def _shorten(text: str) -> str:
-    """The beginning and the end; the id or name between them may be as long as the client made it."""
+    """The beginning and the end of a text that a client may have made very long."""
     return text if len(text) <= MAX_TOLD else f"{text[: MAX_TOLD // 2]}…{text[-MAX_TOLD // 2 :]}"

@@ -57,7 +57,7 @@ class ExportController(ApiController):
         conversation_id = check_kind(parsed_path.conversation_id, ids.CONVERSATION, param="conversation_id")
         store, form = self.state.conversations, parsed_query.format
         conversation, slices = await export_conversation(conversation_id, owner=self.owner, store=store)
-        # The first is here before the answer begins: what is refused is refused with a status.
+        # The first slice is read before the answer begins, so that a refusal still has a status.
         items = _prepend(await anext(slices, ()), slices)
         if form == "json":
             written = write_json(encode(show(conversation)), items)

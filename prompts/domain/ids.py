@@ -25,12 +25,12 @@ REPLICA = "rep"
 
 
 def all_partitions() -> list[str]:
-    """Every partition, for what looks after all of them."""
+    """Every partition."""
     return [f"{number:02x}" for number in range(PARTITIONS)]
 
 
 def find_partition(seed: str) -> str:
-    """The partition that a text always leads to."""
+    """The partition of a text: the same text gives the same partition."""
     return f"{hashlib.sha256(seed.encode('utf-8', 'surrogatepass')).digest()[0] % PARTITIONS:02x}"
 
 

@@ -168,7 +168,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
         # A seal is deflated, which halves prose, and base64, which adds a third: two of its characters stand for three.
         size=lambda item: (len(item.encrypted_content) * 3 // 2, ()),
         body=lambda _: (),
-        transcript_title=None,  # its notes are there in its place
+        transcript_title=None,  # the transcript has its notes instead
         export_title="What was said before was summed up for the model",
     ),
 )
@@ -199,5 +199,5 @@ def _get_call_id(item: Any) -> str:
 
 
 def is_item_id(public_id: str) -> bool:
-    """Whether this could be the id of an item; says nothing of its existence."""
+    """Whether this could be the id of an item of ours."""
     return any(ids.is_well_formed(public_id, prefix) for prefix in ITEM_ID_PREFIXES)

@@ -61,7 +61,7 @@ class OutputText(Struct, frozen=True, tag_field="type", tag="output_text"):
 
 
 class Refusal(Struct, frozen=True, tag_field="type", tag="refusal"):
-    """The model's own words for not answering."""
+    """The model's refusal to answer, in its own words."""
 
     refusal: str
 
@@ -103,7 +103,7 @@ class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
 
 
 class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
-    """What a call gave."""
+    """The output of a function call."""
 
     id: str
     status: ItemStatus
@@ -122,7 +122,7 @@ class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
 
 
 class Compaction(Struct, frozen=True, tag_field="type", tag="compaction"):
-    """A history in short, sealed with the server's key."""
+    """A summary of a history, sealed with the server's key."""
 
     id: str
     encrypted_content: str

@@ -48,7 +48,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
 
     @property
     def offered(self) -> list[FunctionTool]:
-        """The tools the model may call: a hard limit, whatever it is told of the others."""
+        """The tools that the model may call, after `tool_choice`."""
         match self.tool_choice:
             case "none" | AllowedTools(mode="none"):
                 return []

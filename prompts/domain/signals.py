@@ -46,7 +46,7 @@ class Opened(Struct, frozen=True, array_like=True, tag="m"):
 
 
 class Thought(Struct, frozen=True, array_like=True, tag="h"):
-    """The model thought on."""
+    """The model thought some more."""
 
     text: str
 
@@ -65,7 +65,7 @@ class Sealed(Struct, frozen=True, array_like=True, tag="e"):
 
 
 class Compacted(Struct, frozen=True, array_like=True, tag="k"):
-    """What was said before was summed up, and the model goes on from that; `usage` is what the summing up cost."""
+    """The history was summed up, and the model goes on from the summary; `usage` is the cost of the summary."""
 
     encrypted_content: str
     usage: Usage | None = None
@@ -113,11 +113,11 @@ class HostedReturned(Struct, frozen=True, array_like=True, tag="y"):
 
 
 class BegunAnew(Struct, frozen=True, array_like=True, tag="n"):
-    """The model was asked again from the start: what it was thinking ends here."""
+    """The model was asked again from the start: the open thought ends here."""
 
 
 class Finished(Struct, frozen=True, array_like=True, tag="f"):
-    """The model came to an end of its own: `stop`, `length` or `content_filter`."""
+    """The model ended its answer: `stop`, `length` or `content_filter`."""
 
     reason: Literal["stop", "length", "content_filter"]
     usage: Usage | None = None
@@ -141,7 +141,7 @@ Signal: TypeAlias = (
 
 
 def pack(signals: Sequence[Signal]) -> bytes:
-    """The signals as a log holds them: a JSON array, plain text as it is, since nearly all of it is that."""
+    """The signals as a log holds them: a JSON array, in which a plain text stands as a string."""
     return encode([_packed(signal) for signal in signals])
 
 
@@ -161,7 +161,7 @@ def get_size(signal: Signal) -> int:
 
 
 def read_signals(output: Sequence[Item]) -> list[Signal]:
-    """The signals that say this output: each text in one piece."""
+    """The signals that produce this output, each text in one piece."""
     signals: list[Signal] = []
     for index, item in enumerate(output):
         match item:

@@ -26,7 +26,7 @@ class Usage(Struct, frozen=True):
 
 
 def add_usage(usage: Usage | None, other: Usage | None) -> Usage | None:
-    """Both together; None when neither was reported."""
+    """The sum of both; None when neither was reported."""
     if usage is None or other is None:
         return usage or other
     cached = usage.input_tokens_details.cached_tokens + other.input_tokens_details.cached_tokens

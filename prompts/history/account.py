@@ -36,7 +36,7 @@ def measure(
 
 
 def calibrate(account: ModelInput) -> ModelInput:
-    """The account in the tokens of its model, as far as they are known by what it has reported."""
+    """The account in the model's own tokens, by what the model has reported so far."""
     return replace(
         account,
         history_tokens=int(account.history_tokens * account.calibration),

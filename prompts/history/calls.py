@@ -23,7 +23,7 @@ def find_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> lis
 def drop_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> list[Item]:
     """The items without calls that are cut off or lack their output, and without outputs that lack their call.
 
-    What a model is shown of a call, it expects to be answered, and servers refuse the rest.
+    Model servers refuse calls without outputs and outputs without calls.
     """
     answered = _find_answered(items, kinds)
     return [item for place, item in enumerate(items) if place in answered or kinds[type(item)].pairing is None]

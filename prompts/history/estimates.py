@@ -31,12 +31,12 @@ def estimate_tokens(item: Item, kinds: ItemKinds = ITEM_KINDS) -> int:
 
 
 def estimate_text(text: str) -> int:
-    """The same for a message's text."""
+    """About how many tokens a message of this text costs."""
     return TOKENS_A_MESSAGE + _estimate_characters(len(text))
 
 
 def estimate_items(items: Sequence[Item]) -> int:
-    """The same for several items."""
+    """About how many tokens several items cost."""
     return sum(map(estimate_tokens, items))
 
 

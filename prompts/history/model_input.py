@@ -71,7 +71,7 @@ def _drop_incomplete(items: Sequence[Item]) -> list[Item]:
 
 
 def _reopen(thought: Reasoning, unseal: Unseal) -> Reasoning:
-    """A thought with the seal of the model's own server, when that has sealed it: ours is for its client only."""
+    """The thought with the seal of the model's own server, if it has one, in place of ours."""
     if not thought.encrypted_content:
         return thought
     try:

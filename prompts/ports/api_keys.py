@@ -23,7 +23,7 @@ class ApiKeys(Protocol):
         """Whose key this is, counting this request; None when it is not valid."""
 
     async def published(self) -> dict[str, str]:
-        """Everything that is published: the key's hash → its owner."""
+        """All published keys: the hash of each, and its owner."""
 
     async def publish(self, *, added: Mapping[str, str], removed: Sequence[str]) -> None:
         """Make keys valid (hash → owner) and invalid (hashes), in one step."""

@@ -7,7 +7,7 @@ class Calibration(Protocol):
     """What models report of tokens, as a multiple of what we estimate; all replicas learn it together."""
 
     def get_factor(self, model: str) -> float:
-        """The multiple for this model, as it was some seconds ago; 1.0 while nobody knows."""
+        """The multiple for this model, at most some seconds old; 1.0 while unknown."""
 
     def learn(self, model: str, *, estimated: int, reported: int) -> None:
         """Note what an answer has shown; it is told to the other replicas later, and lost with this process."""

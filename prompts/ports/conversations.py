@@ -10,7 +10,7 @@ from prompts.ports.pages import Page
 
 
 class Histories(Protocol):
-    """What a turn would continue, read without one."""
+    """Histories, read without beginning a turn."""
 
     async def read(
         self, anchor: InConversation | AfterResponse, *, owner: str, max_tokens: int | None
@@ -38,7 +38,7 @@ class ConversationStore(Protocol):
         """Replace the metadata, and the title when there is one; an empty one takes it away. Raises NotFound."""
 
     async def delete(self, conversation_id: str, *, owner: str) -> None:
-        """Gone from this moment; what hangs below it is erased in slices. Raises NotFound."""
+        """Delete it at once; what it holds is erased later, in slices. Raises NotFound."""
 
     async def fork(
         self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
@@ -68,7 +68,7 @@ class ConversationStore(Protocol):
         """One item of the conversation, its JSON as stored. Raises NotFound."""
 
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
-        """Items of the owner's, wherever they are, in this order; None for what is not there."""
+        """The owner's items of these ids, in this order, from any history; None for each that is unknown."""
 
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """Erase one item of the history. Raises NotFound."""

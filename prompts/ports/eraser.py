@@ -5,10 +5,10 @@ from typing import Protocol
 
 
 class Eraser(Protocol):
-    """Erases what is due, in slices that hold nobody up."""
+    """Erases expired and deleted histories, in small slices."""
 
     async def list_due(self, near: str | None = None) -> Sequence[str]:
-        """Some of what is to be erased now, each a handle for `erase_slice`; `near` an id: what could hang below it.
+        """Handles for `erase_slice` of some of what is due; `near` an id: only what its deletion made due.
 
         Empty when nothing is due any more. Raises Unavailable.
         """

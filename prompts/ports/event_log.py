@@ -44,11 +44,11 @@ class EventLog(Protocol):
         """
 
     def watch(self, response_id: str) -> AbstractAsyncContextManager["Watch"]:
-        """Be told when the log has grown, for as long as the context lasts."""
+        """Watch the log grow, within the context."""
 
 
 class Watch(Protocol):
-    """Says that something has happened since it was last asked."""
+    """One watcher of a log."""
 
     async def wait(self, within_s: float) -> bool:
         """True as soon as the log has grown, False after `within_s`."""

@@ -69,7 +69,7 @@ class Observer(Protocol):
 
 
 class Unobserved:
-    """`Observer` that nobody looks at."""
+    """`Observer` that does nothing."""
 
     def notice(self, happening: Happening) -> None:
         """See `Observer.notice`."""

@@ -24,7 +24,7 @@ class Exchange:
 
 
 class ResponseNotes(Protocol):
-    """What is kept with a response beside its answer, for as long as it is kept; what is not stored has none."""
+    """What is kept with a stored response beside its answer, for as long as the response is kept."""
 
     async def list_input(
         self, response_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
@@ -41,4 +41,4 @@ class ResponseNotes(Protocol):
         """Keep what a person thinks of it, in place of what they thought before. Raises NotFound, Unavailable."""
 
     async def find_feedback(self, response_id: str, *, owner: str) -> Feedback | None:
-        """What a person thought of it last, if anybody said so. Raises NotFound, Unavailable."""
+        """The newest feedback, if there is any. Raises NotFound, Unavailable."""

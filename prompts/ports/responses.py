@@ -56,7 +56,7 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a response failed, as the request that made it was told."""
+    """Why a response failed, in the words of its own request's error."""
 
     code: str
     type: str
@@ -110,7 +110,7 @@ class ResponseStore(Protocol):
     """Responses and the timelines they join, every change in one atomic step."""
 
     async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
-        """Create the response, take its conversation and lease, and give back the window; or say whose retry this is.
+        """Create the response, take its conversation and lease, and give back the window; or attach a retry.
 
         Raises NotFound (conversation, previous response), UnknownCall, ConversationLocked, ResponseNotEnded, KeyReused,
         Unavailable.
@@ -149,7 +149,7 @@ class ResponseStore(Protocol):
         """Erase the response, its input and its log; a run of it ends. Raises NotFound, Unavailable."""
 
     async def discard(self, response_id: str) -> None:
-        """Erase a response that was not to be stored, when it is delivered or nobody is there for it.
+        """Erase a response that is not stored: it was delivered, or its client has left.
 
         Raises Unavailable.
         """

@@ -7,10 +7,10 @@ SealKind: TypeAlias = Literal["reasoning", "compaction"]
 
 
 class Sealer(Protocol):
-    """Seals texts that clients carry and must neither read nor change; another owner's or another kind's opens not."""
+    """Seals texts that clients carry and cannot read or change. A seal opens only for its owner and kind."""
 
     def seal(self, owner: str, kind: SealKind, text: str) -> str:
-        """The text, sealed, in characters that any JSON or URL can hold; the same text gives another seal each time."""
+        """The sealed text, safe in JSON and URLs. Sealing the same text again gives another seal."""
 
     def open(self, owner: str, kind: SealKind, sealed: str) -> str:
-        """The text again, on any replica. Raises BrokenSeal."""
+        """The text, on any replica. Raises BrokenSeal."""

@@ -107,7 +107,7 @@ class Answering:
                             return
                         case _:
                             yield signals
-            self.comparable_tokens = None  # what is reported at the end counts all rounds
+            self.comparable_tokens = None  # the usage at the end counts all rounds
             await written()
 
     async def _ask(self, given: Sequence[Item], hosted: HostedCalls) -> Signals:
@@ -142,7 +142,7 @@ class Answering:
 
     async def _run_tool(self, call: HostedCall) -> str:
         tool = self._tools.get(call.name)
-        if tool is None:  # another release offered it
+        if tool is None:  # it was offered by another release
             return "This tool is not available any more."
         return await tool.run(call, request=self._brief.model_request, owner=self._brief.owner)
 
@@ -161,7 +161,7 @@ class Answering:
         )
 
     def _build_request(self, shown_tokens: int = 0) -> ModelRequest:
-        """What the model is asked in this round; after the last round that may call them, hosted tools are gone."""
+        """What the model is asked in this round; hosted tools are offered in the first MAX_ROUNDS rounds."""
         request, rounds = self._brief.model_request, self._narration.rounds
         if rounds:
             request = replace(request, tool_choice=_relax(request.tool_choice))
@@ -183,14 +183,14 @@ def count_left(request: ModelRequest, rounds: Sequence[Round], shown_tokens: int
 
 
 def _list_told(done: Round) -> list[Item]:
-    """What the model is told of a round that is over: what it said, what it called, what that gave."""
+    """What the model is told of an earlier round: what it said, its calls, their outputs."""
     calls = [FunctionCall("", "completed", call.call_id, call.name, call.arguments) for call in done.calls]
     outputs = [FunctionCallOutput("", "completed", call_id, output) for call_id, output in done.outputs.items()]
     return [*done.said, *calls, *outputs]
 
 
 def _relax(choice: ToolChoice) -> ToolChoice:
-    """A call that was demanded has been made: now the model may answer."""
+    """The choice after the first round: the call that it demanded has been made."""
     match choice:
         case "required" | FunctionChoice():
             return "auto"

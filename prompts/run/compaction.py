@@ -22,22 +22,22 @@ from prompts.run.summary import summarize
 
 log = structlog.get_logger(__name__)
 
-# A history this near to its budget is compacted whatever the threshold: soon its oldest items would be left out unread.
+# A history this near to its budget is compacted below the threshold too, before its oldest items are left out.
 FULL_HISTORY = 0.75
-# What a compaction has to spare, as a share of what it is made of: the user's messages stay, and may be most of it.
+# The least share of the tokens that a compaction must save: the user's messages stay, and may be most of them.
 MIN_SPARED = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class CompactedInput:
-    """What the model is given in place of all, and the signal that says so."""
+    """What the model is given after a compaction, and the signal that records it."""
 
     signal: Compacted
     items: Sequence[Item]
 
 
 async def compact(given: Sequence[Item], brief: Brief, *, model: ChatModel, sealer: Sealer) -> CompactedInput | None:
-    """Sum up what the model would be given, where the request asks for that and it is worth the question.
+    """Sum up what the model would be given, where the request asks for that and it saves enough.
 
     None where nothing is to be compacted, and where the model gave no summary: it may still answer from all of it.
     Raises what the model fails at.

@@ -81,7 +81,7 @@ async def end_seized(
 
 
 async def retell(response: Response, *, event_log: EventLog) -> Narration:
-    """The narration as its run left it. Raises StreamExpired, Unavailable."""
+    """The narration of a response, told again from its log. Raises StreamExpired, Unavailable."""
     narration = Narration(response)
     narration.opening()
     async for entry in read_slices(event_log, response.id, after=narration.next_number - 1):
@@ -90,5 +90,5 @@ async def retell(response: Response, *, event_log: EventLog) -> Narration:
 
 
 def describe(error: ServiceError) -> Failure:
-    """The failure as a retry of the request is told it."""
+    """The error as it is stored for retries of the request."""
     return Failure(error.code, error.type, error.status, error.message, error.retry_after_s)

@@ -6,14 +6,14 @@ from itertools import islice
 
 from prompts.answer.events import Event
 
-# Of a run's events, what a process keeps; a reader further behind goes on from Redis.
+# Bytes of events that a process keeps of a run; a reader further behind goes on from Redis.
 MAX_KEPT_BYTES = 2_000_000
-# What is told at once: a millisecond of the event loop, and what a connection holds for a reader that does not read.
+# Events in one group: about a millisecond of the event loop, and the most that a slow reader's connection holds.
 MAX_AT_ONCE = 200
 
 
 class FollowerBuffer:
-    """The latest events of a run, by their numbers; those up to `before` it never had."""
+    """The latest events of a run by number; `before` is the last number of an earlier run."""
 
     def __init__(self, events: Sequence[Event], *, before: int, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._events: deque[Event] = deque(events)
@@ -23,7 +23,7 @@ class FollowerBuffer:
         """The number of the latest one."""
 
     def add(self, events: Sequence[Event]) -> None:
-        """Keep these, and drop the oldest for them where there is no room."""
+        """Keep these events; the oldest are dropped when there is no room."""
         self._events += events
         self.last_number += len(events)
         self._size += sum(len(event.data) for event in events)
@@ -31,7 +31,7 @@ class FollowerBuffer:
             self._size -= len(self._events.popleft().data)
 
     def find(self, after: int) -> Sequence[Event] | None:
-        """Some of those above `after`, oldest first; None when the next is no longer here."""
+        """Some of the events above `after`, oldest first; None when the next one was dropped."""
         behind = self.last_number - after
         if behind > len(self._events):
             return None

@@ -22,9 +22,9 @@ from prompts.run.run import Run
 
 decode_response = msgspec.json.Decoder(Response).decode
 
-# A nudge may be lost while Redis is away; then the next look comes by itself.
+# A nudge may be lost while Redis is away, so followers also look by themselves.
 LOOK_S = 2.0
-# A reader is kept while Redis is away: it has been told nothing wrong. Longer than a restart or a fail-over takes.
+# Readers are kept while Redis is away for so long: a restart or a fail-over is shorter.
 REDIS_AWAY_S = 30.0
 
 
@@ -38,7 +38,7 @@ class Pace:
 
 
 class Followers:
-    """Those whom this process serves with events of responses, wherever these are written."""
+    """The readers of responses at this process, wherever the responses are written."""
 
     def __init__(self, pace: Pace = Pace()) -> None:
         self.pace = pace
@@ -75,7 +75,7 @@ class Followers:
         """Wait until all have left, and after `within_s` send them away."""
         await self._wait(within_s)
         self._is_over = True
-        await self._wait(2 * self.pace.look_s)  # each looks up at least so often
+        await self._wait(2 * self.pace.look_s)  # every reader looks at least once in this time
 
     async def _wait(self, within_s: float) -> None:
         with suppress(TimeoutError):
@@ -130,7 +130,7 @@ async def _follow(
     event_log: EventLog,
     followers: Followers,
 ) -> AsyncIterator[Sequence[Event]]:
-    # Whoever read from Redis may have seen what this process has not been told is written: the log knows.
+    # A reader who comes from another replica may have seen events whose acknowledgement this process still awaits.
     is_here = run is not None and after <= run.last_number
     if run is not None and is_here:
         if after == run.last_number:
@@ -149,7 +149,7 @@ async def _follow(
 async def _follow_log(
     reading: "_LogReading", *, quiet_s: float, event_log: EventLog, followers: Followers
 ) -> AsyncIterator[Sequence[Event]]:
-    quiet_for = 0 if reading.has_begun else quiet_s  # so quiet that the first group comes at once
+    quiet_for = 0 if reading.has_begun else quiet_s  # so that the first group comes at once
     async with event_log.watch(reading.response_id) as watch:
         look_s = min(followers.pace.look_s, quiet_s)
         while True:
@@ -247,7 +247,7 @@ class _LogReading:
         if self._cursor < 0 or self._has_ended:
             message = "The events of this response are no longer kept. Read the response, or stream it from its start."
             raise StreamExpired(message, param="starting_after")
-        self._has_ended = True  # since the log was read a moment ago, or its log is gone: the next look tells
+        self._has_ended = True  # it ended after the log was read, or the log is gone: the next look tells which
         return None
 
     def _check_cursor(self) -> None:
@@ -261,7 +261,7 @@ class _LogReading:
         return self._narration.closing(decode_response(stored.body), stored.body)
 
     def _tell_stored(self, stored: StoredResponse) -> list[Event]:
-        """The stream of a response whose log is gone: its whole text in one delta a part."""
+        """The events of a response whose log is gone, rebuilt with one delta a part."""
         ended = decode_response(stored.body)
         signals = read_signals(ended.output)
         return [*self._opening, *self._narration.tell(signals), *self._narration.closing(ended, stored.body)]

@@ -6,7 +6,7 @@ from prompts.domain.signals import Argued, Called, HostedCall, Signal
 
 
 class HostedCalls:
-    """Keeps them back from one round's signals; `kinds` are the tools' kinds by the names of their functions."""
+    """Collects the hosted calls of one round; `kinds` are the tools' kinds by the names of their functions."""
 
     def __init__(self, kinds: Mapping[str, str]) -> None:
         self._kinds = kinds
@@ -16,11 +16,11 @@ class HostedCalls:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the model called tools of the service and nothing of the client's, who would have to answer first."""
+        """Whether the model called hosted tools only; a call of the client's would need its output first."""
         return bool(self._called) and not self._has_others
 
     def admit(self, signals: Sequence[Signal]) -> Sequence[Signal]:
-        """These signals without what is kept back."""
+        """The signals without those of hosted calls."""
         return [signal for signal in signals if not self._keeps(signal)] if self._kinds else signals
 
     def list_calls(self) -> list[HostedCall]:

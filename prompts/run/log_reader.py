@@ -13,18 +13,18 @@ SIGNALS_A_SLICE = 125
 async def read_slices(
     event_log: EventLog, response_id: str, *, after: int, signals_a_slice: int = SIGNALS_A_SLICE
 ) -> AsyncIterator[Entry]:
-    """The log above the number `after` as far as it goes now, oldest first, cut anew (`_cut`). Raises Unavailable."""
+    """The log above the number `after` as far as it goes now, oldest first, in slices (`_cut`). Raises Unavailable."""
     while entries := await event_log.read(response_id, after=after):
         for piece in _cut(entries, after, signals_a_slice):
             yield piece
-            await asyncio.sleep(0)  # reading what is there already waits for nothing
+            await asyncio.sleep(0)  # other tasks get a turn: reading entries that are there does not wait
         if entries[-1].is_last:
             return
         after = entries[-1].last_number
 
 
 def _cut(entries: Sequence[Entry], after: int, signals_a_slice: int) -> Iterator[Entry]:
-    """The same signals in pieces; a piece's last number is that of the last entry that it completes."""
+    """The entries in slices; the last number of a slice is that of the last whole entry in it."""
     signals: list[Signal] = []
     for entry in entries:
         signals += entry.signals

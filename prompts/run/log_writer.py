@@ -13,9 +13,9 @@ from prompts.ports.responses import Outcome, ResponseStore
 
 log = structlog.get_logger(__name__)
 
-# Of the groups of a run, what could be written again: a replica of Redis that lags further behind is beyond repair.
+# Bytes of groups that a run keeps to write again after a fail-over.
 MAX_KEPT_BYTES = 2_000_000
-# Between two tries while Redis is away: short enough to lose no time, long enough not to be load.
+# The pause between two tries while Redis is away.
 RETRY_S = 0.2
 
 
@@ -27,7 +27,7 @@ class AcknowledgedGroups:
         self._size = 0
 
     def add(self, group: Group) -> None:
-        """Keep it, and drop the oldest for it where there is no room."""
+        """Keep the group; the oldest are dropped when there is no room."""
         if not group.packed:
             return
         self._groups.append(group)
@@ -36,7 +36,7 @@ class AcknowledgedGroups:
             self._size -= len(self._groups.popleft().packed)
 
     def find(self, after: int) -> Sequence[Group]:
-        """Those above `after`, without a hole; none when the first of them is no longer here."""
+        """The groups above `after`, without a hole; none when the first of them was dropped."""
         lost = [group for group in self._groups if group.last_number > after]
         return lost if lost and lost[0].after == after else []
 

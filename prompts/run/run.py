@@ -43,7 +43,7 @@ class Telling:
 
 
 class Run:
-    """One response being written by this process: who follows it sees every event from the first."""
+    """One response that this process writes."""
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Run:
         return self._buffer.last_number
 
     def let_go(self) -> None:
-        """The response is another's from now on: nothing more is written, not even an end."""
+        """Stop writing: another run has the response from now on."""
         self.is_let_go = True
 
     async def wait(self) -> None:
@@ -123,17 +123,17 @@ class Run:
         except TailLost:
             await self._give_up()
         except Unavailable as error:
-            # Nothing more can be written: the lease expires, and whoever looks after expired leases goes on with it.
+            # The lease expires, and another replica takes the response over.
             log.warning("run_not_ended", code=error.code)
             self._observer.notice(RunLost(self.response.id))
         finally:
             if self.outcome is None:
-                self.error = None  # how the response ends is for others to say
+                self.error = None  # another run ends the response
             self._is_over = True
             self._publish([])
 
     async def _execute(self, answering: Answering, max_run_s: float) -> None:
-        """Raises StaleRun, TailLost, Unavailable: what writing fails at. What the model fails at is an end to write."""
+        """Write to the end; a failure of the model is an end as well. Raises StaleRun, TailLost, Unavailable."""
         try:
             finished = await self._answer(answering, max_run_s)
         except (StaleRun, TailLost, Unavailable):
@@ -145,7 +145,7 @@ class Run:
                 raise StaleRun from None
             if self.response.store:
                 await self._hand_over()
-            else:  # what is not stored cannot go on elsewhere
+            else:  # a response that is not stored cannot be taken over
                 await self._fail(ReplicaLost("The replica that wrote this answer has left. Send the input again."))
             raise
         except Exception:
@@ -164,7 +164,7 @@ class Run:
         except TimeoutError:
             raise UpstreamTimeout(f"The answer took longer than the {max_run_s:g} s one may take.") from None
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # reader and writer: the first to fail is the reason
+            raise group.exceptions[0] from None  # the first of reader and writer to fail is the reason
         return finished
 
     async def _read(self, answering: Answering) -> Finished:
@@ -179,7 +179,7 @@ class Run:
                     began = 0.0
                 self._pending += signals
                 self._arrived.set()
-                while len(self._pending) >= MAX_AT_ONCE:  # a model that is faster than Redis waits
+                while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
                     self._taken.clear()
                     await self._taken.wait()
         raise AssertionError("an answer ends with a Finished")
@@ -224,7 +224,7 @@ class Run:
         self._publish(telling.events)
 
     async def _settle(self) -> None:
-        """See the group in flight to its end; one that Redis never acknowledged goes first, or the log had a hole."""
+        """Finish the group in flight; write it again if Redis did not acknowledge it, or the log had a hole."""
         if self._writing is not None:
             await asyncio.gather(self._writing, return_exceptions=True)
         if self._unwritten is not None:
@@ -235,7 +235,7 @@ class Run:
         await self._end(None)
 
     async def _end(self, finished: Finished | None) -> None:
-        """Settle and commit; a cancellation waits for that, or nobody knew how the response ended.
+        """Settle and commit. A cancellation waits for the commit, so that the outcome is known.
 
         Raises StaleRun, TailLost, Unavailable, also when it is cancelled: then there is something left to do.
         """

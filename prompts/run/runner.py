@@ -23,7 +23,7 @@ from prompts.run.run import Run
 
 log = structlog.get_logger(__name__)
 
-# A hand-over is a write or two; when Redis does not take them by then, the leases expire by themselves.
+# A hand-over is one or two writes; if Redis takes longer, the leases expire by themselves.
 HAND_OVER_S = 3.0
 
 Release: TypeAlias = Callable[[str], Awaitable[None]]
@@ -86,7 +86,7 @@ class Runner:
 
     @contextmanager
     def reserve(self, *, is_new: bool = True) -> Iterator[None]:
-        """A place for one run, taken before anything is written and held until the run has started, or will not.
+        """A place for one run, held from before the first write until the run has started or failed to.
 
         Raises Draining, Overloaded, and for a new response StorageFull: what has begun is finished first.
         """
@@ -102,7 +102,7 @@ class Runner:
 
     @contextmanager
     def attend(self) -> Iterator[None]:
-        """A place for whoever asks the model in a request of their own; a drain waits for them.
+        """A place for a request that asks the model without a run; a drain waits for it.
 
         Raises Draining, Overloaded, StorageFull.
         """
@@ -134,16 +134,18 @@ class Runner:
         run = self._runs.get(response_id)
         if run is not None and not _outranks(epoch, run.epoch):
             return
-        if run is None:  # it has found out by itself that it may not write, and is gone already; or it has yet to begin
+        if run is None:  # the run has ended already, or has yet to begin
             if self._reserved:
                 self._taken_early[response_id] = epoch
             self._keep(self._release(response_id))
-        elif not run.is_let_go:  # a second cancellation would meet it while it closes the connection
+        elif not run.is_let_go:  # not twice: a second cancellation would interrupt the closing of the connection
             run.let_go()
-            asyncio.get_running_loop().call_soon(self._tasks[run].cancel)  # not before its first step, or it never ends
+            asyncio.get_running_loop().call_soon(
+                self._tasks[run].cancel
+            )  # a task that is cancelled before its first step never ends
 
     def start(self, brief: Brief) -> Run:
-        """Begin the run; it goes on whoever follows it."""
+        """Begin the run; it needs no follower to go on."""
         limits, is_takeover = self._limits, not brief.opening
         self._observer.notice(RunStarted(brief.response.id, brief.model_request.model, is_takeover))
         run = Run(
@@ -161,7 +163,7 @@ class Runner:
         taken_by = self._taken_early.pop(run.response.id, None)
         if taken_by is not None and _outranks(taken_by, run.epoch):  # cancelled between its admission and now
             run.let_go()
-        if self._is_closed or run.is_let_go:  # it begins, and is stopped like the others
+        if self._is_closed or run.is_let_go:  # its task begins, and is then cancelled like the others
             loop.call_soon(task.cancel)
         return run
 
@@ -178,7 +180,7 @@ class Runner:
         try:
             await self._store.discard(response_id)
         except Unavailable as error:
-            log.warning("not_discarded", response_id=response_id, code=error.code)  # its time limit erases it
+            log.warning("not_discarded", response_id=response_id, code=error.code)  # it expires by itself
 
     async def _execute(self, run: Run, brief: Brief) -> None:
         structlog.contextvars.bind_contextvars(response_id=run.response.id)
@@ -195,7 +197,7 @@ class Runner:
             self._learn(run, brief, answering)
         finally:
             self._tell_end(run, brief, time.perf_counter() - began)
-            self._forget(run)  # from here on, whoever asks is told at once
+            self._forget(run)  # from here on the store answers for it
             if run.is_let_go:
                 await self._release(run.response.id)
 
@@ -239,7 +241,7 @@ class Runner:
         task.add_done_callback(self._releases.discard)
 
     def _forget(self, run: Run) -> None:
-        """The response may have another run here by now: this process took over what it had lost."""
+        """Forget this run, unless the response has a newer one here: this process may have taken over its own."""
         if self._runs.get(run.response.id) is run:
             del self._runs[run.response.id]
 
@@ -250,7 +252,7 @@ class Runner:
 
 
 def _outranks(epoch: str, other: str) -> bool:
-    """Whether a message from `epoch` concerns a run under the `other`; a deletion, which has none, concerns all."""
+    """Whether a message from `epoch` stops a run under the `other`; a deletion has no epoch and stops every run."""
     return not epoch or _count(epoch) > _count(other)
 
 

@@ -31,9 +31,9 @@ from prompts.ports.chat_model import ChatModel
 
 INSTRUCTION = Path(__file__).with_name("summary_instruction.txt").read_text("utf-8")
 END = "End of the transcript. Write the summary now."
-# Some pages, and as much again for a model that thinks first. Small models like to go round in circles.
+# Some pages, and as much again for a model that thinks first; it also stops a model that repeats itself.
 MAX_OUTPUT_TOKENS = 8_192
-# What is longer than what it sums up sums nothing up; of a few words there may be a little more to say.
+# A summary longer than its text is useless; short texts are allowed this much.
 MIN_ALLOWED_CHARACTERS = 2_000
 
 
@@ -113,7 +113,7 @@ def _message(role: Role, text: str) -> Message:
 
 
 def _bare(request: ModelRequest) -> ModelRequest:
-    """The same model on the same account; tools, format and limits are the answer's own."""
+    """A request to the same model on the same account, without the answer's tools, format and limits."""
     return ModelRequest(
         model=request.model,
         max_output_tokens=MAX_OUTPUT_TOKENS,

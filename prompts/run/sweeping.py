@@ -29,7 +29,7 @@ WaitLost: TypeAlias = Callable[[float], Awaitable[None]]
 async def keep_swept(
     *, store: ResponseStore, event_log: EventLog, eraser: Eraser, runner: Runner, wait_lost: WaitLost
 ) -> None:
-    """Sweep until cancelled, whatever is away in between; at once when `wait_lost` says that a response waits."""
+    """Sweep until cancelled, also after failures; at once when `wait_lost` says that a response waits."""
     while True:
         await wait_lost(SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
         try:
@@ -38,14 +38,14 @@ async def keep_swept(
         except ServiceError as error:
             log.warning("not_swept", code=error.code)
         except Exception:
-            log.exception("sweep_crashed")  # one thing that cannot be read must not end the looking after all others
+            log.exception("sweep_crashed")  # one response that cannot be read must not stop the sweep of all others
 
 
 async def take_over_lost(*, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
-    """One look at all responses. Raises Unavailable."""
+    """Take over every response whose lease has expired. Raises Unavailable."""
     for response_id in await store.list_lost():
         if runner.find(response_id) is not None:
-            continue  # Redis was away for longer than the lease: its run renews it, or learns that it is another's
+            continue  # its run is here: it renews the lease, or learns that the response was taken over
         try:
             await take_over(response_id, store=store, event_log=event_log, runner=runner)
         except Unavailable:
@@ -55,12 +55,12 @@ async def take_over_lost(*, store: ResponseStore, event_log: EventLog, runner: R
 
 
 async def erase_due(eraser: Eraser, *, near: str | None = None) -> None:
-    """Erase what is due until nothing is; `near` an id: in its partition only. Raises Unavailable."""
+    """Erase everything that is due; `near` an id: in its partition only. Raises Unavailable."""
     done: set[str] = set()
-    # What stays due although nothing of it is left would be looked at for ever; the next sweep may try it again.
+    # Each handle is tried once a sweep, so that one that stays due cannot keep it busy for ever.
     while due := [handle for handle in await eraser.list_due(near) if handle not in done]:
         for handle in due:
             is_more = True
-            while is_more:  # others' commands go between two slices
+            while is_more:  # other commands run between two slices
                 is_more = await eraser.erase_slice(handle)
         done.update(due)

@@ -20,7 +20,7 @@ from prompts.run.runner import Runner
 
 log = structlog.get_logger(__name__)
 
-# Runs that one response may lose; an answer that takes its replicas down with it must not go round for ever.
+# Runs that one response may lose: an answer that kills its replicas must end.
 MAX_ATTEMPTS = 3
 
 BROKEN = ReplicaLost("A fail-over of the store has lost a part of this answer. Send the input again.")
@@ -38,7 +38,7 @@ async def take_over(response_id: str, *, store: ResponseStore, event_log: EventL
         with runner.reserve(is_new=False):
             seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
             if isinstance(seized, Seized) and not seized.response.store:
-                await store.discard(response_id)  # its client has gone with its replica
+                await store.discard(response_id)  # its client was connected to the lost replica
             elif isinstance(seized, Seized):
                 await _go_on(seized, store=store, event_log=event_log, runner=runner)
     except (Draining, Overloaded, StaleRun):

@@ -134,7 +134,7 @@ async def _summarize(
 
 
 def _build(items: Sequence[Item], summary: Summary, partition: str, *, owner: str, sealer: Sealer) -> CompactedHistory:
-    """Its items are on a timeline of their own, and so have ids of their own."""
+    """The compacted history. It has a timeline of its own, so its items get new ids."""
     messages = [replace(item, id=ids.new_id(ids.MESSAGE, partition)) for item in list_user_messages(items)]
     sealed = sealer.seal(owner, "compaction", summary.text)
     return CompactedHistory(
@@ -146,6 +146,6 @@ def _build(items: Sequence[Item], summary: Summary, partition: str, *, owner: st
 
 
 def _estimate_format(model_request: ModelRequest) -> int:
-    """A schema is given to the model, or to the grammar that its server holds it to; nobody says which."""
+    """The tokens of a schema: some servers show it to the model."""
     text_format = model_request.text.format
     return estimate_text(encode(text_format.schema).decode()) if isinstance(text_format, JsonSchema) else 0

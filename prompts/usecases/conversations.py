@@ -57,7 +57,7 @@ async def list_conversations(
 
 
 async def delete_conversation(conversation_id: str, *, owner: str, store: ConversationStore, eraser: Eraser) -> None:
-    """Gone at once, and erased with everything below it before this returns. Raises NotFound, Unavailable."""
+    """Delete it at once, and erase everything that it holds before this returns. Raises NotFound, Unavailable."""
     check_conversation_id(conversation_id)
     await store.delete(conversation_id, owner=owner)
     await erase_due(eraser, near=conversation_id)

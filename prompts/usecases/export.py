@@ -19,7 +19,7 @@ Form: TypeAlias = Literal["json", "markdown"]
 # A slice has as many items as come near this size: reading and writing it takes about a millisecond.
 SLICE_BYTES = 128 * 1024
 MAX_ITEMS_A_SLICE = 50
-# Of Markdown that is made at once, before others have a turn.
+# Characters of Markdown that are made before the event loop gets a turn.
 CHARACTERS_A_TURN = 64 * 1024
 
 
@@ -62,7 +62,7 @@ async def _read_slices(conversation_id: str, *, owner: str, store: ConversationS
         if not page.has_more:
             return
         after = page.last_id
-        # One at first, and again after large ones: there may be more of them.
+        # One item at first, and one again after large ones: the next may be as large.
         limit = min(limit * 2, MAX_ITEMS_A_SLICE) if sum(map(len, page.data)) < SLICE_BYTES else 1
 
 

@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 QUESTIONS = 3
 # A question that fits on a button, in any language.
 MAX_QUESTION_CHARACTERS = 200
-# Somebody looks at the answer meanwhile; later than that, they have thought of a question of their own.
+# A person reads the answer meanwhile; later suggestions come too late.
 MAX_S = 20.0
 # Three questions are some sixty tokens; the rest is for models that think first.
 MAX_OUTPUT_TOKENS = 2_000
@@ -42,7 +42,7 @@ MAX_AT_ONCE = 8
 INSTRUCTION = (
     f"Suggest {QUESTIONS} short questions that I could ask you next about this conversation: in its language, from my "
     "point of view, of at most ten words each, all different, and none that you have answered already. "
-    # No example: what repeats the question must not pass for an answer.
+    # No example: a model that repeats the question must not pass for one that answers.
     "Answer with a JSON object whose 'questions' are a list of these texts."
 )
 FORMAT = JsonSchema(
@@ -116,7 +116,7 @@ class FollowUps:
                     return await _suggest(_build_request(exchange.model_request), items, self._model)
         except TimeoutError:
             raise UpstreamTimeout(f"The model suggested nothing within {self._max_s:g} s. Ask again.") from None
-        except InvalidRequest as error:  # it knows no such format, or the model is gone: nothing a client could mend
+        except InvalidRequest as error:  # the model's server refuses the request; the client cannot change it
             log.warning("follow_ups_refused", code=error.code)
             return None
 
@@ -143,7 +143,7 @@ async def _suggest(request: ModelRequest, items: Sequence[Item], model: ChatMode
                         has_refused = True
                     case Finished(reason):
                         if has_refused or reason == "content_filter":
-                            return []  # its own no
+                            return []  # the model refused
                         return _read_questions(document)
             if len(document) > MAX_CHARACTERS:
                 return None
@@ -151,12 +151,12 @@ async def _suggest(request: ModelRequest, items: Sequence[Item], model: ChatMode
 
 
 def _build_request(given: ModelRequest) -> ModelRequest:
-    """The same model on the same account; tools and limits are the answer's own."""
+    """A request to the same model on the same account, without the answer's tools and limits."""
     return ModelRequest(
         model=given.model,
         max_output_tokens=MAX_OUTPUT_TOKENS,
         text=TextConfig(format=FORMAT),
-        # Little thinking, where the model is known to take a word on that.
+        # Little thinking, for models that were asked to think.
         reasoning=ReasoningConfig(effort="low") if given.reasoning.effort else ReasoningConfig(),
         service_tier=given.service_tier,
         safety_identifier=given.safety_identifier,

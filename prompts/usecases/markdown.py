@@ -25,9 +25,9 @@ from prompts.domain.items import (
     words_of,
 )
 
-# Where HTML could begin; the other less-than signs are left to be read.
+# Where HTML could begin; other less-than signs stay as they are.
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
-# In a line that is ours: what would make it anything but words.
+# Characters that Markdown gives a meaning within a line.
 _SPECIAL = re.compile(r"[\\`\[\]<>&]")
 _BACKTICKS = re.compile(r"`+")
 _MIN_FENCE = 3
@@ -59,7 +59,7 @@ def render_item(item: Item, kinds: ItemKinds = ITEM_KINDS) -> Iterator[str]:
 
 
 def _apart(quotes: Iterable[Iterator[str]]) -> Iterator[str]:
-    """Several in one quote, an empty line between them."""
+    """Several texts in one quote, an empty line between them."""
     for index, lines in enumerate(quotes):
         if index:
             yield ">\n"
@@ -77,13 +77,13 @@ def _part(part: Part | ReasoningText | SummaryText) -> Iterator[str]:
 
 
 def _text(text: str) -> Iterator[str]:
-    # All that anybody takes for the end of a line, or a line could begin in the middle of one.
+    # Every character that some viewer takes for the end of a line.
     for line in text.splitlines() or [""]:
         yield _quoted(_TAG.sub("&lt;", line))
 
 
 def _code(text: str) -> Iterator[str]:
-    """As it is, in a fence that nothing in it can close."""
+    """A text as a code block, in a fence that the text cannot close."""
     longest = max(map(len, _BACKTICKS.findall(text)), default=0)
     fence = "`" * max(_MIN_FENCE, longest + 1)
     for line in (fence, *text.splitlines(), fence):
@@ -101,7 +101,7 @@ def _quoted(line: str) -> str:
 
 
 def _words(text: str) -> str:
-    """A client's own words in a line of ours: one line, and nothing but words."""
+    """A client's words on one line, with every special character escaped."""
     return _SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
 
 

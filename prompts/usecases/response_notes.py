@@ -37,7 +37,7 @@ async def put_feedback(
 
 
 async def get_feedback(response_id: str, *, owner: str, notes: ResponseNotes) -> Feedback:
-    """What a person thought of it last. Raises NotFound (the response, or the feedback), Unavailable."""
+    """The newest feedback. Raises NotFound (the response, or the feedback), Unavailable."""
     check_response_id(response_id)
     feedback = await notes.find_feedback(response_id, owner=owner)
     if feedback is None:

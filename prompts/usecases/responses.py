@@ -22,7 +22,7 @@ from prompts.usecases.public_ids import check_response_id
 
 # How long a cancel waits for the replica to confirm that the model's connection is closed (API.md).
 CONFIRM_S = 2.0
-# A response may be seized by two at once; one of them is quicker, and the other looks again.
+# Two may seize a response at once: one wins, and the other looks again.
 MAX_TRIES = 5
 
 
@@ -67,7 +67,7 @@ async def cancel_response(
 
 
 async def _wait_for_end(response_id: str, *, owner: str, store: ResponseStore, watch: Watch) -> None:
-    """Another cancels it at this moment; seizing it again would only put them back. Raises NotFound, Unavailable."""
+    """Wait for another's cancellation to finish; seizing again would only delay it. Raises NotFound, Unavailable."""
     with suppress(TimeoutError):
         async with asyncio.timeout(CONFIRM_S):
             while (await store.get(response_id, owner=owner)).status not in ENDED:

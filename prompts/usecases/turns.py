@@ -149,7 +149,7 @@ async def _wait(turn: Turn, ports: TurnPorts) -> bytes:
         followers=ports.followers,
     )
     async for _ in events:
-        pass  # written elsewhere by now: nothing to do but to wait for its end
+        pass  # another replica writes it by now: wait for its end
     stored = await ports.store.get(turn.response_id, owner=turn.owner)
     if stored.failure is not None:
         raise FailedEarlier(stored.failure)
@@ -204,7 +204,7 @@ def choose_partition(anchor: Anchor, owner: str, claim: Claim) -> str:
 
 
 async def check_model(model_id: str, model: ChatModel) -> None:
-    """Refuse a model nobody serves before anything is stored: some servers answer for any name. Raises NotFound."""
+    """Refuse an unknown model before anything is stored: some servers answer to any name. Raises NotFound."""
     served = await model.list_models()
     if served and model_id not in {entry.id for entry in served}:
         message = f"The model '{model_id}' does not exist. GET /v1/models lists those that do."

@@ -137,7 +137,7 @@ class DocumentedEndpoint(Endpoint):
 
 
 def _may_be_left_out(body: RequestBody) -> bool:
-    """Whether null is a body: then none is one too."""
+    """Whether the body may be left out: where null is allowed, so is none."""
     return any(
         each.type == OpenAPIType.NULL
         for content in body.content.values()

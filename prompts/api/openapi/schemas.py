@@ -100,7 +100,7 @@ def _describe(component: JsonSchema, descriptions: dict[str, str]) -> None:
 
 
 def _require_defaults(component: JsonSchema) -> None:
-    """What has a default is always there in what we send; what may be left out has none."""
+    """Fields with a default are always sent, so they are required; fields that may be left out have none."""
     properties: dict[str, JsonSchema] = component.get("properties", {})
     required = [name for name in properties if "default" in properties[name] or name in component.get("required", ())]
     for shown in properties.values():

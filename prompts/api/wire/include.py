@@ -10,7 +10,7 @@ from prompts.errors import InvalidRequest
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
-# The others name what is always there, or what there is nothing of here.
+# The others name what is always shown, or what this server never has.
 INCLUDABLE = (ENCRYPTED_REASONING, LOGPROBS, "message.input_image.image_url", "file_search_call.results")
 
 Include = Annotated[
@@ -24,7 +24,7 @@ Include = Annotated[
 
 
 def check_include(include: Sequence[str] | None, *, param: str = "include") -> None:
-    """Raises InvalidRequest for what nobody can include."""
+    """Raises InvalidRequest for a name that is not known."""
     for index, name in enumerate(include or ()):
         if name not in INCLUDABLE:
             known = ", ".join(f"'{each}'" for each in INCLUDABLE)

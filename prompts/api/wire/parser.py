@@ -33,7 +33,7 @@ class StrictJsonParser(MsgspecJsonParser):
             return _without_body(model)
         try:
             parsed = super().parse(to_deserialize, deserializer_hook, request=request, model=model)
-            # Looked for only when the body can hold one: the escape is its only way in.
+            # JSON can hold a NUL only as this escape.
             if b"\\u0000" in to_deserialize:
                 _refuse_nul(msgspec.json.decode(to_deserialize))
         except RecursionError:
@@ -64,7 +64,7 @@ def _reason(exc: DataParsingError) -> str:
 
 
 def _find_key(reason: str, body: Raw) -> str | None:
-    """The metadata's key at fault, which msgspec does not tell."""
+    """The key of the metadata that is wrong; msgspec does not tell it."""
     if not reason.endswith(("`$.metadata[...]`", "`key` in `$.metadata`")):
         return None
     try:

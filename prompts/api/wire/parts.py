@@ -22,7 +22,7 @@ from prompts.domain.items import (
 )
 from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
 
-# Anything that is no address of the web has no business in a request: the model's server would open it.
+# The model's server opens these addresses, so only addresses of the web are taken.
 ADDRESS = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 DATA_URI = re.compile(r"data:(?P<media>[\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 
@@ -71,7 +71,7 @@ class ReasoningTextPart(Struct, tag_field="type", tag="reasoning_text", forbid_u
 
 
 class SummaryTextPart(Struct, tag_field="type", tag="summary_text", forbid_unknown_fields=True):
-    """The same in short."""
+    """A summary of what a model thought; in a `reasoning` item only."""
 
     text: str
 
@@ -162,7 +162,7 @@ def _refuse_file_id(file_id: str | None, param: str) -> None:
 
 
 def _is_base64(text: str) -> bool:
-    """Whether this is base64 that says something; a decoder in C looks at it, once."""
+    """Whether this is base64 of at least one byte."""
     try:
         return bool(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):

@@ -41,7 +41,7 @@ class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
     strict: bool | None = None
 
 
-# Decoded one by one: a tool of another kind is to be refused for its kind, whatever its fields are.
+# Decoded one by one, so that another kind of tool is refused for its kind and not for its fields.
 Tools = Annotated[
     list[dict[str, Any]],
     Meta(
