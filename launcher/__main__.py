@@ -4,13 +4,13 @@ import asyncio
 import sys
 
 from config.env import find_text
+from launcher.child_process import PROJECT_DIR
 from launcher.console import Console
 from launcher.data_dir import open_data_dir
 from launcher.errors import CannotRunError
-from launcher.house import NAMES, House
-from launcher.parts import PROJECT_DIR
-from launcher.plan import make_plan
+from launcher.launch_plan import make_plan
 from launcher.ports import DEFAULT_PORT, choose_port
+from launcher.stack import PROCESS_NAMES, Stack
 from launcher.supervisor import supervise
 
 
@@ -25,17 +25,17 @@ def main() -> int:
 
 
 async def run() -> None:
-    """Take the directory and the port, open the house, and close it when asked. Raises `CannotRunError`."""
-    console = Console(sys.stdout, NAMES)
+    """Take the directory and the port, open the stack, and close it when asked. Raises `CannotRunError`."""
+    console = Console(sys.stdout, PROCESS_NAMES)
     data = open_data_dir((PROJECT_DIR / (find_text("DATA_DIR") or ".run")).resolve())
     host = find_text("HOST") or "127.0.0.1"
     wanted = find_text("PORT")
     port = choose_port(host, wanted)
     if not wanted and port != DEFAULT_PORT:
         console.say(f"Port {DEFAULT_PORT} is taken: serving on {port} instead.")
-    house = House(make_plan(), data, host, port)
+    stack = Stack(make_plan(), data, host, port)
     try:
-        await supervise(console, data.lock.fileno(), lambda supervisor: house.open(supervisor, console))
+        await supervise(console, data.lock.fileno(), lambda supervisor: stack.start(supervisor, console))
     finally:
         data.lock.close()
 

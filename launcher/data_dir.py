@@ -13,7 +13,7 @@ class DataDir:
 
     def __init__(self, path: Path, lock: IO[str]) -> None:
         self.path = path
-        # Held open: whoever holds it, holds the directory. It is handed down to the warden, so that the directory is
+        # Held open: whoever holds it, holds the directory. It is handed down to the reaper, so that the directory is
         # free only when the last part has ended, however the process that opened it ended.
         self.lock = lock
 

@@ -20,7 +20,7 @@ def choose_port(host: str, wanted: str | None) -> int:
     Raises `CannotRunError`. Another process may still take the port before it is used: then that part dies and says so.
     """
     if wanted is not None:
-        return _insist_on(host, wanted)
+        return _check_wanted(host, wanted)
     for port in range(DEFAULT_PORT, DEFAULT_PORT + MAX_PORTS_TRIED):
         if is_free(host, port):
             return port
@@ -44,7 +44,7 @@ def is_free(host: str, port: int) -> bool:
     except PermissionError as exc:
         raise CannotRunError(f"Port {port} needs privileges: choose one above 1023 with PORT=….") from exc
     except OSError as exc:
-        if _is_elsewhere(family, address[0]):
+        if _is_foreign_address(family, address[0]):
             raise CannotRunError(f"HOST={host} is not an address of this machine.") from exc
         return False
     return True
@@ -55,7 +55,7 @@ def loopback_of(host: str) -> str:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-def _insist_on(host: str, wanted: str) -> int:
+def _check_wanted(host: str, wanted: str) -> int:
     if not wanted.isdecimal() or not 1 <= int(wanted) <= MAX_PORT:
         raise CannotRunError(f"PORT={wanted} is not a port: give a number from 1 to {MAX_PORT}.")
     if not is_free(host, int(wanted)):
@@ -63,7 +63,7 @@ def _insist_on(host: str, wanted: str) -> int:
     return int(wanted)
 
 
-def _is_elsewhere(family: socket.AddressFamily, address: str) -> bool:
+def _is_foreign_address(family: socket.AddressFamily, address: str) -> bool:
     """Whether not even a port of the kernel's choice can be opened there."""
     try:
         socket.create_server((address, 0), family=family).close()

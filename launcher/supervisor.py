@@ -22,103 +22,103 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from launcher.child_process import ChildProcess, ProcessSpec, start_process
 from launcher.console import Console
-from launcher.endings import watch_for_endings
 from launcher.errors import CannotRunError
-from launcher.parts import Part, RunningPart, start
+from launcher.stop_requests import watch_stop_requests
 
 # After a crash nobody waits for the answers that are still being written.
-CRASH_GRACE_S = 5.0
-# The warden has nothing left to stop when it is dismissed; the limit is for a machine that is very busy.
-MAX_WARDEN_S = 10.0
+MAX_CRASH_STOP_S = 5.0
+# The reaper has nothing left to stop when it is dismissed; the limit is for a machine that is very busy.
+MAX_REAPER_S = 10.0
 
 
 class Supervisor:
     """The running parts, oldest first, and how it ends: `end` holds the part that died, or None when asked to stop."""
 
-    def __init__(self, console: Console, warden: subprocess.Popen[bytes]) -> None:
+    def __init__(self, console: Console, reaper: subprocess.Popen[bytes]) -> None:
         self._console = console
-        self._warden = warden
-        self._running: list[RunningPart] = []
-        self._end: asyncio.Future[RunningPart | None] = asyncio.get_running_loop().create_future()
-        self._hurry = asyncio.Event()
+        self._reaper = reaper
+        self._running: list[ChildProcess] = []
+        self._ended: asyncio.Future[ChildProcess | None] = asyncio.get_running_loop().create_future()
+        self._kill_now = asyncio.Event()
 
-    async def start(self, part: Part) -> RunningPart:
+    async def start(self, spec: ProcessSpec) -> ChildProcess:
         """Start a part; from now on it is watched, and stopped in its turn."""
-        running = await start(part, self._console)
+        running = await start_process(spec, self._console)
         self._running.append(running)
-        self._tell_warden(f"+ {running.group} {CRASH_GRACE_S}")
-        running.exited.add_done_callback(lambda exited: self._see_exit(running, exited.result()))
+        self._tell_reaper(f"+ {running.group} {MAX_CRASH_STOP_S}")
+        running.exited.add_done_callback(lambda exited: self._on_exit(running, exited.result()))
         return running
 
-    async def live(self, open_house: Awaitable[None]) -> None:
-        """Run `open_house`, which starts the parts, and return when asked to stop.
+    async def run_until_stopped(self, start_all: Awaitable[None]) -> None:
+        """Run `start_all`, which starts the parts, and return when asked to stop.
 
-        Raises `CannotRunError` when a part died, and whatever `open_house` raises. Stops no part: see `stop_all`.
+        Raises `CannotRunError` when a part died, and whatever `start_all` raises. Stops no part: see `stop_all`.
         """
-        opening = asyncio.ensure_future(open_house)
-        both: set[asyncio.Future[None] | asyncio.Future[RunningPart | None]] = {opening, self._end}
+        opening = asyncio.ensure_future(start_all)
+        both: set[asyncio.Future[None] | asyncio.Future[ChildProcess | None]] = {opening, self._ended}
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if opening.done():
             opening.result()
         elif opening.cancel():
             await asyncio.wait({opening})
-        died = await self._end
+        died = await self._ended
         if died:
             # gunicorn's workers outlive a master that was killed, and hold the pipe its last words come through.
             died.signal(signal.SIGKILL)
-            raise CannotRunError(await died.epitaph())
+            raise CannotRunError(await died.describe_death())
 
     def ask_to_stop(self, reason: str) -> None:
         """The first time: stop in order, each part in its own time. Ctrl-C after that: kill the one we wait for.
 
         Only Ctrl-C, because the other ways come in company: a closed terminal with one or two SIGHUPs, for example.
         """
-        if not self._end.done():
+        if not self._ended.done():
             self._console.say(f"{reason}: stopping. Ctrl-C kills what is still busy.")
-            self._end.set_result(None)
+            self._ended.set_result(None)
         elif reason == signal.SIGINT.name:
-            self._hurry.set()
+            self._kill_now.set()
 
     async def stop_all(self, max_grace_s: float) -> None:
         """Stop the parts in the reverse of the order in which they were started."""
         for running in reversed(self._running):
-            self._hurry.clear()
-            await running.stop(min(max_grace_s, running.part.grace_s), self._hurry)
-            self._tell_warden(f"- {running.group}")
+            self._kill_now.clear()
+            await running.stop(min(max_grace_s, running.spec.grace_s), self._kill_now)
+            self._tell_reaper(f"- {running.group}")
 
-    def _see_exit(self, running: RunningPart, status: int) -> None:
-        is_done_well = running.part.is_task and status == 0
-        if not is_done_well and not self._end.done():
-            self._end.set_result(running)
+    def _on_exit(self, running: ChildProcess, status: int) -> None:
+        is_done_well = running.spec.is_task and status == 0
+        if not is_done_well and not self._ended.done():
+            self._ended.set_result(running)
 
-    def _tell_warden(self, line: str) -> None:
-        assert self._warden.stdin
-        # A warden that was killed is missed only if this process is killed too: no reason to end.
+    def _tell_reaper(self, line: str) -> None:
+        assert self._reaper.stdin
+        # A reaper that was killed is missed only if this process is killed too: no reason to end.
         with suppress(BrokenPipeError):
-            self._warden.stdin.write(f"{line}\n".encode())
+            self._reaper.stdin.write(f"{line}\n".encode())
 
 
-async def supervise(console: Console, lock_fd: int, open_house: Callable[[Supervisor], Awaitable[None]]) -> None:
-    """Run what `open_house` starts until a signal asks to stop; whatever happens, nothing is left running.
+async def supervise(console: Console, lock_fd: int, start_all: Callable[[Supervisor], Awaitable[None]]) -> None:
+    """Run what `start_all` starts until a signal asks to stop; whatever happens, nothing is left running.
 
     Raises `CannotRunError` when a part died or did not become ready. `lock_fd` is held until the last part has ended.
     """
-    with _warden(lock_fd) as warden:
-        supervisor = Supervisor(console, warden)
-        with watch_for_endings(supervisor.ask_to_stop):
-            grace_s = CRASH_GRACE_S
+    with _open_reaper(lock_fd) as reaper:
+        supervisor = Supervisor(console, reaper)
+        with watch_stop_requests(supervisor.ask_to_stop):
+            grace_s = MAX_CRASH_STOP_S
             try:
-                await supervisor.live(open_house(supervisor))
+                await supervisor.run_until_stopped(start_all(supervisor))
                 grace_s = math.inf
             finally:
                 await supervisor.stop_all(grace_s)
 
 
 @contextmanager
-def _warden(lock_fd: int) -> Iterator[subprocess.Popen[bytes]]:
-    warden = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(Path(__file__).with_name("warden.py"))],
+def _open_reaper(lock_fd: int) -> Iterator[subprocess.Popen[bytes]]:
+    reaper = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(Path(__file__).with_name("orphan_reaper.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -127,8 +127,8 @@ def _warden(lock_fd: int) -> Iterator[subprocess.Popen[bytes]]:
         start_new_session=True,
     )
     try:
-        yield warden
+        yield reaper
     finally:
-        assert warden.stdin
-        warden.stdin.close()
-        warden.wait(MAX_WARDEN_S)
+        assert reaper.stdin
+        reaper.stdin.close()
+        reaper.wait(MAX_REAPER_S)

@@ -5,7 +5,7 @@ A process of its own, in a session of its own. It is told through a pipe which p
 off: SIGTERM, and SIGKILL after the grace. PR_SET_PDEATHSIG would be shorter, but reaches neither gunicorn's workers
 nor any system but Linux, and stops everything at once: gunicorn would drain for its whole grace without Valkey.
 
-Run by path and isolated (`python -I -S warden.py`): it starts in 15 ms and imports nothing of ours.
+Run by path and isolated (`python -I -S orphan_reaper.py`): it starts in 15 ms and imports nothing of ours.
 """
 
 import os

@@ -15,7 +15,7 @@ PROJECT_DIR = Path(__file__).resolve().parent.parent
 # What is shown of a part that died: enough for the traceback's end.
 LAST_LINES = 12
 # A dead part's pipe ends with its last process; the limit is for one that escaped from its group.
-MAX_LAST_WORDS_S = 2.0
+MAX_READ_AFTER_EXIT_S = 2.0
 READY_POLL_S = 0.05
 
 
@@ -24,7 +24,7 @@ async def _is_ready_at_once() -> bool:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class ProcessSpec:
     """One process to start. `is_ready` is asked until it says yes, `max_start_s` long; it must not raise."""
 
     name: str
@@ -38,51 +38,51 @@ class Part:
     is_task: bool = False
 
 
-class RunningPart:
+class ChildProcess:
     """A part as a process group: its lines go to the console, `exited` ends with its first process."""
 
-    def __init__(self, part: Part, process: asyncio.subprocess.Process, console: Console, output: int) -> None:
-        self.part = part
+    def __init__(self, spec: ProcessSpec, process: asyncio.subprocess.Process, console: Console, output: int) -> None:
+        self.spec = spec
         self.group = process.pid
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.exited = asyncio.create_task(process.wait())
         self._console = console
-        self._reading = asyncio.create_task(self._read(output))
+        self._reader = asyncio.create_task(self._read(output))
 
     async def wait_ready(self) -> None:
         """Return when it is ready, or has ended. Raises `CannotRunError` when it is neither in its time."""
         try:
-            async with asyncio.timeout(self.part.max_start_s):
-                while not self.exited.done() and not await self.part.is_ready():
+            async with asyncio.timeout(self.spec.max_start_s):
+                while not self.exited.done() and not await self.spec.is_ready():
                     await asyncio.wait({self.exited}, timeout=READY_POLL_S)
         except TimeoutError:
             raise CannotRunError(
-                f"{self.part.name} was not ready after {self.part.max_start_s:.0f} s; its lines are above."
+                f"{self.spec.name} was not ready after {self.spec.max_start_s:.0f} s; its lines are above."
             ) from None
 
-    async def epitaph(self) -> str:
+    async def describe_death(self) -> str:
         """How it ended, and the last it said."""
-        await self.hear_out()
+        await self.finish_reading()
         said = "".join(f"\n    {line}" for line in self.last_lines) or " nothing"
-        return f"{self.part.name} died ({describe_exit(self.exited.result())}). The last it said:{said}"
+        return f"{self.spec.name} died ({describe_exit(self.exited.result())}). The last it said:{said}"
 
-    async def stop(self, grace_s: float, hurry: asyncio.Event) -> None:
-        """SIGTERM, then SIGKILL after `grace_s` or when hurried; afterwards nothing of the group is left."""
+    async def stop(self, grace_s: float, kill_now: asyncio.Event) -> None:
+        """SIGTERM, then SIGKILL after `grace_s` or when killing; afterwards nothing of the group is left."""
         if not self.exited.done():
             self.signal(signal.SIGTERM)
-            hurried = asyncio.create_task(hurry.wait())
-            done, _ = await asyncio.wait({self.exited, hurried}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
-            hurried.cancel()
+            killing = asyncio.create_task(kill_now.wait())
+            done, _ = await asyncio.wait({self.exited, killing}, timeout=grace_s, return_when=asyncio.FIRST_COMPLETED)
+            killing.cancel()
             if self.exited not in done:
-                self._console.line(self.part.name, "(still busy: killed)")
+                self._console.line(self.spec.name, "(still busy: killed)")
         self.signal(signal.SIGKILL)
         await self.exited
-        await self.hear_out()
+        await self.finish_reading()
 
-    async def hear_out(self) -> None:
+    async def finish_reading(self) -> None:
         """Wait for the lines it wrote before it ended."""
-        await asyncio.wait({self._reading}, timeout=MAX_LAST_WORDS_S)
-        self._reading.cancel()
+        await asyncio.wait({self._reader}, timeout=MAX_READ_AFTER_EXIT_S)
+        self._reader.cancel()
 
     def signal(self, number: signal.Signals) -> None:
         """Signal every process of the group, whichever are left."""
@@ -99,27 +99,27 @@ class RunningPart:
             while data := await reader.read(65536):
                 *lines, rest = (rest + data).split(b"\n")
                 for line in lines:
-                    self._hear(line)
+                    self._take_line(line)
             if rest:
-                self._hear(rest)
+                self._take_line(rest)
 
-    def _hear(self, line: bytes) -> None:
+    def _take_line(self, line: bytes) -> None:
         text = line.decode("utf-8", errors="replace").rstrip()
         self.last_lines.append(text)
-        self._console.line(self.part.name, text)
+        self._console.line(self.spec.name, text)
 
 
-async def start(part: Part, console: Console) -> RunningPart:
+async def start_process(spec: ProcessSpec, console: Console) -> ChildProcess:
     """Start the part in a session of its own: a Ctrl-C in the terminal reaches `make run`, which stops it in order."""
     # A pipe of our own: asyncio's would make the end of the process wait for the end of all who inherited it.
     output, child_output = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
-            *part.command,
+            *spec.command,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=child_output,
             stderr=child_output,
-            env=dict(part.environment),
+            env=dict(spec.environment),
             cwd=PROJECT_DIR,
             start_new_session=True,
         )
@@ -128,7 +128,7 @@ async def start(part: Part, console: Console) -> RunningPart:
         raise
     finally:
         os.close(child_output)
-    return RunningPart(part, process, console, output)
+    return ChildProcess(spec, process, console, output)
 
 
 def describe_exit(status: int) -> str:

@@ -6,13 +6,13 @@ import asyncio
 MAX_ANSWER_S = 3.0
 
 
-async def answers_http(host: str, port: int, path: str) -> bool:
+async def is_http_ready(host: str, port: int, path: str) -> bool:
     """Whether GET `path` is answered with 200."""
     head = await _ask(host, port, f"GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
     return head.startswith((b"HTTP/1.0 200", b"HTTP/1.1 200"))
 
 
-async def answers_ping(port: int) -> bool:
+async def is_valkey_ready(port: int) -> bool:
     """Whether a Valkey on loopback answers PING; it does not while it loads what it kept."""
     return (await _ask("127.0.0.1", port, b"PING\r\n")).startswith(b"+PONG")
 

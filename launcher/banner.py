@@ -7,8 +7,8 @@ from pathlib import Path
 
 from config.env import find_text
 from config.locations import hide_credentials
-from launcher.plan import OPENAI_URL, STANDIN_MODEL, Plan
-from launcher.prepare import ADMIN
+from launcher.database_setup import ADMIN
+from launcher.launch_plan import OPENAI_URL, STANDIN_MODEL, LaunchPlan
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Access:
         return f"http://{host}:{self.port}"
 
 
-def compose_panel(plan: Plan, access: Access, data_dir: Path, own: Mapping[str, str]) -> str:
-    """The panel, with a curl line that works when it is pasted as it stands. `own`: the addresses of embedded parts."""
+def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: Mapping[str, str]) -> str:
+    """The panel, with a curl line that works when it is pasted as it stands. `embedded`: what the service is told of them."""
     rows = {
         "API": f"{access.url}/v1",
         "Docs": f"{access.url}/v1/docs",
         "Admin": f"{access.url}/admin/  {ADMIN} / {access.admin_password}",
         "Key": access.key,
         "Model": _describe_model(plan),
-        "State": _describe("REDIS_URL", own, "Valkey at "),
-        "SQL": _describe("DATABASE_URL", own, "SQLite: "),
+        "State": _describe("REDIS_URL", embedded, "Valkey at "),
+        "SQL": _describe("DATABASE_URL", embedded, "SQLite: "),
         "Data": f"{data_dir}  (kept for the next start)",
     }
     if weaviate := find_text("WEAVIATE_URL"):
@@ -54,16 +54,16 @@ def compose_curl(access: Access) -> str:
     )
 
 
-def _describe_model(plan: Plan) -> str:
-    if plan.has_own_model and plan.model != STANDIN_MODEL:
+def _describe_model(plan: LaunchPlan) -> str:
+    if plan.has_embedded_model and plan.model != STANDIN_MODEL:
         return f"{plan.model}: a small real model on llama.cpp; OPENAI_BASE_URL names another one"
-    if plan.has_own_model:
+    if plan.has_embedded_model:
         return f"{STANDIN_MODEL}: a small program in place of a model; OPENAI_BASE_URL names a real one"
     url = find_text("OPENAI_BASE_URL") or OPENAI_URL
     return f"{find_text('DEFAULT_MODEL') or 'the default model'} at {hide_credentials(url)} (external)"
 
 
-def _describe(name: str, own: Mapping[str, str], what_is_ours: str) -> str:
-    if name in own:
-        return what_is_ours + own[name].removeprefix("sqlite:///")
+def _describe(name: str, embedded: Mapping[str, str], what_is_ours: str) -> str:
+    if name in embedded:
+        return what_is_ours + embedded[name].removeprefix("sqlite:///")
     return f"{hide_credentials(find_text(name) or '')} (external)"

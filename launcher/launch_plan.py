@@ -15,17 +15,17 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """Which parts are ours. What is not ours is used as configured, and never started."""
 
-    has_own_valkey: bool
-    has_own_database: bool
-    has_own_model: bool
+    has_embedded_valkey: bool
+    has_embedded_database: bool
+    has_embedded_model: bool
     model: str
     """Which of ours, when it is ours: the stand-in or SmolLM2."""
 
 
-def make_plan() -> Plan:
+def make_plan() -> LaunchPlan:
     """The plan for what the environment says (`NAME` or `NAME_FILE`; an empty variable is unset).
 
     Raises `CannotRunError` for a MODEL that is none of ours.
@@ -33,30 +33,30 @@ def make_plan() -> Plan:
     model = find_text("MODEL") or STANDIN_MODEL
     if model not in (STANDIN_MODEL, SMOLLM2):
         raise CannotRunError(f"MODEL can be {STANDIN_MODEL} or {SMOLLM2}; for any other, set OPENAI_BASE_URL.")
-    return Plan(
-        has_own_valkey=not find_text("REDIS_URL"),
-        has_own_database=not find_text("DATABASE_URL"),
+    return LaunchPlan(
+        has_embedded_valkey=not find_text("REDIS_URL"),
+        has_embedded_database=not find_text("DATABASE_URL"),
         # Only a key and no address: OpenAI itself.
-        has_own_model=not find_text("OPENAI_BASE_URL") and not find_text("OPENAI_API_KEY"),
+        has_embedded_model=not find_text("OPENAI_BASE_URL") and not find_text("OPENAI_API_KEY"),
         model=model,
     )
 
 
 def compose_environment(
-    plan: Plan, *, database: Path, valkey_port: int, model_port: int, secret_key: str
+    plan: LaunchPlan, *, database: Path, valkey_port: int, model_port: int, secret_key: str
 ) -> Mapping[str, str]:
     """What the service is told about the embedded parts: the variables that nobody has set."""
-    own = {"DATABASE_URL": f"sqlite:///{quote(str(database))}", "REDIS_URL": f"redis://127.0.0.1:{valkey_port}/0"}
-    own["CACHE_URL"] = find_neighbour_database(find_text("REDIS_URL") or own["REDIS_URL"])
-    if plan.has_own_model:
-        own["OPENAI_BASE_URL"] = f"http://127.0.0.1:{model_port}/v1"
-        own["OPENAI_API_KEY"] = "none needed"
-        own["DEFAULT_MODEL"] = plan.model
-    if plan.has_own_model and plan.model == SMOLLM2:
-        own["HISTORY_TOKENS"] = str(HISTORY_TOKENS)
+    embedded = {"DATABASE_URL": f"sqlite:///{quote(str(database))}", "REDIS_URL": f"redis://127.0.0.1:{valkey_port}/0"}
+    embedded["CACHE_URL"] = find_neighbour_database(find_text("REDIS_URL") or embedded["REDIS_URL"])
+    if plan.has_embedded_model:
+        embedded["OPENAI_BASE_URL"] = f"http://127.0.0.1:{model_port}/v1"
+        embedded["OPENAI_API_KEY"] = "none needed"
+        embedded["DEFAULT_MODEL"] = plan.model
+    if plan.has_embedded_model and plan.model == SMOLLM2:
+        embedded["HISTORY_TOKENS"] = str(HISTORY_TOKENS)
     # Readable lines for a person, and cookies that a browser takes over plain http on this machine.
-    own |= {"LOG_FORMAT": "console", "HTTPS": "false", "SECRET_KEY": secret_key, "WORKERS": "2"}
-    return {name: value for name, value in own.items() if not find_text(name)}
+    embedded |= {"LOG_FORMAT": "console", "HTTPS": "false", "SECRET_KEY": secret_key, "WORKERS": "2"}
+    return {name: value for name, value in embedded.items() if not find_text(name)}
 
 
 def find_neighbour_database(redis_url: str) -> str:

@@ -13,7 +13,7 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
 @contextmanager
-def watch_for_endings(ask_to_stop: Callable[[str], None]) -> Iterator[None]:
+def watch_stop_requests(ask_to_stop: Callable[[str], None]) -> Iterator[None]:
     """Call `ask_to_stop` with a word for each way in which somebody asks; several may come at once."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
