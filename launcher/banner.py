@@ -28,7 +28,7 @@ class Access:
 
 
 def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: Mapping[str, str]) -> str:
-    """The panel, with a curl line that works when it is pasted as it stands. `embedded`: what the service is told of them."""
+    """The panel, with a curl line that works as it stands. `embedded`: what the service is told of them."""
     rows = {
         "API": f"{access.url}/v1",
         "Docs": f"{access.url}/v1/docs",

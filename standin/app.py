@@ -8,12 +8,12 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
-from standin.calls import Call, Outcome
 from standin.client import Client, Receive, Scope, Send
-from standin.control import answer_control
+from standin.control.call_log import Call, Outcome
+from standin.control.endpoints import answer_control
+from standin.control.state import State
 from standin.endpoints import answer_chat, answer_embeddings, answer_models, answer_responses
 from standin.errors import BrokenOff, ClientGone, StandInError
-from standin.state import State
 
 _ENDPOINTS: dict[str, Callable[[Client, State, Call], Awaitable[Outcome]]] = {
     "/v1/chat/completions": answer_chat,

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from standin.decoding import decode_body
-from standin.directives import strip_directives
+from standin.control.directives import strip_directives
 from standin.errors import StandInError
+from standin.json_body import decode_body
 from standin.tokens import count_tokens
 
 _DIMENSIONS = 256  # enough to keep a few hundred different words apart

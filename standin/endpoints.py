@@ -5,29 +5,29 @@ from collections.abc import Callable
 import msgspec
 import orjson
 
-from standin.answers import compose_answer
-from standin.calls import Call, Outcome
-from standin.chat import ChatRequest, decode_chat
-from standin.client import Client
-from standin.continuation import refuse_prefix_if_told
-from standin.conversation import (
+from standin.answers.answer import compose_answer
+from standin.answers.continuation import refuse_prefix_if_told
+from standin.answers.conversation import (
     compute_fingerprint,
     count_prompt_tokens,
     find_last_user_text,
     split_continuation,
 )
-from standin.delivery import deliver_stream, deliver_whole
-from standin.directives import Directives, compose_directives, find_directives
+from standin.chat_completions.request import ChatRequest, decode_chat
+from standin.chat_completions.writer import AnswerWriter
+from standin.client import Client
+from standin.control.call_log import Call, Outcome
+from standin.control.directives import Directives, compose_directives, find_directives
+from standin.control.state import State
+from standin.delivery.deliver import deliver_stream, deliver_whole
+from standin.delivery.faults import refuse_if_told, settle_failures
+from standin.delivery.pieces import Reply, compose_reply
+from standin.delivery.writer import Writer
 from standin.embeddings import compose_embeddings, decode_embedding
 from standin.errors import StandInError
-from standin.faults import refuse_if_told, settle_failures
-from standin.pieces import Reply, compose_reply
-from standin.responses import decode_responses
-from standin.responses_wire import ResponsesWriter
-from standin.state import State
-from standin.window import compose_chat
-from standin.wire import AnswerWriter
-from standin.writer import Writer
+from standin.responses.chat_request import compose_chat
+from standin.responses.request import decode_responses
+from standin.responses.writer import ResponsesWriter
 
 OpenWriter = Callable[[Reply, str, Directives], Writer]
 

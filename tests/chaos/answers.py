@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from standin.answers import compose_answer
-from standin.chat import ChatRequest, Message
-from standin.directives import Directives
+from standin.answers.answer import compose_answer
+from standin.chat_completions.request import ChatRequest, Message
+from standin.control.directives import Directives
 from tests.chaos.reading import Reading
 from tests.support.oracle import check_events, check_response, read_frame
 from tests.support.turns import get_text

@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
-from standin.answers import Answer, compose_answer
-from standin.chat import ChatRequest
-from standin.directives import Directives
+from standin.answers.answer import Answer, compose_answer
+from standin.chat_completions.request import ChatRequest
+from standin.control.directives import Directives
 
 Said = str | tuple[str, str] | dict[str, Any]
 

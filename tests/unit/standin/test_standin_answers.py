@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standin.directives import Directives
+from standin.control.directives import Directives
 from tests.unit.standin.asking import Said, answer, ask
 
 QUESTIONS: list[tuple[Said, ...]] = [

@@ -2,10 +2,10 @@
 
 import pytest
 
-from standin.directives import Directives, compose_directives, find_directives, strip_directives
+from standin.control.directives import Directives, compose_directives, find_directives, strip_directives
+from standin.control.state import State
+from standin.delivery.faults import Fault, find_fault, settle_failures
 from standin.errors import StandInError
-from standin.faults import Fault, find_fault, settle_failures
-from standin.state import State
 
 
 def test_keys_values_quotes_and_flags() -> None:

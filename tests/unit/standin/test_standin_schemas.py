@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standin.errors import StandInError
-from standin.patterns import find_match
-from standin.schemas import ValueMaker
+from standin.json_schema.patterns import find_match
+from standin.json_schema.value_maker import ValueMaker
 
 
 def make(schema: dict[str, Any], *, is_full: bool = True) -> Any:

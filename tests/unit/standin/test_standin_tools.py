@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from standin.chat import ChatRequest, decode_chat
+from standin.chat_completions.request import ChatRequest, decode_chat
 from standin.errors import StandInError
 from tests.unit.standin.asking import answer
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from standin.errors import StandInError
-from standin.scalars import Schema, fits, get_kind, make_distinct, make_number, make_string
-from standin.suggestions import find_suggestions
+from standin.json_schema.scalars import Schema, fits, get_kind, make_distinct, make_number, make_string
+from standin.json_schema.suggestions import find_suggestions
 
 Wish = Callable[[str, Schema], Any]
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from standin.output_items import OutputItem, Status
-from standin.pieces import Part, Piece
+from standin.delivery.pieces import Part, Piece
+from standin.responses.output_items import OutputItem, Status
 
 
 class _Names(msgspec.Struct, frozen=True):

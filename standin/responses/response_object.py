@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from standin.responses import FunctionTool, ResponsesRequest, SchemaFormat
+from standin.responses.request import FunctionTool, ResponsesRequest, SchemaFormat
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from standin.chat import Call
-from standin.likelihoods import compose_logprob
-from standin.pieces import Part, Piece, Reply
-from standin.sealing import seal
+from standin.chat_completions.request import Call
+from standin.delivery.logprobs import compose_logprob
+from standin.delivery.pieces import Part, Piece, Reply
+from standin.responses.sealing import seal
 
 Status = Literal["in_progress", "completed", "incomplete"]
 Kind = Literal["reasoning", "message", "function_call"]

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from standin.conversation import Turn
-from standin.decoding import MALFORMED
-from standin.passages import strip_passages
-from standin.questions import Question, normalise_subject, split_clauses
+from standin.answers.conversation import Turn
+from standin.answers.passages import strip_passages
+from standin.answers.questions import Question, normalise_subject, split_clauses
+from standin.json_body import MALFORMED
 
 _VERB = r"(is called|are called|is named|are named|is|are|was|were)"
 _REMEMBER = re.compile(r"^(?:please )?(?:remember|note|keep in mind)(?: that| this)?[:,]?\s+", re.IGNORECASE)

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from standin.chat import ChatRequest
+from standin.chat_completions.request import ChatRequest
+from standin.delivery.logprobs import compose_logprob
+from standin.delivery.pieces import Piece, Reply
 from standin.errors import StandInError
-from standin.likelihoods import compose_logprob
-from standin.pieces import Piece, Reply
 
 DONE = b"data: [DONE]\n\n"
 

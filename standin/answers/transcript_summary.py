@@ -2,8 +2,8 @@
 
 import re
 
-from standin.conversation import Turn
-from standin.facts import list_statements
+from standin.answers.conversation import Turn
+from standin.answers.facts import list_statements
 
 _ASKS = re.compile(r"\bsummary\b.*\btranscript\b", re.IGNORECASE | re.DOTALL)
 _ENTRY = re.compile(r"^\[([^\]\n]+)\]\n", re.MULTILINE)

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 
 import msgspec
 
-from standin.attachments import find_seen
-from standin.chat import Call, ChatRequest, Message, ResponseFormat
-from standin.continuation import continue_answer
-from standin.conversation import Turn, compute_fingerprint, get_question, read_turns, split_continuation
-from standin.directives import Directives
-from standin.facts import recall, states_fact
-from standin.identity import WHAT_I_AM, asks_who
-from standin.passages import answer_from, find_passages, strip_passages
-from standin.questions import find_questions
-from standin.schemas import ValueMaker
-from standin.summaries import asks_summary, sum_up
-from standin.tools import Wishes, find_calls
-from standin.writing import find_written
+from standin.answers.attachments import find_seen
+from standin.answers.continuation import continue_answer
+from standin.answers.conversation import Turn, compute_fingerprint, get_question, read_turns, split_continuation
+from standin.answers.facts import recall, states_fact
+from standin.answers.identity import WHAT_I_AM, asks_who
+from standin.answers.passages import answer_from, find_passages, strip_passages
+from standin.answers.questions import find_questions
+from standin.answers.tool_calls import Wishes, find_calls
+from standin.answers.transcript_summary import asks_summary, sum_up
+from standin.answers.writing_tasks import find_written
+from standin.chat_completions.request import Call, ChatRequest, Message, ResponseFormat
+from standin.control.directives import Directives
+from standin.json_schema.value_maker import ValueMaker
 
 _REFUSAL = "I was told to refuse, so I will not answer that."
 _ANSWER_NAMES = ("answer", "text", "content", "message", "reply", "response", "summary", "title")

@@ -6,8 +6,8 @@ from typing import Literal
 
 import msgspec
 
-from standin.answers import Answer
-from standin.chat import Call
+from standin.answers.answer import Answer
+from standin.chat_completions.request import Call
 from standin.tokens import split_tokens
 
 Part = Literal["summary", "reasoning_content", "content", "refusal", "tool_calls"]

@@ -7,12 +7,12 @@ has.
 
 from collections.abc import Iterable, Iterator
 
-from standin.calls import Call, Outcome
 from standin.client import Client
-from standin.directives import Directives
-from standin.faults import break_stream, break_whole, find_fault
-from standin.pieces import Reply, group_pieces
-from standin.writer import Writer
+from standin.control.call_log import Call, Outcome
+from standin.control.directives import Directives
+from standin.delivery.faults import break_stream, break_whole, find_fault
+from standin.delivery.pieces import Reply, group_pieces
+from standin.delivery.writer import Writer
 
 _EVENTS_A_WRITE = 16
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]

@@ -9,10 +9,10 @@ import re
 
 import msgspec
 
-from standin.attachments import Attachment
-from standin.chat import Message
-from standin.content import File, Image, Text
-from standin.directives import strip_directives
+from standin.answers.attachments import Attachment
+from standin.chat_completions.content import File, Image, Text
+from standin.chat_completions.request import Message
+from standin.control.directives import strip_directives
 from standin.tokens import count_tokens
 
 _GO_ON = re.compile(

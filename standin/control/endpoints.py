@@ -7,9 +7,9 @@ from urllib.parse import parse_qs
 import orjson
 
 from standin.client import Client
-from standin.decoding import decode_body
+from standin.control.state import State
 from standin.errors import StandInError
-from standin.state import State
+from standin.json_body import decode_body
 
 _MAX_WAIT_S = 60.0  # longer than any test should wait, shorter than a hung one
 

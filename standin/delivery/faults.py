@@ -5,10 +5,10 @@ from typing import Literal, assert_never, get_args
 import msgspec
 
 from standin.client import Client
-from standin.directives import Directives
+from standin.control.directives import Directives
+from standin.control.state import State
+from standin.delivery.writer import Writer
 from standin.errors import BrokenOff, StandInError
-from standin.state import State
-from standin.writer import Writer
 
 GARBAGE = b"\x00\xfe\xff{]]] this is neither JSON nor an event stream\r\n"
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from standin.content import File, Image, Part, check_file, check_image
-from standin.decoding import decode_body
+from standin.chat_completions.content import File, Image, Part, check_file, check_image
 from standin.errors import StandInError
+from standin.json_body import decode_body
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from standin.patterns import find_match
+from standin.json_schema.patterns import find_match
 
 Schema = Mapping[str, Any]
 

@@ -9,9 +9,17 @@ from typing import Any
 
 import msgspec
 
-from standin.chat import AllowedChoice, Call, CalledFunction, ChatRequest, NamedChoice, Tool, list_chosen
-from standin.scalars import Schema, get_kind
-from standin.schemas import ValueMaker
+from standin.chat_completions.request import (
+    AllowedChoice,
+    Call,
+    CalledFunction,
+    ChatRequest,
+    NamedChoice,
+    Tool,
+    list_chosen,
+)
+from standin.json_schema.scalars import Schema, get_kind
+from standin.json_schema.value_maker import ValueMaker
 
 _PAIR = re.compile(r"""["']?(\w+)["']?\s*[=:]\s*(?:"([^"]*)"|'([^']*)'|([^\s,;]+))""")
 _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|(?<!\w)\'([^\']+)\'(?!\w)|`([^`]+)`')

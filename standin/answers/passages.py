@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from itertools import groupby
 
-from standin.conversation import Turn
+from standin.answers.conversation import Turn
 
 _MARKER = re.compile(r"^[ \t]*\[(\d{1,4})\][ \t:]*", re.MULTILINE)
 _END = re.compile(r"\n[ \t]*\n")

@@ -4,8 +4,8 @@ When the given text is the beginning of our own answer, the rest of it follows. 
 or the messages differ), the whole answer follows after " … ", and a second break inside that is continued in its turn.
 """
 
-from standin.chat import Message
-from standin.directives import Directives
+from standin.chat_completions.request import Message
+from standin.control.directives import Directives
 from standin.errors import StandInError
 
 _SEAM = " … "

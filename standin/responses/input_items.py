@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from standin.content import Detail
+from standin.chat_completions.content import Detail
 
 Status = Literal["in_progress", "completed", "incomplete"]
 

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import orjson
 
+from standin.delivery.pieces import Piece, Reply
 from standin.errors import StandInError
-from standin.item_events import ItemEvents
-from standin.output_items import FINISHED, NOTHING, Options, Output
-from standin.pieces import Piece, Reply
-from standin.response_object import ResponseObject
-from standin.responses import ResponsesRequest
+from standin.responses.item_events import ItemEvents
+from standin.responses.output_items import FINISHED, NOTHING, Options, Output
+from standin.responses.request import ResponsesRequest
+from standin.responses.response_object import ResponseObject
 
 _REASONS = {"length": "max_output_tokens"}  # other reasons have the same name in both protocols
 

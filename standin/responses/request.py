@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from standin.decoding import convert_body, decode_body
 from standin.errors import StandInError
-from standin.input_items import Item, name_messages
+from standin.json_body import convert_body, decode_body
+from standin.responses.input_items import Item, name_messages
 
 Choice = Literal["none", "auto", "required"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from standin.delivery.pieces import Piece
 from standin.errors import StandInError
-from standin.pieces import Piece
 
 
 class Writer(Protocol):

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from standin.content import File, Image, decode_data_url
+from standin.chat_completions.content import File, Image, decode_data_url
 
 _ASKS = re.compile(
     r"\bwhat (?:do|can) you see\b|\bwhat(?:['’]s| is) (?:in|on) (?:this|that|the|these|my)\b|\bdescribe\b",

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from standin.decoding import MALFORMED
+from standin.json_body import MALFORMED
 
 _MAX_CALLS = 10_000
 _MAX_BODY_BYTES = 64 * 1024 * 1024  # a benchmark with long histories must not eat the machine

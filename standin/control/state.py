@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from standin.calls import CallLog
-from standin.directives import compose_directives, parse_pairs
+from standin.control.call_log import CallLog
+from standin.control.directives import compose_directives, parse_pairs
 
 _MAX_KEYS = 100_000  # of failures served; the count of a key forgotten beyond this begins again
 

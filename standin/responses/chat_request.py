@@ -10,9 +10,10 @@ from itertools import pairwise
 
 import msgspec
 
-from standin import chat, content
+from standin.chat_completions import content
+from standin.chat_completions import request as chat
 from standin.errors import StandInError
-from standin.input_items import (
+from standin.responses.input_items import (
     CallItem,
     InputFile,
     InputImage,
@@ -25,8 +26,8 @@ from standin.input_items import (
     ReferenceItem,
     ResultItem,
 )
-from standin.responses import AllowedTools, NamedTool, ObjectFormat, ResponsesRequest, SchemaFormat
-from standin.sealing import unseal
+from standin.responses.request import AllowedTools, NamedTool, ObjectFormat, ResponsesRequest, SchemaFormat
+from standin.responses.sealing import unseal
 
 _SentPart = InputText | InputImage | InputFile | OutputText | OutputRefusal
 

@@ -1,0 +1,1 @@
+"""What the stand-in says: pure functions of a request."""

@@ -1,0 +1,1 @@
+"""The Chat Completions protocol: reading a request, writing an answer."""

@@ -1,0 +1,1 @@
+"""A reply on its way to the client: cut into tokens, streamed or whole, with the faults that were asked for."""

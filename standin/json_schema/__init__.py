@@ -1,0 +1,1 @@
+"""Values that are valid for a JSON schema."""

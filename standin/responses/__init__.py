@@ -1,0 +1,1 @@
+"""The Responses protocol: reading a request, writing an answer."""
