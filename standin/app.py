@@ -9,13 +9,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
 from standin.client import Client, Receive, Scope, Send
-from standin.control.call_log import Call, Outcome
+from standin.control.call_log import LoggedCall, Outcome
 from standin.control.endpoints import answer_control
 from standin.control.state import State
 from standin.endpoints import answer_chat, answer_embeddings, answer_models, answer_responses
-from standin.errors import BrokenOff, ClientGone, StandInError
+from standin.errors import AbortConnection, ClientGone, StandInError
 
-_ENDPOINTS: dict[str, Callable[[Client, State, Call], Awaitable[Outcome]]] = {
+_ENDPOINTS: dict[str, Callable[[Client, State, LoggedCall], Awaitable[Outcome]]] = {
     "/v1/chat/completions": answer_chat,
     "/v1/responses": answer_responses,
     "/v1/embeddings": answer_embeddings,
@@ -31,7 +31,7 @@ class StandIn:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server's: a request, or its start and stop."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _run_lifespan(receive, send)
         elif scope["type"] == "http":
             await self._serve(Client(scope, receive, send))
 
@@ -40,8 +40,8 @@ class StandIn:
             await self._route(client)
         except StandInError as error:
             await client.reply_error(error)
-        except BrokenOff:
-            await client.break_off()
+        except AbortConnection:
+            await client.abort()
         except ClientGone:
             pass  # nobody to answer; the record of the call says so
         finally:
@@ -86,7 +86,7 @@ def _hash(header: bytes | None) -> str | None:
     return None if header is None else hashlib.sha256(header).hexdigest()
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _run_lifespan(receive: Receive, send: Send) -> None:
     """The lifespan protocol: there is nothing to open and nothing to close."""
     while True:
         phase = (await receive())["type"]

@@ -1,6 +1,6 @@
 """The client at the other end of one HTTP request: its body, what is written to it, and the moment it leaves.
 
-Plain ASGI, but for `break_off`, which needs the server's transport; a server that hides it closes the connection
+Plain ASGI, but for `abort`, which needs the server's transport; a server that hides it closes the connection
 instead.
 """
 
@@ -25,7 +25,7 @@ class Client:
         self.query: bytes = scope["query_string"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self._receive, self._send = receive, send
-        self._leaving: asyncio.Task[None] | None = None
+        self._disconnect: asyncio.Task[None] | None = None
 
     async def read_body(self) -> bytes:
         """The whole body."""
@@ -58,37 +58,37 @@ class Client:
 
     async def pause(self, seconds: float) -> None:
         """Wait, but no longer than the client does. Nought seconds still let others have their turn."""
-        leaving = self._watch()
+        disconnect = self._watch_disconnect()
         if seconds > 0:
-            await asyncio.wait([leaving], timeout=seconds)
+            await asyncio.wait([disconnect], timeout=seconds)
         else:
             await asyncio.sleep(0)
-        if leaving.done():
+        if disconnect.done():
             raise ClientGone
 
     async def wait_until_gone(self) -> None:
         """Say nothing until the client leaves, which then raises ClientGone."""
-        await asyncio.wait([self._watch()])
+        await asyncio.wait([self._watch_disconnect()])
         raise ClientGone
 
-    async def break_off(self) -> None:
+    async def abort(self) -> None:
         """Abort the connection in the middle of the answer, after what was written has gone out."""
         await asyncio.sleep(0)  # uvloop writes at the end of a turn of its loop
         transport = getattr(getattr(self._send, "__self__", None), "transport", None)
         if transport is not None:
             transport.abort()
-            await asyncio.wait([self._watch()])
+            await asyncio.wait([self._watch_disconnect()])
 
     def close(self) -> None:
-        """Stop watching for the client's leaving."""
-        if self._leaving is not None:
-            self._leaving.cancel()
+        """Stop watching for the disconnect."""
+        if self._disconnect is not None:
+            self._disconnect.cancel()
 
-    def _watch(self) -> asyncio.Task[None]:
-        if self._leaving is None:
-            self._leaving = asyncio.create_task(self._see_leaving())
-        return self._leaving
+    def _watch_disconnect(self) -> asyncio.Task[None]:
+        if self._disconnect is None:
+            self._disconnect = asyncio.create_task(self._wait_for_disconnect())
+        return self._disconnect
 
-    async def _see_leaving(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass

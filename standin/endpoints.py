@@ -6,7 +6,7 @@ import msgspec
 import orjson
 
 from standin.answers.answer import compose_answer
-from standin.answers.continuation import refuse_prefix_if_told
+from standin.answers.continuation import refuse_prefix_if_asked
 from standin.answers.conversation import (
     compute_fingerprint,
     count_prompt_tokens,
@@ -14,18 +14,18 @@ from standin.answers.conversation import (
     split_continuation,
 )
 from standin.chat_completions.request import ChatRequest, decode_chat
-from standin.chat_completions.writer import AnswerWriter
+from standin.chat_completions.writer import ChatWriter
 from standin.client import Client
-from standin.control.call_log import Call, Outcome
+from standin.control.call_log import LoggedCall, Outcome
 from standin.control.directives import Directives, compose_directives, find_directives
 from standin.control.state import State
 from standin.delivery.deliver import deliver_stream, deliver_whole
-from standin.delivery.faults import refuse_if_told, settle_failures
+from standin.delivery.faults import apply_fail_count, raise_requested_status
 from standin.delivery.pieces import Reply, compose_reply
 from standin.delivery.writer import Writer
 from standin.embeddings import compose_embeddings, decode_embedding
 from standin.errors import StandInError
-from standin.responses.chat_request import compose_chat
+from standin.responses.chat_request import compose_chat_request
 from standin.responses.request import decode_responses
 from standin.responses.writer import ResponsesWriter
 
@@ -36,32 +36,34 @@ EMBEDDING_MODEL = "stand-in-embedding"
 _CREATED = 1_735_689_600  # the start of 2025: models have a date, and ours does not matter
 
 
-async def answer_chat(client: Client, state: State, call: Call) -> Outcome:
+async def answer_chat(client: Client, state: State, call: LoggedCall) -> Outcome:
     """`POST /v1/chat/completions`."""
     request = decode_chat(call.body)
 
     def open_writer(reply: Reply, fingerprint: str, directives: Directives) -> Writer:
-        return AnswerWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
+        return ChatWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
 
     return await _answer(client, state, call, request, open_writer)
 
 
-async def answer_responses(client: Client, state: State, call: Call) -> Outcome:
+async def answer_responses(client: Client, state: State, call: LoggedCall) -> Outcome:
     """`POST /v1/responses`: the same question in other words, so the same answer."""
     request = decode_responses(call.body)
-    summarises = request.reasoning is not None and bool(request.reasoning.summary or request.reasoning.generate_summary)
+    wants_summary = request.reasoning is not None and bool(
+        request.reasoning.summary or request.reasoning.generate_summary
+    )
 
     def open_writer(reply: Reply, fingerprint: str, directives: Directives) -> Writer:
         return ResponsesWriter(request, reply, fingerprint, has_usage=not directives.no_usage)
 
-    return await _answer(client, state, call, compose_chat(request), open_writer, summarises=summarises)
+    return await _answer(client, state, call, compose_chat_request(request), open_writer, wants_summary=wants_summary)
 
 
-async def answer_embeddings(client: Client, state: State, call: Call) -> Outcome:
+async def answer_embeddings(client: Client, state: State, call: LoggedCall) -> Outcome:
     """`POST /v1/embeddings`; it obeys only default directives, and only those that act before an answer begins."""
     request = decode_embedding(call.body)
     _require_model(request.model, EMBEDDING_MODEL)
-    directives = settle_failures(compose_directives(state.defaults), state, "embeddings")
+    directives = apply_fail_count(compose_directives(state.defaults), state, "embeddings")
     await _wait_for_headers(client, directives)
     await client.reply_json(200, orjson.dumps(compose_embeddings(request)))
     return "finished"
@@ -80,18 +82,24 @@ async def answer_models(client: Client, wanted: str | None) -> None:
 
 
 async def _answer(
-    client: Client, state: State, call: Call, request: ChatRequest, open_writer: OpenWriter, *, summarises: bool = False
+    client: Client,
+    state: State,
+    call: LoggedCall,
+    request: ChatRequest,
+    open_writer: OpenWriter,
+    *,
+    wants_summary: bool = False,
 ) -> Outcome:
-    """Answer a question in the words of its protocol; `summarises` says whether it sums up its thoughts."""
+    """Answer a question in the words of its protocol; `wants_summary` says whether it sums up its thoughts."""
     _require_model(request.model, CHAT_MODEL)
     base, _ = split_continuation(request.messages)
     fingerprint = compute_fingerprint(base)
     directives = compose_directives(state.defaults, find_directives(find_last_user_text(base)))
-    directives = settle_failures(directives, state, fingerprint)
-    if not summarises:
+    directives = apply_fail_count(directives, state, fingerprint)
+    if not wants_summary:
         directives = msgspec.structs.replace(directives, summary="")
     await _wait_for_headers(client, directives)
-    refuse_prefix_if_told(directives, request.messages)
+    refuse_prefix_if_asked(directives, request.messages)
     reply = _compose_reply(request, directives)
     deliver = deliver_stream if request.stream else deliver_whole
     return await deliver(client, reply, open_writer(reply, fingerprint, directives), directives, call)
@@ -109,7 +117,7 @@ def _compose_reply(request: ChatRequest, directives: Directives) -> Reply:
 async def _wait_for_headers(client: Client, directives: Directives) -> None:
     if directives.headers_s:
         await client.pause(directives.headers_s)
-    refuse_if_told(directives)
+    raise_requested_status(directives)
 
 
 def _require_model(name: str, served: str) -> None:

@@ -1,7 +1,7 @@
 """The three ways a request ends early, and OpenAI's error envelope.
 
 StandInError   the answer is an error: status, envelope and headers
-BrokenOff      the connection is to be aborted, as a tester asked
+AbortConnection      the connection is to be aborted, as a tester asked
 ClientGone     the client left: there is nobody to answer
 """
 
@@ -37,7 +37,7 @@ class StandInError(Exception):
         return orjson.dumps({"error": self.error})
 
 
-class BrokenOff(Exception):
+class AbortConnection(Exception):
     """The answer stops here, and the connection with it. Raised so that the call is recorded before anyone sees it."""
 
 

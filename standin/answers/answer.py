@@ -8,16 +8,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from standin.answers.attachments import find_seen
+from standin.answers.attachments import find_attachment_report
 from standin.answers.continuation import continue_answer
 from standin.answers.conversation import Turn, compute_fingerprint, get_question, read_turns, split_continuation
 from standin.answers.facts import recall, states_fact
-from standin.answers.identity import WHAT_I_AM, asks_who
-from standin.answers.passages import answer_from, find_passages, strip_passages
+from standin.answers.identity import WHAT_I_AM, asks_identity
+from standin.answers.passages import answer_from_passages, find_passages, strip_passages
 from standin.answers.questions import find_questions
-from standin.answers.tool_calls import Wishes, find_calls
-from standin.answers.transcript_summary import asks_summary, sum_up
-from standin.answers.writing_tasks import find_written
+from standin.answers.tool_calls import MessageValues, find_calls
+from standin.answers.transcript_summary import asks_summary, summarise
+from standin.answers.writing_tasks import find_requested_text
 from standin.chat_completions.request import Call, ChatRequest, Message, ResponseFormat
 from standin.control.directives import Directives
 from standin.json_schema.value_maker import ValueMaker
@@ -54,18 +54,18 @@ def _compose_whole(request: ChatRequest, base: list[Message], directives: Direct
     if directives.refuse:
         return msgspec.structs.replace(thought, refusal=_REFUSAL)
     if asks_summary(turns):
-        return msgspec.structs.replace(thought, text=sum_up(get_question(turns)))
+        return msgspec.structs.replace(thought, text=summarise(get_question(turns)))
     if turns[-1:] and turns[-1].role != "tool":
         calls = find_calls(request, get_question(turns), compute_fingerprint(base))
         if calls:
-            calls = tuple(map(_spoil, calls)) if directives.bad_json else calls
+            calls = tuple(map(_drop_last_character, calls)) if directives.bad_json else calls
             return msgspec.structs.replace(thought, calls=calls, finish="tool_calls")
-    text = _shape(_compose_text(turns), turns, request.response_format)
-    is_spoilt = directives.bad_json and request.response_format is not None
-    return msgspec.structs.replace(thought, text=text[:-1] if is_spoilt else text)
+    text = _apply_format(_compose_text(turns), turns, request.response_format)
+    is_truncated = directives.bad_json and request.response_format is not None
+    return msgspec.structs.replace(thought, text=text[:-1] if is_truncated else text)
 
 
-def _spoil(call: Call) -> Call:
+def _drop_last_character(call: Call) -> Call:
     """The call without the last sign of its arguments, so that they are no JSON."""
     function = msgspec.structs.replace(call.function, arguments=call.function.arguments[:-1])
     return msgspec.structs.replace(call, function=function)
@@ -73,9 +73,9 @@ def _spoil(call: Call) -> Call:
 
 def _compose_text(turns: list[Turn]) -> str:
     said = get_question(turns)
-    written = find_written(said)
+    written = find_requested_text(said)
     if written is None:
-        written = find_seen(said, [one for turn in turns for one in turn.attachments])
+        written = find_attachment_report(said, [one for turn in turns for one in turn.attachments])
     question = strip_passages(said).strip()
     passages = find_passages(turns)
     results = _list_results(turns)
@@ -84,12 +84,12 @@ def _compose_text(turns: list[Turn]) -> str:
         return "\n".join([*told, written] if written else told)
     if written is not None:
         return written
-    if asks_who(question):
+    if asks_identity(question):
         return WHAT_I_AM
     is_only_told = states_fact(question) and not find_questions(question)
     if passages and not is_only_told:
-        return _recall_all(turns, question) or answer_from(passages, question)
-    return _recall_all(turns, question, admits=True) or _echo(turns, question)
+        return _answer_questions(turns, question) or answer_from_passages(passages, question)
+    return _answer_questions(turns, question, admits=True) or _echo(turns, question)
 
 
 def _list_results(turns: list[Turn]) -> list[Turn]:
@@ -98,7 +98,7 @@ def _list_results(turns: list[Turn]) -> list[Turn]:
     return turns[len(turns) - count :]
 
 
-def _recall_all(turns: list[Turn], text: str, *, admits: bool = False) -> str:
+def _answer_questions(turns: list[Turn], text: str, *, admits: bool = False) -> str:
     """What is known of all that the text asks for; `admits` adds what is not known."""
     answers = []
     for question in find_questions(text):
@@ -113,14 +113,14 @@ def _echo(turns: list[Turn], said: str) -> str:
     return f"{heard}{WHAT_I_AM} I see {count} in this conversation."
 
 
-def _shape(text: str, turns: list[Turn], form: ResponseFormat | None) -> str:
+def _apply_format(text: str, turns: list[Turn], form: ResponseFormat | None) -> str:
     """The text in the format that was asked for."""
     if form is None or form.type == "text":
         return text
     if form.json_schema is None:
         return msgspec.json.encode({"answer": text}).decode()
     texts = dict.fromkeys(_ANSWER_NAMES, text)
-    maker = ValueMaker(form.json_schema.schema, Wishes(get_question(turns)), texts, is_full=True)
+    maker = ValueMaker(form.json_schema.schema, MessageValues(get_question(turns)), texts, is_full=True)
     return msgspec.json.encode(maker.make()).decode()
 
 

@@ -18,15 +18,15 @@ _ASKS = re.compile(
     r"\bwhat (?:do|can) you see\b|\bwhat(?:['’]s| is) (?:in|on) (?:this|that|the|these|my)\b|\bdescribe\b",
     re.IGNORECASE,
 )
-_ASKS_ANYWAY = re.compile(r"\bwhat (?:do|can) you see\b", re.IGNORECASE)
+_ASKS_WITHOUT_ATTACHMENTS = re.compile(r"\bwhat (?:do|can) you see\b", re.IGNORECASE)
 _DIGITS = 8  # of the hash: enough to tell any two files of a test apart
 
 Attachment = Image | File
 
 
-def find_seen(question: str, attachments: Sequence[Attachment]) -> str | None:
+def find_attachment_report(question: str, attachments: Sequence[Attachment]) -> str | None:
     """What there is to see, when that is asked for (else None)."""
-    if not (_ASKS if attachments else _ASKS_ANYWAY).search(question):
+    if not (_ASKS if attachments else _ASKS_WITHOUT_ATTACHMENTS).search(question):
         return None
     images = [one for one in attachments if isinstance(one, Image)]
     files = [one for one in attachments if isinstance(one, File)]

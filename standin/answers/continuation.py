@@ -11,7 +11,7 @@ from standin.errors import StandInError
 _SEAM = " … "
 
 
-def refuse_prefix_if_told(directives: Directives, messages: list[Message]) -> None:
+def refuse_prefix_if_asked(directives: Directives, messages: list[Message]) -> None:
     """Raise a 400 for an unfinished answer as the last message, where that was asked for."""
     if directives.no_prefix and messages[-1].role == "assistant":
         raise StandInError(400, "The last message must not be the assistant's.", param="messages")

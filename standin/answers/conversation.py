@@ -15,7 +15,7 @@ from standin.chat_completions.request import Message
 from standin.control.directives import strip_directives
 from standin.tokens import count_tokens
 
-_GO_ON = re.compile(
+_CONTINUE = re.compile(
     r"\bcontinue\b.*\b(exactly|stopped|left off|broke off|broken off|cut off|interrupted)\b", re.IGNORECASE | re.DOTALL
 )
 _ATTACHMENT_TOKENS = 85  # what an image costs at low detail, at OpenAI; ours are not looked at more closely
@@ -74,7 +74,7 @@ def split_continuation(messages: list[Message]) -> tuple[list[Message], str | No
     last = messages[-1]
     if _is_partial(last):
         return messages[:-1], get_text(last)
-    if len(messages) > 1 and _is_partial(messages[-2]) and _asks_to_go_on(last):
+    if len(messages) > 1 and _is_partial(messages[-2]) and _asks_to_continue(last):
         return messages[:-2], get_text(messages[-2])
     return messages, None
 
@@ -95,7 +95,7 @@ def _is_partial(message: Message) -> bool:
     return message.role == "assistant" and not message.tool_calls
 
 
-def _asks_to_go_on(message: Message) -> bool:
+def _asks_to_continue(message: Message) -> bool:
     text = get_text(message)
     is_short = message.role not in {"assistant", "tool"} and len(text) < _INSTRUCTION_CHARS
-    return is_short and _GO_ON.search(text) is not None
+    return is_short and _CONTINUE.search(text) is not None

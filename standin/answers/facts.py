@@ -40,7 +40,7 @@ def recall(turns: list[Turn], question: Question) -> str | None:
     fact = next(same_owner, related[0] if related else None)
     if fact is None:
         return None
-    return f"{question.topic[:1].upper()}{question.topic[1:]} {fact.verb} {_turn_round(fact.value)}."
+    return f"{question.topic[:1].upper()}{question.topic[1:]} {fact.verb} {_to_second_person(fact.value)}."
 
 
 def list_statements(turn: Turn) -> list[str]:
@@ -97,5 +97,5 @@ def _is_ours(owner: str) -> bool:
     return owner in ("my", "our")
 
 
-def _turn_round(value: str) -> str:
+def _to_second_person(value: str) -> str:
     return re.sub(r"^(my|our)\b", "your", value, flags=re.IGNORECASE)

@@ -13,6 +13,6 @@ _ASKS = re.compile(
 )
 
 
-def asks_who(text: str) -> bool:
+def asks_identity(text: str) -> bool:
     """Whether somebody asks who or what is answering."""
     return bool(_ASKS.search(text))

@@ -43,7 +43,7 @@ def strip_passages(text: str) -> str:
     return text[: markers[0].start()] + (text[end.end() :] if end else "")
 
 
-def answer_from(passages: dict[int, str], question: str) -> str:
+def answer_from_passages(passages: dict[int, str], question: str) -> str:
     """The sentences that share most words with the question, rare words above all; or one that says there are none."""
     asked = _list_stems(question)
     sentences = [(number, said) for number, text in passages.items() for said in _SENTENCE.split(text) if said.strip()]

@@ -18,7 +18,7 @@ from standin.chat_completions.request import (
     Tool,
     list_chosen,
 )
-from standin.json_schema.scalars import Schema, get_kind
+from standin.json_schema.scalars import Schema, get_type
 from standin.json_schema.value_maker import ValueMaker
 
 _PAIR = re.compile(r"""["']?(\w+)["']?\s*[=:]\s*(?:"([^"]*)"|'([^']*)'|([^\s,;]+))""")
@@ -26,7 +26,7 @@ _QUOTED = re.compile(r'"([^"]+)"|“([^”]+)”|(?<!\w)\'([^\']+)\'(?!\w)|`([^`
 _QUERY_NAMES = ("query", "question", "q", "search_query", "prompt", "text", "input")
 
 
-class Wishes:
+class MessageValues:
     """The values that a message gives for the properties of one object."""
 
     def __init__(self, text: str) -> None:
@@ -37,8 +37,8 @@ class Wishes:
     def __call__(self, name: str, schema: Schema) -> Any:
         """What the message gives for a property, converted to its type; None when it gives nothing."""
         if name in self._pairs:
-            return _convert(self._pairs[name], get_kind(schema))
-        if name not in self._taken and self._quoted and get_kind(schema) == "string" and "enum" not in schema:
+            return _convert(self._pairs[name], get_type(schema))
+        if name not in self._taken and self._quoted and get_type(schema) == "string" and "enum" not in schema:
             self._taken[name] = self._quoted.pop(0)
         return self._taken.get(name)
 
@@ -76,8 +76,8 @@ def _find_mention(name: str, question: str) -> int:
 def _compose_call(tool: Tool, question: str) -> CalledFunction:
     schema = {"type": "object", **(tool.function.parameters or {})}
     texts = dict.fromkeys(_QUERY_NAMES, question.strip())
-    wishes = Wishes(question.replace(f'"{tool.function.name}"', tool.function.name))
-    arguments = msgspec.json.encode(ValueMaker(schema, wishes, texts).make()).decode()
+    values = MessageValues(question.replace(f'"{tool.function.name}"', tool.function.name))
+    arguments = msgspec.json.encode(ValueMaker(schema, values, texts).make()).decode()
     return CalledFunction(tool.function.name, arguments)
 
 

@@ -16,7 +16,7 @@ def asks_summary(turns: list[Turn]) -> bool:
     return any(turn.role == "system" and _ASKS.search(turn.text) for turn in turns[:1])
 
 
-def sum_up(transcript: str) -> str:
+def summarise(transcript: str) -> str:
     """The facts of a transcript, one a line, and what functions returned."""
     lines = [line for role, text in _list_entries(transcript) for line in _keep(role, text)]
     newest = reversed(dict.fromkeys(reversed(lines)))  # what was told again holds from then on

@@ -11,7 +11,7 @@ _VOCABULARY = (
 ).split()
 
 
-def find_written(text: str) -> str | None:
+def find_requested_text(text: str) -> str | None:
     """What the text asks to be written, or None when it asks for nothing of the kind."""
     if found := _REPEAT.search(text):
         return found[1]

@@ -17,7 +17,7 @@ from standin.errors import StandInError
 DONE = b"data: [DONE]\n\n"
 
 
-class AnswerWriter:
+class ChatWriter:
     """Writes one reply, as chunks or as a whole."""
 
     def __init__(self, request: ChatRequest, reply: Reply, fingerprint: str, *, has_usage: bool) -> None:
@@ -35,7 +35,7 @@ class AnswerWriter:
         head = orjson.dumps({**self._head, "object": "chat.completion.chunk"})[:-1]
         self._before = b"data: " + head + b',"choices":[{"index":0,"delta":'
         self._after = b"}]" + (b',"usage":null' if self._streams_usage else b"") + b"}\n\n"
-        self._goes_on = b',"logprobs":null,"finish_reason":null' + self._after
+        self._not_finished = b',"logprobs":null,"finish_reason":null' + self._after
         self._tail_usage = b"data: " + head + b',"choices":[],"usage":'
 
     def compose_greeting(self) -> bytes:
@@ -44,17 +44,17 @@ class AnswerWriter:
 
     def compose_opening(self) -> bytes:
         """The chunk that says who speaks."""
-        return self._before + b'{"role":"assistant","content":"","refusal":null}' + self._goes_on
+        return self._before + b'{"role":"assistant","content":"","refusal":null}' + self._not_finished
 
     def compose_chunk(self, pieces: Sequence[Piece]) -> bytes:
         """The chunk of a few pieces of the same part."""
         first = pieces[0]
         text = first.text if len(pieces) == 1 else "".join(piece.text for piece in pieces)
         if first.part == "tool_calls":
-            return self._before + orjson.dumps({"tool_calls": [_compose_call_delta(first, text)]}) + self._goes_on
+            return self._before + orjson.dumps({"tool_calls": [_compose_call_delta(first, text)]}) + self._not_finished
         delta = self._before + b'{"' + first.part.encode() + b'":' + orjson.dumps(text) + b"}"
         if not (self._wants_logprobs and first.part == "content"):
-            return delta + self._goes_on
+            return delta + self._not_finished
         logprobs = orjson.dumps(self._compose_logprobs(pieces))
         return delta + b',"logprobs":' + logprobs + b',"finish_reason":null' + self._after
 
@@ -107,7 +107,7 @@ def _compose_message(pieces: Sequence[Piece]) -> dict[str, Any]:
     texts: dict[str, str] = {}
     calls: dict[int, dict[str, Any]] = {}
     for piece in pieces:
-        if piece.opens is not None:
+        if piece.opens_call is not None:
             calls[piece.place] = _compose_call_delta(piece, "")
         elif piece.part == "tool_calls":
             calls[piece.place]["function"]["arguments"] += piece.text
@@ -120,7 +120,7 @@ def _compose_message(pieces: Sequence[Piece]) -> dict[str, Any]:
 
 
 def _compose_call_delta(piece: Piece, text: str) -> dict[str, Any]:
-    if piece.opens is None:
+    if piece.opens_call is None:
         return {"index": piece.place, "function": {"arguments": text}}
-    function = {"name": piece.opens.function.name, "arguments": ""}
-    return {"index": piece.place, "id": piece.opens.id, "type": "function", "function": function}
+    function = {"name": piece.opens_call.function.name, "arguments": ""}
+    return {"index": piece.place, "id": piece.opens_call.id, "type": "function", "function": function}

@@ -20,7 +20,7 @@ Outcome = Literal["running", "finished", "disconnected", "failed"]
 
 
 @dataclass(slots=True)
-class Call:
+class LoggedCall:
     """One request to the model's API; its outcome is "failed" too when a tester asked for the failure."""
 
     index: int
@@ -37,7 +37,7 @@ class CallLog:
     """The calls of this process, oldest first. Indexes go on rising when calls are forgotten."""
 
     def __init__(self) -> None:
-        self._calls: deque[Call] = deque()
+        self._calls: deque[LoggedCall] = deque()
         self._next_index = self._body_bytes = self._active = 0
         self._changed = asyncio.Event()
 
@@ -46,9 +46,9 @@ class CallLog:
         """How many calls are being answered now."""
         return self._active
 
-    def begin(self, path: str, body: bytes, authorization_sha256: str | None) -> Call:
+    def begin(self, path: str, body: bytes, authorization_sha256: str | None) -> LoggedCall:
         """Note a call that has come in; it must be ended."""
-        call = Call(self._next_index, path, body, authorization_sha256)
+        call = LoggedCall(self._next_index, path, body, authorization_sha256)
         self._next_index += 1
         self._calls.append(call)
         self._body_bytes += len(body)
@@ -57,7 +57,7 @@ class CallLog:
         self._change_active(1)
         return call
 
-    def end(self, call: Call, outcome: Outcome) -> None:
+    def end(self, call: LoggedCall, outcome: Outcome) -> None:
         """Note how a call ended; only the first time counts."""
         if call.ended_at is None:
             call.outcome, call.ended_at = outcome, time.time()
@@ -83,7 +83,7 @@ class CallLog:
         self._changed = asyncio.Event()
 
 
-def _describe(call: Call) -> dict[str, object]:
+def _describe(call: LoggedCall) -> dict[str, object]:
     body = _decode(call.body)
     fields = body if isinstance(body, dict) else {}
     return {

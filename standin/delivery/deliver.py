@@ -8,7 +8,7 @@ has.
 from collections.abc import Iterable, Iterator
 
 from standin.client import Client
-from standin.control.call_log import Call, Outcome
+from standin.control.call_log import LoggedCall, Outcome
 from standin.control.directives import Directives
 from standin.delivery.faults import break_stream, break_whole, find_fault
 from standin.delivery.pieces import Reply, group_pieces
@@ -20,7 +20,9 @@ _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"ca
 Event = tuple[bytes, int]  # its bytes and how many tokens it brings
 
 
-async def deliver_stream(client: Client, reply: Reply, writer: Writer, directives: Directives, call: Call) -> Outcome:
+async def deliver_stream(
+    client: Client, reply: Reply, writer: Writer, directives: Directives, call: LoggedCall
+) -> Outcome:
     """Stream the reply; tokens are counted on the call as they go out. Raises ClientGone."""
     fault = find_fault(directives, len(reply.pieces))
     await client.start(200, _STREAM_HEADERS)
@@ -41,7 +43,9 @@ async def deliver_stream(client: Client, reply: Reply, writer: Writer, directive
     return "finished"
 
 
-async def deliver_whole(client: Client, reply: Reply, writer: Writer, directives: Directives, call: Call) -> Outcome:
+async def deliver_whole(
+    client: Client, reply: Reply, writer: Writer, directives: Directives, call: LoggedCall
+) -> Outcome:
     """Send the reply in one document, after the time that its stream would have taken. Raises ClientGone."""
     length = len(reply.pieces)
     fault = find_fault(directives, length)

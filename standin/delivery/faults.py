@@ -8,7 +8,7 @@ from standin.client import Client
 from standin.control.directives import Directives
 from standin.control.state import State
 from standin.delivery.writer import Writer
-from standin.errors import BrokenOff, StandInError
+from standin.errors import AbortConnection, StandInError
 
 GARBAGE = b"\x00\xfe\xff{]]] this is neither JSON nor an event stream\r\n"
 
@@ -36,18 +36,18 @@ def find_fault(directives: Directives, length: int) -> Fault | None:
     return min(faults, key=lambda fault: fault.after, default=None)
 
 
-def settle_failures(directives: Directives, state: State, key: str) -> Directives:
+def apply_fail_count(directives: Directives, state: State, key: str) -> Directives:
     """The directives that hold for this very request: after its first `fail` failures nothing goes wrong any more."""
     if directives.fail is None:
         return directives
     if state.take_failure(directives.key or key, directives.fail):
         breaks = any(getattr(directives, f"{kind}_after") is not None for kind in _KINDS)
         return directives if breaks or directives.status else msgspec.structs.replace(directives, status=500)
-    mended = {f"{kind}_after": None for kind in _KINDS}
-    return msgspec.structs.replace(directives, status=None, **mended)
+    cleared = {f"{kind}_after": None for kind in _KINDS}
+    return msgspec.structs.replace(directives, status=None, **cleared)
 
 
-def refuse_if_told(directives: Directives) -> None:
+def raise_requested_status(directives: Directives) -> None:
     """Raise the error status that was asked for, if any."""
     if directives.status is not None:
         message = f"The stand-in was told to answer {directives.status}."
@@ -58,7 +58,7 @@ async def break_stream(fault: Fault, client: Client, writer: Writer) -> None:
     """Let a stream that has begun go wrong."""
     match fault.kind:
         case "cut":
-            raise BrokenOff
+            raise AbortConnection
         case "end":
             await client.write(b"", is_last=True)
         case "silence":
@@ -78,7 +78,7 @@ async def break_whole(fault: Fault, client: Client, writer: Writer) -> None:
     match fault.kind:
         case "cut":
             await _send_half(client, writer.compose_whole())
-            raise BrokenOff
+            raise AbortConnection
         case "end":
             body = writer.compose_whole()
             await client.reply_json(200, body[: len(body) // 2])

@@ -14,12 +14,12 @@ Part = Literal["summary", "reasoning_content", "content", "refusal", "tool_calls
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A token and where it belongs; the first piece of a tool call brings the call in `opens`, and no text."""
+    """A token and where it belongs; the first piece of a tool call brings the call in `opens_call`, and no text."""
 
     part: Part
     text: str
     place: int = 0
-    opens: Call | None = None
+    opens_call: Call | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -33,8 +33,8 @@ class Reply(msgspec.Struct, frozen=True):
 def compose_reply(answer: Answer, *, prompt_tokens: int, max_tokens: int | None, interleave: int = 0) -> Reply:
     """The pieces of an answer, as many as are allowed; tool calls one by one, or taking turns of so many pieces."""
     pieces = [
-        *_list_spoken(answer),
-        *_take_turns(list(map(_list_call, range(len(answer.calls)), answer.calls)), interleave),
+        *_list_text_pieces(answer),
+        *_interleave(list(map(_list_call, range(len(answer.calls)), answer.calls)), interleave),
     ]
     is_cut = max_tokens is not None and len(pieces) > max_tokens
     return Reply(pieces[:max_tokens], "length" if is_cut else answer.finish, prompt_tokens)
@@ -45,12 +45,12 @@ def group_pieces(pieces: list[Piece], size: int) -> Iterator[list[Piece]]:
     if size == 1:
         yield from ([piece] for piece in pieces)
         return
-    for _, run in groupby(pieces, key=lambda piece: (piece.part, piece.place, piece.opens is None)):
+    for _, run in groupby(pieces, key=lambda piece: (piece.part, piece.place, piece.opens_call is None)):
         while group := list(islice(run, size)):
             yield group
 
 
-def _list_spoken(answer: Answer) -> Iterator[Piece]:
+def _list_text_pieces(answer: Answer) -> Iterator[Piece]:
     yield from (Piece("summary", token) for token in split_tokens(answer.summary))
     yield from (Piece("reasoning_content", token) for token in split_tokens(answer.reasoning))
     yield from (Piece("content", token) for token in split_tokens(answer.text))
@@ -59,10 +59,10 @@ def _list_spoken(answer: Answer) -> Iterator[Piece]:
 
 def _list_call(place: int, call: Call) -> list[Piece]:
     arguments = [Piece("tool_calls", token, place) for token in split_tokens(call.function.arguments)]
-    return [Piece("tool_calls", "", place, opens=call), *arguments]
+    return [Piece("tool_calls", "", place, opens_call=call), *arguments]
 
 
-def _take_turns(calls: list[list[Piece]], size: int) -> Iterator[Piece]:
+def _interleave(calls: list[list[Piece]], size: int) -> Iterator[Piece]:
     """The pieces of all calls: each call's in turn, so many at a time (0: all of them)."""
     while any(calls):
         for call in calls:

@@ -23,7 +23,7 @@ _FORMATS = {
 }
 
 
-def get_kind(schema: Schema) -> str:
+def get_type(schema: Schema) -> str:
     """The type to make: the one named, the first that is not null, or what the other keywords speak of."""
     kind = schema.get("type")
     if isinstance(kind, list):

@@ -1,7 +1,7 @@
 """Makes a value that is valid for a JSON schema; the same one every time.
 
 It knows what OpenAI's structured outputs allow, and the rest that people write: references, unions, formats, patterns,
-bounds. `wish` may propose a value for a named property (from the words of a message); what does not fit is made
+bounds. `propose` may propose a value for a named property (from the words of a message); what does not fit is made
 instead. `texts` holds what a string of that name says when nothing is proposed.
 """
 
@@ -11,16 +11,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from standin.errors import StandInError
-from standin.json_schema.scalars import Schema, fits, get_kind, make_distinct, make_number, make_string
+from standin.json_schema.scalars import Schema, fits, get_type, make_distinct, make_number, make_string
 from standin.json_schema.suggestions import find_suggestions
 
-Wish = Callable[[str, Schema], Any]
+Propose = Callable[[str, Schema], Any]
 
 _MAX_DEPTH = 5  # from here on only what is required, and null where a union allows it: schemas may refer to themselves
 
 
-def wish_nothing(_name: str, _schema: Schema) -> Any:
-    """No wishes: every value is made from the schema alone."""
+def propose_nothing(_name: str, _schema: Schema) -> Any:
+    """No values: every value is made from the schema alone."""
     return None
 
 
@@ -28,9 +28,9 @@ class ValueMaker:
     """Makes values for one schema document; `is_full` includes optional properties too."""
 
     def __init__(
-        self, root: Schema, wish: Wish = wish_nothing, texts: Mapping[str, str] = {}, *, is_full: bool = False
+        self, root: Schema, propose: Propose = propose_nothing, texts: Mapping[str, str] = {}, *, is_full: bool = False
     ) -> None:
-        self._root, self._wish, self._texts, self._is_full = root, wish, texts, is_full
+        self._root, self._propose, self._texts, self._is_full = root, propose, texts, is_full
 
     def make(self) -> Any:
         """A value for the whole document. Raises a 400 for what is no schema: broken references, odd types."""
@@ -45,10 +45,10 @@ class ValueMaker:
         schema = self._resolve(given, depth)
         if "const" in schema:
             return schema["const"]
-        kind = get_kind(schema)
-        wished = self._wish(name, schema) if name and kind not in {"object", "null"} else None
-        if wished is not None and fits(wished, kind, schema):
-            return wished
+        kind = get_type(schema)
+        proposed = self._propose(name, schema) if name and kind not in {"object", "null"} else None
+        if proposed is not None and fits(proposed, kind, schema):
+            return proposed
         if "enum" in schema:
             return schema["enum"][0]
         if schema.get("default") is not None:
@@ -73,11 +73,11 @@ class ValueMaker:
         properties: Schema = schema.get("properties", {})
         required = list(schema.get("required", ()))
         is_full = self._is_full and depth < _MAX_DEPTH
-        wished = {
-            name: self._wish(name, self._resolve(properties[name], depth))
+        proposed = {
+            name: self._propose(name, self._resolve(properties[name], depth))
             for name in sorted(properties, key=lambda name: name not in required)  # what is required chooses first
         }
-        names = [name for name in properties if name in required or is_full or wished[name] is not None]
+        names = [name for name in properties if name in required or is_full or proposed[name] is not None]
         names += [name for name in required if name not in properties]
         return {name: self._value(properties.get(name, {}), name, depth + 1) for name in names}
 
@@ -113,7 +113,7 @@ class ValueMaker:
 def _is_text(schema: Schema) -> bool:
     """Whether an array holds plain strings."""
     items = schema.get("items")
-    return isinstance(items, dict) and get_kind(items) == "string" and not items.keys() & {"enum", "const", "$ref"}
+    return isinstance(items, dict) and get_type(items) == "string" and not items.keys() & {"enum", "const", "$ref"}
 
 
 def _choose(options: list[Schema], depth: int) -> Schema:

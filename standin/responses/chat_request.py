@@ -32,7 +32,7 @@ from standin.responses.sealing import unseal
 _SentPart = InputText | InputImage | InputFile | OutputText | OutputRefusal
 
 
-def compose_chat(request: ResponsesRequest) -> chat.ChatRequest:
+def compose_chat_request(request: ResponsesRequest) -> chat.ChatRequest:
     """The same question in the other protocol. Raises a 400 for a window that cannot be."""
     wants_logprobs = request.includes("message.output_text.logprobs")
     composed = chat.ChatRequest(
@@ -74,7 +74,7 @@ def _list_messages(request: ResponsesRequest) -> list[chat.Message]:
     messages = [chat.Message("system", request.instructions)] if request.instructions else []
     if isinstance(request.input, str):
         return [*messages, chat.Message("user", request.input)]
-    _refuse_loose_ends(request.input)
+    _check_pairs(request.input)
     for place, item in enumerate(request.input):
         _append(messages, item, f"input[{place}]")
     return messages
@@ -148,7 +148,7 @@ def _check_reasoning(item: ReasoningItem, path: str) -> None:
         raise _not_found(item.id)
 
 
-def _refuse_loose_ends(items: Sequence[Item]) -> None:
+def _check_pairs(items: Sequence[Item]) -> None:
     called = {item.call_id for item in items if isinstance(item, CallItem)}
     answered = {item.call_id for item in items if isinstance(item, ResultItem)}
     for loose in sorted(answered - called):
@@ -156,13 +156,13 @@ def _refuse_loose_ends(items: Sequence[Item]) -> None:
     for loose in sorted(called - answered):
         raise _refuse_input(f"No tool output found for function call {loose}.")
     for item, follower in pairwise([*items, None]):
-        if isinstance(item, ReasoningItem) and not _is_written(follower):
+        if isinstance(item, ReasoningItem) and not _is_model_output(follower):
             raise _refuse_input(
                 f"Item '{item.id}' of type 'reasoning' was provided without its required following item."
             )
 
 
-def _is_written(item: Item | None) -> bool:
+def _is_model_output(item: Item | None) -> bool:
     """Whether the model made this item."""
     return isinstance(item, ReasoningItem | CallItem) or (isinstance(item, MessageItem) and item.role == "assistant")
 

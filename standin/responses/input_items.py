@@ -112,7 +112,7 @@ class ReferenceItem(msgspec.Struct, frozen=True, tag_field="type", tag="item_ref
 Item = MessageItem | CallItem | ResultItem | ReasoningItem | ReferenceItem
 
 
-def name_messages(given: Any) -> Any:
+def add_message_type(given: Any) -> Any:
     """The items as they came, where a message that does not say what it is now does."""
     if not isinstance(given, list):
         return given

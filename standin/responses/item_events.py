@@ -53,9 +53,9 @@ class ItemEvents:
         return self._write_part(item, part, "added")
 
     def write_delta(self, item: OutputItem, pieces: Sequence[Piece]) -> bytes:
-        """A part grows; what opens a call brings no text."""
+        """A part grows; what opens_call a call brings no text."""
         first = pieces[0]
-        if first.opens is not None:
+        if first.opens_call is not None:
             return b""
         text = first.text if len(pieces) == 1 else "".join(piece.text for piece in pieces)
         head, middle = self._deltas.get((item.index, first.part)) or self._prepare_delta(item, first.part)

@@ -29,13 +29,13 @@ FINISHED = ("stop", "tool_calls")
 _PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
 
 
-NOTHING = Piece("content", "")  # an answer that has no pieces is an empty message
+EMPTY_PIECE = Piece("content", "")  # an answer that has no pieces is an empty message
 
 
 class Options(msgspec.Struct, frozen=True):
     """What a client asked to see of the items; `top` is the number of likely alternatives, None for no likelihoods."""
 
-    is_sealed: bool = False
+    seals_reasoning: bool = False
     top: int | None = None
 
 
@@ -91,7 +91,7 @@ class OutputItem:
         thoughts: dict[str, Any] = {"summary": [parts["summary"]] if "summary" in parts else []}
         if "reasoning_content" in parts:
             thoughts["content"] = [parts["reasoning_content"]]
-        if self._options.is_sealed:
+        if self._options.seals_reasoning:
             text = self.get_text("reasoning_content") or self.get_text("summary")
             thoughts["encrypted_content"] = seal(text) if status == "completed" else None
         return thoughts
@@ -104,8 +104,8 @@ class Output:
         self.items: list[OutputItem] = []
         self._fingerprint, self._options = fingerprint, options
         self._places: dict[tuple[Kind, int], OutputItem] = {}
-        pieces = reply.pieces or [NOTHING]
-        self._left = Counter((_KINDS[piece.part], piece.place) for piece in pieces)
+        pieces = reply.pieces or [EMPTY_PIECE]
+        self._pieces_left = Counter((_KINDS[piece.part], piece.place) for piece in pieces)
         self._last = None if reply.finish in FINISHED else (_KINDS[pieces[-1].part], pieces[-1].place)
 
     def find(self, piece: Piece) -> OutputItem | None:
@@ -117,7 +117,7 @@ class Output:
         kind = _KINDS[piece.part]
         place = f"{piece.place:02d}" if kind == "function_call" else ""
         item_id = f"{_PREFIXES[kind]}_{self._fingerprint}{place}"
-        item = OutputItem(kind, item_id, len(self.items), piece.opens, self._options)
+        item = OutputItem(kind, item_id, len(self.items), piece.opens_call, self._options)
         self._places[kind, piece.place] = item
         self.items.append(item)
         return item
@@ -126,12 +126,12 @@ class Output:
         """Put pieces of one part where they belong."""
         item = self.find(pieces[0]) or self.open(pieces[0])
         item.pieces.setdefault(pieces[0].part, []).extend(pieces)
-        self._left[_KINDS[pieces[0].part], pieces[0].place] -= len(pieces)
+        self._pieces_left[_KINDS[pieces[0].part], pieces[0].place] -= len(pieces)
         return item
 
     def is_done(self, item: OutputItem) -> bool:
         """Whether all pieces of an item have come."""
-        return not any(self._left[name] for name, one in self._places.items() if one is item)
+        return not any(self._pieces_left[name] for name, one in self._places.items() if one is item)
 
     def get_status(self, item: OutputItem) -> Status:
         """How an item ends: the last one of an unfinished answer is unfinished, and what has not come in whole."""

@@ -10,7 +10,7 @@ import msgspec
 
 from standin.errors import StandInError
 from standin.json_body import convert_body, decode_body
-from standin.responses.input_items import Item, name_messages
+from standin.responses.input_items import Item, add_message_type
 
 Choice = Literal["none", "auto", "required"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -136,13 +136,13 @@ def decode_responses(body: bytes) -> ResponsesRequest:
     """The request in a body. Raises a 400 that names the field."""
     fields = decode_body(body, dict[str, Any])
     request = convert_body(
-        {**fields, "input": name_messages(fields["input"])} if "input" in fields else fields, ResponsesRequest
+        {**fields, "input": add_message_type(fields["input"])} if "input" in fields else fields, ResponsesRequest
     )
-    _refuse_memory(request)
+    _refuse_stored_state(request)
     return request
 
 
-def _refuse_memory(request: ResponsesRequest) -> None:
+def _refuse_stored_state(request: ResponsesRequest) -> None:
     """Raise a 400 for what needs a server that remembers."""
     if request.store:
         raise _unsupported("store", "The stand-in keeps nothing: send store: false, and the whole window as input.")

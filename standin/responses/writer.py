@@ -12,7 +12,7 @@ import orjson
 from standin.delivery.pieces import Piece, Reply
 from standin.errors import StandInError
 from standin.responses.item_events import ItemEvents
-from standin.responses.output_items import FINISHED, NOTHING, Options, Output
+from standin.responses.output_items import EMPTY_PIECE, FINISHED, Options, Output
 from standin.responses.request import ResponsesRequest
 from standin.responses.response_object import ResponseObject
 
@@ -25,8 +25,8 @@ class ResponsesWriter:
     def __init__(self, request: ResponsesRequest, reply: Reply, fingerprint: str, *, has_usage: bool) -> None:
         self._reply, self._has_usage = reply, has_usage
         wants_logprobs = request.includes("message.output_text.logprobs")
-        is_sealed = request.includes("reasoning.encrypted_content")
-        options = Options(is_sealed=is_sealed, top=(request.top_logprobs or 0) if wants_logprobs else None)
+        seals_reasoning = request.includes("reasoning.encrypted_content")
+        options = Options(seals_reasoning=seals_reasoning, top=(request.top_logprobs or 0) if wants_logprobs else None)
         self._output = Output(reply, fingerprint, options)
         self._response = ResponseObject(request, fingerprint)
         self._events = ItemEvents()
@@ -58,7 +58,7 @@ class ResponsesWriter:
 
     def compose_closing(self) -> bytes:
         """The terminal event, and before it an empty message where nothing was said."""
-        empty = b"" if self._output.items else self.compose_chunk([NOTHING])
+        empty = b"" if self._output.items else self.compose_chunk([EMPTY_PIECE])
         status, end = self._compose_end()
         response = self._response.compose(status, self._output.compose(), **end)
         return empty + self._events.write(f"response.{status}", response=response)
@@ -75,7 +75,7 @@ class ResponsesWriter:
 
     def compose_whole(self) -> bytes:
         """The answer in one document."""
-        for piece in self._reply.pieces or [NOTHING]:
+        for piece in self._reply.pieces or [EMPTY_PIECE]:
             self._output.add([piece])
         status, end = self._compose_end()
         return orjson.dumps(self._response.compose(status, self._output.compose(), **end))

@@ -4,7 +4,7 @@ import pytest
 
 from standin.control.directives import Directives, compose_directives, find_directives, strip_directives
 from standin.control.state import State
-from standin.delivery.faults import Fault, find_fault, settle_failures
+from standin.delivery.faults import Fault, apply_fail_count, find_fault
 from standin.errors import StandInError
 
 
@@ -48,16 +48,16 @@ def test_first_fault_within_the_answer_counts() -> None:
 def test_failures_are_counted_by_key() -> None:
     state = State({})
     directives = Directives(fail=2)
-    statuses = [settle_failures(directives, state, key).status for key in ("a", "a", "b", "a")]
+    statuses = [apply_fail_count(directives, state, key).status for key in ("a", "a", "b", "a")]
     assert statuses == [500, 500, 500, None]
     state.reset()
-    assert settle_failures(directives, state, "a").status == 500
+    assert apply_fail_count(directives, state, "a").status == 500
 
 
 def test_a_break_that_fails_once_is_mended_afterwards() -> None:
     state = State({})
     directives = Directives(fail=1, cut_after=2, key="mine")
-    first, second = settle_failures(directives, state, "a"), settle_failures(directives, state, "b")
+    first, second = apply_fail_count(directives, state, "a"), apply_fail_count(directives, state, "b")
     assert (first.cut_after, first.status) == (2, None)
     assert (second.cut_after, second.status) == (None, None)
 
