@@ -9,10 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arena import Arena, open_arena
+from benchmarks.comparison import LoadClient, Row, open_client
 from benchmarks.redis_cost import measure_redis
-from benchmarks.rounds import LoadClient, Row, open_client
-from benchmarks.turns import (
+from benchmarks.scenarios import (
     LONG_ITEMS,
     compare_fresh_turns,
     compare_health,
@@ -21,6 +20,7 @@ from benchmarks.turns import (
     compare_retrieval,
     compare_streams,
 )
+from benchmarks.servers import Servers, open_servers
 
 RESULT = Path(__file__).parent / "results" / "latest.md"
 PACKAGES = ("Django", "fastapi", "uvicorn", "uvloop", "pydantic", "msgspec", "openai", "redis", "hiredis")
@@ -30,10 +30,10 @@ def main() -> None:
     """Everything once."""
     began = time.monotonic()
     facts = list(_list_machine())
-    with tempfile.TemporaryDirectory() as directory, open_arena(Path(directory)) as arena, open_client() as client:
-        facts.append(_describe_redis(arena))
-        rows = _collect(client, arena)
-        redis_rows, sentences = measure_redis(client, arena)
+    with tempfile.TemporaryDirectory() as directory, open_servers(Path(directory)) as servers, open_client() as client:
+        facts.append(_describe_redis(servers))
+        rows = _measure_all(client, servers)
+        redis_rows, sentences = measure_redis(client, servers)
     facts.append(f"took {time.monotonic() - began:.0f} s")
     report = _render([*rows, *redis_rows], facts, sentences)
     RESULT.parent.mkdir(exist_ok=True)
@@ -41,25 +41,25 @@ def main() -> None:
     print(report)
 
 
-def _collect(client: LoadClient, arena: Arena) -> list[Row]:
+def _measure_all(client: LoadClient, servers: Servers) -> list[Row]:
     rows: list[Row] = []
-    for title, measured in _plan(client, arena):
+    for title, measured in _run_scenarios(client, servers):
         print(f"{title} …", flush=True)
-        rows += [_titled(title, row) for row in measured]
+        rows += [_add_title(title, row) for row in measured]
     return rows
 
 
-def _plan(client: LoadClient, arena: Arena) -> Iterator[tuple[str, Iterable[Row]]]:
-    yield "fresh conversations", compare_fresh_turns(client, arena)
-    yield f"conversations of {LONG_ITEMS:,} items", compare_long_turns(client, arena)
-    yield "a token every 20 ms", compare_paced_turns(client, arena)
-    yield "fresh conversations", compare_streams(client, arena)
-    for other in (arena.plain, arena.bare):
-        yield "GET /v1/responses/{id}", compare_retrieval(client, arena, other)
-        yield "GET /healthz", compare_health(client, arena, other)
+def _run_scenarios(client: LoadClient, servers: Servers) -> Iterator[tuple[str, Iterable[Row]]]:
+    yield "fresh conversations", compare_fresh_turns(client, servers)
+    yield f"conversations of {LONG_ITEMS:,} items", compare_long_turns(client, servers)
+    yield "a token every 20 ms", compare_paced_turns(client, servers)
+    yield "fresh conversations", compare_streams(client, servers)
+    for other in (servers.plain, servers.bare):
+        yield "GET /v1/responses/{id}", compare_retrieval(client, servers, other)
+        yield "GET /healthz", compare_health(client, servers, other)
 
 
-def _titled(title: str, row: Row) -> Row:
+def _add_title(title: str, row: Row) -> Row:
     return Row(f"{title}: {row.what}", row.ours, row.other_name, row.other, row.ratio, row.is_more_better)
 
 
@@ -89,8 +89,8 @@ def _list_machine() -> Iterator[str]:
     yield from (f"{package} {version(package)}" for package in PACKAGES)
 
 
-def _describe_redis(arena: Arena) -> str:
-    info: dict[str, Any] = arena.redis.info("server")
+def _describe_redis(servers: Servers) -> str:
+    info: dict[str, Any] = servers.redis.info("server")
     return f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
 
 

@@ -13,10 +13,10 @@ import uvloop
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from benchmarks.arena import Arena
-from benchmarks.load import Answer
-from benchmarks.rounds import LoadClient, Row, count_deltas
-from benchmarks.turns import CLIENTS, create_conversations, find_response_id, turn_job
+from benchmarks.comparison import LoadClient, Row, count_deltas
+from benchmarks.load_generator import Answer
+from benchmarks.scenarios import CLIENTS, create_conversations, find_response_id, turn_job
+from benchmarks.servers import Servers
 from prompts.adapters.redis.keys import event_log
 
 # Two lengths, so that a token's cost is the slope between them, without admission and commit.
@@ -62,25 +62,25 @@ class Idle:
     calls: dict[str, float]
 
 
-def measure_redis(client: LoadClient, arena: Arena) -> tuple[list[Row], list[str]]:
+def measure_redis(client: LoadClient, servers: Servers) -> tuple[list[Row], list[str]]:
     """Rows of the table, and sentences about a turn's commands."""
-    idle = _measure_idle(arena.redis)
-    short = _run_turns(client, arena, idle, SHORT_ASK, TURNS_A_CLIENT)
-    fast = _run_turns(client, arena, idle, LONG_ASK, TURNS_A_CLIENT)
-    paced = _run_turns(client, arena, idle, LONG_ASK + PACED, 1)
+    idle = _measure_idle(servers.redis)
+    short = _run_turns(client, servers, idle, SHORT_ASK, TURNS_A_CLIENT)
+    fast = _run_turns(client, servers, idle, LONG_ASK, TURNS_A_CLIENT)
+    paced = _run_turns(client, servers, idle, LONG_ASK + PACED, 1)
     rows = [
-        *_compare(arena.redis, idle, short, fast, "tokens as fast as they can be read"),
-        *_compare(arena.redis, idle, short, paced, "a token every 10 ms"),
+        *_compare(servers.redis, idle, short, fast, "tokens as fast as they can be read"),
+        *_compare(servers.redis, idle, short, paced, "a token every 10 ms"),
     ]
     return rows, [_describe(fast, "tokens as fast as they can be read"), _describe(paced, "a token every 10 ms")]
 
 
-def _run_turns(client: LoadClient, arena: Arena, idle: Idle, text: str, turns: int) -> Cost:
-    ids = create_conversations(client, arena.ours, CLIENTS * turns)
-    job = turn_job(arena.ours, text, ids, turns=turns, keep_bodies=True)
-    before = _look(arena.redis)
+def _run_turns(client: LoadClient, servers: Servers, idle: Idle, text: str, turns: int) -> Cost:
+    ids = create_conversations(client, servers.ours, CLIENTS * turns)
+    job = turn_job(servers.ours, text, ids, turns=turns, keep_bodies=True)
+    before = _take_snapshot(servers.redis)
     answers = client.run(job).answers
-    return _subtract(_look(arena.redis), before, idle, answers)
+    return _subtract(_take_snapshot(servers.redis), before, idle, answers)
 
 
 def _compare(redis: Redis, idle: Idle, short: Cost, long: Cost, title: str) -> Iterator[Row]:
@@ -88,7 +88,7 @@ def _compare(redis: Redis, idle: Idle, short: Cost, long: Cost, title: str) -> I
     short_cpu_s = short.cpu_s / len(short.answers) * len(long.answers)
     short_tokens = short.tokens / len(short.answers) * len(long.answers)
     ours_us = (long.cpu_s - short_cpu_s) / (long.tokens - short_tokens) * 1e6
-    single, single_bytes = _write_singly(redis, idle, long)
+    single, single_bytes = _write_one_entry_a_token(redis, idle, long)
     single_us = single.cpu_s / long.tokens * 1e6
     yield _row(f"Redis CPU a token, {title}", "{:.1f} µs", ours_us, single_us)
     yield _row(f"bytes a token in the log, {title}", "{:.1f}", _get_log_bytes(redis, long), single_bytes)
@@ -123,15 +123,15 @@ def _get_bytes(redis: Redis, key: str) -> int:
     return size
 
 
-def _write_singly(redis: Redis, idle: Idle, cost: Cost) -> tuple[Cost, float]:
+def _write_one_entry_a_token(redis: Redis, idle: Idle, cost: Cost) -> tuple[Cost, float]:
     """One XADD a token, by as many writers as there were clients, in the time that our turns took."""
     texts = [[msgspec.json.decode(text) for text in DELTA_TEXT.findall(answer.body)] for answer in cost.answers]
     lanes = [[token for text in texts[start::CLIENTS] for token in text] for start in range(CLIENTS)]
     keys = [f"single:{number}" for number in range(CLIENTS)]
     redis.delete(*keys)
-    before = _look(redis)
+    before = _take_snapshot(redis)
     uvloop.run(_write_lanes(redis, keys, lanes, cost.seconds))
-    written = _subtract(_look(redis), before, idle, cost.answers)
+    written = _subtract(_take_snapshot(redis), before, idle, cost.answers)
     # A turn has a log of its own: what is measured is one turn's worth of entries.
     redis.delete(keys[0])
     for number, token in enumerate(texts[0]):
@@ -162,15 +162,15 @@ def _pack(token: str) -> bytes:
 
 
 def _measure_idle(redis: Redis) -> Idle:
-    before = _look(redis)
+    before = _take_snapshot(redis)
     time.sleep(IDLE_S)
-    after = _look(redis)
+    after = _take_snapshot(redis)
     seconds = after.at - before.at
     calls = {name: count / seconds for name, count in (after.calls - before.calls).items()}
     return Idle((after.cpu_s - before.cpu_s) / seconds, calls)
 
 
-def _look(redis: Redis) -> Snapshot:
+def _take_snapshot(redis: Redis) -> Snapshot:
     info: dict[str, Any] = redis.info("everything")
     calls = {name.removeprefix("cmdstat_"): entry["calls"] for name, entry in info.items() if _is_command(name)}
     return Snapshot(time.monotonic(), info["used_cpu_user"] + info["used_cpu_sys"], Counter(calls))

@@ -46,21 +46,21 @@ class UvicornServer(ServerProcess):
 
 
 @dataclass(frozen=True)
-class Contender:
+class MeasuredServer:
     """A server that is measured."""
 
     name: str
-    server: ServerProcess
+    process: ServerProcess
     key: str = ALICE_KEY
 
     @property
     def port(self) -> int:
         """Where it listens, on loopback."""
-        return self.server.ports[0]
+        return self.process.ports[0]
 
     def get_cpu_s(self) -> float:
         """CPU seconds that its processes have used so far."""
-        root = psutil.Process(self.server.pid)
+        root = psutil.Process(self.process.pid)
         times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
         return float(sum(used.user + used.system for used in times))
 
@@ -72,17 +72,17 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Arena:
+class Servers:
     """Everything that runs."""
 
-    ours: Contender
-    plain: Contender
-    bare: Contender
+    ours: MeasuredServer
+    plain: MeasuredServer
+    bare: MeasuredServer
     redis: Redis
 
 
 @contextmanager
-def open_arena(directory: Path) -> Iterator[Arena]:
+def open_servers(directory: Path) -> Iterator[Servers]:
     """Start everything on free ports, with the same API key at both; stop it at the end."""
     with ExitStack() as stack:
         valkey = stack.enter_context(ValkeyServer(directory / "valkey"))
@@ -97,9 +97,9 @@ def open_arena(directory: Path) -> Iterator[Arena]:
         plain = UvicornServer(directory / "plain", "benchmarks.plain_fastapi:app", model)
         # The floor writes no line a request; the other two do, each in the way it does by default.
         bare = UvicornServer(directory / "bare", "benchmarks.bare_asgi:application", {}, "--no-access-log")
-        yield Arena(
-            ours=Contender("ours", stack.enter_context(Replica(directory / "ours", environment))),
-            plain=Contender("plain FastAPI", stack.enter_context(plain)),
-            bare=Contender("bare ASGI", stack.enter_context(bare)),
+        yield Servers(
+            ours=MeasuredServer("ours", stack.enter_context(Replica(directory / "ours", environment))),
+            plain=MeasuredServer("plain FastAPI", stack.enter_context(plain)),
+            bare=MeasuredServer("bare ASGI", stack.enter_context(bare)),
             redis=redis,
         )

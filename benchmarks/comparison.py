@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from benchmarks.arena import Contender
-from benchmarks.load import Answer, Job, Report
+from benchmarks.load_generator import Answer, Job, Report
+from benchmarks.servers import MeasuredServer
 from tests.support.processes import REPO_ROOT
 
 Figures = Mapping[str, float]
-# A round of one contender; called again and again, in turn with the other's.
-PlayRound = Callable[[Contender], Figures]
+# A round of one server; called again and again, in turn with the other's.
+MeasureRound = Callable[[MeasuredServer], Figures]
 
 encode = msgspec.json.Encoder().encode
 decode_report = msgspec.json.Decoder(Report).decode
@@ -71,17 +71,17 @@ class LoadClient:
 @contextmanager
 def open_client() -> Iterator[LoadClient]:
     """Start it; it ends when its stdin does."""
-    command = [sys.executable, "-m", "benchmarks.load"]
+    command = [sys.executable, "-m", "benchmarks.load_generator"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=REPO_ROOT, stdin=pipe, stdout=pipe) as process:
         yield LoadClient(process)
 
 
-def measure(client: LoadClient, contender: Contender, job: Job) -> dict[str, float]:
+def measure(client: LoadClient, server: MeasuredServer, job: Job) -> dict[str, float]:
     """The figures of one job: a second's answers, the server's CPU an answer, and how long clients waited, in ms."""
-    cpu_s = contender.get_cpu_s()
+    cpu_s = server.get_cpu_s()
     report = client.run(job)
-    cpu_s = contender.get_cpu_s() - cpu_s
+    cpu_s = server.get_cpu_s() - cpu_s
     count = len(report.answers)
     return {
         "per_s": count / report.seconds,
@@ -92,9 +92,11 @@ def measure(client: LoadClient, contender: Contender, job: Job) -> dict[str, flo
     }
 
 
-def compare(a: Contender, b: Contender, *, play: PlayRound, rounds: int, metrics: Sequence[Metric]) -> list[Row]:
+def compare(
+    a: MeasuredServer, b: MeasuredServer, *, measure_round: MeasureRound, rounds: int, metrics: Sequence[Metric]
+) -> list[Row]:
     """A B A B …: medians over the rounds, and the median of the ratios of each A to the B after it."""
-    played = [(play(a), play(b)) for _ in range(rounds)]
+    played = [(measure_round(a), measure_round(b)) for _ in range(rounds)]
     return [_compare_metric(metric, b.name, played) for metric in metrics]
 
 

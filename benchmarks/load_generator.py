@@ -1,6 +1,6 @@
 """The clients: a process of its own that asks over raw sockets, so that measuring costs as little as can be.
 
-    python -m benchmarks.load        a Job as JSON on each line of stdin, a Report on each line of stdout
+    python -m benchmarks.load_generator        a Job as JSON on each line of stdin, a Report on each line of stdout
 
 Each lane is one kept-alive connection that sends its next request when the last answer has ended (closed loop).
 """
