@@ -21,7 +21,7 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallab
 from django.conf import settings
 
 from config.clients import open_clients
-from config.lean import LeanRoad
+from config.lean_handler import LeanHandler
 from config.lifespan import Lifespan, refuse_without_lifespan
 
 # Django types its handler by plain dictionaries.
@@ -30,16 +30,16 @@ full_stack = cast(ASGI3Application, django_application)
 PAGES = ("/v1/docs", "/v1/openapi.json")
 PROBES = ("/healthz", "/readyz", "/health")
 
-lean_road = LeanRoad(settings.ROOT_URLCONF, settings.LEAN_MIDDLEWARE, max_body_bytes=settings.MAX_BODY_BYTES)
+lean_handler = LeanHandler(settings.ROOT_URLCONF, settings.LEAN_MIDDLEWARE, max_body_bytes=settings.MAX_BODY_BYTES)
 lifespan = Lifespan(open_clients)
 
 
-def find_road(path: str) -> ASGI3Application:
+def find_handler(path: str) -> ASGI3Application:
     """The handler for a path."""
     if path in PROBES or path.startswith("/readyz/"):
-        return lean_road
+        return lean_handler
     if (path == "/v1" or path.startswith("/v1/")) and path not in PAGES:
-        return lean_road
+        return lean_handler
     return full_stack
 
 
@@ -52,7 +52,7 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
     elif not scope.get("state"):
         await refuse_without_lifespan(send)
     else:
-        await find_road(scope["path"])(scope, receive, send)
+        await find_handler(scope["path"])(scope, receive, send)
 
 
 async def _refuse_websocket(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

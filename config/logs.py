@@ -23,7 +23,7 @@ SHARED_PROCESSORS: list[Processor] = [
 ]
 
 
-class BrokenOffFilter(logging.Filter):
+class AbortedStreamFilter(logging.Filter):
     """Drops uvicorn's error about a stream that was broken off: that is done on purpose, and said by who does it."""
 
     @override
@@ -45,9 +45,9 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
                 "foreign_pre_chain": SHARED_PROCESSORS,
             }
         },
-        "filters": {"broken_off": {"()": "config.logs.BrokenOffFilter"}},
+        "filters": {"aborted_stream": {"()": "config.logs.AbortedStreamFilter"}},
         "handlers": {
-            "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["broken_off"]}
+            "stderr": {"class": "logging.StreamHandler", "formatter": "structured", "filters": ["aborted_stream"]}
         },
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
 
-from config.lean import Response, View
+from config.lean_handler import Response, View
 
 log = structlog.get_logger("access")
 

@@ -64,7 +64,7 @@ async def check_master(redis: Redis) -> None:
         raise RedisConnectionError("the server is a replica")
 
 
-class _LeavesReplicas(AbstractConnection):
+class _RejectsReplicas(AbstractConnection):
     """Gives itself up when its server says that it is a replica."""
 
     @override
@@ -78,7 +78,7 @@ class _LeavesReplicas(AbstractConnection):
             raise RedisConnectionError("the server is a replica") from exc
 
 
-class _LooksUpMaster(_LeavesReplicas):
+class _AsksSentinelsForMaster(_RejectsReplicas):
     """Asks the Sentinels each time it connects. redis-py's own goes back to where it was when it broke in use."""
 
     @override
@@ -88,23 +88,23 @@ class _LooksUpMaster(_LeavesReplicas):
         await super().send_packed_command(*args, **kwargs)
 
 
-class PlainConnection(_LeavesReplicas, Connection):
+class PlainConnection(_RejectsReplicas, Connection):
     """To a host and port."""
 
 
-class TlsConnection(_LeavesReplicas, SSLConnection):
+class TlsConnection(_RejectsReplicas, SSLConnection):
     """The same with TLS."""
 
 
-class UnixConnection(_LeavesReplicas, UnixDomainSocketConnection):
+class UnixConnection(_RejectsReplicas, UnixDomainSocketConnection):
     """To a socket on this machine."""
 
 
-class MasterConnection(_LooksUpMaster, SentinelManagedConnection):
+class MasterConnection(_AsksSentinelsForMaster, SentinelManagedConnection):
     """To whatever the Sentinels call the master."""
 
 
-class MasterTlsConnection(_LooksUpMaster, SentinelManagedSSLConnection):
+class MasterTlsConnection(_AsksSentinelsForMaster, SentinelManagedSSLConnection):
     """The same with TLS."""
 
 

@@ -19,14 +19,14 @@ class SessionStore(cache.SessionStore):
     @override
     def load(self) -> dict[str, Any]:
         """The session's content; raises what the cache raises."""
-        return self._found(self._cache.get(self.cache_key))
+        return self._read_content(self._cache.get(self.cache_key))
 
     @override
     async def aload(self) -> dict[str, Any]:
         """The same."""
-        return self._found(await self._cache.aget(await self.acache_key()))
+        return self._read_content(await self._cache.aget(await self.acache_key()))
 
-    def _found(self, content: dict[str, Any] | None) -> dict[str, Any]:
+    def _read_content(self, content: dict[str, Any] | None) -> dict[str, Any]:
         if content is None:
             self._session_key = None
         return content or {}

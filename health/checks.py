@@ -46,7 +46,7 @@ class SharedCheck:
         self._name = name
         self._check = check
         self._timeout_s = timeout_s
-        self._flight: asyncio.Task[CheckResult] | None = None
+        self._in_flight: asyncio.Task[CheckResult] | None = None
         self._last: CheckResult | None = None
         self._abandoned: set[asyncio.Task[None]] = set()  # asyncio keeps only a weak reference to a task
 
@@ -54,14 +54,14 @@ class SharedCheck:
         """A result that is no older than `MAX_AGE_S`, within the time limit. Cancelling this cancels no check."""
         if self._last is not None and self._last.age_s < MAX_AGE_S:
             return self._last
-        if self._flight is None:
-            self._flight = asyncio.create_task(self._fly(), name=f"check {self._name}")
-        return await asyncio.shield(self._flight)
+        if self._in_flight is None:
+            self._in_flight = asyncio.create_task(self._run_once(), name=f"check {self._name}")
+        return await asyncio.shield(self._in_flight)
 
-    async def _fly(self) -> CheckResult:
+    async def _run_once(self) -> CheckResult:
         try:
             began = time.monotonic()
-            error = await self._run()
+            error = await self._run_limited()
             ended = time.monotonic()
             detail = _describe(error, ended - began)
             duration_ms = round((ended - began) * 1000, 1)
@@ -70,9 +70,9 @@ class SharedCheck:
             self._last = result
             return result
         finally:
-            self._flight = None
+            self._in_flight = None
 
-    async def _run(self) -> BaseException | None:
+    async def _run_limited(self) -> BaseException | None:
         """Why the check failed, or None. Keeps the time limit even when the check ignores being cancelled."""
         task = asyncio.create_task(self._call())
         done, _ = await asyncio.wait({task}, timeout=self._timeout_s)

@@ -53,24 +53,24 @@ class Readiness:
         asked = [check for check in self._checks.values() if check.is_required or with_optional]
         results = await asyncio.gather(*(check.get_result() for check in asked))
         # Looked at after the wait, so that a drain that began meanwhile is told.
-        checks = (*self._get_life(), *results)
+        checks = (*self._get_own_results(), *results)
         return Report(is_ready=all(check.is_ok for check in checks if check.is_required), checks=checks)
 
     async def find_result(self, name: str) -> CheckResult | None:
         """What one check says, required or not; None when there is no such check."""
         if name in self._checks:
             return await self._checks[name].get_result()
-        return next((result for result in self._get_life() if result.name == name), None)
+        return next((result for result in self._get_own_results() if result.name == name), None)
 
-    def _get_life(self) -> tuple[CheckResult, CheckResult]:
+    def _get_own_results(self) -> tuple[CheckResult, CheckResult]:
         """What this process knows of itself: costs nothing and is never remembered."""
         return (
-            _get_own_result("startup", is_ok=self._is_started, failure="not started"),
-            _get_own_result("drain", is_ok=not self._is_draining, failure="draining"),
+            _compose_own_result("startup", is_ok=self._is_started, failure="not started"),
+            _compose_own_result("drain", is_ok=not self._is_draining, failure="draining"),
         )
 
 
-def _get_own_result(name: str, *, is_ok: bool, failure: str) -> CheckResult:
+def _compose_own_result(name: str, *, is_ok: bool, failure: str) -> CheckResult:
     now = time.monotonic()
     return CheckResult(name, is_ok, "ok" if is_ok else failure, is_required=True, duration_ms=0, checked_at=now)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from config.env import find_text
-from config.locations import hide_credentials
+from config.redaction import hide_credentials
 from launcher.database_setup import ADMIN
 from launcher.launch_plan import OPENAI_URL, STANDIN_MODEL, LaunchPlan
 

@@ -19,7 +19,7 @@ from openai import AsyncOpenAI
 from typing_extensions import override
 
 from config.clients import build_checks, open_openai, open_redis, open_weaviate
-from config.locations import hide_credentials
+from config.redaction import hide_credentials
 
 log = structlog.get_logger(__name__)
 

@@ -20,11 +20,11 @@ Response = HttpResponse | StreamingHttpResponse
 View = Callable[[HttpRequest], Awaitable[Response]]
 
 
-class ClientLeft(Exception):
+class ClientGone(Exception):
     """The connection is gone; there is nobody to answer."""
 
 
-class LeanRoad:
+class LeanHandler:
     """An ASGI application over a URLconf whose views are all async; `middleware` is outermost first."""
 
     def __init__(self, urlconf: str, middleware: list[str], *, max_body_bytes: int) -> None:
@@ -39,7 +39,7 @@ class LeanRoad:
             request = ASGIRequest(scope, BytesIO(body or b""))
             request.body_too_large = body is None  # type: ignore[attr-defined]  # read by _respond, inside the middleware
             await _unless_client_leaves(self._answer(request, send), receive)
-        except (ClientLeft, ConnectionAbortedError):
+        except (ClientGone, ConnectionAbortedError):
             # Nobody is there any more, or a stream had to be broken off: returning with the answer unfinished makes the
             # server close the connection, so that a client cannot take this for the end.
             return
@@ -63,7 +63,7 @@ class LeanRoad:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise ClientLeft
+                raise ClientGone
             assert message["type"] == "http.request"
             size += len(message["body"])
             if size > self._max_body_bytes:
