@@ -13,20 +13,20 @@ from functools import partial
 from pathlib import Path
 
 from tests.chaos.audit import audit
+from tests.chaos.cluster import Cluster
 from tests.chaos.erasure import erase_everything
-from tests.chaos.house import House
+from tests.chaos.experiment import Experiment, open_experiment
+from tests.chaos.races import cancel_elsewhere, send_at_once, send_copies
 from tests.chaos.report import render
-from tests.chaos.rivals import cancel_elsewhere, send_at_once, send_copies
-from tests.chaos.rolling import roll
-from tests.chaos.scenarios import lose_all_attempts, survive_kills, survive_valkey, survive_zombie
-from tests.chaos.stage import Stage, open_stage
+from tests.chaos.rolling_restart import restart_under_load
+from tests.chaos.scenarios import lose_all_attempts, survive_frozen_replica, survive_kills, survive_valkey
 from tests.support.service import ALICE_KEY
 
 # Two answers' worth; production has 30 s, with which a rolling restart would take many minutes.
 DRAIN_S = 5
-SHOWN_COMPLAINTS = 50
+SHOWN_VIOLATIONS = 50
 
-Scene = tuple[str, Callable[[Stage], Awaitable[None]]]
+Scenario = tuple[str, Callable[[Experiment], Awaitable[None]]]
 
 
 def main() -> None:
@@ -35,12 +35,12 @@ def main() -> None:
     began = time.monotonic()
     settings = {"LEASE_S": f"{options.lease:g}", "DRAIN_S": str(DRAIN_S)}
     directory = Path(tempfile.mkdtemp(prefix="chaos-"))
-    with House(directory, replicas=options.replicas, settings=settings) as house:
-        complaints = asyncio.run(play(house, options))
+    with Cluster(directory, replicas=options.replicas, settings=settings) as cluster:
+        violations = asyncio.run(run_scenarios(cluster, options))
     print(f"\nLEASE_S={options.lease:g} · seed {options.seed} · took {time.monotonic() - began:.0f} s")
-    if complaints:
-        print(*complaints[:SHOWN_COMPLAINTS], sep="\n")
-        sys.exit(f"Promises broken: {len(complaints)}. The servers' logs are in {directory}.")
+    if violations:
+        print(*violations[:SHOWN_VIOLATIONS], sep="\n")
+        sys.exit(f"Promises broken: {len(violations)}. The servers' logs are in {directory}.")
     shutil.rmtree(directory)
 
 
@@ -55,25 +55,25 @@ def read_options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def play(house: House, options: argparse.Namespace) -> Sequence[str]:
-    """All scenes, the audit, the erasure, the table; gives the complaints."""
-    async with open_stage(house, api_key=ALICE_KEY, seed=options.seed) as stage:
-        before = await _get_memory(stage)
-        for title, scene in list_scenes(options):
-            await _play_scene(stage, title, scene)
-        await _play_scene(stage, "the audit", audit)
-        left = await erase_everything(stage)
-        print("", render(stage, memory=(before, await _get_memory(stage)), left=left), sep="\n")
-        return stage.ledger.complaints
+async def run_scenarios(cluster: Cluster, options: argparse.Namespace) -> Sequence[str]:
+    """All scenes, the audit, the erasure, the table; gives the violations."""
+    async with open_experiment(cluster, api_key=ALICE_KEY, seed=options.seed) as experiment:
+        before = await _get_memory(experiment)
+        for title, scenario in list_scenarios(options):
+            await _run_scenario(experiment, title, scenario)
+        await _run_scenario(experiment, "the audit", audit)
+        left = await erase_everything(experiment)
+        print("", render(experiment, memory=(before, await _get_memory(experiment)), left=left), sep="\n")
+        return experiment.results.violations
 
 
-def list_scenes(options: argparse.Namespace) -> Sequence[Scene]:
+def list_scenarios(options: argparse.Namespace) -> Sequence[Scenario]:
     """The scenes by name, the long one first."""
     kills, clients = options.kills, options.clients
     return [
         (f"{kills} kills, one a second", partial(survive_kills, kills=kills, every_s=1, clients=clients)),
-        ("a rolling restart", partial(roll, clients=clients)),
-        ("a frozen replica", survive_zombie),
+        ("a rolling restart", partial(restart_under_load, clients=clients)),
+        ("a frozen replica", survive_frozen_replica),
         ("an answer that loses every run", lose_all_attempts),
         ("Valkey killed, everysec", partial(survive_valkey, appendfsync="everysec", clients=clients, times=4)),
         ("Valkey killed, always", partial(survive_valkey, appendfsync="always", clients=clients, times=4)),
@@ -83,21 +83,21 @@ def list_scenes(options: argparse.Namespace) -> Sequence[Scene]:
     ]
 
 
-async def _play_scene(stage: Stage, title: str, scene: Callable[[Stage], Awaitable[None]]) -> None:
-    """A scene that breaks off is a complaint too, and the next one begins with everything up."""
+async def _run_scenario(experiment: Experiment, title: str, scenario: Callable[[Experiment], Awaitable[None]]) -> None:
+    """A scenario that breaks off is a complaint too, and the next one begins with everything up."""
     began = time.monotonic()
     print(f"{title} …", end=" ", flush=True)
-    known = len(stage.ledger.complaints)
+    known = len(experiment.results.violations)
     try:
-        await scene(stage)
-        await stage.mend()
+        await scenario(experiment)
+        await experiment.restart_stopped()
     except Exception as error:  # noqa: BLE001 -- it is told below, and the other scenes are worth seeing
-        stage.ledger.complain(f"{title} broke off: {''.join(traceback.format_exception(error))}")
-    print(f"{time.monotonic() - began:.0f} s, {len(stage.ledger.complaints) - known} complaints")
+        experiment.results.add_violation(f"{title} broke off: {''.join(traceback.format_exception(error))}")
+    print(f"{time.monotonic() - began:.0f} s, {len(experiment.results.violations) - known} violations")
 
 
-async def _get_memory(stage: Stage) -> int:
-    memory = await stage.redis.info("memory")
+async def _get_memory(experiment: Experiment) -> int:
+    memory = await experiment.redis.info("memory")
     return int(memory["used_memory"])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from standin.answers.answer import compose_answer
 from standin.chat_completions.request import ChatRequest, Message
 from standin.control.directives import Directives
-from tests.chaos.reading import Reading
+from tests.chaos.event_reader import EventReader
 from tests.support.oracle import check_events, check_response, read_frame
 from tests.support.turns import get_text
 
@@ -16,7 +16,7 @@ MAX_ATTEMPTS = 3
 
 
 @dataclass
-class Thread:
+class Dialogue:
     """Turns that follow on one another: in a conversation, by `previous_response_id`, or a single one."""
 
     conversation_id: str | None = None
@@ -41,24 +41,24 @@ class Answer:
     """One turn, and what became of it."""
 
     question: str
-    thread: Thread = field(default_factory=Thread)
+    dialogue: Dialogue = field(default_factory=Dialogue)
     # What was read of its events; of an answer that was asked for whole there are none.
-    reading: Reading = field(default_factory=Reading)
-    readers: list[Reading] = field(default_factory=list)
+    reader: EventReader = field(default_factory=EventReader)
+    other_readers: list[EventReader] = field(default_factory=list)
     final: dict[str, Any] | None = None
     failure_code: str | None = None
     is_cancelled: bool = False
     expected: str = ""
 
     def __post_init__(self) -> None:
-        messages = [*self.thread.history, ("user", self.question)]
+        messages = [*self.dialogue.history, ("user", self.question)]
         given = [Message(role=role, content=text) for role, text in messages]  # type: ignore[arg-type]  # these are roles
         self.expected = compose_answer(ChatRequest(model="stand-in", messages=given), Directives()).text
 
     @property
     def response_id(self) -> str:
         """Empty when no client was told it: a whole answer that failed."""
-        return self.reading.response_id or (self.final["id"] if self.final else "")
+        return self.reader.response_id or (self.final["id"] if self.final else "")
 
     @property
     def status(self) -> str:
@@ -86,24 +86,24 @@ class Answer:
         return self.failure_code == "replica_lost"
 
     @property
-    def readings(self) -> Sequence[Reading]:
+    def all_readers(self) -> Sequence[EventReader]:
         """Everybody who read its events."""
-        return [reading for reading in (self.reading, *self.readers) if reading.frames]
+        return [reader for reader in (self.reader, *self.other_readers) if reader.frames]
 
 
 def find_faults(answer: Answer) -> Iterator[str]:
     """Everything that is wrong with an answer that has come to its end."""
-    for reading in (answer.reading, *answer.readers):
-        yield from reading.faults
+    for reader in (answer.reader, *answer.other_readers):
+        yield from reader.faults
     if answer.final is None:
         if not answer.is_given_up:
             yield f"it never ended ({answer.failure_code})"
         return
     yield from _find_wrong_end(answer)
-    yield from _find_breaches(answer)
-    for reading in answer.readings:
-        if not reading.faults and reading.text != answer.text:
-            yield f"its deltas say {reading.text!r}, its end says {answer.text!r}"
+    yield from _find_specification_faults(answer)
+    for reader in answer.all_readers:
+        if not reader.faults and reader.text != answer.text:
+            yield f"its deltas say {reader.text!r}, its end says {answer.text!r}"
 
 
 def _find_wrong_end(answer: Answer) -> Iterator[str]:
@@ -122,12 +122,12 @@ def _find_wrong_end(answer: Answer) -> Iterator[str]:
             yield f"it is {status}"
 
 
-def _find_breaches(answer: Answer) -> Iterator[str]:
+def _find_specification_faults(answer: Answer) -> Iterator[str]:
     """Where it is against the specification."""
     assert answer.final is not None
     try:
         check_response(answer.final)
-        if answer.reading.frames and not answer.reading.faults:
-            check_events([read_frame(frame) for frame in answer.reading.frames])
+        if answer.reader.frames and not answer.reader.faults:
+            check_events([read_frame(frame) for frame in answer.reader.frames])
     except (AssertionError, ValueError) as error:
         yield f"it is against the specification: {error}"

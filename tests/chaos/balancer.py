@@ -38,8 +38,8 @@ class Balancer:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
-        self._spawn(self._look_after_ports())
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._spawn(self._watch_ports())
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -65,7 +65,7 @@ class Balancer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _look_after_ports(self) -> None:
+    async def _watch_ports(self) -> None:
         while True:
             for port in set(self._list_ports()) - self._probed:
                 self._probed.add(port)
@@ -85,7 +85,7 @@ class Balancer:
         self._ready.discard(port)
         self._probed.discard(port)
 
-    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._spawn(self._serve((reader, writer)))
 
     async def _serve(self, client: Pair) -> None:
@@ -94,9 +94,9 @@ class Balancer:
             _reset(client)  # as a Service without endpoints refuses
             return
         try:
-            async with asyncio.TaskGroup() as ways:
-                ways.create_task(_pump(client, replica))
-                ways.create_task(_pump(replica, client))
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(_forward(client, replica))
+                directions.create_task(_forward(replica, client))
         except* OSError:
             pass  # one side broke off: so does the other
         else:
@@ -130,7 +130,7 @@ async def probe(port: int) -> bool | None:
         return False
 
 
-async def _pump(source: Pair, target: Pair) -> None:
+async def _forward(source: Pair, target: Pair) -> None:
     """One way of a connection, to its clean end. Raises OSError."""
     reader, writer = source[0], target[1]
     while data := await reader.read(READ_BYTES):

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 
-from tests.chaos.answers import Answer, Thread
-from tests.chaos.ledger import Cut, Ledger
-from tests.chaos.reading import Reading, split_frames
+from tests.chaos.answers import Answer, Dialogue
+from tests.chaos.event_reader import EventReader, split_frames
+from tests.chaos.results import LostConnection, Results
 
 # Three lost runs at the default lease of 10 s, and a busy machine.
 MAX_ANSWER_S = 120.0
@@ -25,7 +25,7 @@ MAX_WAIT_S = 1.0
 Request = dict[str, Any]
 
 
-class Left(Exception):
+class ReaderLeft(Exception):
     """The reader goes away in the middle, because it wants to."""
 
 
@@ -34,11 +34,11 @@ class Refused(Exception):
 
 
 class Client:
-    """One person's program; what goes wrong is in the ledger."""
+    """One person's program; what goes wrong is in the results."""
 
-    def __init__(self, http: httpx.AsyncClient, ledger: Ledger, *, silence_s: float = SILENCE_S) -> None:
+    def __init__(self, http: httpx.AsyncClient, results: Results, *, silence_s: float = SILENCE_S) -> None:
         self._http = http
-        self._ledger = ledger
+        self._results = results
         self._silence_s = silence_s
 
     async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
@@ -49,119 +49,123 @@ class Client:
                 try:
                     answer = await self._http.request(method, url, **arguments)
                 except httpx.TransportError as error:
-                    self._ledger.cuts.append(Cut(f"{method} {url}", "", -1, repr(error)))
+                    self._results.lost_connections.append(LostConnection(f"{method} {url}", "", -1, repr(error)))
                     wait_s = await _wait(wait_s)
                 else:
                     if answer.status_code != 503:
                         return answer
                     await self._wait_as_told(answer)
 
-    async def start_conversation(self) -> Thread:
+    async def start_conversation(self) -> Dialogue:
         """A conversation of one's own."""
-        return Thread(_get_id(await self.request("POST", "/v1/conversations", json={})))
+        return Dialogue(_get_id(await self.request("POST", "/v1/conversations", json={})))
 
     async def ask(
         self,
         question: str,
-        thread: Thread | None = None,
+        dialogue: Dialogue | None = None,
         *,
         leave_after: int | None = None,
         first: httpx.AsyncClient | None = None,
-        begun: Callable[[Answer], object] = bool,
+        on_start: Callable[[Answer], object] = bool,
     ) -> Answer:
         """A streamed answer, seen to its end. `leave_after` so many events the reader goes away, and comes back.
 
-        `first` sends the first request elsewhere; `begun` is given the answer before it is asked for.
+        `first` sends the first request elsewhere; `on_start` is given the answer before it is asked for.
         """
-        answer = Answer(question, thread or Thread())
-        begun(answer)
+        answer = Answer(question, dialogue or Dialogue())
+        on_start(answer)
         request = _turn(answer, stream=True)
-        await self._see_to_end(answer.reading, request, first or self._http, leave_after)
-        self._keep(answer)
+        await self._read_with_limit(answer.reader, request, first or self._http, leave_after)
+        self._record(answer)
         return answer
 
-    async def ask_whole(self, question: str, thread: Thread) -> Answer:
+    async def ask_whole(self, question: str, dialogue: Dialogue) -> Answer:
         """An answer in one piece."""
-        answer = Answer(question, thread)
+        answer = Answer(question, dialogue)
         told = await self.request(**_turn(answer), timeout=MAX_ANSWER_S)
         if told.status_code == 200:
             answer.final = told.json()
         else:
             answer.failure_code = told.json()["error"]["code"]
-        self._keep(answer)
+        self._record(answer)
         return answer
 
-    async def ask_in_background(self, question: str, thread: Thread) -> Answer:
+    async def ask_in_background(self, question: str, dialogue: Dialogue) -> Answer:
         """An answer that goes on by itself; its events are read from another request."""
-        answer = Answer(question, thread)
+        answer = Answer(question, dialogue)
         created = await self.request(**_turn(answer, background=True))
-        answer.reading = await self.follow(_get_id(created))
-        self._keep(answer)
+        answer.reader = await self.follow(_get_id(created))
+        self._record(answer)
         return answer
 
-    async def follow(self, response_id: str) -> Reading:
+    async def follow(self, response_id: str) -> EventReader:
         """A second reader, from the first event to the last."""
-        reading = Reading()
-        reading.response_id = response_id
-        await self._see_to_end(reading, _follow(response_id, None), self._http, None)
-        return reading
+        reader = EventReader()
+        reader.response_id = response_id
+        await self._read_with_limit(reader, _follow(response_id, None), self._http, None)
+        return reader
 
-    def _keep(self, answer: Answer) -> None:
+    def _record(self, answer: Answer) -> None:
         """A stream's end is the answer's."""
-        answer.final = answer.final or answer.reading.final
+        answer.final = answer.final or answer.reader.final
         if answer.final and answer.final["error"]:
             answer.failure_code = answer.final["error"]["code"]
-        answer.thread.turns.append(answer)
-        self._ledger.answers.append(answer)
+        answer.dialogue.turns.append(answer)
+        self._results.answers.append(answer)
 
-    async def _see_to_end(
-        self, reading: Reading, request: Request, first: httpx.AsyncClient, leave_after: int | None
+    async def _read_with_limit(
+        self, reader: EventReader, request: Request, first: httpx.AsyncClient, leave_after: int | None
     ) -> None:
         try:
             async with asyncio.timeout(MAX_ANSWER_S):
-                await self._read_to_end(reading, request, first, leave_after)
+                await self._read_to_end(reader, request, first, leave_after)
         except Refused as error:
-            reading.faults.append(f"after event {reading.last_number}: {error}")
+            reader.faults.append(f"after event {reader.last_number}: {error}")
         except TimeoutError:
-            reading.faults.append(f"after event {reading.last_number}: no end within {MAX_ANSWER_S:g} s")
+            reader.faults.append(f"after event {reader.last_number}: no end within {MAX_ANSWER_S:g} s")
 
     async def _read_to_end(
-        self, reading: Reading, request: Request, first: httpx.AsyncClient, leave_after: int | None
+        self, reader: EventReader, request: Request, first: httpx.AsyncClient, leave_after: int | None
     ) -> None:
         """Raises Refused."""
         http, wait_s, known = first, FIRST_WAIT_S, -1
-        while not reading.is_done:
+        while not reader.is_done:
             try:
-                await self._read(reading, request, http, leave_after)
-            except Left:
-                reading.leave()
+                await self._read(reader, request, http, leave_after)
+            except ReaderLeft:
+                reader.leave()
                 leave_after = None
             except httpx.TransportError as error:
                 what = f"{request['method']} {request['url']}"
-                self._ledger.cuts.append(Cut(what, reading.response_id, reading.last_number, repr(error)))
-                wait_s = await _wait(FIRST_WAIT_S if reading.last_number > known else wait_s)
-            known, http = reading.last_number, self._http
-            request = _follow(reading.response_id, known) if known >= 0 else request
+                self._results.lost_connections.append(
+                    LostConnection(what, reader.response_id, reader.last_number, repr(error))
+                )
+                wait_s = await _wait(FIRST_WAIT_S if reader.last_number > known else wait_s)
+            known, http = reader.last_number, self._http
+            request = _follow(reader.response_id, known) if known >= 0 else request
 
-    async def _read(self, reading: Reading, request: Request, http: httpx.AsyncClient, leave_after: int | None) -> None:
-        """One connection. Raises Left, Refused, TransportError."""
+    async def _read(
+        self, reader: EventReader, request: Request, http: httpx.AsyncClient, leave_after: int | None
+    ) -> None:
+        """One connection. Raises ReaderLeft, Refused, TransportError."""
         async with http.stream(**request, timeout=self._silence_s) as answer:
             if answer.status_code != 200:
                 await answer.aread()
                 await self._wait_as_told(answer)
                 return
             async for frame in split_frames(answer.aiter_raw()):
-                reading.take(frame)
-                if leave_after is not None and len(reading.frames) > leave_after:
-                    raise Left
-        reading.take_end()
+                reader.take(frame)
+                if leave_after is not None and len(reader.frames) > leave_after:
+                    raise ReaderLeft
+        reader.take_end()
 
     async def _wait_as_told(self, answer: httpx.Response) -> None:
         """Raises Refused for what is no 503 with a time to come back at."""
         error = answer.json()["error"]
         if answer.status_code != 503 or "retry-after" not in answer.headers:
             raise Refused(f"{answer.status_code} {error['code']}: {error['message']}")
-        self._ledger.counts[f"503 {error['code']}"] += 1
+        self._results.counts[f"503 {error['code']}"] += 1
         await asyncio.sleep(int(answer.headers["retry-after"]))
 
 
@@ -174,7 +178,7 @@ def _get_id(made: httpx.Response) -> str:
 
 
 def _turn(answer: Answer, **body: Any) -> Request:
-    body |= {"input": answer.question, **answer.thread.anchor}
+    body |= {"input": answer.question, **answer.dialogue.anchor}
     key = {"Idempotency-Key": secrets.token_hex(16)}
     return {"method": "POST", "url": "/v1/responses", "json": body, "headers": key}
 

@@ -13,16 +13,16 @@ from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import ALICE_KEY, manage, service_environment
 
 # No answer is to fail because a loaded machine was slow: what the model does is not what is tested here.
-PATIENT = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60", "WORKERS": "2"}
+LONG_MODEL_LIMITS = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60", "WORKERS": "2"}
 # What gunicorn's master says of a worker that we killed, and uvicorn of a stream that was broken off on purpose.
-EXCUSED = re.compile(r"Worker \(pid:\d+\) was sent SIGKILL|ASGI callable returned without completing response")
+EXPECTED_ERRORS = re.compile(r"Worker \(pid:\d+\) was sent SIGKILL|ASGI callable returned without completing response")
 
 
-class House:
+class Cluster:
     """The servers; `with` starts them and kills them at the end."""
 
     def __init__(self, directory: Path, *, replicas: int, settings: Mapping[str, str]) -> None:
-        """`settings` are the replicas' environment, beside where they find what they need."""
+        """`settings` are the replicas' environment, meanwhile where they find what they need."""
         self._directory = directory
         self._settings = settings
         self._count = replicas
@@ -30,11 +30,11 @@ class House:
         self.valkey = ValkeyServer(directory / "valkey")
         self.standin = StandinServer(directory / "standin")
         self.environment: dict[str, str] = {}
-        # Those that should be up, and all there ever were.
+        # Those that should be up, and all there all_replicas were.
         self.replicas: list[Replica] = []
-        self.ever: list[Replica] = []
+        self.all_replicas: list[Replica] = []
         self.numbers = itertools.count(1)
-        self._pages: dict[Replica, int] = {}
+        self._log_offsets: dict[Replica, int] = {}
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -43,7 +43,7 @@ class House:
             self.environment = {
                 **service_environment(self.valkey, self.standin, self._directory),
                 "SECRET_KEY": secrets.token_urlsafe(64),
-                **PATIENT,
+                **LONG_MODEL_LIMITS,
                 **self._settings,
             }
             manage(self.environment, "migrate", "--verbosity", "0")
@@ -54,30 +54,30 @@ class House:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for replica in self.ever:
+        for replica in self.all_replicas:
             replica.kill()
         self._servers.close()
 
     def build_replica(self) -> Replica:
         """One more, which is not started yet."""
-        replica = Replica(self._directory / f"replica-{len(self.ever) + 1}", self.environment)
+        replica = Replica(self._directory / f"replica-{len(self.all_replicas) + 1}", self.environment)
         self.replicas.append(replica)
-        self.ever.append(replica)
+        self.all_replicas.append(replica)
         return replica
 
     def list_ports(self) -> list[int]:
         """Where replicas listen, or may soon."""
-        return [replica.port for replica in self.ever if replica.ports and replica.is_running]
+        return [replica.port for replica in self.all_replicas if replica.ports and replica.is_running]
 
-    def turn_page(self) -> None:
+    def skip_logs_so_far(self) -> None:
         """What was logged until now is no longer looked at."""
-        self._pages = {replica: replica.log_path.stat().st_size for replica in self.ever if replica.ports}
+        self._log_offsets = {replica: replica.log_path.stat().st_size for replica in self.all_replicas if replica.ports}
 
     def list_logged(self, event: str, **fields: object) -> list[tuple[Replica, dict[str, Any]]]:
         """The lines of an event with these fields, oldest first, and who wrote each."""
         lines = [
             (replica, line)
-            for replica in self.ever
+            for replica in self.all_replicas
             for line in self._read_lines(replica)
             if line.get("event") == event and fields.items() <= line.items()
         ]
@@ -87,15 +87,15 @@ class House:
         """What no chaos excuses: errors, which the log of a replica has only for what nobody expected."""
         return [
             f"{replica.directory.name}: {line}"
-            for replica in self.ever
+            for replica in self.all_replicas
             for line in self._read_lines(replica)
-            if line.get("level") in ("error", "critical") and not EXCUSED.search(str(line["event"]))
+            if line.get("level") in ("error", "critical") and not EXPECTED_ERRORS.search(str(line["event"]))
         ]
 
     def _read_lines(self, replica: Replica) -> Iterator[dict[str, Any]]:
         """The lines of a log that are whole: a kill may leave half a one."""
         raw = replica.log_path.read_bytes() if replica.ports else b""
-        for line in raw[self._pages.get(replica, 0) :].splitlines():
+        for line in raw[self._log_offsets.get(replica, 0) :].splitlines():
             try:
                 yield json.loads(line)
             except ValueError:

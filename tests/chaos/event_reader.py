@@ -22,7 +22,7 @@ class Head(msgspec.Struct):
 decode_head = msgspec.json.Decoder(Head).decode
 
 
-class Reading:
+class EventReader:
     """Takes frames as they come; whatever does not follow on the one before is a fault."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from tests.chaos.answers import Answer, find_faults
 
 
 @dataclass(frozen=True)
-class Cut:
+class LostConnection:
     """A connection that did not come to its end: what it was for, and how far it came."""
 
     request: str
@@ -20,24 +20,24 @@ class Cut:
 
 
 @dataclass
-class Ledger:
+class Results:
     """The book of one stretch of chaos."""
 
     answers: list[Answer] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    cuts: list[Cut] = field(default_factory=list)
+    lost_connections: list[LostConnection] = field(default_factory=list)
     cancels_s: list[float] = field(default_factory=list)
 
-    def complain(self, sentence: str) -> None:
+    def add_violation(self, sentence: str) -> None:
         """Something that must not happen has happened."""
-        self.complaints.append(sentence)
+        self.violations.append(sentence)
 
-    def judge(self) -> None:
+    def check_answers(self) -> None:
         """Hold every answer against what it must say; once, when all have ended."""
         for answer in self.answers:
             name = f"{answer.response_id or '(unknown response)'} to {answer.question!r}"
-            self.complaints += [f"{name}: {fault}" for fault in find_faults(answer)]
+            self.violations += [f"{name}: {fault}" for fault in find_faults(answer)]
             self.counts["given up"] += answer.is_given_up
             self._count_tokens(answer)
 
