@@ -24,8 +24,8 @@ from prompts.ports.responses import Seized
 from prompts.run.sweeping import erase_due, take_over_lost
 from prompts.usecases.conversations import delete_conversation
 from tests.support.builders import (
+    RetryingRedis,
     Stores,
-    Stutter,
     admit,
     build_draft,
     build_item,
@@ -312,7 +312,7 @@ async def test_a_lost_response_that_is_gone_stops_no_sweep(redis: Redis, stores:
 
 
 async def test_a_removal_whose_answer_was_lost_is_told_as_done(redis: Redis) -> None:
-    stores = open_stores(Stutter.of(redis))
+    stores = open_stores(RetryingRedis.of(redis))
     item = build_item("Two", "07")
     conversation_id = await make_conversation(stores, "One", partition="07")
     await stores.conversations.add_items(conversation_id, owner=OWNER, items=[item])

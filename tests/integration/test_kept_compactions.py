@@ -21,7 +21,7 @@ from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
 from prompts.ports.responses import Claim
 from prompts.run.sweeping import erase_due
 from prompts.usecases.anchors import read_anchor
-from tests.support.builders import Stores, Stutter, admit, build_draft, build_item, open_stores, take_turn
+from tests.support.builders import RetryingRedis, Stores, admit, build_draft, build_item, open_stores, take_turn
 from tests.support.model_calls import ModelCalls
 from tests.support.refusals import check_refusal
 from tests.support.server_fixtures import StartReplica
@@ -208,7 +208,7 @@ async def test_what_is_not_there_or_not_ended_has_no_history(redis: Redis, store
 
 
 async def test_keeping_one_again_after_a_lost_answer_keeps_it_once(redis: Redis) -> None:
-    compactions = RedisCompactions(Stutter(redis), retention_s=60)  # type: ignore[arg-type]
+    compactions = RedisCompactions(RetryingRedis(redis), retention_s=60)  # type: ignore[arg-type]
     compacted = CompactedHistory(
         id=ids.new_id(ids.RESPONSE, "05"),
         created_at=1,

@@ -13,7 +13,16 @@ from prompts.domain import ids
 from prompts.domain.items import Compaction, Message, text_of
 from prompts.errors import NotFound, ServiceError
 from prompts.ports.response_notes import Exchange
-from tests.support.builders import HISTORY_TOKENS, Stores, Stutter, admit, build_draft, commit, open_stores, take_turn
+from tests.support.builders import (
+    HISTORY_TOKENS,
+    RetryingRedis,
+    Stores,
+    admit,
+    build_draft,
+    commit,
+    open_stores,
+    take_turn,
+)
 from tests.support.servers import ValkeyServer
 
 
@@ -74,8 +83,8 @@ async def test_there_is_nothing_to_make_them_from_while_the_answer_is_written(
 
 async def test_the_first_follow_ups_are_kept(redis: Redis, stores: Stores, notes: RedisResponseNotes) -> None:
     response_id = await take_turn(stores)
-    stuttering = RedisResponseNotes(Stutter.of(redis))
-    assert await stuttering.keep_follow_ups(response_id, ["Ü?"], owner="alice") == ["Ü?"]
+    retrying = RedisResponseNotes(RetryingRedis.of(redis))
+    assert await retrying.keep_follow_ups(response_id, ["Ü?"], owner="alice") == ["Ü?"]
     assert await notes.keep_follow_ups(response_id, ["Later?"], owner="alice") == ["Ü?"]
     assert await notes.find_follow_ups(response_id, owner="alice", history_tokens=HISTORY_TOKENS) == ["Ü?"]
 

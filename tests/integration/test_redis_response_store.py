@@ -12,8 +12,8 @@ from prompts.errors import ConversationLocked, StaleRun, TailLost
 from prompts.ports.event_log import Group
 from prompts.ports.responses import Admitted
 from tests.support.builders import (
+    RetryingRedis,
     Stores,
-    Stutter,
     admit,
     build_draft,
     build_group,
@@ -197,7 +197,7 @@ async def test_an_ended_response_takes_nothing_more(redis: Redis, stores: Stores
 
 async def test_a_hand_over_and_an_end_may_be_sent_twice(redis: Redis, stores: Stores) -> None:
     """The client tries again when an answer is lost."""
-    twice = open_stores(Stutter.of(redis))
+    twice = open_stores(RetryingRedis.of(redis))
     conversation_id = await make_conversation(twice, "Earlier")
     draft = build_draft(conversation_id=conversation_id)
     admitted = await admit(twice, draft)

@@ -19,8 +19,8 @@ from prompts.ports.event_log import Group
 from prompts.ports.responses import Admitted, Seized
 from tests.support.builders import (
     HISTORY_TOKENS,
+    RetryingRedis,
     Stores,
-    Stutter,
     admit,
     build_draft,
     build_group,
@@ -231,7 +231,7 @@ async def test_admitting_again_gives_no_right_to_write_what_was_taken(redis: Red
 
 
 async def test_seizing_may_be_sent_twice(redis: Redis) -> None:
-    stores = open_stores(Stutter.of(redis))
+    stores = open_stores(RetryingRedis.of(redis))
     conversation_id = await make_conversation(stores, "Hello", "Hello")
     draft = build_draft(conversation_id=conversation_id)
     admitted = await admit(stores, draft)

@@ -33,7 +33,7 @@ CREATE_STAFF = ("createsuperuser", "--noinput", "--username", STAFF, "--email", 
 
 
 @dataclass(frozen=True)
-class House:
+class Cluster:
     """Two replicas of ours over a watched pair, and Alice at each of them."""
 
     valkeys: WatchedValkeys
@@ -60,9 +60,9 @@ class House:
 
 
 @pytest.fixture
-async def house(
+async def cluster(
     service: Service, http: httpx.AsyncClient, start_watched_valkeys: StartWatchedValkeys, start_replica: StartReplica
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Cluster]:
     """Everything is ready, and Alice's key known."""
     valkeys = await asyncio.to_thread(start_watched_valkeys)
     environment = {
@@ -76,7 +76,7 @@ async def house(
     async with open_client(http, replicas[0]) as one, open_client(http, replicas[1]) as other:
         for client in (one, other):
             await eventually(partial(is_served, client))
-        yield House(valkeys, replicas, one, other)
+        yield Cluster(valkeys, replicas, one, other)
 
 
 def tell(port: int, *command: str) -> None:
@@ -115,19 +115,19 @@ async def is_refused(client: httpx.AsyncClient) -> bool:
     return True
 
 
-async def check_everything_works(house: House) -> None:
+async def check_everything_works(cluster: Cluster) -> None:
     """A turn remembers, a follower elsewhere is nudged, a cancel from elsewhere is confirmed."""
-    conversation_id = await make_conversation(house.http)
-    assert (await ask(house.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
-    assert get_text((await ask(house.other, "What is my name?", conversation=conversation_id)).json()) == (
+    conversation_id = await make_conversation(cluster.http)
+    assert (await ask(cluster.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
+    assert get_text((await ask(cluster.other, "What is my name?", conversation=conversation_id)).json()) == (
         "Your name is Ada."
     )
-    creator = Stream.of_turn(house.http, ENDLESS, conversation=conversation_id)
+    creator = Stream.of_turn(cluster.http, ENDLESS, conversation=conversation_id)
     response_id = await creator.get_id()
-    follower = Stream.of_response(house.other, response_id)
+    follower = Stream.of_response(cluster.other, response_id)
     await follower.see_words(3)
     began = time.monotonic()
-    cancelled = await house.other.post(f"/v1/responses/{response_id}/cancel")
+    cancelled = await cluster.other.post(f"/v1/responses/{response_id}/cancel")
     assert time.monotonic() - began < 1
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
     assert "eps:cancel_confirmed" not in cancelled.json()
@@ -135,48 +135,48 @@ async def check_everything_works(house: House) -> None:
     assert await follower.read_final(within_s=1) == await creator.read_final(within_s=1) == cancelled.json()
 
 
-async def test_everything_works_behind_a_sentinel(house: House) -> None:
-    await check_everything_works(house)
+async def test_everything_works_behind_a_sentinel(cluster: Cluster) -> None:
+    await check_everything_works(cluster)
 
 
-async def test_an_answer_outlives_its_master_and_so_does_the_service(house: House) -> None:
-    conversation_id = await make_conversation(house.http)
-    creator = Stream.of_turn(house.http, SLOW, conversation=conversation_id)
-    follower = Stream.of_response(house.other, await creator.get_id())
+async def test_an_answer_outlives_its_master_and_so_does_the_service(cluster: Cluster) -> None:
+    conversation_id = await make_conversation(cluster.http)
+    creator = Stream.of_turn(cluster.http, SLOW, conversation=conversation_id)
+    follower = Stream.of_response(cluster.other, await creator.get_id())
     for reader in (creator, follower):
         await reader.see_words(4)
-    await asyncio.to_thread(house.valkeys.master.kill)
+    await asyncio.to_thread(cluster.valkeys.master.kill)
 
-    for client in (house.http, house.other):
+    for client in (cluster.http, cluster.other):
         await eventually(partial(is_refused, client), within_s=5)
         await eventually(partial(is_unready, client), within_s=5)
-    await house.wait_for_failover()
-    for client in (house.http, house.other):
+    await cluster.wait_for_failover()
+    for client in (cluster.http, cluster.other):
         await eventually(partial(is_served, client), within_s=5)
 
     final = await creator.read_final()
     assert (final["status"], get_text(final)) == ("completed", COUNTED)
     assert await follower.read(within_s=5) == creator.raw
-    assert await Stream.of_response(house.other, final["id"]).read() == creator.raw
-    await check_everything_works(house)
+    assert await Stream.of_response(cluster.other, final["id"]).read() == creator.raw
+    await check_everything_works(cluster)
 
 
-async def test_a_master_that_hangs_is_replaced_as_well_and_its_return_changes_nothing(house: House) -> None:
-    conversation_id = await make_conversation(house.http)
-    creator = Stream.of_turn(house.http, SLOW, conversation=conversation_id)
-    follower = Stream.of_response(house.other, await creator.get_id())
+async def test_a_master_that_hangs_is_replaced_as_well_and_its_return_changes_nothing(cluster: Cluster) -> None:
+    conversation_id = await make_conversation(cluster.http)
+    creator = Stream.of_turn(cluster.http, SLOW, conversation=conversation_id)
+    follower = Stream.of_response(cluster.other, await creator.get_id())
     for reader in (creator, follower):
         await reader.see_words(4)
-    await asyncio.to_thread(house.valkeys.master.freeze)
-    await house.wait_for_failover()
+    await asyncio.to_thread(cluster.valkeys.master.freeze)
+    await cluster.wait_for_failover()
     final = await creator.read_final()
     assert (final["status"], get_text(final)) == ("completed", COUNTED)
     assert await follower.read(within_s=5) == creator.raw
-    await eventually(lambda: is_served(house.other), within_s=5)
-    await check_everything_works(house)
+    await eventually(lambda: is_served(cluster.other), within_s=5)
+    await check_everything_works(cluster)
 
-    house.valkeys.master.thaw()  # for some seconds it takes itself for the master
-    await check_everything_works(house)
+    cluster.valkeys.master.thaw()  # for some seconds it takes itself for the master
+    await check_everything_works(cluster)
 
 
 async def test_passwords_reach_the_master_and_the_sentinels_and_nobody_else(
@@ -195,16 +195,16 @@ async def test_passwords_reach_the_master_and_the_sentinels_and_nobody_else(
     assert "of%" not in table
 
 
-async def test_the_admin_stays_signed_in(service: Service, house: House) -> None:
+async def test_the_admin_stays_signed_in(service: Service, cluster: Cluster) -> None:
     manage({**service.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}, *CREATE_STAFF)
-    async with httpx.AsyncClient(base_url=house.http.base_url, follow_redirects=True) as browser:
+    async with httpx.AsyncClient(base_url=cluster.http.base_url, follow_redirects=True) as browser:
         await browser.get("/admin/login/")
         form = {"username": STAFF, "password": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         assert "Log out" in (await browser.post("/admin/login/", data={**form, "next": "/admin/"})).text
-        await asyncio.to_thread(house.valkeys.master.kill)
+        await asyncio.to_thread(cluster.valkeys.master.kill)
         # A page that cannot know who asks is no page; it does not show the sign-in form, and takes no cookie away.
         assert (await browser.get("/admin/")).status_code == 500
-        await house.wait_for_failover()
+        await cluster.wait_for_failover()
         page = await browser.get("/admin/")
         assert "Log out" in page.text
         # The session is written here, not only read.
@@ -216,41 +216,41 @@ async def test_the_admin_stays_signed_in(service: Service, house: House) -> None
 # --- A fail-over that loses what was acknowledged: replication is asynchronous ------------------------------------
 
 
-async def test_a_running_answer_writes_its_lost_tail_again(house: House) -> None:
-    creator = Stream.of_turn(house.http, SLOW, conversation=await make_conversation(house.http))
-    follower = Stream.of_response(house.other, await creator.get_id())
+async def test_a_running_answer_writes_its_lost_tail_again(cluster: Cluster) -> None:
+    creator = Stream.of_turn(cluster.http, SLOW, conversation=await make_conversation(cluster.http))
+    follower = Stream.of_response(cluster.other, await creator.get_id())
     await creator.see_words(4)
-    await house.cut_replication()
+    await cluster.cut_replication()
     for reader in (creator, follower):
         await reader.see_words(20)
-    await house.lose_master()
+    await cluster.lose_master()
 
     final = await creator.read_final()
     assert (final["status"], get_text(final)) == ("completed", COUNTED)
     assert await follower.read(within_s=5) == creator.raw
-    assert await Stream.of_response(house.other, final["id"]).read() == creator.raw
-    assert "tail_written_again" in house.replicas[0].log
-    await check_everything_works(house)
+    assert await Stream.of_response(cluster.other, final["id"]).read() == creator.raw
+    assert "tail_written_again" in cluster.replicas[0].log
+    await check_everything_works(cluster)
 
 
-async def test_a_reader_beyond_the_end_of_the_log_is_told_so(house: House) -> None:
-    creator = Stream.of_turn(house.http, SLOW, conversation=await make_conversation(house.http))
+async def test_a_reader_beyond_the_end_of_the_log_is_told_so(cluster: Cluster) -> None:
+    creator = Stream.of_turn(cluster.http, SLOW, conversation=await make_conversation(cluster.http))
     response_id = await creator.get_id()
     await creator.see_words(4)
-    await house.cut_replication()
+    await cluster.cut_replication()
     await creator.see_words(20)
     last = creator.raw.count(b"event: ") - 1
-    await asyncio.to_thread(house.replicas[0].freeze)  # or it wrote its tail again
-    await house.lose_master()
+    await asyncio.to_thread(cluster.replicas[0].freeze)  # or it wrote its tail again
+    await cluster.lose_master()
 
     query = {"stream": "true", "starting_after": str(last)}
-    refused = await eventually(partial(ask_when_served, house.other, f"/v1/responses/{response_id}", query))
+    refused = await eventually(partial(ask_when_served, cluster.other, f"/v1/responses/{response_id}", query))
     assert refused is not None
     check_error(refused.json())
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
 
     # Another replica goes on where the log ends; whoever reads all of it sees one whole answer.
-    final = await Stream.of_response(house.other, response_id).read_final()
+    final = await Stream.of_response(cluster.other, response_id).read_final()
     assert (final["status"], get_text(final)) == ("completed", COUNTED)
 
 
@@ -260,37 +260,37 @@ async def ask_when_served(client: httpx.AsyncClient, url: str, query: dict[str, 
     return None if answer.status_code == 503 else answer
 
 
-async def test_a_response_that_was_lost_whole_was_never_there(house: House) -> None:
-    conversation_id = await make_conversation(house.http)
-    assert (await ask(house.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
-    before = (await house.http.get(f"/v1/conversations/{conversation_id}/items")).json()
-    await house.cut_replication()
-    lost = await ask(house.http, "What is my name?", conversation=conversation_id)
+async def test_a_response_that_was_lost_whole_was_never_there(cluster: Cluster) -> None:
+    conversation_id = await make_conversation(cluster.http)
+    assert (await ask(cluster.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
+    before = (await cluster.http.get(f"/v1/conversations/{conversation_id}/items")).json()
+    await cluster.cut_replication()
+    lost = await ask(cluster.http, "What is my name?", conversation=conversation_id)
     assert get_text(lost.json()) == "Your name is Ada."
-    await house.lose_master()
+    await cluster.lose_master()
 
-    for client in (house.http, house.other):
+    for client in (cluster.http, cluster.other):
         await eventually(partial(is_served, client), within_s=5)
         for query in ({}, {"stream": "true"}, {"stream": "true", "starting_after": "3"}):
             gone = await client.get(f"/v1/responses/{lost.json()['id']}", params=query)
             assert (gone.status_code, gone.json()["error"]["code"]) == (404, "response_not_found")
         assert (await client.get(f"/v1/conversations/{conversation_id}/items")).json() == before
-    again = await ask(house.other, "What is my name?", conversation=conversation_id)
+    again = await ask(cluster.other, "What is my name?", conversation=conversation_id)
     assert get_text(again.json()) == "Your name is Ada."
 
 
-async def test_a_response_whose_end_was_lost_comes_to_another_end(house: House) -> None:
-    conversation_id = await make_conversation(house.http)
-    creator = Stream.of_turn(house.http, "count to 20 [[standin token_s=0.05]]", conversation=conversation_id)
+async def test_a_response_whose_end_was_lost_comes_to_another_end(cluster: Cluster) -> None:
+    conversation_id = await make_conversation(cluster.http)
+    creator = Stream.of_turn(cluster.http, "count to 20 [[standin token_s=0.05]]", conversation=conversation_id)
     await creator.see_words(4)
-    await house.cut_replication()
+    await cluster.cut_replication()
     final = await creator.read_final()
     assert final["status"] == "completed"
-    await house.lose_master()
-    await eventually(partial(is_served, house.other), within_s=5)
+    await cluster.lose_master()
+    await eventually(partial(is_served, cluster.other), within_s=5)
 
-    ended = await Stream.of_response(house.other, final["id"]).read_final(within_s=LEASE_S + 5)
+    ended = await Stream.of_response(cluster.other, final["id"]).read_final(within_s=LEASE_S + 5)
     assert (ended["status"], get_text(ended)) == ("completed", get_text(final))
-    conversation = (await house.http.get(f"/v1/conversations/{conversation_id}")).json()
+    conversation = (await cluster.http.get(f"/v1/conversations/{conversation_id}")).json()
     assert conversation["eps:active_response_id"] is None
-    assert (await ask(house.http, "Hello", conversation=conversation_id)).status_code == 200
+    assert (await ask(cluster.http, "Hello", conversation=conversation_id)).status_code == 200

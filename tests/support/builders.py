@@ -47,7 +47,7 @@ class Stores:
     eraser: RedisEraser
 
 
-class Stutter:
+class RetryingRedis:
     """A Redis whose client asks a second time, because the first answer was lost."""
 
     def __init__(self, redis: Redis) -> None:

@@ -32,7 +32,7 @@ MAX_S = 5
 STOP = Finished("stop", Usage(1, 2, 3))
 
 
-class House:
+class Harness:
     """A runner with its store and model."""
 
     def __init__(self) -> None:

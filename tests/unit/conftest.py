@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.runs import House
+from tests.support.runs import Harness
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
+async def harness() -> AsyncIterator[Harness]:
     """A fresh one, emptied at the end."""
-    house = House()
-    yield house
-    await house.runner.close()
+    harness = Harness()
+    yield harness
+    await harness.runner.close()

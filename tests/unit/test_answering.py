@@ -33,7 +33,7 @@ from prompts.run.ending import end_seized, retell
 from prompts.run.run import Run
 from prompts.run.takeover import take_over
 from tests.support.fakes import RESPONSE_ID, FakeEventLog, FakeResponseStore, Step, make_brief, make_draft
-from tests.support.runs import MAX_S, House, check, read, settle
+from tests.support.runs import MAX_S, Harness, check, read, settle
 
 SEARCH = FunctionTool(name="search", description="Search the files.")
 CALL = HostedCall("call_1", "file_search", "search", '{"query":"code"}')
@@ -78,11 +78,11 @@ def logged(store: FakeResponseStore) -> list[Signal]:
 
 
 @pytest.fixture
-def search(house: House) -> FakeSearch:
+def search(harness: Harness) -> FakeSearch:
     """A search that the service runs."""
-    search = FakeSearch(house.store)
-    house.hosted_tools = [search]
-    house.make_runner()
+    search = FakeSearch(harness.store)
+    harness.hosted_tools = [search]
+    harness.make_runner()
     return search
 
 
@@ -104,26 +104,26 @@ def told(items: Sequence[Item]) -> list[str]:
 
 
 @pytest.mark.usefixtures("search")
-async def test_the_model_is_asked_again_with_what_the_tool_gave(house: House) -> None:
-    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
-    run = await house.run()
+async def test_the_model_is_asked_again_with_what_the_tool_gave(harness: Harness) -> None:
+    harness.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+    run = await harness.run()
     final = check(await read(run))
     assert final["status"] == "completed"
     assert [item["type"] for item in final["output"]] == ["file_search_call", "message"]
     assert final["output"][0]["queries"] == ["code"]
     assert final["output"][0]["status"] == "completed"
-    first, second = house.model.asked
+    first, second = harness.model.asked
     assert told(first) == ["user: Hello"]
     assert told(second) == ["user: Hello", 'call search {"query":"code"}', "gave [1] The code is 4711."]
-    assert [tool.name for tool in house.model.requests[0].offered] == ["search"]
+    assert [tool.name for tool in harness.model.requests[0].offered] == ["search"]
     usage = final["usage"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (30, 9, 39)
 
 
 @pytest.mark.usefixtures("search")
-async def test_its_events_are_told_in_the_documented_order(house: House) -> None:
-    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
-    run = await house.run()
+async def test_its_events_are_told_in_the_documented_order(harness: Harness) -> None:
+    harness.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+    run = await harness.run()
     names = [event.type.removeprefix("response.") for event in await read(run)]
     assert names[2:8] == [
         "output_item.added",
@@ -135,70 +135,74 @@ async def test_its_events_are_told_in_the_documented_order(house: House) -> None
     ]
 
 
-async def test_each_step_begins_when_the_log_has_what_was_before(house: House, search: FakeSearch) -> None:
+async def test_each_step_begins_when_the_log_has_what_was_before(harness: Harness, search: FakeSearch) -> None:
     seen: list[list[Signal]] = []
 
     async def look() -> None:
-        seen.append(logged(house.store))
+        seen.append(logged(harness.store))
 
-    house.model.answers = [ASKS_FOR_SEARCH, [look, *ANSWERS]]
-    await house.run()
+    harness.model.answers = [ASKS_FOR_SEARCH, [look, *ANSWERS]]
+    await harness.run()
     assert search.ran == [(CALL, [RoundEnded([CALL], Usage(10, 5, 15))])]
     assert seen == [[RoundEnded([CALL], Usage(10, 5, 15)), HostedReturned("call_1", search.found)]]
 
 
 @pytest.mark.usefixtures("search")
-async def test_what_was_said_before_the_call_is_told_and_stays(house: House) -> None:
-    house.model.answers = [[[Text("Let me look.")], *ASKS_FOR_SEARCH], ANSWERS]
-    run = await house.run()
+async def test_what_was_said_before_the_call_is_told_and_stays(harness: Harness) -> None:
+    harness.model.answers = [[[Text("Let me look.")], *ASKS_FOR_SEARCH], ANSWERS]
+    run = await harness.run()
     final = check(await read(run))
     assert [item["type"] for item in final["output"]] == ["message", "file_search_call", "message"]
-    assert told(house.model.asked[1])[1:] == [
+    assert told(harness.model.asked[1])[1:] == [
         "assistant: Let me look.",
         'call search {"query":"code"}',
         "gave [1] The code is 4711.",
     ]
 
 
-async def test_a_call_of_the_clients_ends_the_answer_whatever_else_was_called(house: House, search: FakeSearch) -> None:
+async def test_a_call_of_the_clients_ends_the_answer_whatever_else_was_called(
+    harness: Harness, search: FakeSearch
+) -> None:
     both: Sequence[Step] = [[*CALLS, Called(1, "call_2", "ping")], [Finished("stop")]]
-    house.model.answers = [both]
+    harness.model.answers = [both]
     brief = make_brief()
     request = replace(brief.model_request, tools=[FunctionTool(name="ping")])
-    run = await house.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    run = await harness.run(brief=Brief(**{**slots(brief), "model_request": request}))
     assert [item["type"] for item in check(await read(run))["output"]] == ["function_call"]
     assert search.ran == []
 
 
-async def test_a_model_that_never_stops_to_call_is_offered_nothing_in_the_end(house: House, search: FakeSearch) -> None:
-    run = await house.run(*ASKS_FOR_SEARCH)
+async def test_a_model_that_never_stops_to_call_is_offered_nothing_in_the_end(
+    harness: Harness, search: FakeSearch
+) -> None:
+    run = await harness.run(*ASKS_FOR_SEARCH)
     assert isinstance(run.error, UpstreamError)
     assert len(search.ran) == MAX_ROUNDS
-    assert house.model.requests[-1].offered == []
+    assert harness.model.requests[-1].offered == []
 
 
 @pytest.mark.usefixtures("search")
-async def test_a_call_that_was_demanded_is_demanded_once(house: House) -> None:
-    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+async def test_a_call_that_was_demanded_is_demanded_once(harness: Harness) -> None:
+    harness.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
     brief = make_brief()
     request = replace(brief.model_request, tool_choice=FunctionChoice("search"))
-    await house.run(brief=Brief(**{**slots(brief), "model_request": request}))
-    assert [request.tool_choice for request in house.model.requests] == [FunctionChoice("search"), "auto"]
+    await harness.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    assert [request.tool_choice for request in harness.model.requests] == [FunctionChoice("search"), "auto"]
 
 
 @pytest.mark.usefixtures("search")
-async def test_the_answers_budget_is_that_of_all_rounds(house: House) -> None:
-    house.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
+async def test_the_answers_budget_is_that_of_all_rounds(harness: Harness) -> None:
+    harness.model.answers = [ASKS_FOR_SEARCH, ANSWERS]
     brief = make_brief()
     request = replace(brief.model_request, max_output_tokens=16)
-    await house.run(brief=Brief(**{**slots(brief), "model_request": request}))
-    assert [request.max_output_tokens for request in house.model.requests] == [16, 11]
+    await harness.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    assert [request.max_output_tokens for request in harness.model.requests] == [16, 11]
 
 
-async def test_a_tool_that_fails_fails_the_answer(house: House, search: FakeSearch) -> None:
-    house.model.answers = [ASKS_FOR_SEARCH]
+async def test_a_tool_that_fails_fails_the_answer(harness: Harness, search: FakeSearch) -> None:
+    harness.model.answers = [ASKS_FOR_SEARCH]
     search.error = UpstreamError("The search broke.")
-    run = await house.run()
+    run = await harness.run()
     final = check(await read(run))
     assert final["error"] == {"code": "server_error", "message": "The search broke."}
     assert [item["status"] for item in final["output"]] == ["incomplete"]
@@ -207,52 +211,52 @@ async def test_a_tool_that_fails_fails_the_answer(house: House, search: FakeSear
 # --- cancelled and taken over in between ---
 
 
-async def test_a_cancellation_between_two_rounds_stops_the_tool(house: House, search: FakeSearch) -> None:
+async def test_a_cancellation_between_two_rounds_stops_the_tool(harness: Harness, search: FakeSearch) -> None:
     search.gate = asyncio.Event()
-    house.model.answers = [ASKS_FOR_SEARCH]
-    run = await house.start()
+    harness.model.answers = [ASKS_FOR_SEARCH]
+    run = await harness.start()
     await settle()
     assert search.ran
-    house.runner.let_go(RESPONSE_ID, "2.b")
+    harness.runner.let_go(RESPONSE_ID, "2.b")
     async with asyncio.timeout(MAX_S):
         await run.wait()
     assert search.is_stopped
     assert run.outcome is None
-    log = FakeEventLog(house.store)
+    log = FakeEventLog(harness.store)
     seized = build_seized(ending="cancelled")
-    outcome = await end_seized(seized, await retell(seized.response, event_log=log), store=house.store)
+    outcome = await end_seized(seized, await retell(seized.response, event_log=log), store=harness.store)
     assert outcome.response.status == "cancelled"
     [item] = outcome.response.output
     assert isinstance(item, FileSearchCall)
     assert (item.status, item.queries) == ("incomplete", ["code"])
 
 
-async def test_a_tool_that_was_lost_while_it_ran_is_run_again(house: House, search: FakeSearch) -> None:
-    house.model.answers = [ANSWERS]
-    run = await take(house, [RoundEnded([CALL], Usage(10, 5, 15))])
+async def test_a_tool_that_was_lost_while_it_ran_is_run_again(harness: Harness, search: FakeSearch) -> None:
+    harness.model.answers = [ANSWERS]
+    run = await take(harness, [RoundEnded([CALL], Usage(10, 5, 15))])
     assert [call for call, _ in search.ran] == [CALL]
-    check_answered(house, run)
+    check_answered(harness, run)
 
 
-async def test_a_tool_that_had_returned_is_not_run_again(house: House, search: FakeSearch) -> None:
-    house.model.answers = [ANSWERS]
-    run = await take(house, [RoundEnded([CALL], Usage(10, 5, 15))], [HostedReturned("call_1", search.found)])
+async def test_a_tool_that_had_returned_is_not_run_again(harness: Harness, search: FakeSearch) -> None:
+    harness.model.answers = [ANSWERS]
+    run = await take(harness, [RoundEnded([CALL], Usage(10, 5, 15))], [HostedReturned("call_1", search.found)])
     assert search.ran == []
-    check_answered(house, run)
+    check_answered(harness, run)
 
 
-async def test_an_answer_lost_in_its_second_round_goes_on_in_it(house: House, search: FakeSearch) -> None:
-    house.model.answers = [[[Text("is 4711.")], [Finished("stop", Usage(20, 4, 24))]]]
+async def test_an_answer_lost_in_its_second_round_goes_on_in_it(harness: Harness, search: FakeSearch) -> None:
+    harness.model.answers = [[[Text("is 4711.")], [Finished("stop", Usage(20, 4, 24))]]]
     run = await take(
-        house,
+        harness,
         [Text("Let me look.")],
         [RoundEnded([CALL], Usage(10, 5, 15))],
         [HostedReturned("call_1", search.found)],
         [Text("The code ")],
     )
     assert search.ran == []
-    assert house.model.shown == ["The code "]
-    assert told(house.model.asked[0])[1:] == [
+    assert harness.model.shown == ["The code "]
+    assert told(harness.model.asked[0])[1:] == [
         "assistant: Let me look.",
         'call search {"query":"code"}',
         "gave [1] The code is 4711.",
@@ -264,16 +268,16 @@ async def test_an_answer_lost_in_its_second_round_goes_on_in_it(house: House, se
     assert text_of(last) == "The code is 4711."
 
 
-async def test_a_tool_that_is_not_offered_any_more_is_said_to_be_gone(house: House) -> None:
+async def test_a_tool_that_is_not_offered_any_more_is_said_to_be_gone(harness: Harness) -> None:
     """Another release had it."""
-    house.model.answers = [ANSWERS]
-    await take(house, [RoundEnded([CALL], None)])
-    assert told(house.model.asked[0])[-1] == "gave This tool is not available any more."
+    harness.model.answers = [ANSWERS]
+    await take(harness, [RoundEnded([CALL], None)])
+    assert told(harness.model.asked[0])[-1] == "gave This tool is not available any more."
 
 
-def check_answered(house: House, run: Run) -> None:
+def check_answered(harness: Harness, run: Run) -> None:
     """The answer went on with what was found, and counts both rounds."""
-    assert told(house.model.asked[0])[1:] == ['call search {"query":"code"}', "gave [1] The code is 4711."]
+    assert told(harness.model.asked[0])[1:] == ['call search {"query":"code"}', "gave [1] The code is 4711."]
     assert run.outcome is not None
     ended = run.outcome.response
     assert [type(item) for item in ended.output] == [FileSearchCall, Message]
@@ -281,7 +285,7 @@ def check_answered(house: House, run: Run) -> None:
     assert ended.usage.total_tokens == 39
 
 
-async def take(house: House, *groups: list[Signal]) -> Run:
+async def take(harness: Harness, *groups: list[Signal]) -> Run:
     """The run that takes over a response whose log holds these groups, at its end."""
     narration = Narration(make_draft().response)
     narration.opening()
@@ -289,10 +293,10 @@ async def take(house: House, *groups: list[Signal]) -> Run:
         after = narration.next_number - 1
         narration.tell(signals)
         group = Group(after, narration.next_number - 1, pack(signals))
-        await house.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
-    house.store.seized = build_seized()
-    await take_over(RESPONSE_ID, store=house.store, event_log=FakeEventLog(house.store), runner=house.runner)
-    run = house.runner.find(RESPONSE_ID)
+        await harness.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
+    harness.store.seized = build_seized()
+    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.store), runner=harness.runner)
+    run = harness.runner.find(RESPONSE_ID)
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()

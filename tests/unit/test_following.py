@@ -14,7 +14,7 @@ from prompts.run.following import LOOK_S as LOOKS_EVERY_S
 from prompts.run.following import Followers, Pace, follow_response
 from prompts.run.run import Run
 from tests.support.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brief
-from tests.support.runs import MAX_S, STOP, House, check, settle
+from tests.support.runs import MAX_S, STOP, Harness, check, settle
 
 WORDS = 300
 # A reader looks that often when it is not nudged; in the service every two seconds.
@@ -28,12 +28,12 @@ def away(looks: int = AWAY_LOOKS) -> list[Fate]:
     return [Unavailable("away") for _ in range(looks)]
 
 
-class Desk:
+class FollowClient:
     """Whoever asks this process for the events of a response."""
 
-    def __init__(self, house: House) -> None:
-        self.store = house.store
-        self.log = FakeEventLog(house.store)
+    def __init__(self, harness: Harness) -> None:
+        self.store = harness.store
+        self.log = FakeEventLog(harness.store)
         self.followers = Followers()
 
     def set_pace(self, **pace: Any) -> None:
@@ -62,9 +62,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(house: House) -> Desk:
-    """The house's."""
-    return Desk(house)
+def client(harness: Harness) -> FollowClient:
+    """The harness's."""
+    return FollowClient(harness)
 
 
 async def see_words(reader: AsyncIterator[Sequence[Event]], count: int) -> list[Event]:
@@ -92,68 +92,74 @@ async def see_quiet(reader: AsyncIterator[Sequence[Event]], groups: int = 3) -> 
 
 
 @pytest.mark.parametrize("signals_a_slice", [1, 7, 1000])
-async def test_a_reader_that_falls_behind_goes_on_from_the_log(house: House, desk: Desk, signals_a_slice: int) -> None:
-    house.make_runner(max_kept_bytes=2_000)
-    desk.set_pace(signals_a_slice=signals_a_slice)
+async def test_a_reader_that_falls_behind_goes_on_from_the_log(
+    harness: Harness, client: FollowClient, signals_a_slice: int
+) -> None:
+    harness.make_runner(max_kept_bytes=2_000)
+    client.set_pace(signals_a_slice=signals_a_slice)
     gate = asyncio.Event()
     words: list[Step] = [[Text(f"{number} ")] for number in range(WORDS)]
-    run = await house.start([Text("first ")], house.store.called, gate, *words, [Finished("stop")])
-    reader = desk.follow(run=run)
+    run = await harness.start([Text("first ")], harness.store.called, gate, *words, [Finished("stop")])
+    reader = client.follow(run=run)
     seen: list[Event] = [*await anext(reader)]
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
     seen += await read_rest(reader)
-    assert desk.log.is_read
+    assert client.log.is_read
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
     assert seen[-1].type == "response.completed"
     assert len([event for event in seen if event.type.endswith(".delta")]) == WORDS + 1
-    assert house.store.outcome is not None
-    assert seen[-1].data.endswith(house.store.outcome.result + b"}")
+    assert harness.store.outcome is not None
+    assert seen[-1].data.endswith(harness.store.outcome.result + b"}")
 
 
-async def test_a_reader_of_a_run_that_is_handed_over_goes_on_with_the_next(house: House, desk: Desk) -> None:
-    run = await house.start([Text("1 ")], asyncio.Event())
-    reader = desk.follow(run=run)
+async def test_a_reader_of_a_run_that_is_handed_over_goes_on_with_the_next(
+    harness: Harness, client: FollowClient
+) -> None:
+    run = await harness.start([Text("1 ")], asyncio.Event())
+    reader = client.follow(run=run)
     seen = await see_words(reader, 1)
-    await house.runner.close()
+    await harness.runner.close()
     assert run.is_handed_over
     await see_quiet(reader)
-    house.make_runner()
+    harness.make_runner()
     gate = asyncio.Event()
-    await house.start([Text("2 ")], gate, [Text("3"), STOP], brief=make_brief(shown=["1 "], epoch="2.a"))
+    await harness.start([Text("2 ")], gate, [Text("3"), STOP], brief=make_brief(shown=["1 "], epoch="2.a"))
     seen += await see_words(reader, 1)
     gate.set()
     seen += await read_rest(reader)
     assert check(seen)["output"][0]["content"][0]["text"] == "1 2 3"
-    assert await desk.read(run=None) == seen
+    assert await client.read(run=None) == seen
 
 
-async def test_a_nudge_spares_the_wait_for_the_next_look(house: House, desk: Desk) -> None:
+async def test_a_nudge_spares_the_wait_for_the_next_look(harness: Harness, client: FollowClient) -> None:
     gate = asyncio.Event()
-    await house.start([Text("1")], gate, [STOP])
+    await harness.start([Text("1")], gate, [STOP])
     await settle()
-    reader = desk.follow(run=None, quiet_s=MAX_S)
+    reader = client.follow(run=None, quiet_s=MAX_S)
     seen = await see_words(reader, 1)
     resting = asyncio.ensure_future(read_rest(reader))
     await settle()
     gate.set()
     await settle()
     assert not resting.done()
-    desk.log.grown.set()
+    client.log.grown.set()
     async with asyncio.timeout(LOOKS_EVERY_S / 2):
         assert check([*seen, *await resting])["status"] == "completed"
 
 
-async def test_a_reader_from_any_number_of_a_run_that_was_taken_over_sees_the_rest(house: House, desk: Desk) -> None:
-    run = await house.start([Text("1 ")], asyncio.Event())
+async def test_a_reader_from_any_number_of_a_run_that_was_taken_over_sees_the_rest(
+    harness: Harness, client: FollowClient
+) -> None:
+    run = await harness.start([Text("1 ")], asyncio.Event())
     await settle()
-    await house.runner.close()
-    house.make_runner()
+    await harness.runner.close()
+    harness.make_runner()
     gate = asyncio.Event()
-    second = await house.start([Text("2")], gate, [STOP], brief=make_brief(shown=["1 "], epoch="2.a"))
+    second = await harness.start([Text("2")], gate, [STOP], brief=make_brief(shown=["1 "], epoch="2.a"))
     await settle()
-    readers = [desk.follow(run=second, after=after) for after in range(-1, second.last_number + 1)]
+    readers = [client.follow(run=second, after=after) for after in range(-1, second.last_number + 1)]
     first_groups = [list(await anext(reader)) for reader in readers]
     gate.set()
     rests = [[*first, *await read_rest(reader)] for first, reader in zip(first_groups, readers, strict=True)]
@@ -168,90 +174,94 @@ async def test_a_reader_from_any_number_of_a_run_that_was_taken_over_sees_the_re
 
 @pytest.mark.parametrize("healthy_reads", [1, 2, 3])
 async def test_a_reader_that_has_begun_is_kept_while_redis_is_away(
-    house: House, desk: Desk, healthy_reads: int
+    harness: Harness, client: FollowClient, healthy_reads: int
 ) -> None:
     words: list[list[Step]] = [[[Text(f"{number} ")], settle] for number in range(6)]
-    await house.run(*chain.from_iterable(words), [STOP])
-    whole = await desk.read(run=None)
+    await harness.run(*chain.from_iterable(words), [STOP])
+    whole = await client.read(run=None)
     assert check(whole)["status"] == "completed"
-    desk.log.read_fates = [None, *[None] * healthy_reads, *away()]  # the first one is the echo's
-    assert await desk.read(run=None) == whole
-    assert desk.log.read_fates == []
+    client.log.read_fates = [None, *[None] * healthy_reads, *away()]  # the first one is the echo's
+    assert await client.read(run=None) == whole
+    assert client.log.read_fates == []
 
 
-async def test_an_end_is_told_that_could_not_be_read_at_once(house: House, desk: Desk) -> None:
+async def test_an_end_is_told_that_could_not_be_read_at_once(harness: Harness, client: FollowClient) -> None:
     """The log says that it is whole; what the end carries is read from the response, and Redis is away just then."""
-    await house.run([Text("1"), STOP])
-    whole = await desk.read(run=None)
+    await harness.run([Text("1"), STOP])
+    whole = await client.read(run=None)
     assert check(whole)["status"] == "completed"
-    desk.store.get_fates = away()
-    assert await desk.read(run=None) == whole
-    assert desk.store.get_fates == []
+    client.store.get_fates = away()
+    assert await client.read(run=None) == whole
+    assert client.store.get_fates == []
 
 
-async def test_a_reader_is_kept_whose_run_was_lost_because_redis_is_away(house: House, desk: Desk) -> None:
-    house.make_runner(lease_s=0.05)
+async def test_a_reader_is_kept_whose_run_was_lost_because_redis_is_away(
+    harness: Harness, client: FollowClient
+) -> None:
+    harness.make_runner(lease_s=0.05)
     gate = asyncio.Event()
-    run = await house.start([Text("1 ")], gate, [Text("2")], asyncio.Event())
-    reader = desk.follow(run=run)
+    run = await harness.start([Text("1 ")], gate, [Text("2")], asyncio.Event())
+    reader = client.follow(run=run)
     seen = await see_words(reader, 1)
-    house.store.append_fates = away()
-    desk.log.read_fates, desk.store.get_fates = away(), away()
+    harness.store.append_fates = away()
+    client.log.read_fates, client.store.get_fates = away(), away()
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
     await see_quiet(reader, AWAY_LOOKS)
-    house.make_runner()
-    house.store.append_fates = []
-    desk.log.read_fates, desk.store.get_fates = [], []
-    await house.run([Text("2"), STOP], brief=make_brief(shown=["1 "], epoch="2.a"))
+    harness.make_runner()
+    harness.store.append_fates = []
+    client.log.read_fates, client.store.get_fates = [], []
+    await harness.run([Text("2"), STOP], brief=make_brief(shown=["1 "], epoch="2.a"))
     seen += await read_rest(reader)
     assert check(seen)["output"][0]["content"][0]["text"] == "1 2"
 
 
-async def test_a_reader_that_waits_for_the_first_new_event_is_kept_too(house: House, desk: Desk) -> None:
+async def test_a_reader_that_waits_for_the_first_new_event_is_kept_too(harness: Harness, client: FollowClient) -> None:
     """It was answered already: an empty group is a beginning as well."""
     gate = asyncio.Event()
-    run = await house.start([Text("1 ")], gate, [Text("2"), STOP])
+    run = await harness.start([Text("1 ")], gate, [Text("2"), STOP])
     await settle()
-    reader = desk.follow(run=None, after=run.last_number)
+    reader = client.follow(run=None, after=run.last_number)
     assert await anext(reader) == ()
-    desk.log.read_fates = away()
+    client.log.read_fates = away()
     await see_quiet(reader, AWAY_LOOKS)
     gate.set()
     assert [event.type for event in await read_rest(reader)][-1] == "response.completed"
 
 
 @pytest.mark.parametrize("healthy_calls", [0, 1], ids=["at the echo", "at the log"])
-async def test_who_asks_while_redis_is_away_is_refused(house: House, desk: Desk, healthy_calls: int) -> None:
-    await house.run([Text("1"), STOP])
-    desk.log.read_fates = [*[None] * healthy_calls, *away()]
+async def test_who_asks_while_redis_is_away_is_refused(
+    harness: Harness, client: FollowClient, healthy_calls: int
+) -> None:
+    await harness.run([Text("1"), STOP])
+    client.log.read_fates = [*[None] * healthy_calls, *away()]
     with pytest.raises(Unavailable):
-        await anext(desk.follow(run=None))
+        await anext(client.follow(run=None))
 
 
-async def test_a_redis_that_stays_away_breaks_the_reader_off(house: House, desk: Desk) -> None:
-    desk.set_pace(redis_away_s=5 * LOOK_S)
-    await house.start([Text("1")], asyncio.Event())
+async def test_a_redis_that_stays_away_breaks_the_reader_off(harness: Harness, client: FollowClient) -> None:
+    client.set_pace(redis_away_s=5 * LOOK_S)
+    await harness.start([Text("1")], asyncio.Event())
     await settle()
-    reader = desk.follow(run=None)
+    reader = client.follow(run=None)
     await see_words(reader, 1)
-    desk.log.read_fates = away(100 * AWAY_LOOKS)
+    client.log.read_fates = away(100 * AWAY_LOOKS)
     with pytest.raises(Unavailable):
         await read_rest(reader)
 
 
-async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(house: House, desk: Desk) -> None:
+async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(harness: Harness, client: FollowClient) -> None:
     """What counts is how long it has been away without a break."""
-    desk.set_pace(redis_away_s=20 * LOOK_S)
+    client.set_pace(redis_away_s=20 * LOOK_S)
     gate = asyncio.Event()
-    await house.start([Text("1")], gate, [STOP])
+    await harness.start([Text("1")], gate, [STOP])
     await settle()
-    reader = desk.follow(run=None)
+    reader = client.follow(run=None)
     seen = await see_words(reader, 1)
-    desk.log.read_fates = [*away(), None] * 8
+    client.log.read_fates = [*away(), None] * 8
     async with asyncio.timeout(MAX_S):
-        while desk.log.read_fates:
+        while client.log.read_fates:
             assert await anext(reader) == ()
     gate.set()
     assert check([*seen, *await read_rest(reader)])["status"] == "completed"
@@ -260,13 +270,13 @@ async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(house: House,
 # --- the process leaves ---
 
 
-async def test_a_drain_waits_for_those_who_follow(house: House, desk: Desk) -> None:
+async def test_a_drain_waits_for_those_who_follow(harness: Harness, client: FollowClient) -> None:
     gate = asyncio.Event()
-    await house.start([Text("1")], gate, [STOP])
+    await harness.start([Text("1")], gate, [STOP])
     await settle()
-    reading_on = asyncio.ensure_future(desk.read(run=None))
+    reading_on = asyncio.ensure_future(client.read(run=None))
     await settle()
-    draining = asyncio.ensure_future(desk.followers.drain(MAX_S))
+    draining = asyncio.ensure_future(client.followers.drain(MAX_S))
     await settle()
     assert not draining.done()
     gate.set()
@@ -280,42 +290,46 @@ async def test_a_drain_without_anybody_ends_at_once() -> None:
         await Followers().drain(10 * MAX_S)
 
 
-async def test_a_drain_sends_away_those_who_would_still_wait(house: House, desk: Desk) -> None:
-    await house.start([Text("1")], asyncio.Event())
+async def test_a_drain_sends_away_those_who_would_still_wait(harness: Harness, client: FollowClient) -> None:
+    await harness.start([Text("1")], asyncio.Event())
     await settle()
-    reader = desk.follow(run=None)
+    reader = client.follow(run=None)
     seen = await see_words(reader, 1)
     assert seen
     resting = asyncio.ensure_future(read_rest(reader))
     async with asyncio.timeout(MAX_S):
-        await desk.followers.drain(LOOK_S)
+        await client.followers.drain(LOOK_S)
     with pytest.raises(Draining):
         await resting
 
 
-async def test_what_is_written_already_is_told_even_when_the_process_waits_no_longer(house: House, desk: Desk) -> None:
-    await house.run([Text("1"), STOP])
-    await desk.followers.drain(0)
-    assert check(await desk.read(run=None))["status"] == "completed"
+async def test_what_is_written_already_is_told_even_when_the_process_waits_no_longer(
+    harness: Harness, client: FollowClient
+) -> None:
+    await harness.run([Text("1"), STOP])
+    await client.followers.drain(0)
+    assert check(await client.read(run=None))["status"] == "completed"
 
 
-async def test_a_drain_does_not_wait_for_ever_for_a_reader_that_does_not_read(house: House, desk: Desk) -> None:
-    desk.set_pace(look_s=LOOK_S)
-    await house.start([Text("1")], asyncio.Event())
+async def test_a_drain_does_not_wait_for_ever_for_a_reader_that_does_not_read(
+    harness: Harness, client: FollowClient
+) -> None:
+    client.set_pace(look_s=LOOK_S)
+    await harness.start([Text("1")], asyncio.Event())
     await settle()
-    reader = desk.follow(run=None)
+    reader = client.follow(run=None)
     await anext(reader)
     async with asyncio.timeout(MAX_S):
-        await desk.followers.drain(LOOK_S)
+        await client.followers.drain(LOOK_S)
     await reader.aclose()
 
 
-async def test_readers_that_leave_are_not_waited_for(house: House, desk: Desk) -> None:
-    await house.start([Text("1")], asyncio.Event())
+async def test_readers_that_leave_are_not_waited_for(harness: Harness, client: FollowClient) -> None:
+    await harness.start([Text("1")], asyncio.Event())
     await settle()
-    reader = desk.follow(run=None)
+    reader = client.follow(run=None)
     await see_words(reader, 1)
-    draining = asyncio.ensure_future(desk.followers.drain(10 * MAX_S))
+    draining = asyncio.ensure_future(client.followers.drain(10 * MAX_S))
     await settle()
     await reader.aclose()
     async with asyncio.timeout(MAX_S):

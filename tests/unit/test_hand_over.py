@@ -12,7 +12,7 @@ from prompts.domain.signals import Text
 from prompts.errors import StaleRun, TailLost, Unavailable, UpstreamError
 from prompts.run.run import Run
 from tests.support.fakes import LAST_OPENING_NUMBER, RESPONSE_ID, FakeResponseStore, Fate, make_brief
-from tests.support.runs import MAX_S, STOP, House, check, read, settle, texts, written
+from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, texts, written
 
 
 def check_handed_over(run: Run, store: FakeResponseStore) -> None:
@@ -37,70 +37,70 @@ def check_whole(store: FakeResponseStore) -> None:
 # --- leaving ---
 
 
-async def test_closing_hands_over_and_keeps_the_text_written_so_far(house: House) -> None:
-    run = await house.start([Text("1 "), Text("2 ")], asyncio.Event())
+async def test_closing_hands_over_and_keeps_the_text_written_so_far(harness: Harness) -> None:
+    run = await harness.start([Text("1 "), Text("2 ")], asyncio.Event())
     await settle()
-    await house.runner.close()
-    check_handed_over(run, house.store)
-    assert written(house.store) == "1 2 "
-    assert house.model.is_closed
+    await harness.runner.close()
+    check_handed_over(run, harness.store)
+    assert written(harness.store) == "1 2 "
+    assert harness.model.is_closed
     told = await read(run)
     check_unended(told)
     assert [event.type for event in told][-2:] == ["response.output_text.delta"] * 2
-    assert house.runner.find(RESPONSE_ID) is None
+    assert harness.runner.find(RESPONSE_ID) is None
 
 
-async def test_what_has_arrived_and_is_not_written_yet_is_handed_over_too(house: House) -> None:
-    house.store.append_fates = [gate := asyncio.Event()]
-    run = await house.start([Text("1")], house.store.called, [Text("2")], [Text("3")], asyncio.Event())
+async def test_what_has_arrived_and_is_not_written_yet_is_handed_over_too(harness: Harness) -> None:
+    harness.store.append_fates = [gate := asyncio.Event()]
+    run = await harness.start([Text("1")], harness.store.called, [Text("2")], [Text("3")], asyncio.Event())
     await settle()
-    closing = asyncio.ensure_future(house.runner.close())
+    closing = asyncio.ensure_future(harness.runner.close())
     await settle()
     assert not closing.done()
-    assert house.store.released == []
+    assert harness.store.released == []
     gate.set()
     await closing
-    check_handed_over(run, house.store)
-    assert texts(house.store.appends) == [["1"], ["2", "3"]]
-    check_whole(house.store)
+    check_handed_over(run, harness.store)
+    assert texts(harness.store.appends) == [["1"], ["2", "3"]]
+    check_whole(harness.store)
     check_unended(await read(run))
 
 
-async def test_a_run_that_has_said_nothing_is_handed_over_as_it_is(house: House) -> None:
-    run = await house.start(asyncio.Event())
-    await house.runner.close()
-    check_handed_over(run, house.store)
-    assert house.store.appends == []
+async def test_a_run_that_has_said_nothing_is_handed_over_as_it_is(harness: Harness) -> None:
+    run = await harness.start(asyncio.Event())
+    await harness.runner.close()
+    check_handed_over(run, harness.store)
+    assert harness.store.appends == []
     assert [event.type for event in await read(run)] == ["response.created", "response.in_progress"]
 
 
-async def test_a_run_that_begins_while_the_process_closes_is_handed_over(house: House) -> None:
-    house.model.steps = [asyncio.Event()]
-    with house.runner.reserve():
-        await house.runner.close()
-        run = house.runner.start(make_brief())
+async def test_a_run_that_begins_while_the_process_closes_is_handed_over(harness: Harness) -> None:
+    harness.model.steps = [asyncio.Event()]
+    with harness.runner.reserve():
+        await harness.runner.close()
+        run = harness.runner.start(make_brief())
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    check_handed_over(run, house.store)
+    check_handed_over(run, harness.store)
 
 
-async def test_a_run_that_is_ending_is_seen_to_its_end(house: House) -> None:
-    house.store.commit_fates = [gate := asyncio.Event()]
-    run = await house.start([Text("1"), STOP])
+async def test_a_run_that_is_ending_is_seen_to_its_end(harness: Harness) -> None:
+    harness.store.commit_fates = [gate := asyncio.Event()]
+    run = await harness.start([Text("1"), STOP])
     await settle()
-    closing = asyncio.ensure_future(house.runner.close())
+    closing = asyncio.ensure_future(harness.runner.close())
     await settle()
     gate.set()
     await closing
     assert check(await read(run))["status"] == "completed"
-    assert house.store.released == []
+    assert harness.store.released == []
 
 
-async def test_a_follower_learns_that_the_rest_comes_from_elsewhere(house: House) -> None:
-    run = await house.start([Text("1")], asyncio.Event())
+async def test_a_follower_learns_that_the_rest_comes_from_elsewhere(harness: Harness) -> None:
+    run = await harness.start([Text("1")], asyncio.Event())
     following = asyncio.ensure_future(read(run))
     await settle()
-    await house.runner.close()
+    await harness.runner.close()
     check_unended(await following)
 
 
@@ -114,15 +114,15 @@ async def test_a_follower_learns_that_the_rest_comes_from_elsewhere(house: House
     ids=["at the last words", "all the time", "at the release"],
 )
 async def test_a_hand_over_outlasts_a_store_that_is_away_for_a_moment(
-    house: House, append_fates: list[Fate], release_fates: list[Fate]
+    harness: Harness, append_fates: list[Fate], release_fates: list[Fate]
 ) -> None:
-    house.store.append_fates, house.store.release_fates = append_fates, release_fates
-    run = await house.start([Text("1")], house.store.called, [Text("2")], asyncio.Event())
+    harness.store.append_fates, harness.store.release_fates = append_fates, release_fates
+    run = await harness.start([Text("1")], harness.store.called, [Text("2")], asyncio.Event())
     await settle()
-    await house.runner.close()
-    check_handed_over(run, house.store)
-    assert written(house.store) == "12"
-    check_whole(house.store)
+    await harness.runner.close()
+    check_handed_over(run, harness.store)
+    assert written(harness.store) == "12"
+    check_whole(harness.store)
 
 
 @pytest.mark.parametrize(
@@ -136,208 +136,208 @@ async def test_a_hand_over_outlasts_a_store_that_is_away_for_a_moment(
     ids=["taken while it writes", "away while it writes", "taken at the release", "away at the release"],
 )
 async def test_what_cannot_be_handed_over_is_left_to_its_lease(
-    house: House, append_fates: list[Fate], release_fates: list[Fate]
+    harness: Harness, append_fates: list[Fate], release_fates: list[Fate]
 ) -> None:
-    house.make_runner(lease_s=0.1)
+    harness.make_runner(lease_s=0.1)
     gate = asyncio.Event()
-    house.store.append_fates = [gate, *append_fates]
-    house.store.release_fates = release_fates
-    run = await house.start([Text("1")], house.store.called, [Text("2")], asyncio.Event())
+    harness.store.append_fates = [gate, *append_fates]
+    harness.store.release_fates = release_fates
+    run = await harness.start([Text("1")], harness.store.called, [Text("2")], asyncio.Event())
     await settle()
-    closing = asyncio.ensure_future(house.runner.close())
+    closing = asyncio.ensure_future(harness.runner.close())
     await settle()
     gate.set()
     await closing
     assert not run.is_handed_over
-    assert (run.outcome, run.error, house.store.outcome) == (None, None, None)
-    assert house.store.released == []
+    assert (run.outcome, run.error, harness.store.outcome) == (None, None, None)
+    assert harness.store.released == []
     check_unended(await read(run))
 
 
-async def test_a_run_may_be_taken_while_it_is_handed_over(house: House) -> None:
+async def test_a_run_may_be_taken_while_it_is_handed_over(harness: Harness) -> None:
     """A cancellation comes while the process leaves: nothing is written any more, and it is told that it is over."""
-    house.store.release_fates = [(asyncio.Event(), StaleRun())]
-    run = await house.start([Text("1")], asyncio.Event())
+    harness.store.release_fates = [(asyncio.Event(), StaleRun())]
+    run = await harness.start([Text("1")], asyncio.Event())
     await settle()
-    closing = asyncio.ensure_future(house.runner.close())
+    closing = asyncio.ensure_future(harness.runner.close())
     await settle()
-    house.runner.let_go(RESPONSE_ID, "2.a")
+    harness.runner.let_go(RESPONSE_ID, "2.a")
     await closing
     assert run.is_let_go
     assert not run.is_handed_over
-    assert house.released == [(RESPONSE_ID, True)]
-    assert (run.outcome, house.store.outcome) == (None, None)
+    assert harness.released == [(RESPONSE_ID, True)]
+    assert (run.outcome, harness.store.outcome) == (None, None)
 
 
 # --- a log that has lost its end ---
 
 
-async def test_what_a_fail_over_has_lost_is_written_again_in_order(house: House) -> None:
+async def test_what_a_fail_over_has_lost_is_written_again_in_order(harness: Harness) -> None:
     """All that Redis had acknowledged and has no more, then what was to be written."""
     gates = [asyncio.Event() for _ in range(3)]
-    run = await house.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], gates[2], [Text("4")], [STOP])
+    run = await harness.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], gates[2], [Text("4")], [STOP])
     for gate in gates[:2]:
         await settle()
         gate.set()
     await settle()
-    assert texts(house.store.appends) == [["1"], ["2"], ["3"]]
-    house.store.lose_tail(house.store.appends[0].last_number)
+    assert texts(harness.store.appends) == [["1"], ["2"], ["3"]]
+    harness.store.lose_tail(harness.store.appends[0].last_number)
     gates[2].set()
     final = check(await read(run))
     assert final["status"] == "completed"
-    assert final["output"][0]["content"][0]["text"] == "1234" == written(house.store)
-    assert texts(house.store.appends)[:4] == [["1"], ["2"], ["3"], ["4"]]
-    check_whole(house.store)
-    assert house.store.released == []
+    assert final["output"][0]["content"][0]["text"] == "1234" == written(harness.store)
+    assert texts(harness.store.appends)[:4] == [["1"], ["2"], ["3"], ["4"]]
+    check_whole(harness.store)
+    assert harness.store.released == []
 
 
-async def test_the_whole_log_but_its_opening_is_written_again(house: House) -> None:
+async def test_the_whole_log_but_its_opening_is_written_again(harness: Harness) -> None:
     gate = asyncio.Event()
-    run = await house.start([Text("1")], gate, [Text("2")], [STOP])
+    run = await harness.start([Text("1")], gate, [Text("2")], [STOP])
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
-    assert check(await read(run))["output"][0]["content"][0]["text"] == "12" == written(house.store)
-    check_whole(house.store)
+    assert check(await read(run))["output"][0]["content"][0]["text"] == "12" == written(harness.store)
+    check_whole(harness.store)
 
 
-async def test_a_renewal_notices_what_was_lost(house: House) -> None:
+async def test_a_renewal_notices_what_was_lost(harness: Harness) -> None:
     """A model that is silent is no reason to leave the log short."""
-    house.make_runner(lease_s=0.1)
+    harness.make_runner(lease_s=0.1)
     gate = asyncio.Event()
-    run = await house.start([Text("1")], gate, [STOP])
+    run = await harness.start([Text("1")], gate, [STOP])
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
     async with asyncio.timeout(MAX_S):
-        while written(house.store) != "1":
-            house.store.called.clear()
-            await house.store.called.wait()
+        while written(harness.store) != "1":
+            harness.store.called.clear()
+            await harness.store.called.wait()
             await settle()
     gate.set()
     assert check(await read(run))["status"] == "completed"
 
 
 @pytest.mark.parametrize("end", [[STOP], UpstreamError("It broke off.")], ids=["its own", "a failure"])
-async def test_what_was_lost_is_written_again_before_the_end(house: House, end: Any) -> None:
+async def test_what_was_lost_is_written_again_before_the_end(harness: Harness, end: Any) -> None:
     gate = asyncio.Event()
-    run = await house.start([Text("1")], gate, end)
+    run = await harness.start([Text("1")], gate, end)
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     final = check(await read(run))
     assert final["output"][0]["content"][0]["text"] == "1"
-    assert texts(house.store.appends) == [["1"], []]
-    check_whole(house.store)
-    assert house.store.released == []
+    assert texts(harness.store.appends) == [["1"], []]
+    check_whole(harness.store)
+    assert harness.store.released == []
 
 
-async def test_what_was_lost_is_written_again_before_a_hand_over(house: House) -> None:
-    run = await house.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event())
+async def test_what_was_lost_is_written_again_before_a_hand_over(harness: Harness) -> None:
+    run = await harness.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event())
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
-    house.store.append_fates = [Unavailable("away")]
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.append_fates = [Unavailable("away")]
     gate.set()
     await settle()
-    await house.runner.close()
-    check_handed_over(run, house.store)
-    assert written(house.store) == "12"
-    check_whole(house.store)
+    await harness.runner.close()
+    check_handed_over(run, harness.store)
+    assert written(harness.store) == "12"
+    check_whole(harness.store)
 
 
-async def test_a_log_may_lose_its_end_again_while_it_is_made_whole(house: House) -> None:
+async def test_a_log_may_lose_its_end_again_while_it_is_made_whole(harness: Harness) -> None:
     gates = [asyncio.Event() for _ in range(2)]
-    run = await house.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], [STOP])
+    run = await harness.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], [STOP])
     await settle()
     gates[0].set()
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
     # Of what is written again the first group is acknowledged; then Redis is away for a moment.
-    house.store.append_fates = [None, None, Unavailable("away")]
+    harness.store.append_fates = [None, None, Unavailable("away")]
     gates[1].set()
-    assert check(await read(run))["output"][0]["content"][0]["text"] == "123" == written(house.store)
-    check_whole(house.store)
+    assert check(await read(run))["output"][0]["content"][0]["text"] == "123" == written(harness.store)
+    check_whole(harness.store)
 
 
 @pytest.mark.parametrize("fate", [None, Unavailable("away")], ids=["at once", "after a moment"])
-async def test_what_cannot_be_written_again_is_given_up(house: House, fate: Fate) -> None:
+async def test_what_cannot_be_written_again_is_given_up(harness: Harness, fate: Fate) -> None:
     """What was shown before it was taken over is not here: nobody can tell that part again."""
     brief = make_brief(shown=["Good ", "mor"], epoch="2.a")
     before = brief.narration.next_number - 1
-    run = await house.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event(), brief=brief)
+    run = await harness.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event(), brief=brief)
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
-    house.store.release_fates = [fate]
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.release_fates = [fate]
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert house.store.released == [True]
-    assert (run.outcome, run.error, house.store.outcome) == (None, None, None)
+    assert harness.store.released == [True]
+    assert (run.outcome, run.error, harness.store.outcome) == (None, None, None)
     assert not run.is_handed_over
-    assert house.model.is_closed
+    assert harness.model.is_closed
     told = await read(run, after=before)
     assert [event.type for event in told] == ["response.output_text.delta"]
 
 
 @pytest.mark.parametrize("end", [[STOP], UpstreamError("It broke off.")], ids=["its own", "a failure"])
-async def test_an_end_that_does_not_join_on_is_given_up(house: House, end: Any) -> None:
+async def test_an_end_that_does_not_join_on_is_given_up(harness: Harness, end: Any) -> None:
     brief = make_brief(shown=["Good "], epoch="2.a")
-    run = await house.start(gate := asyncio.Event(), end, brief=brief)
+    run = await harness.start(gate := asyncio.Event(), end, brief=brief)
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert house.store.released == [True]
-    assert (run.outcome, run.error, house.store.outcome) == (None, None, None)
+    assert harness.store.released == [True]
+    assert (run.outcome, run.error, harness.store.outcome) == (None, None, None)
 
 
-async def test_a_hand_over_that_does_not_join_on_is_given_up(house: House) -> None:
+async def test_a_hand_over_that_does_not_join_on_is_given_up(harness: Harness) -> None:
     gate = asyncio.Event()
-    house.store.append_fates = [gate]
-    run = await house.start([Text("1")], asyncio.Event(), brief=make_brief(shown=["Good "], epoch="2.a"))
+    harness.store.append_fates = [gate]
+    run = await harness.start([Text("1")], asyncio.Event(), brief=make_brief(shown=["Good "], epoch="2.a"))
     await settle()
-    house.store.lose_tail(LAST_OPENING_NUMBER)
-    closing = asyncio.ensure_future(house.runner.close())
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    closing = asyncio.ensure_future(harness.runner.close())
     await settle()
     gate.set()
     await closing
-    assert house.store.released == [True]
+    assert harness.store.released == [True]
     assert not run.is_handed_over
 
 
-async def test_an_end_that_does_not_join_on_is_given_up_while_the_process_closes(house: House) -> None:
+async def test_an_end_that_does_not_join_on_is_given_up_while_the_process_closes(harness: Harness) -> None:
     gate = asyncio.Event()
-    house.store.commit_fates = [(gate, TailLost(LAST_OPENING_NUMBER))]
-    run = await house.start([STOP], brief=make_brief(shown=["Good "], epoch="2.a"))
+    harness.store.commit_fates = [(gate, TailLost(LAST_OPENING_NUMBER))]
+    run = await harness.start([STOP], brief=make_brief(shown=["Good "], epoch="2.a"))
     await settle()
-    closing = asyncio.ensure_future(house.runner.close())
+    closing = asyncio.ensure_future(harness.runner.close())
     await settle()
     gate.set()
     await closing
-    assert house.store.released == [True]
+    assert harness.store.released == [True]
     assert (run.outcome, run.error) == (None, None)
 
 
 @pytest.mark.parametrize("fate", [StaleRun(), Unavailable("away")])
-async def test_giving_up_may_fail(house: House, fate: Exception) -> None:
+async def test_giving_up_may_fail(harness: Harness, fate: Exception) -> None:
     """Then the lease expires, and whoever finds the response goes on from what is there."""
-    house.make_runner(lease_s=0.1)
-    house.store.release_fates = [fate] * 10
-    run = await house.start(gate := asyncio.Event(), [Text("1")], brief=make_brief(shown=["Good "], epoch="2.a"))
-    house.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.make_runner(lease_s=0.1)
+    harness.store.release_fates = [fate] * 10
+    run = await harness.start(gate := asyncio.Event(), [Text("1")], brief=make_brief(shown=["Good "], epoch="2.a"))
+    harness.store.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert house.store.released == []
+    assert harness.store.released == []
     assert (run.outcome, run.error) == (None, None)
 
 
-async def test_a_group_that_is_cut_in_two_cannot_be_written_again(house: House) -> None:
+async def test_a_group_that_is_cut_in_two_cannot_be_written_again(harness: Harness) -> None:
     """Redis keeps groups whole; a log that ends within one is another's."""
-    run = await house.start([Text("1"), Text("2")], gate := asyncio.Event(), [Text("3")], asyncio.Event())
+    run = await harness.start([Text("1"), Text("2")], gate := asyncio.Event(), [Text("3")], asyncio.Event())
     await settle()
-    house.store.last_number = house.store.appends[0].last_number - 1
+    harness.store.last_number = harness.store.appends[0].last_number - 1
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert house.store.released == [True]
+    assert harness.store.released == [True]

@@ -15,37 +15,37 @@ from prompts.domain.signals import Text
 from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
 from prompts.run.follower_buffer import MAX_AT_ONCE
 from tests.support.fakes import Step, make_brief
-from tests.support.runs import MAX_S, STOP, House, check, read, settle, texts, written
+from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, texts, written
 
 
-async def test_it_works(house: House) -> None:
-    run = await house.run([Text("Good ")], [Text("morning!"), STOP])
+async def test_it_works(harness: Harness) -> None:
+    run = await harness.run([Text("Good ")], [Text("morning!"), STOP])
     final = check(await read(run))
     assert final["output"][0]["content"][0]["text"] == "Good morning!"
-    assert run.outcome == house.store.outcome
-    assert [text for group in texts(house.store.appends) for text in group] == ["Good ", "morning!"]
-    assert house.store.appends[-1].signals[-1] == STOP
-    assert house.model.is_closed
+    assert run.outcome == harness.store.outcome
+    assert [text for group in texts(harness.store.appends) for text in group] == ["Good ", "morning!"]
+    assert harness.store.appends[-1].signals[-1] == STOP
+    assert harness.model.is_closed
 
 
-async def test_what_arrives_while_a_group_is_in_flight_goes_out_together(house: House) -> None:
+async def test_what_arrives_while_a_group_is_in_flight_goes_out_together(harness: Harness) -> None:
     gate = asyncio.Event()
-    house.store.append_fates = [gate]
+    harness.store.append_fates = [gate]
     end = asyncio.Event()
-    run = await house.start([Text("1")], house.store.called, [Text("2")], [Text("3")], [Text("4")], end, [STOP])
+    run = await harness.start([Text("1")], harness.store.called, [Text("2")], [Text("3")], [Text("4")], end, [STOP])
     await settle()
-    assert house.store.appends == []
+    assert harness.store.appends == []
     gate.set()
     await settle()
-    assert texts(house.store.appends) == [["1"], ["2", "3", "4"]]
+    assert texts(harness.store.appends) == [["1"], ["2", "3", "4"]]
     end.set()
     check(await read(run))
 
 
-async def test_nothing_is_shown_that_is_not_written(house: House) -> None:
+async def test_nothing_is_shown_that_is_not_written(harness: Harness) -> None:
     gate, end = asyncio.Event(), asyncio.Event()
-    house.store.append_fates = [gate]
-    run = await house.start([Text("1")], end, [STOP])
+    harness.store.append_fates = [gate]
+    run = await harness.start([Text("1")], end, [STOP])
     reader = run.follow(after=-1, quiet_s=MAX_S)
     assert [event.type for event in await anext(reader)] == ["response.created", "response.in_progress"]
     waiting = asyncio.ensure_future(anext(reader))
@@ -53,7 +53,7 @@ async def test_nothing_is_shown_that_is_not_written(house: House) -> None:
     assert not waiting.done()
     gate.set()
     assert [event.type for event in await waiting][-1] == "response.output_text.delta"
-    house.store.commit_fates = [committed := asyncio.Event()]
+    harness.store.commit_fates = [committed := asyncio.Event()]
     end.set()
     waiting = asyncio.ensure_future(anext(reader))
     await settle()
@@ -62,117 +62,117 @@ async def test_nothing_is_shown_that_is_not_written(house: House) -> None:
     assert [event.type for event in await waiting][-1] == "response.completed"
 
 
-async def test_the_end_waits_for_the_group_in_flight(house: House) -> None:
+async def test_the_end_waits_for_the_group_in_flight(harness: Harness) -> None:
     gate = asyncio.Event()
-    house.store.append_fates = [gate]
-    run = await house.start([Text("1")], house.store.called, [Text("2"), STOP])
+    harness.store.append_fates = [gate]
+    run = await harness.start([Text("1")], harness.store.called, [Text("2"), STOP])
     await settle()
-    assert house.store.outcome is None
+    assert harness.store.outcome is None
     gate.set()
     check(await read(run))
-    assert texts(house.store.appends) == [["1"], ["2"]]
-    numbers = [append.last_number for append in house.store.appends]
+    assert texts(harness.store.appends) == [["1"], ["2"]]
+    numbers = [append.last_number for append in harness.store.appends]
     assert numbers == sorted(numbers)
 
 
-async def test_the_lease_is_renewed_while_the_model_is_silent(house: House) -> None:
-    house.make_runner(lease_s=0.6)
+async def test_the_lease_is_renewed_while_the_model_is_silent(harness: Harness) -> None:
+    harness.make_runner(lease_s=0.6)
     enough = asyncio.Event()
-    run = await house.start(enough, [Text("1"), STOP])
+    run = await harness.start(enough, [Text("1"), STOP])
     async with asyncio.timeout(MAX_S):
-        while len(house.store.appends) < 3:
-            house.store.called.clear()
-            await house.store.called.wait()
+        while len(harness.store.appends) < 3:
+            harness.store.called.clear()
+            await harness.store.called.wait()
             await settle()
-    renewals = list(house.store.appends)
+    renewals = list(harness.store.appends)
     assert all(not append.signals and append.last_number == 1 for append in renewals)
     assert all(later.at - earlier.at < 0.6 for earlier, later in pairwise(renewals))
     enough.set()
     check(await read(run))
 
 
-async def test_a_store_that_is_away_for_a_moment_loses_nothing(house: House) -> None:
-    house.store.append_fates = [Unavailable("away"), Unavailable("away")]
-    house.store.commit_fates = [Unavailable("away")]
-    run = await house.run([Text("1")], house.store.called, [Text("2")], [STOP])
+async def test_a_store_that_is_away_for_a_moment_loses_nothing(harness: Harness) -> None:
+    harness.store.append_fates = [Unavailable("away"), Unavailable("away")]
+    harness.store.commit_fates = [Unavailable("away")]
+    run = await harness.run([Text("1")], harness.store.called, [Text("2")], [STOP])
     final = check(await read(run))
     assert final["status"] == "completed"
     assert final["output"][0]["content"][0]["text"] == "12"
-    assert house.store.tries == len(house.store.appends) + 3
+    assert harness.store.tries == len(harness.store.appends) + 3
 
 
-async def test_a_store_that_stays_away_ends_the_run_with_the_lease(house: House) -> None:
+async def test_a_store_that_stays_away_ends_the_run_with_the_lease(harness: Harness) -> None:
     """Whether it ends, and how, is for those who take it over to say."""
-    house.make_runner(lease_s=0.1)
-    house.store.append_fates = [Unavailable("away") for _ in range(20)]
-    run = await house.run([Text("1")], asyncio.Event())
-    assert (run.outcome, run.error, house.store.outcome) == (None, None, None)
-    assert house.store.appends == []
-    assert house.store.released == []
+    harness.make_runner(lease_s=0.1)
+    harness.store.append_fates = [Unavailable("away") for _ in range(20)]
+    run = await harness.run([Text("1")], asyncio.Event())
+    assert (run.outcome, run.error, harness.store.outcome) == (None, None, None)
+    assert harness.store.appends == []
+    assert harness.store.released == []
     assert not run.is_handed_over
     assert not run.is_let_go
-    assert house.model.is_closed
+    assert harness.model.is_closed
     assert [event.type for event in await read(run)] == ["response.created", "response.in_progress"]
 
 
-async def test_a_store_that_comes_back_just_after_the_lease_is_left_to_others(house: House) -> None:
+async def test_a_store_that_comes_back_just_after_the_lease_is_left_to_others(harness: Harness) -> None:
     """One of them may have begun to go on with it."""
-    house.make_runner(lease_s=0.1)
-    house.store.append_fates = [Unavailable("away"), Unavailable("away")]
-    run = await house.run([Text("1")], asyncio.Event())
+    harness.make_runner(lease_s=0.1)
+    harness.store.append_fates = [Unavailable("away"), Unavailable("away")]
+    run = await harness.run([Text("1")], asyncio.Event())
     await settle()
     assert (run.outcome, run.error) == (None, None)
-    assert house.store.tries == 2
-    assert house.store.appends == []
+    assert harness.store.tries == 2
+    assert harness.store.appends == []
 
 
 @pytest.mark.parametrize("end", [STOP, UpstreamError("It broke off.")], ids=["its own", "a failure"])
-async def test_an_end_that_cannot_be_written_is_not_told(house: House, end: Any) -> None:
-    house.make_runner(lease_s=0.1)
-    house.store.commit_fates = [Unavailable("away"), Unavailable("away")]
-    run = await house.run([Text("1")], house.store.called, end if isinstance(end, Exception) else [end])
+async def test_an_end_that_cannot_be_written_is_not_told(harness: Harness, end: Any) -> None:
+    harness.make_runner(lease_s=0.1)
+    harness.store.commit_fates = [Unavailable("away"), Unavailable("away")]
+    run = await harness.run([Text("1")], harness.store.called, end if isinstance(end, Exception) else [end])
     assert (run.outcome, run.error) == (None, None)
     told = [event.type for event in await read(run)]
     assert not [name for name in told if name in TERMINAL]
-    assert house.store.outcome is None
+    assert harness.store.outcome is None
 
 
 @pytest.mark.parametrize("steps", [[asyncio.Event()], [[STOP]]])
-async def test_a_run_that_was_taken_over_writes_nothing_more(house: House, steps: list[Step]) -> None:
-    house.store.append_fates = [StaleRun()] * 2
-    house.store.commit_fates = [StaleRun()]
-    run = await house.run([Text("1")], house.store.called, *steps)
+async def test_a_run_that_was_taken_over_writes_nothing_more(harness: Harness, steps: list[Step]) -> None:
+    harness.store.append_fates = [StaleRun()] * 2
+    harness.store.commit_fates = [StaleRun()]
+    run = await harness.run([Text("1")], harness.store.called, *steps)
     assert run.outcome is None
-    assert house.store.outcome is None
-    assert house.store.appends == []
-    assert house.model.is_closed
+    assert harness.store.outcome is None
+    assert harness.store.appends == []
+    assert harness.model.is_closed
     assert [event.type for event in await read(run)] == ["response.created", "response.in_progress"]
 
 
-async def test_a_model_that_is_faster_than_the_store_waits(house: House) -> None:
-    house.store.append_fates = [gate := asyncio.Event()]
+async def test_a_model_that_is_faster_than_the_store_waits(harness: Harness) -> None:
+    harness.store.append_fates = [gate := asyncio.Event()]
     words: list[Step] = [[Text(f"{number} ")] for number in range(5 * MAX_AT_ONCE)]
-    run = await house.start([Text("first ")], house.store.called, *words, [STOP])
+    run = await harness.start([Text("first ")], harness.store.called, *words, [STOP])
     for _ in range(20):
         await settle()
     gate.set()
     final = check(await read(run))
     assert final["output"][0]["content"][0]["text"] == "first " + "".join(f"{n} " for n in range(5 * MAX_AT_ONCE))
-    assert max(len(append.signals) for append in house.store.appends) <= MAX_AT_ONCE
+    assert max(len(append.signals) for append in harness.store.appends) <= MAX_AT_ONCE
 
 
-async def test_following_from_any_number_gives_the_rest(house: House) -> None:
-    run = await house.run([Text("1 ")], house.store.called, [Text("2 "), Text("3")], [STOP])
+async def test_following_from_any_number_gives_the_rest(harness: Harness) -> None:
+    run = await harness.run([Text("1 ")], harness.store.called, [Text("2 "), Text("3")], [STOP])
     everything = await read(run)
     for after in range(-1, len(everything)):
         assert await read(run, after=after) == everything[after + 1 :]
 
 
-async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(house: House) -> None:
-    house.make_runner(max_kept_bytes=2_000)
+async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(harness: Harness) -> None:
+    harness.make_runner(max_kept_bytes=2_000)
     gate, end = asyncio.Event(), asyncio.Event()
     words: list[Step] = [[Text("word ")] for _ in range(100)]
-    run = await house.start([Text("1")], gate, *words, end, [STOP])
+    run = await harness.start([Text("1")], gate, *words, end, [STOP])
     reader = run.follow(after=-1, quiet_s=MAX_S)
     seen = [*await anext(reader)]
     seen += [] if any(event.type.endswith("delta") for event in seen) else await anext(reader)
@@ -185,9 +185,9 @@ async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(ho
     assert numbers == list(range(len(numbers)))
 
 
-async def test_readers_that_join_late_or_leave_change_nothing(house: House) -> None:
+async def test_readers_that_join_late_or_leave_change_nothing(harness: Harness) -> None:
     gate = asyncio.Event()
-    run = await house.start([Text("1")], gate, [Text("2")], [STOP])
+    run = await harness.start([Text("1")], gate, [Text("2")], [STOP])
     leaver = run.follow(after=-1, quiet_s=MAX_S)
     await anext(leaver)
     await leaver.aclose()  # type: ignore[attr-defined]  # an async generator
@@ -201,9 +201,9 @@ async def test_readers_that_join_late_or_leave_change_nothing(house: House) -> N
     assert sse.frames(await early) == sse.frames(await late) == sse.frames(await read(run))
 
 
-async def test_a_quiet_run_gives_empty_groups_between_its_events(house: House) -> None:
+async def test_a_quiet_run_gives_empty_groups_between_its_events(harness: Harness) -> None:
     gate = asyncio.Event()
-    run = await house.start(gate, [Text("1"), STOP])
+    run = await harness.start(gate, [Text("1"), STOP])
     reader = run.follow(after=-1, quiet_s=0.01)
     assert await anext(reader)
     assert [len(await anext(reader)) for _ in range(3)] == [0, 0, 0]
@@ -212,13 +212,13 @@ async def test_a_quiet_run_gives_empty_groups_between_its_events(house: House) -
     assert rest[-1].type == "response.completed"
 
 
-async def test_an_answer_that_is_taken_over_goes_on_after_what_was_shown(house: House) -> None:
+async def test_an_answer_that_is_taken_over_goes_on_after_what_was_shown(harness: Harness) -> None:
     brief = make_brief(shown=["Good ", "mor"], epoch="2.a")
     first_number = brief.narration.next_number
-    run = await house.run([Text("ning")], [Text("!"), STOP], brief=brief)
-    assert house.model.shown == ["Good mor"]
+    run = await harness.run([Text("ning")], [Text("!"), STOP], brief=brief)
+    assert harness.model.shown == ["Good mor"]
     assert run.outcome is not None
-    assert written(house.store) == "ning!"
+    assert written(harness.store) == "ning!"
     [message] = run.outcome.response.output
     assert isinstance(message, Message)
     assert message.content == [OutputText("Good morning!")]
@@ -226,31 +226,31 @@ async def test_an_answer_that_is_taken_over_goes_on_after_what_was_shown(house: 
     assert [event.sequence_number for event in new] == list(range(first_number, first_number + len(new)))
     assert [event.type for event in new[:2]] == ["response.output_text.delta"] * 2
     assert new[-1].type == "response.completed"
-    assert house.store.appends[0].after == first_number - 1
-    assert house.store.appends[-1].last_number == new[-1].sequence_number
+    assert harness.store.appends[0].after == first_number - 1
+    assert harness.store.appends[-1].last_number == new[-1].sequence_number
 
 
-async def test_a_reader_of_what_was_shown_elsewhere_is_sent_to_the_log(house: House) -> None:
+async def test_a_reader_of_what_was_shown_elsewhere_is_sent_to_the_log(harness: Harness) -> None:
     brief = make_brief(shown=["Good "], epoch="2.a")
     before = brief.narration.next_number - 1
-    run = await house.run([Text("morning!"), STOP], brief=brief)
+    run = await harness.run([Text("morning!"), STOP], brief=brief)
     assert await read(run, after=before)
     for after in range(-1, before):
         assert await read(run, after=after) == []
 
 
-async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(house: House) -> None:
-    house.make_runner(max_answer_characters=10)
-    run = await house.run([Text("123456")], [STOP], brief=make_brief(shown=["12345"], epoch="2.a"))
+async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(harness: Harness) -> None:
+    harness.make_runner(max_answer_characters=10)
+    run = await harness.run([Text("123456")], [STOP], brief=make_brief(shown=["12345"], epoch="2.a"))
     assert isinstance(run.error, UpstreamError)
     assert run.outcome is not None
     assert run.outcome.response.status == "failed"
 
 
-async def test_an_answer_may_take_so_long_only(house: House) -> None:
-    house.make_runner(max_run_s=0.05)
+async def test_an_answer_may_take_so_long_only(harness: Harness) -> None:
+    harness.make_runner(max_run_s=0.05)
     began = time.monotonic()
-    run = await house.run([Text("1")], asyncio.Event())
+    run = await harness.run([Text("1")], asyncio.Event())
     assert time.monotonic() - began < 1
     assert run.error is not None
     assert run.error.code == "upstream_timeout"
@@ -258,23 +258,23 @@ async def test_an_answer_may_take_so_long_only(house: House) -> None:
 
 
 @pytest.mark.parametrize("error", [UpstreamError("It broke off."), InvalidPrompt("No.")])
-async def test_the_models_error_is_the_runs(house: House, error: Exception) -> None:
-    run = await house.run([Text("1")], error)
+async def test_the_models_error_is_the_runs(harness: Harness, error: Exception) -> None:
+    run = await harness.run([Text("1")], error)
     final = check(await read(run))
     assert run.error is error
     assert final["error"]["message"] == str(error)
 
 
-async def test_an_answer_without_an_end_has_failed(house: House) -> None:
-    run = await house.run([Text("1")])
+async def test_an_answer_without_an_end_has_failed(harness: Harness) -> None:
+    run = await harness.run([Text("1")])
     assert check(await read(run))["status"] == "failed"
 
 
 async def test_a_mistake_of_ours_is_logged_once_and_told_in_general(
-    house: House, caplog: pytest.LogCaptureFixture
+    harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        run = await house.run([Text("1")], ZeroDivisionError("secret detail"))
+        run = await harness.run([Text("1")], ZeroDivisionError("secret detail"))
     final = check(await read(run))
     assert final["error"]["code"] == "server_error"
     assert "secret" not in final["error"]["message"]

@@ -30,7 +30,7 @@ from prompts.errors import UpstreamError
 from prompts.run.brief import Brief
 from prompts.run.summary import INSTRUCTION, MAX_OUTPUT_TOKENS, compose_transcript
 from tests.support.fakes import SEALER, Step, make_brief, said
-from tests.support.runs import House, check, read
+from tests.support.runs import Harness, check, read
 
 ADA = said("user", "My name is Ada.")
 TOLD = said("assistant", "The code is 4711. " * 100)
@@ -63,27 +63,27 @@ def texts(items: Sequence[Item]) -> list[str]:
     return [text_of(item).rpartition("\n\n")[2] for item in items if isinstance(item, Message)]
 
 
-async def test_it_is_summed_up_and_then_answered(house: House) -> None:
-    house.model.answers = [SUMMARY, ANSWER]
-    run = await house.run(brief=brief(*LONG))
+async def test_it_is_summed_up_and_then_answered(harness: Harness) -> None:
+    harness.model.answers = [SUMMARY, ANSWER]
+    run = await harness.run(brief=brief(*LONG))
     final = check(await read(run))
     assert [item["type"] for item in final["output"]] == ["compaction", "message"]
     assert SEALER.open("alice", "compaction", final["output"][0]["encrypted_content"]) == "The code is 4711."
-    summing, answering = house.model.asked
+    summing, answering = harness.model.asked
     assert [item.role for item in summing if isinstance(item, Message)] == ["system", "user"]
     assert texts(summing)[0] == INSTRUCTION.rpartition("\n\n")[2]
     assert "[assistant]\nThe code is 4711." in text_of(summing[1])  # type: ignore[arg-type]
     assert texts(answering) == ["Be brief.", "My name is Ada.", "The code is 4711.", "What is the code?"]
     usage = final["usage"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (540, 12, 552)
-    assert house.store.outcome is not None
-    assert [type(item) for item in house.store.outcome.items] == [Message, Compaction, Message]
+    assert harness.store.outcome is not None
+    assert [type(item) for item in harness.store.outcome.items] == [Message, Compaction, Message]
 
 
-async def test_the_summary_is_asked_for_without_the_answers_limits(house: House) -> None:
-    house.model.answers = [SUMMARY, ANSWER]
-    await house.run(brief=brief(*LONG))
-    summing, answering = house.model.requests
+async def test_the_summary_is_asked_for_without_the_answers_limits(harness: Harness) -> None:
+    harness.model.answers = [SUMMARY, ANSWER]
+    await harness.run(brief=brief(*LONG))
+    summing, answering = harness.model.requests
     assert summing == ModelRequest(model="stand-in", max_output_tokens=MAX_OUTPUT_TOKENS)
     assert answering.max_output_tokens == 16
 
@@ -93,32 +93,34 @@ async def test_the_summary_is_asked_for_without_the_answers_limits(house: House)
     [(LONG, 10_000), (LONG, None), ([said("user", "word " * 1_000), QUESTION], 100), ([*LONG[:2]], 10_000)],
     ids=["below the threshold", "nobody asked", "the user said it all", "nothing to answer"],
 )
-async def test_what_need_not_be_compacted_is_left_alone(house: House, items: list[Item], threshold: int | None) -> None:
-    run = await house.run(*ANSWER, brief=brief(*items, threshold=threshold))
+async def test_what_need_not_be_compacted_is_left_alone(
+    harness: Harness, items: list[Item], threshold: int | None
+) -> None:
+    run = await harness.run(*ANSWER, brief=brief(*items, threshold=threshold))
     assert [item["type"] for item in check(await read(run))["output"]] == ["message"]
-    assert len(house.model.asked) == 1
+    assert len(harness.model.asked) == 1
 
 
-async def test_little_to_spare_is_not_worth_the_question(house: House) -> None:
+async def test_little_to_spare_is_not_worth_the_question(harness: Harness) -> None:
     users = said("user", "word " * 2_000)
-    run = await house.run(*ANSWER, brief=brief(users, said("assistant", "Oh."), QUESTION))
-    assert len(house.model.asked) == 1
+    run = await harness.run(*ANSWER, brief=brief(users, said("assistant", "Oh."), QUESTION))
+    assert len(harness.model.asked) == 1
     assert run.outcome is not None
 
 
-async def test_a_history_that_nearly_fills_its_budget_is_compacted_below_the_threshold(house: House) -> None:
-    house.model.answers = [SUMMARY, ANSWER]
+async def test_a_history_that_nearly_fills_its_budget_is_compacted_below_the_threshold(harness: Harness) -> None:
+    harness.model.answers = [SUMMARY, ANSWER]
     account = replace(make_brief().model_input, history_tokens=500, history_budget_tokens=600)
-    run = await house.run(brief=brief(*LONG, threshold=100_000, account=account))
+    run = await harness.run(brief=brief(*LONG, threshold=100_000, account=account))
     assert [item["type"] for item in check(await read(run))["output"]] == ["compaction", "message"]
 
 
 @pytest.mark.parametrize("factor", [0.25, 4.0])
-async def test_the_threshold_is_one_of_the_models_tokens(house: House, factor: float) -> None:
-    house.model.answers = [SUMMARY, ANSWER]
+async def test_the_threshold_is_one_of_the_models_tokens(harness: Harness, factor: float) -> None:
+    harness.model.answers = [SUMMARY, ANSWER]
     account = replace(make_brief().model_input, history_budget_tokens=8_000, calibration=factor)
-    await house.run(brief=brief(*LONG, threshold=900, account=account))
-    assert len(house.model.asked) == (2 if factor > 1 else 1)
+    await harness.run(brief=brief(*LONG, threshold=900, account=account))
+    assert len(harness.model.asked) == (2 if factor > 1 else 1)
 
 
 @pytest.mark.parametrize(
@@ -132,22 +134,22 @@ async def test_the_threshold_is_one_of_the_models_tokens(house: House, factor: f
     ],
     ids=["cut off", "filtered", "refused", "blank", "endless"],
 )
-async def test_without_a_summary_the_model_answers_from_all_of_it(house: House, summary: Sequence[Step]) -> None:
-    house.model.answers = [summary, ANSWER]
-    run = await house.run(brief=brief(*LONG))
+async def test_without_a_summary_the_model_answers_from_all_of_it(harness: Harness, summary: Sequence[Step]) -> None:
+    harness.model.answers = [summary, ANSWER]
+    run = await harness.run(brief=brief(*LONG))
     assert [item["type"] for item in check(await read(run))["output"]] == ["message"]
-    assert texts(house.model.asked[1])[1:] == texts(LONG)
+    assert texts(harness.model.asked[1])[1:] == texts(LONG)
 
 
-async def test_what_the_model_fails_at_while_it_sums_up_is_the_answers_failure(house: House) -> None:
-    house.model.answers = [[UpstreamError("It broke.")]]
-    run = await house.run(brief=brief(*LONG))
+async def test_what_the_model_fails_at_while_it_sums_up_is_the_answers_failure(harness: Harness) -> None:
+    harness.model.answers = [[UpstreamError("It broke.")]]
+    run = await harness.run(brief=brief(*LONG))
     assert check(await read(run))["error"] == {"code": "server_error", "message": "It broke."}
 
 
-async def test_an_answer_tells_what_the_model_counts(house: House) -> None:
-    await house.run(*ANSWER, brief=brief(*LONG, threshold=None))
-    [(model, estimated, reported)] = house.calibration.learned
+async def test_an_answer_tells_what_the_model_counts(harness: Harness) -> None:
+    await harness.run(*ANSWER, brief=brief(*LONG, threshold=None))
+    [(model, estimated, reported)] = harness.calibration.learned
     assert (model, reported) == ("stand-in", 40)
     assert 450 < estimated < 500
 
@@ -160,15 +162,15 @@ async def test_an_answer_tells_what_the_model_counts(house: House) -> None:
     ],
     ids=["too short", "with a picture"],
 )
-async def test_what_cannot_be_compared_tells_nothing(house: House, items: list[Item]) -> None:
-    await house.run(*ANSWER, brief=brief(*items, threshold=None))
-    assert house.calibration.learned == []
+async def test_what_cannot_be_compared_tells_nothing(harness: Harness, items: list[Item]) -> None:
+    await harness.run(*ANSWER, brief=brief(*items, threshold=None))
+    assert harness.calibration.learned == []
 
 
-async def test_a_compacted_answer_tells_nothing_of_the_history_it_was_not_given(house: House) -> None:
-    house.model.answers = [SUMMARY, ANSWER]
-    await house.run(brief=brief(*LONG))
-    assert house.calibration.learned == []
+async def test_a_compacted_answer_tells_nothing_of_the_history_it_was_not_given(harness: Harness) -> None:
+    harness.model.answers = [SUMMARY, ANSWER]
+    await harness.run(brief=brief(*LONG))
+    assert harness.calibration.learned == []
 
 
 def test_a_transcript_says_whose_everything_is() -> None:

@@ -26,7 +26,7 @@ from prompts.run.following import Followers, follow_response
 from prompts.run.run import Run
 from prompts.run.takeover import MAX_ATTEMPTS, take_over
 from tests.support.fakes import RESPONSE_ID, SEALER, FakeEventLog, make_draft, said
-from tests.support.runs import MAX_S, STOP, House, check, settle, written
+from tests.support.runs import MAX_S, STOP, Harness, check, settle, written
 
 EARLIER = Message(id="msg_0a" + "1" * 30, status="completed", role="user", content=[InputText("I am Ada.")])
 
@@ -51,9 +51,9 @@ def build_seized(**changes: Any) -> Seized:
 class Lost:
     """A response that was lost, and a replica that finds it."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
-        self.log = FakeEventLog(house.store)
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
+        self.log = FakeEventLog(harness.store)
 
     async def write(self, *groups: Sequence[Signal]) -> None:
         """What its run had written."""
@@ -63,13 +63,13 @@ class Lost:
             after = narration.next_number - 1
             narration.tell(signals)
             group = Group(after, narration.next_number - 1, pack(signals))
-            await self.house.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
+            await self.harness.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
 
     async def find(self, **changes: Any) -> Run | None:
         """Take it over; gives the run that goes on with it, if one does."""
-        self.house.store.seized = build_seized(**changes)
-        await take_over(RESPONSE_ID, store=self.house.store, event_log=self.log, runner=self.house.runner)
-        return self.house.runner.find(RESPONSE_ID)
+        self.harness.store.seized = build_seized(**changes)
+        await take_over(RESPONSE_ID, store=self.harness.store, event_log=self.log, runner=self.harness.runner)
+        return self.harness.runner.find(RESPONSE_ID)
 
     async def check_ended(self, status: str, text: str) -> dict[str, Any]:
         """It has ended so, with this text, and a reader of the log is told so from the first event to the last."""
@@ -78,7 +78,7 @@ class Lost:
             owner="alice",
             quiet_s=MAX_S,
             run=None,
-            store=self.house.store,
+            store=self.harness.store,
             event_log=self.log,
             followers=Followers(),
         )
@@ -93,9 +93,9 @@ class Lost:
 
 
 @pytest.fixture
-def lost(house: House) -> Lost:
+def lost(harness: Harness) -> Lost:
     """A response without a replica."""
-    return Lost(house)
+    return Lost(harness)
 
 
 # --- it goes on ---
@@ -105,16 +105,16 @@ def lost(house: House) -> Lost:
 async def test_a_compacted_answer_goes_on_from_its_compaction(lost: Lost, shown: list[str]) -> None:
     seal = SEALER.seal("alice", "compaction", "The code is 4711.")
     await lost.write([Compacted(seal, Usage(500, 10, 510))], *([Text(text)] for text in shown))
-    lost.house.model.steps = [[Text("11" if shown else "4711"), Finished("stop", Usage(40, 2, 42))]]
+    lost.harness.model.steps = [[Text("11" if shown else "4711"), Finished("stop", Usage(40, 2, 42))]]
     window = [EARLIER, said("assistant", "The code is 4711, as I said. " * 100)]
     run = await lost.find(window=window, model_request=ModelRequest(model="stand-in", compact_threshold=10))
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    [asked] = lost.house.model.asked
+    [asked] = lost.harness.model.asked
     given = [text_of(item).rpartition("\n\n")[2] for item in asked if isinstance(item, Message)]
     assert given == ["Be kind.", "I am Ada.", "The code is 4711.", "Hello"]
-    assert lost.house.model.shown == ["".join(shown)]
+    assert lost.harness.model.shown == ["".join(shown)]
     assert run.outcome is not None
     ended = run.outcome.response
     assert [getattr(item, "encrypted_content", None) for item in ended.output] == [seal, None]
@@ -123,70 +123,70 @@ async def test_a_compacted_answer_goes_on_from_its_compaction(lost: Lost, shown:
 
 
 async def test_an_answer_that_had_not_begun_begins(lost: Lost) -> None:
-    lost.house.model.steps = [[Text("Good morning!"), STOP]]
+    lost.harness.model.steps = [[Text("Good morning!"), STOP]]
     run = await lost.find()
     assert run is not None
     assert run.epoch == "2.a"
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert lost.house.model.shown == [""]
-    [asked] = lost.house.model.asked
+    assert lost.harness.model.shown == [""]
+    [asked] = lost.harness.model.asked
     given = [(item.role, text_of(item)) for item in asked if isinstance(item, Message)]
     assert given == [("system", "Be kind."), ("user", "I am Ada."), ("user", "Hello")]
-    assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=10)]
+    assert lost.harness.model.requests == [ModelRequest(model="stand-in", max_output_tokens=10)]
     await lost.check_ended("completed", "Good morning!")
-    assert lost.house.store.outcome is not None
-    assert [item.id for item in lost.house.store.outcome.items][:1] == [make_draft().input[0].id]
+    assert lost.harness.store.outcome is not None
+    assert [item.id for item in lost.harness.store.outcome.items][:1] == [make_draft().input[0].id]
 
 
 async def test_an_answer_that_had_begun_is_continued(lost: Lost) -> None:
     await lost.write([Text("Good ")], [Text("mor"), Text("n")])
-    lost.house.model.steps = [[Text("ing!")], [STOP]]
+    lost.harness.model.steps = [[Text("ing!")], [STOP]]
     run = await lost.find()
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert lost.house.model.shown == ["Good morn"]
+    assert lost.harness.model.shown == ["Good morn"]
     # A piece is at least a token: what is left of the answer's budget.
-    assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=7)]
+    assert lost.harness.model.requests == [ModelRequest(model="stand-in", max_output_tokens=7)]
     await lost.check_ended("completed", "Good morning!")
-    assert written(lost.house.store) == "Good morning!"
-    assert lost.house.store.appends[2].after == lost.house.store.appends[1].last_number
+    assert written(lost.harness.store) == "Good morning!"
+    assert lost.harness.store.appends[2].after == lost.harness.store.appends[1].last_number
 
 
 async def test_an_answer_without_a_budget_is_continued_without_one(lost: Lost) -> None:
     await lost.write([Text("Good ")])
-    lost.house.model.steps = [[Text("day."), STOP]]
+    lost.harness.model.steps = [[Text("day."), STOP]]
     run = await lost.find(model_request=ModelRequest(model="stand-in"))
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert lost.house.model.requests == [ModelRequest(model="stand-in")]
+    assert lost.harness.model.requests == [ModelRequest(model="stand-in")]
     await lost.check_ended("completed", "Good day.")
 
 
 async def test_an_answer_may_be_taken_over_again(lost: Lost) -> None:
     await lost.write([Text("One ")])
-    lost.house.model.steps = [[Text("two ")], asyncio.Event()]
+    lost.harness.model.steps = [[Text("two ")], asyncio.Event()]
     first = await lost.find()
     assert first is not None
     await settle()
-    await lost.house.runner.close()
+    await lost.harness.runner.close()
     assert first.is_handed_over
-    lost.house.make_runner()
-    lost.house.model.steps = [[Text("three"), STOP]]
+    lost.harness.make_runner()
+    lost.harness.model.steps = [[Text("three"), STOP]]
     second = await lost.find(epoch="3.b")
     assert second is not None
     async with asyncio.timeout(MAX_S):
         await second.wait()
-    assert lost.house.model.shown == ["One ", "One two "]
+    assert lost.harness.model.shown == ["One ", "One two "]
     await lost.check_ended("completed", "One two three")
 
 
 @pytest.mark.parametrize("attempts", [1, MAX_ATTEMPTS])
 async def test_as_many_runs_as_are_allowed_go_on(lost: Lost, attempts: int) -> None:
     await lost.write([Text("One")])
-    lost.house.model.steps = [[STOP]]
+    lost.harness.model.steps = [[STOP]]
     run = await lost.find(attempts=attempts)
     assert run is not None
     async with asyncio.timeout(MAX_S):
@@ -200,7 +200,7 @@ async def test_as_many_runs_as_are_allowed_go_on(lost: Lost, attempts: int) -> N
 async def check_not_asked(lost: Lost, run: Run | None) -> None:
     """Nobody goes on with it."""
     assert run is None
-    assert lost.house.model.asked == []
+    assert lost.harness.model.asked == []
 
 
 @pytest.mark.parametrize("text", ["", "One "])
@@ -208,7 +208,7 @@ async def test_a_cancelled_answer_is_ended_as_it_stands(lost: Lost, text: str) -
     await lost.write(*([[Text(text)]] if text else []))
     await check_not_asked(lost, await lost.find(ending="cancelled", attempts=MAX_ATTEMPTS + 1, window=[]))
     await lost.check_ended("cancelled", text)
-    outcome = lost.house.store.outcome
+    outcome = lost.harness.store.outcome
     assert outcome is not None
     assert outcome.failure is None
     assert len(outcome.items) == 1 + bool(text)
@@ -220,7 +220,7 @@ async def test_an_answer_that_takes_its_replicas_down_fails(lost: Lost, text: st
     await check_not_asked(lost, await lost.find(attempts=MAX_ATTEMPTS + 1))
     final = await lost.check_ended("failed", text)
     assert final["error"]["code"] == "replica_lost"
-    outcome = lost.house.store.outcome
+    outcome = lost.harness.store.outcome
     assert outcome is not None
     assert outcome.items == []
     assert outcome.failure is not None
@@ -235,8 +235,8 @@ async def test_an_answer_whose_log_has_lost_what_was_shown_fails(lost: Lost) -> 
 
 def contents(lost: Lost) -> list[Part]:
     """The parts of the one message that the response ended with."""
-    assert lost.house.store.outcome is not None
-    [message] = lost.house.store.outcome.response.output
+    assert lost.harness.store.outcome is not None
+    [message] = lost.harness.store.outcome.response.output
     assert isinstance(message, Message)
     return message.content
 
@@ -245,15 +245,15 @@ async def test_a_refusal_that_was_shown_is_not_continued(lost: Lost) -> None:
     await lost.write([Refused("I will ")], [Refused("not")])
     await check_not_asked(lost, await lost.find())
     assert (await lost.check_ended("failed", "I will not"))["error"]["code"] == "replica_lost"
-    assert lost.house.store.outcome is not None
+    assert lost.harness.store.outcome is not None
     assert contents(lost) == [Refusal("I will not")]
 
 
 async def test_text_after_which_a_refusal_began_is_not_continued(lost: Lost) -> None:
     await lost.write([Text("Well, ")], [Refused("no")], [Text(" more")])
     await check_not_asked(lost, await lost.find())
-    assert lost.house.store.outcome is not None
-    assert lost.house.store.outcome.response.status == "failed"
+    assert lost.harness.store.outcome is not None
+    assert lost.harness.store.outcome.response.status == "failed"
     parts = [OutputText("Well, "), Refusal("no"), OutputText(" more")]
     assert contents(lost) == parts
 
@@ -265,19 +265,19 @@ async def test_an_answer_that_has_used_up_its_tokens_is_incomplete(lost: Lost, l
     await check_not_asked(lost, await lost.find(model_request=request))
     final = await lost.check_ended("incomplete", "One two three")
     assert final["incomplete_details"] == {"reason": "max_output_tokens"}
-    assert lost.house.store.appends[-1].signals == [Finished("length")]
-    assert lost.house.store.outcome is not None
-    assert len(lost.house.store.outcome.items) == 2
+    assert lost.harness.store.appends[-1].signals == [Finished("length")]
+    assert lost.harness.store.outcome is not None
+    assert len(lost.harness.store.outcome.items) == 2
 
 
 async def test_one_token_that_is_left_is_asked_for(lost: Lost) -> None:
     await lost.write([Text("One "), Text("two ")])
-    lost.house.model.steps = [[Text("three"), Finished("length")]]
+    lost.harness.model.steps = [[Text("three"), Finished("length")]]
     run = await lost.find(model_request=ModelRequest(model="stand-in", max_output_tokens=3))
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    assert lost.house.model.requests == [ModelRequest(model="stand-in", max_output_tokens=1)]
+    assert lost.harness.model.requests == [ModelRequest(model="stand-in", max_output_tokens=1)]
     await lost.check_ended("incomplete", "One two three")
 
 
@@ -285,37 +285,37 @@ async def test_one_token_that_is_left_is_asked_for(lost: Lost) -> None:
 
 
 async def test_a_replica_that_is_leaving_seizes_nothing(lost: Lost) -> None:
-    await lost.house.runner.close()
+    await lost.harness.runner.close()
     assert await lost.find() is None
-    assert lost.house.store.seizures == 0
+    assert lost.harness.store.seizures == 0
 
 
 async def test_a_replica_that_is_full_seizes_nothing(lost: Lost) -> None:
-    lost.house.make_runner(max_runs=1)
-    with lost.house.runner.reserve():
+    lost.harness.make_runner(max_runs=1)
+    with lost.harness.runner.reserve():
         assert await lost.find() is None
-    assert lost.house.store.seizures == 0
+    assert lost.harness.store.seizures == 0
 
 
 async def test_a_full_store_does_not_keep_an_answer_from_going_on(lost: Lost) -> None:
-    lost.house.is_full = True
-    lost.house.model.steps = [[STOP]]
+    lost.harness.is_full = True
+    lost.harness.model.steps = [[STOP]]
     assert await lost.find() is not None
 
 
 @pytest.mark.parametrize("answer", [None, "completed", "cancelled"])
 async def test_what_another_has_taken_or_ended_is_left_alone(lost: Lost, answer: Any) -> None:
-    lost.house.store.seized = answer
-    await take_over(RESPONSE_ID, store=lost.house.store, event_log=lost.log, runner=lost.house.runner)
-    assert lost.house.runner.find(RESPONSE_ID) is None
+    lost.harness.store.seized = answer
+    await take_over(RESPONSE_ID, store=lost.harness.store, event_log=lost.log, runner=lost.harness.runner)
+    assert lost.harness.runner.find(RESPONSE_ID) is None
     assert not lost.log.is_read
-    assert lost.house.store.tries == 0
+    assert lost.harness.store.tries == 0
 
 
 async def test_who_was_slower_leaves_the_end_to_the_other(lost: Lost) -> None:
-    lost.house.store.commit_fates = [StaleRun()]
+    lost.harness.store.commit_fates = [StaleRun()]
     await check_not_asked(lost, await lost.find(ending="cancelled"))
-    assert lost.house.store.outcome is None
+    assert lost.harness.store.outcome is None
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), StreamExpired("lost")])
@@ -324,9 +324,9 @@ async def test_a_log_that_cannot_be_read_is_told_to_whoever_looks_again(lost: Lo
     lost.log.read_fates = [error]
     with pytest.raises(type(error)):
         await lost.find()
-    assert lost.house.runner.find(RESPONSE_ID) is None
-    assert [append.signals for append in lost.house.store.appends] == [[Text("One")]]
-    with lost.house.runner.reserve():  # the place is free again
+    assert lost.harness.runner.find(RESPONSE_ID) is None
+    assert [append.signals for append in lost.harness.store.appends] == [[Text("One")]]
+    with lost.harness.runner.reserve():  # the place is free again
         pass
 
 
@@ -334,10 +334,10 @@ async def test_a_response_that_is_taken_away_while_its_log_is_read_is_not_begun(
     """Its owner cancels it between the seizure and the first step."""
     await lost.write([Text("One")])
     lost.log.read_fates = [gate := asyncio.Event()]
-    lost.house.model.steps = [asyncio.Event()]
+    lost.harness.model.steps = [asyncio.Event()]
     finding = asyncio.ensure_future(lost.find())
     await settle()
-    lost.house.runner.let_go(RESPONSE_ID, "3.b")
+    lost.harness.runner.let_go(RESPONSE_ID, "3.b")
     gate.set()
     run = await finding
     assert run is not None
@@ -345,21 +345,21 @@ async def test_a_response_that_is_taken_away_while_its_log_is_read_is_not_begun(
         await run.wait()
     await settle()
     assert run.is_let_go
-    assert lost.house.released
-    assert (run.outcome, lost.house.store.outcome) == (None, None)
+    assert lost.harness.released
+    assert (run.outcome, lost.harness.store.outcome) == (None, None)
 
 
 async def test_no_event_tells_that_it_was_taken_over(lost: Lost) -> None:
     """A follower sees a pause: the log of two runs reads like that of one."""
     await lost.write([Text("Good ")])
-    lost.house.model.steps = [[Text("day."), STOP]]
+    lost.harness.model.steps = [[Text("day."), STOP]]
     run = await lost.find()
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
     narration = Narration(build_seized().response)
     told = [*narration.opening(), *narration.tell([Text("Good "), Text("day.")])]
-    assert lost.house.store.last_number == run.last_number
+    assert lost.harness.store.last_number == run.last_number
     new = [event async for events in run.follow(after=told[-2].sequence_number, quiet_s=MAX_S) for event in events]
     assert new[0] == told[-1]
     assert new[-1].type in TERMINAL
