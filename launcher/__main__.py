@@ -1,4 +1,4 @@
-"""`make run`: the whole service in one command, on real servers where nothing else is configured."""
+"""`make run`: starts the whole service in one command; what is not configured it starts itself."""
 
 import asyncio
 import sys
@@ -15,7 +15,7 @@ from launcher.supervisor import supervise
 
 
 def main() -> int:
-    """Run until asked to stop: 0; otherwise 1, and a sentence that says why."""
+    """Run until asked to stop. Returns 0; or 1 after it has printed why it cannot run."""
     try:
         asyncio.run(run())
     except CannotRunError as exc:
@@ -25,7 +25,7 @@ def main() -> int:
 
 
 async def run() -> None:
-    """Take the directory and the port, open the stack, and close it when asked. Raises `CannotRunError`."""
+    """Take the data directory and the port, start all processes, stop them when asked. Raises `CannotRunError`."""
     console = Console(sys.stdout, PROCESS_NAMES)
     data = open_data_dir((PROJECT_DIR / (find_text("DATA_DIR") or ".run")).resolve())
     host = find_text("HOST") or "127.0.0.1"

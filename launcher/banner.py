@@ -1,4 +1,4 @@
-"""What a newcomer is told once everything runs."""
+"""The text that `make run` prints once everything runs: addresses, secrets, and a first request."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from launcher.launch_plan import OPENAI_URL, STANDIN_MODEL, LaunchPlan
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach the service from this machine."""
+    """How a person on this machine reaches the service."""
 
     host: str
     port: int
@@ -22,13 +22,13 @@ class Access:
 
     @property
     def url(self) -> str:
-        """Its address, without a slash at the end."""
+        """The address without a slash at its end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
 
 def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: Mapping[str, str]) -> str:
-    """The panel, with a curl line that works as it stands. `embedded`: what the service is told of them."""
+    """The banner. `embedded` holds the settings of the processes that `make run` started itself."""
     rows = {
         "API": f"{access.url}/v1",
         "Docs": f"{access.url}/v1/docs",
@@ -46,7 +46,7 @@ def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: M
 
 
 def compose_curl(access: Access) -> str:
-    """A first turn, streamed, as one line for a shell."""
+    """A curl command on one line that streams a first answer."""
     body = json.dumps({"input": "Hello! Who are you?", "stream": True})
     return (
         f"curl -N {access.url}/v1/responses -H 'Authorization: Bearer {access.key}' "

@@ -1,4 +1,4 @@
-"""A part of `make run`: what it is, and its life as a process group of its own."""
+"""A process that `make run` starts: its specification, and its life in a process group of its own."""
 
 import asyncio
 import os
@@ -12,9 +12,9 @@ from launcher.console import Console
 from launcher.errors import CannotRunError
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
-# What is shown of a part that died: enough for the traceback's end.
+# Lines shown of a process that died: enough for the end of a traceback.
 LAST_LINES = 12
-# A dead part's pipe ends with its last process; the limit is for one that escaped from its group.
+# The pipe ends with the last process that holds it. The limit is for a process that left the group.
 MAX_READ_AFTER_EXIT_S = 2.0
 READY_POLL_S = 0.05
 
@@ -25,21 +25,21 @@ async def _is_ready_at_once() -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSpec:
-    """One process to start. `is_ready` is asked until it says yes, `max_start_s` long; it must not raise."""
+    """One process to start. `is_ready` must not raise; it is called again and again, for `max_start_s` at most."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     is_ready: Callable[[], Awaitable[bool]] = _is_ready_at_once
     max_start_s: float = 60.0
-    # From SIGTERM to SIGKILL, when it was asked to stop in peace.
+    # Time from SIGTERM to SIGKILL in an orderly stop.
     grace_s: float = 10.0
-    # A task is done when it ends well; a server that ends is dead.
+    # A task may exit with 0. A server that exits has died.
     is_task: bool = False
 
 
 class ChildProcess:
-    """A part as a process group: its lines go to the console, `exited` ends with its first process."""
+    """A started process. Its lines go to the console; `exited` is done when the group's first process exits."""
 
     def __init__(self, spec: ProcessSpec, process: asyncio.subprocess.Process, console: Console, output: int) -> None:
         self.spec = spec
@@ -50,7 +50,7 @@ class ChildProcess:
         self._reader = asyncio.create_task(self._read(output))
 
     async def wait_ready(self) -> None:
-        """Return when it is ready, or has ended. Raises `CannotRunError` when it is neither in its time."""
+        """Return when it is ready or has exited. Raises `CannotRunError` after `max_start_s`."""
         try:
             async with asyncio.timeout(self.spec.max_start_s):
                 while not self.exited.done() and not await self.spec.is_ready():
@@ -61,13 +61,16 @@ class ChildProcess:
             ) from None
 
     async def describe_death(self) -> str:
-        """How it ended, and the last it said."""
+        """How it exited, and its last lines."""
         await self.finish_reading()
         said = "".join(f"\n    {line}" for line in self.last_lines) or " nothing"
         return f"{self.spec.name} died ({describe_exit(self.exited.result())}). The last it said:{said}"
 
     async def stop(self, grace_s: float, kill_now: asyncio.Event) -> None:
-        """SIGTERM, then SIGKILL after `grace_s` or when killing; afterwards nothing of the group is left."""
+        """Send SIGTERM; send SIGKILL after `grace_s`, or when `kill_now` is set.
+
+        Nothing of the group is left afterwards.
+        """
         if not self.exited.done():
             self.signal(signal.SIGTERM)
             killing = asyncio.create_task(kill_now.wait())
@@ -80,12 +83,12 @@ class ChildProcess:
         await self.finish_reading()
 
     async def finish_reading(self) -> None:
-        """Wait for the lines it wrote before it ended."""
+        """Read the lines it wrote before it exited."""
         await asyncio.wait({self._reader}, timeout=MAX_READ_AFTER_EXIT_S)
         self._reader.cancel()
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal every process of the group, whichever are left."""
+        """Signal every process of the group that is still there."""
         try:
             os.killpg(self.group, number)
         except ProcessLookupError:
@@ -110,8 +113,8 @@ class ChildProcess:
 
 
 async def start_process(spec: ProcessSpec, console: Console) -> ChildProcess:
-    """Start the part in a session of its own: a Ctrl-C in the terminal reaches `make run`, which stops it in order."""
-    # A pipe of our own: asyncio's would make the end of the process wait for the end of all who inherited it.
+    """Start the process in a session of its own. Ctrl-C then reaches `make run` only, which stops all in order."""
+    # Our own pipe. With asyncio's, `process.wait()` would also wait for every process that inherited the pipe.
     output, child_output = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -132,5 +135,5 @@ async def start_process(spec: ProcessSpec, console: Console) -> ChildProcess:
 
 
 def describe_exit(status: int) -> str:
-    """How a process ended, in words."""
+    """`killed by SIGKILL`, or `exit code 1`."""
     return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit code {status}"

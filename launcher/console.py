@@ -1,13 +1,13 @@
-"""One readable stream out of many: `name | line`, in colour where a person looks at it."""
+"""Writes the lines of many processes to one stream as `name | line`, in colour on a terminal."""
 
 from typing import TextIO
 
-# Cyan, yellow, green, magenta, blue: readable on dark and on light.
+# Cyan, yellow, green, magenta, blue: readable on dark and on light backgrounds.
 COLOURS = (36, 33, 32, 35, 34)
 
 
 class Console:
-    """Writes the lines of all parts to one stream; silent once nobody reads it, because stopping must go on."""
+    """Writes to one stream. It ignores a stream that was closed: `make run` must still stop its processes."""
 
     def __init__(self, stream: TextIO, names: list[str]) -> None:
         self._stream = stream
@@ -15,16 +15,16 @@ class Console:
         self._colour_of = dict(zip(names, COLOURS, strict=False)) if stream.isatty() else {}
 
     def line(self, name: str, text: str) -> None:
-        """One line of one part."""
+        """Write one line of one process."""
         prefix = f"{name:<{self._width}} |"
         if name in self._colour_of:
             prefix = f"\033[{self._colour_of[name]}m{prefix}\033[0m"
         self.say(f"{prefix} {text}")
 
     def say(self, text: str) -> None:
-        """What `make run` itself has to say."""
+        """Write a line of `make run` itself."""
         try:
             print(text, file=self._stream, flush=True)
         except (OSError, ValueError):
-            # The terminal was closed, or the reader of the pipe has gone.
+            # The terminal was closed, or nobody reads the pipe any more.
             self._colour_of = {}

@@ -1,4 +1,4 @@
-"""The directory that survives a restart: who uses it now, and the secrets made on the first start."""
+"""The data directory: used by one `make run` at a time; keeps secrets and data between starts."""
 
 import fcntl
 import os
@@ -9,30 +9,30 @@ from launcher.errors import CannotRunError
 
 
 class DataDir:
-    """A directory that belongs to one `make run` at a time, and to nobody else on this machine."""
+    """A directory that one `make run` has locked."""
 
     def __init__(self, path: Path, lock: IO[str]) -> None:
         self.path = path
-        # Held open: whoever holds it, holds the directory. It is handed down to the reaper, so that the directory is
-        # free only when the last part has ended, however the process that opened it ended.
+        # The lock lasts as long as a process has this file open. The orphan reaper inherits it, so the directory
+        # stays locked until the last process has stopped, however `make run` itself ended.
         self.lock = lock
 
     def keep_secret(self, name: str, new: str) -> str:
-        """The secret of that name: what an earlier start kept, else `new`, kept from now on for its owner only."""
+        """The secret of that name from an earlier start; else `new`, which is stored readable by its owner only."""
         path = self.path / name
         if not path.exists():
             _write_private(path, new)
         return path.read_text(encoding="utf-8").strip()
 
     def subdirectory(self, name: str) -> Path:
-        """A directory in it, made when it is not there."""
+        """A directory below this one; created when missing."""
         path = self.path / name
         path.mkdir(exist_ok=True)
         return path
 
 
 def open_data_dir(path: Path) -> DataDir:
-    """Take the directory for this process. Raises `CannotRunError` when another `make run` has it."""
+    """Lock the directory for this process. Raises `CannotRunError` when another `make run` has it."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = (path / "lock").open("a+", encoding="utf-8")
@@ -58,7 +58,7 @@ def _in_use(path: Path, lock: IO[str]) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Written whole under another name first: an interrupted start leaves no half secret."""
+    """Write to another name first, then rename: an interrupted start leaves no partial secret."""
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

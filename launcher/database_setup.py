@@ -1,6 +1,6 @@
-"""Makes a database ready for `make run`: tables, an admin to sign in as, a key to call with. Safe to repeat.
+"""Prepares the database for `make run`: tables, an admin user, an API key. Safe to repeat.
 
-One process for all of it, because starting Django is what takes time. The secrets come through the environment
+One process does all of it, because starting Django is what takes time. The secrets come through the environment
 (`EPS_ADMIN_PASSWORD`, `EPS_API_KEY`), which other users of this machine cannot read.
 """
 
@@ -16,7 +16,7 @@ OWNER = "local"
 
 
 def main() -> None:
-    """Migrate, then make what is missing."""
+    """Migrate, then create what is missing."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
     call_command("migrate", interactive=False, verbosity=0)
@@ -25,8 +25,8 @@ def main() -> None:
 
 
 def ensure_admin(password: str) -> None:
-    """Make the admin, or say that there is one with another password; it is never changed."""
-    # Models can be imported only after django.setup().
+    """Create the admin user. If it exists with another password, keep it and say so."""
+    # Models can be imported only after `django.setup()`.
     from django.contrib.auth.models import User
 
     admin = User.objects.filter(username=ADMIN).first()
@@ -38,9 +38,9 @@ def ensure_admin(password: str) -> None:
 
 
 def ensure_key(key: str) -> None:
-    """Make the key, or end with a sentence when it was revoked: somebody meant that."""
+    """Create the API key. Exits with a sentence when the key was revoked: that was done on purpose."""
     try:
-        # It prints the key; the panel shows it in its place.
+        # The command prints the key; the banner shows it instead.
         call_command("create_api_key", OWNER, key=key, stdout=StringIO())
     except CommandError as exc:
         sys.exit(f"{exc} To get a new key, delete the file api_key in DATA_DIR.")

@@ -1,5 +1,5 @@
-"""Why `make run` can refuse to start, or end before it was asked to."""
+"""The error of `make run`."""
 
 
 class CannotRunError(Exception):
-    """One sentence for the person at the terminal: what is wrong, and what to do."""
+    """`make run` cannot start or go on. The message says what is wrong and what to do."""

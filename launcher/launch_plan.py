@@ -1,4 +1,4 @@
-"""What `make run` starts itself, and what somebody configured instead: decided once, from the environment."""
+"""Decides once, from the environment, which processes `make run` starts and which servers it only uses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,19 +16,19 @@ OPENAI_URL = "https://api.openai.com/v1"
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """Which parts are ours. What is not ours is used as configured, and never started."""
+    """Which servers `make run` starts itself ("embedded"). The others are used as configured."""
 
     has_embedded_valkey: bool
     has_embedded_database: bool
     has_embedded_model: bool
     model: str
-    """Which of ours, when it is ours: the stand-in or SmolLM2."""
+    """The embedded model: the stand-in or SmolLM2."""
 
 
 def make_plan() -> LaunchPlan:
-    """The plan for what the environment says (`NAME` or `NAME_FILE`; an empty variable is unset).
+    """Read the plan from the environment (`NAME` or `NAME_FILE`; an empty variable counts as unset).
 
-    Raises `CannotRunError` for a MODEL that is none of ours.
+    Raises `CannotRunError` for a MODEL that is not one of ours.
     """
     model = find_text("MODEL") or STANDIN_MODEL
     if model not in (STANDIN_MODEL, SMOLLM2):
@@ -36,7 +36,7 @@ def make_plan() -> LaunchPlan:
     return LaunchPlan(
         has_embedded_valkey=not find_text("REDIS_URL"),
         has_embedded_database=not find_text("DATABASE_URL"),
-        # Only a key and no address: OpenAI itself.
+        # A key without an address means OpenAI itself.
         has_embedded_model=not find_text("OPENAI_BASE_URL") and not find_text("OPENAI_API_KEY"),
         model=model,
     )
@@ -45,7 +45,7 @@ def make_plan() -> LaunchPlan:
 def compose_environment(
     plan: LaunchPlan, *, database: Path, valkey_port: int, model_port: int, secret_key: str
 ) -> Mapping[str, str]:
-    """What the service is told about the embedded parts: the variables that nobody has set."""
+    """The settings of the embedded servers, without those that the environment already sets."""
     embedded = {"DATABASE_URL": f"sqlite:///{quote(str(database))}", "REDIS_URL": f"redis://127.0.0.1:{valkey_port}/0"}
     embedded["CACHE_URL"] = find_neighbour_database(find_text("REDIS_URL") or embedded["REDIS_URL"])
     if plan.has_embedded_model:
@@ -54,16 +54,16 @@ def compose_environment(
         embedded["DEFAULT_MODEL"] = plan.model
     if plan.has_embedded_model and plan.model == SMOLLM2:
         embedded["HISTORY_TOKENS"] = str(HISTORY_TOKENS)
-    # Readable lines for a person, and cookies that a browser takes over plain http on this machine.
+    # Readable logs, and cookies that a browser accepts over plain http.
     embedded |= {"LOG_FORMAT": "console", "HTTPS": "false", "SECRET_KEY": secret_key, "WORKERS": "2"}
     return {name: value for name, value in embedded.items() if not find_text(name)}
 
 
 def find_neighbour_database(redis_url: str) -> str:
-    """The database next to the conversations' on the same server: clearing the cache empties its database."""
+    """The next database on the same server: clearing the cache must not delete conversations."""
     parts = urlsplit(redis_url)
     *service, number = parts.path.strip("/").split("/")
-    if "+sentinel" in parts.scheme and not service:  # the master's name comes first, and nothing behind it
+    if "+sentinel" in parts.scheme and not service:  # only the master's name, no database
         service, number = [number], ""
     neighbour = str(int(number) + 1 if number.isdecimal() else 1)
     return urlunsplit(parts._replace(path="/" + "/".join([*service, neighbour])))

@@ -1,11 +1,13 @@
-"""Stops what `make run` left behind, also when `make run` itself was killed with SIGKILL.
+"""Stops the processes of a `make run` that was killed with SIGKILL.
 
-A process of its own, in a session of its own. It is told through a pipe which process groups exist (`+ group grace`,
-`- group`); the end of the pipe is the end of the one who told. Then it stops, in reverse order, what was not signed
-off: SIGTERM, and SIGKILL after the grace. PR_SET_PDEATHSIG would be shorter, but reaches neither gunicorn's workers
-nor any system but Linux, and stops everything at once: gunicorn would drain for its whole grace without Valkey.
+It is a process of its own, in a session of its own. `make run` tells it through a pipe which process groups exist (`+
+group grace`, `- group`). The pipe ends when `make run` ends. Then the reaper stops the groups that are left, in reverse
+order: SIGTERM, and SIGKILL after the grace.
 
-Run by path and isolated (`python -I -S orphan_reaper.py`): it starts in 15 ms and imports nothing of ours.
+PR_SET_PDEATHSIG would be shorter. But it does not reach gunicorn's workers, works on Linux only, and stops everything
+at once: gunicorn would drain without Valkey until its grace is over.
+
+Run by path and isolated (`python -I -S orphan_reaper.py`): it starts in 15 ms and imports nothing of the project.
 """
 
 import os
@@ -18,7 +20,7 @@ POLL_S = 0.05
 
 
 def watch(lines: Iterable[str]) -> dict[int, float]:
-    """The groups that were not signed off when the pipe ended, with the seconds each may take, oldest first."""
+    """Read until the pipe ends. Returns the groups that are left, oldest first, with their grace in seconds."""
     graces: dict[int, float] = {}
     for line in lines:
         sign, group, *grace = line.split()
@@ -30,11 +32,11 @@ def watch(lines: Iterable[str]) -> dict[int, float]:
 
 
 def stop_group(group: int, grace_s: float) -> None:
-    """SIGTERM to every process of the group, and SIGKILL to those that are there after `grace_s`."""
+    """Send SIGTERM to the group, and SIGKILL after `grace_s` if a process is left."""
     deadline = time.monotonic() + grace_s
     is_there = _signal(group, signal.SIGTERM)
     while is_there and time.monotonic() < deadline:
-        # Not our children: nobody wakes us when they end.
+        # They are not our children, so we cannot wait for their exit: poll.
         time.sleep(POLL_S)
         is_there = _signal(group, 0)
     _signal(group, signal.SIGKILL)
@@ -49,7 +51,7 @@ def _signal(group: int, number: int) -> bool:
 
 
 def main() -> None:
-    """Wait for the end of the pipe, then clean up."""
+    """Wait for the end of the pipe, then stop what is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     for group, grace_s in reversed(watch(sys.stdin).items()):

@@ -1,4 +1,4 @@
-"""Free ports: for the service, where people look for it; for what only the service talks to, anywhere."""
+"""Free ports: a well-known one for the service, random ones for the servers behind it."""
 
 import socket
 from random import SystemRandom
@@ -7,17 +7,18 @@ from launcher.errors import CannotRunError
 
 DEFAULT_PORT = 8000
 MAX_PORT = 65_535
-# Enough for every developer of a shared machine; more would be a search, not a choice.
+# Enough for every developer on a shared machine.
 MAX_PORTS_TRIED = 100
-# From here on the kernel gives ports to clients (Linux; macOS: 49152). A client that keeps calling a server that is not
-# there could be given its port, and, as loopback allows, talk to itself.
+# The kernel gives client connections ports from here on (Linux; macOS: 49152). A client that keeps calling a stopped
+# server could be given that server's port, and then connect to itself over loopback.
 FIRST_EPHEMERAL_PORT = 32_768
 
 
 def choose_port(host: str, wanted: str | None) -> int:
-    """The port to serve on: `wanted` or a refusal; without a wish, the first free one from 8000.
+    """The port to serve on: `wanted`, or else the first free one from 8000.
 
-    Raises `CannotRunError`. Another process may still take the port before it is used: then that part dies and says so.
+    Raises `CannotRunError` when it is not free. Another process may still take the port before it is used; then the
+    server dies and says so.
     """
     if wanted is not None:
         return _check_wanted(host, wanted)
@@ -28,7 +29,7 @@ def choose_port(host: str, wanted: str | None) -> int:
 
 
 def find_free_port() -> int:
-    """A port on loopback that nobody uses now."""
+    """A random free port on loopback."""
     while True:
         port = SystemRandom().randrange(10_000, FIRST_EPHEMERAL_PORT)
         if is_free("127.0.0.1", port):
@@ -36,10 +37,10 @@ def find_free_port() -> int:
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there. Raises `CannotRunError` for a host that is not this machine's."""
+    """Whether a server could listen there. Raises `CannotRunError` when `host` is not an address of this machine."""
     family, address = _resolve(host, port)
     try:
-        # Like the servers themselves, it may reuse an address whose last connections are still closing.
+        # Like the servers, `create_server` may reuse an address whose old connections are still closing.
         socket.create_server(address, family=family).close()
     except PermissionError as exc:
         raise CannotRunError(f"Port {port} needs privileges: choose one above 1023 with PORT=….") from exc
@@ -64,7 +65,7 @@ def _check_wanted(host: str, wanted: str) -> int:
 
 
 def _is_foreign_address(family: socket.AddressFamily, address: str) -> bool:
-    """Whether not even a port of the kernel's choice can be opened there."""
+    """Whether no port at all can be opened at this address."""
     try:
         socket.create_server((address, 0), family=family).close()
     except OSError:

@@ -1,8 +1,8 @@
-"""Small questions to servers on this machine: are you there?"""
+"""Readiness checks of servers on this machine."""
 
 import asyncio
 
-# A server that takes longer to answer these is not ready; the question is asked again.
+# A server that needs longer is not ready; it is asked again.
 MAX_ANSWER_S = 3.0
 
 
@@ -13,7 +13,7 @@ async def is_http_ready(host: str, port: int, path: str) -> bool:
 
 
 async def is_valkey_ready(port: int) -> bool:
-    """Whether a Valkey on loopback answers PING; it does not while it loads what it kept."""
+    """Whether a Valkey on loopback answers PING. It does not while it loads its data."""
     return (await _ask("127.0.0.1", port, b"PING\r\n")).startswith(b"+PONG")
 
 

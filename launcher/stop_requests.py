@@ -1,4 +1,4 @@
-"""The ways to ask `make run` to stop: a signal, a closed terminal, the end of the `make` that started it."""
+"""Notices when somebody asks `make run` to stop: a signal, a closed terminal, the death of `make`."""
 
 import asyncio
 import ctypes
@@ -14,10 +14,10 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 @contextmanager
 def watch_stop_requests(ask_to_stop: Callable[[str], None]) -> Iterator[None]:
-    """Call `ask_to_stop` with a word for each way in which somebody asks; several may come at once."""
+    """Call `ask_to_stop` with the reason, once for each request; there may be several."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # `nohup make run` asked for SIGHUP to be ignored.
+        # Under `nohup` SIGHUP is ignored and must stay so.
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
             loop.add_signal_handler(number, ask_to_stop, number.name)
     with ExitStack() as stack:
@@ -28,20 +28,20 @@ def watch_stop_requests(ask_to_stop: Callable[[str], None]) -> Iterator[None]:
 
 
 def _die_with_make() -> None:
-    """SIGTERM for us when the `make` that started us is killed: it cannot pass that on."""
+    """Have the kernel send us SIGTERM when `make` is killed: a killed make cannot pass a signal on."""
     if "MAKELEVEL" in os.environ:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager
 def _watch_terminal(hung_up: Callable[[], None]) -> Iterator[None]:
-    """Call `hung_up` when the terminal is closed. The kernel tells its first process, which may be make."""
+    """Call `hung_up` when the terminal is closed. The kernel sends SIGHUP only to make, its first process."""
     if not sys.stdin or not sys.stdin.isatty():
         yield
         return
     loop = asyncio.get_running_loop()
     with select.epoll() as terminal:
-        terminal.register(sys.stdin.fileno(), 0)  # nothing but the hang-up, which is always reported
+        terminal.register(sys.stdin.fileno(), 0)  # no events: a hang-up is always reported
 
         def end() -> None:
             loop.remove_reader(terminal.fileno())

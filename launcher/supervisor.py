@@ -1,16 +1,15 @@
-"""Starts the parts in order and stops them in reverse; the first that dies, or a signal, ends them all.
+"""Starts processes in order and stops them in reverse; a signal, or the first that dies, stops them all.
 
-Our own, because no process manager on PyPI does what `make run` promises (tried, 2026-11):
+This is our own code because no process manager on PyPI does what `make run` promises (tried, 2026-11):
 
-* honcho 2.0: stops everything at once (Valkey was gone while the server was still draining) and kills after a fixed
-  5 s; SIGHUP and SIGKILL of the manager leave the children behind.
-* circus 0.19: the same SIGTERM to all at once, in spite of its priorities; a crash without respawn is only logged, and
-  the rest goes on; SIGKILL leaves the children behind; brings pyzmq, tornado and a control socket.
-* supervisor 4.3: stops in order, the only one; but a crash does not end it, SIGHUP restarts everything, and SIGKILL
+* honcho 2.0 stops everything at once (Valkey was gone while gunicorn still drained) and kills after a fixed 5 s.
+  SIGHUP or SIGKILL of the manager leaves the children behind.
+* circus 0.19 also sends SIGTERM to all at once, in spite of its priorities. It only logs a crash without respawn.
+  SIGKILL leaves the children behind. It brings pyzmq, tornado and a control socket.
+* supervisor 4.3 stops in order, as the only one. But a crash does not end it, SIGHUP restarts everything, and SIGKILL
   leaves the children behind.
 
-None waits until a part is ready before the next is started. With all of that around it, what they would have
-contributed is `fork`.
+None of them waits until a process is ready before it starts the next.
 """
 
 import asyncio
@@ -27,14 +26,14 @@ from launcher.console import Console
 from launcher.errors import CannotRunError
 from launcher.stop_requests import watch_stop_requests
 
-# After a crash nobody waits for the answers that are still being written.
+# Grace for each process after a crash: nobody waits for its answers then.
 MAX_CRASH_STOP_S = 5.0
-# The reaper has nothing left to stop when it is dismissed; the limit is for a machine that is very busy.
+# The reaper has nothing left to stop here; the limit is for a very busy machine.
 MAX_REAPER_S = 10.0
 
 
 class Supervisor:
-    """The running parts, oldest first, and how it ends: `end` holds the part that died, or None when asked to stop."""
+    """The running processes, oldest first. `_ended` holds the process that died, or None when asked to stop."""
 
     def __init__(self, console: Console, reaper: subprocess.Popen[bytes]) -> None:
         self._console = console
@@ -44,7 +43,7 @@ class Supervisor:
         self._kill_now = asyncio.Event()
 
     async def start(self, spec: ProcessSpec) -> ChildProcess:
-        """Start a part; from now on it is watched, and stopped in its turn."""
+        """Start a process; from now on its death ends everything."""
         running = await start_process(spec, self._console)
         self._running.append(running)
         self._tell_reaper(f"+ {running.group} {MAX_CRASH_STOP_S}")
@@ -52,9 +51,9 @@ class Supervisor:
         return running
 
     async def run_until_stopped(self, start_all: Awaitable[None]) -> None:
-        """Run `start_all`, which starts the parts, and return when asked to stop.
+        """Run `start_all`, which starts the processes; return when asked to stop.
 
-        Raises `CannotRunError` when a part died, and whatever `start_all` raises. Stops no part: see `stop_all`.
+        Raises `CannotRunError` when a process died, and what `start_all` raises. It stops no process: see `stop_all`.
         """
         opening = asyncio.ensure_future(start_all)
         both: set[asyncio.Future[None] | asyncio.Future[ChildProcess | None]] = {opening, self._ended}
@@ -65,14 +64,14 @@ class Supervisor:
             await asyncio.wait({opening})
         died = await self._ended
         if died:
-            # gunicorn's workers outlive a master that was killed, and hold the pipe its last words come through.
+            # gunicorn's workers outlive a killed master and keep its output pipe open.
             died.signal(signal.SIGKILL)
             raise CannotRunError(await died.describe_death())
 
     def ask_to_stop(self, reason: str) -> None:
-        """The first time: stop in order, each part in its own time. Ctrl-C after that: kill the one we wait for.
+        """The first request: stop in order. SIGINT after that: kill the process that is being waited for.
 
-        Only Ctrl-C, because the other ways come in company: a closed terminal with one or two SIGHUPs, for example.
+        Only SIGINT, because one cause can bring several of the others: a closed terminal sends one or two SIGHUPs.
         """
         if not self._ended.done():
             self._console.say(f"{reason}: stopping. Ctrl-C kills what is still busy.")
@@ -81,7 +80,7 @@ class Supervisor:
             self._kill_now.set()
 
     async def stop_all(self, max_grace_s: float) -> None:
-        """Stop the parts in the reverse of the order in which they were started."""
+        """Stop the processes in reverse order."""
         for running in reversed(self._running):
             self._kill_now.clear()
             await running.stop(min(max_grace_s, running.spec.grace_s), self._kill_now)
@@ -94,15 +93,16 @@ class Supervisor:
 
     def _tell_reaper(self, line: str) -> None:
         assert self._reaper.stdin
-        # A reaper that was killed is missed only if this process is killed too: no reason to end.
+        # A killed reaper matters only when this process is killed too; go on without it.
         with suppress(BrokenPipeError):
             self._reaper.stdin.write(f"{line}\n".encode())
 
 
 async def supervise(console: Console, lock_fd: int, start_all: Callable[[Supervisor], Awaitable[None]]) -> None:
-    """Run what `start_all` starts until a signal asks to stop; whatever happens, nothing is left running.
+    """Run what `start_all` starts until asked to stop. Nothing is left running, whatever happens.
 
-    Raises `CannotRunError` when a part died or did not become ready. `lock_fd` is held until the last part has ended.
+    Raises `CannotRunError` when a process died or did not become ready. `lock_fd` stays open until the last process has
+    stopped.
     """
     with _open_reaper(lock_fd) as reaper:
         supervisor = Supervisor(console, reaper)

