@@ -19,7 +19,6 @@ class LaunchPlan:
     """Which servers `make run` starts itself ("embedded"). The others are used as configured."""
 
     has_embedded_valkey: bool
-    has_embedded_database: bool
     has_embedded_model: bool
     model: str
     """The embedded model: the stand-in or SmolLM2."""
@@ -35,7 +34,6 @@ def make_plan() -> LaunchPlan:
         raise CannotRunError(f"MODEL can be {STANDIN_MODEL} or {SMOLLM2}; for any other, set OPENAI_BASE_URL.")
     return LaunchPlan(
         has_embedded_valkey=not find_text("REDIS_URL"),
-        has_embedded_database=not find_text("DATABASE_URL"),
         # A key without an address means OpenAI itself.
         has_embedded_model=not find_text("OPENAI_BASE_URL") and not find_text("OPENAI_API_KEY"),
         model=model,
