@@ -1,6 +1,6 @@
 """The stand-in as an ASGI application: `uvicorn standin.app:app`.
 
-Run it with `--timeout-graceful-shutdown 1`: a stream that was told to fall silent would hold up the server's shutdown.
+Run it with `--timeout-graceful-shutdown 1`: a stream that was told to stay silent would block the shutdown.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ _ENDPOINTS: dict[str, Callable[[Client, State, LoggedCall], Awaitable[Outcome]]]
 
 
 class StandIn:
-    """The application; each instance has a memory of its own."""
+    """The application. Each instance has its own log of calls and its own defaults."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._state = State(environ)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server's: a request, or its start and stop."""
+        """Serve one ASGI connection: a request, or the lifespan."""
         if scope["type"] == "lifespan":
             await _run_lifespan(receive, send)
         elif scope["type"] == "http":
@@ -43,7 +43,7 @@ class StandIn:
         except AbortConnection:
             await client.abort()
         except ClientGone:
-            pass  # nobody to answer; the record of the call says so
+            pass  # nobody to answer; the log of calls says so
         finally:
             client.close()
 
@@ -61,7 +61,7 @@ class StandIn:
             raise StandInError(404, f"There is no {client.method} {client.path}.")
 
     async def _answer_call(self, client: Client) -> None:
-        """Answer a call to the model, and keep a record of it."""
+        """Answer a call to the model, and log it."""
         if client.method != "POST":
             raise StandInError(405, f"{client.path} takes POST only.")
         body = await client.read_body()
@@ -87,7 +87,7 @@ def _hash(header: bytes | None) -> str | None:
 
 
 async def _run_lifespan(receive: Receive, send: Send) -> None:
-    """The lifespan protocol: there is nothing to open and nothing to close."""
+    """The lifespan protocol: there is nothing to open or close."""
     while True:
         phase = (await receive())["type"]
         await send({"type": f"{phase}.complete"})

@@ -1,7 +1,7 @@
-"""The client at the other end of one HTTP request: its body, what is written to it, and the moment it leaves.
+"""One HTTP request: its body, its answer, and the moment its client disconnects.
 
-Plain ASGI, but for `abort`, which needs the server's transport; a server that hides it closes the connection
-instead.
+Plain ASGI, except `abort`, which needs the server's transport. Behind a server that hides the transport the connection
+is closed instead.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Client:
-    """One request and its answer. `close` when done; every method that waits raises ClientGone when nobody is there."""
+    """One request and its answer. Call `close` when done. A method that waits raises ClientGone on a disconnect."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.method: str = scope["method"]
@@ -28,7 +28,6 @@ class Client:
         self._disconnect: asyncio.Task[None] | None = None
 
     async def read_body(self) -> bytes:
-        """The whole body."""
         parts = []
         while True:
             message = await self._receive()
@@ -39,7 +38,7 @@ class Client:
                 return b"".join(parts)
 
     async def start(self, status: int, headers: Headers) -> None:
-        """Send the status and headers, at once."""
+        """Send the status and headers at once."""
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, data: bytes, *, is_last: bool = False) -> None:
@@ -47,7 +46,7 @@ class Client:
         await self._send({"type": "http.response.body", "body": data, "more_body": not is_last})
 
     async def reply_json(self, status: int, body: bytes, headers: Headers = ()) -> None:
-        """Send a whole answer."""
+        """Send a whole JSON answer."""
         length = (b"content-length", str(len(body)).encode())
         await self.start(status, [(b"content-type", b"application/json"), length, *headers])
         await self.write(body, is_last=True)
@@ -57,7 +56,7 @@ class Client:
         await self.reply_json(error.status, error.body, error.headers)
 
     async def pause(self, seconds: float) -> None:
-        """Wait, but no longer than the client does. Nought seconds still let others have their turn."""
+        """Wait, but not after the client disconnects. With 0 seconds it lets other tasks run."""
         disconnect = self._watch_disconnect()
         if seconds > 0:
             await asyncio.wait([disconnect], timeout=seconds)
@@ -67,20 +66,20 @@ class Client:
             raise ClientGone
 
     async def wait_until_gone(self) -> None:
-        """Say nothing until the client leaves, which then raises ClientGone."""
+        """Send nothing until the client disconnects; then raise ClientGone."""
         await asyncio.wait([self._watch_disconnect()])
         raise ClientGone
 
     async def abort(self) -> None:
-        """Abort the connection in the middle of the answer, after what was written has gone out."""
-        await asyncio.sleep(0)  # uvloop writes at the end of a turn of its loop
+        """Abort the connection in the middle of the answer, after what was written has been sent."""
+        await asyncio.sleep(0)  # uvloop writes at the end of a loop iteration
         transport = getattr(getattr(self._send, "__self__", None), "transport", None)
         if transport is not None:
             transport.abort()
             await asyncio.wait([self._watch_disconnect()])
 
     def close(self) -> None:
-        """Stop watching for the disconnect."""
+        """Stop watching for a disconnect."""
         if self._disconnect is not None:
             self._disconnect.cancel()
 

@@ -1,6 +1,6 @@
-"""Embeds texts so that those with the same words are near: hashed words and their trigrams, normalised.
+"""Embeddings from hashed words and trigrams: texts with the same words are near each other.
 
-No model is behind it: synonyms are strangers to each other. Equal texts have equal vectors in every process.
+There is no model behind it: synonyms are not near each other. Equal texts have equal vectors in every process.
 """
 
 import base64
@@ -18,14 +18,14 @@ from standin.errors import StandInError
 from standin.json_body import decode_body
 from standin.tokens import count_tokens
 
-_DIMENSIONS = 256  # enough to keep a few hundred different words apart
-_TRIGRAM_WEIGHT = 0.3  # of a word's: enough that "refund" and "refunds" are near, too little to outvote a word
+_DIMENSIONS = 256  # enough for a few hundred different words
+_TRIGRAM_WEIGHT = 0.3  # of a word's weight: "refund" and "refunds" are near, but a word counts more
 _WORD = re.compile(r"\w+")
-_SIGN_BIT = 1 << 31  # a bit of the hash that the index does not depend on
+_SIGN_BIT = 1 << 31  # a bit of the hash that the index does not use
 
 
 class EmbeddingRequest(msgspec.Struct, frozen=True):
-    """The body of `POST /v1/embeddings`; tokens are accepted for texts, as the SDKs of others send them."""
+    """The body of `POST /v1/embeddings`. Token ids are accepted as texts, because some SDKs send them."""
 
     model: str
     input: str | Annotated[list[str | int | list[int]], msgspec.Meta(min_length=1, max_length=2048)]
@@ -58,7 +58,7 @@ def compose_embeddings(request: EmbeddingRequest) -> dict[str, Any]:
 
 
 def embed(text: str, dimensions: int = _DIMENSIONS) -> list[float]:
-    """The vector of a text, of length 1."""
+    """The vector of a text; its length is 1."""
     vector = [0.0] * dimensions
     for feature, weight in _weigh_features(text).items():
         code = zlib.crc32(feature.encode())
@@ -70,7 +70,7 @@ def embed(text: str, dimensions: int = _DIMENSIONS) -> list[float]:
 
 
 def _weigh_features(text: str) -> dict[str, float]:
-    """Words and trigrams with their weights; a repeated one counts by the root of its number."""
+    """Words and trigrams with their weights. The weight of a repeated one is the root of its count."""
     words = _WORD.findall(text.lower())
     weights = {word: math.sqrt(count) for word, count in Counter(words).items()}
     trigrams = Counter(f"#{word}#"[at : at + 3] for word in words for at in range(len(word)))

@@ -1,4 +1,4 @@
-"""The model's API: chat completions, responses, embeddings and models, each from a request to its answer."""
+"""The model's API: chat completions, responses, embeddings and models."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ OpenWriter = Callable[[Reply, str, Directives], Writer]
 
 CHAT_MODEL = "stand-in"
 EMBEDDING_MODEL = "stand-in-embedding"
-_CREATED = 1_735_689_600  # the start of 2025: models have a date, and ours does not matter
+_CREATED = 1_735_689_600  # the start of 2025; a model needs a date, any will do
 
 
 async def answer_chat(client: Client, state: State, call: LoggedCall) -> Outcome:
@@ -47,7 +47,7 @@ async def answer_chat(client: Client, state: State, call: LoggedCall) -> Outcome
 
 
 async def answer_responses(client: Client, state: State, call: LoggedCall) -> Outcome:
-    """`POST /v1/responses`: the same question in other words, so the same answer."""
+    """`POST /v1/responses`: read as a Chat Completions request, so the answer is the same."""
     request = decode_responses(call.body)
     wants_summary = request.reasoning is not None and bool(
         request.reasoning.summary or request.reasoning.generate_summary
@@ -60,7 +60,7 @@ async def answer_responses(client: Client, state: State, call: LoggedCall) -> Ou
 
 
 async def answer_embeddings(client: Client, state: State, call: LoggedCall) -> Outcome:
-    """`POST /v1/embeddings`; it obeys only default directives, and only those that act before an answer begins."""
+    """`POST /v1/embeddings`. It obeys default directives only, and of these only what acts before an answer."""
     request = decode_embedding(call.body)
     _require_model(request.model, EMBEDDING_MODEL)
     directives = apply_fail_count(compose_directives(state.defaults), state, "embeddings")
@@ -90,7 +90,7 @@ async def _answer(
     *,
     wants_summary: bool = False,
 ) -> Outcome:
-    """Answer a question in the words of its protocol; `wants_summary` says whether it sums up its thoughts."""
+    """Answer in the protocol of `open_writer`. `wants_summary`: whether the client asked for a reasoning summary."""
     _require_model(request.model, CHAT_MODEL)
     base, _ = split_continuation(request.messages)
     fingerprint = compute_fingerprint(base)

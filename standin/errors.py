@@ -1,8 +1,8 @@
 """The three ways a request ends early, and OpenAI's error envelope.
 
-StandInError   the answer is an error: status, envelope and headers
-AbortConnection      the connection is to be aborted, as a tester asked
-ClientGone     the client left: there is nobody to answer
+StandInError      the answer is an error: status, envelope and headers
+AbortConnection   the connection is aborted, as a tester asked
+ClientGone        the client disconnected: there is nobody to answer
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _KINDS: dict[int, tuple[str, str | None]] = {
 
 
 class StandInError(Exception):
-    """An answer that is an error, in OpenAI's envelope; what is not given follows from the status."""
+    """An error as the answer, in OpenAI's envelope. Type and code follow from the status unless given."""
 
     def __init__(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None, retry_after_s: float = 0
@@ -38,8 +38,8 @@ class StandInError(Exception):
 
 
 class AbortConnection(Exception):
-    """The answer stops here, and the connection with it. Raised so that the call is recorded before anyone sees it."""
+    """Abort the connection now. Raised, so that the call is logged before a client can notice the abort."""
 
 
 class ClientGone(Exception):
-    """The client closed its connection; whatever is being made for it can stop."""
+    """The client closed its connection; the work for it can stop."""

@@ -1,4 +1,4 @@
-"""Reads JSON bodies: `decode_body` returns the value or raises a 400 that names the field, with OpenAI's code."""
+"""Reads JSON bodies: returns the value, or raises a 400 that names the field and has OpenAI's code."""
 
 import re
 from typing import Any, TypeVar
@@ -9,10 +9,10 @@ from standin.errors import StandInError
 
 T = TypeVar("T")
 
-# What msgspec raises for bytes that are not the JSON it was told to expect: also not UTF-8, and nested too deeply.
+# What msgspec raises for a bad body: wrong JSON, not UTF-8, nested too deeply.
 MALFORMED = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
-# How msgspec speaks of a field by its name, and how OpenAI does.
+# msgspec's messages that name a field, and OpenAI's code and message for them.
 _NAMED = (
     (re.compile(r"Object contains unknown field `(.*)`"), "unknown_parameter", "Unknown parameter: '{}'."),
     (
@@ -30,7 +30,7 @@ _CODES = (
 
 
 def decode_body(body: bytes, kind: type[T]) -> T:
-    """The body as a value of that type; the error's param names a bad place as `messages[0].role`."""
+    """The body as a value of that type. An error's `param` is a path such as `messages[0].role`."""
     try:
         return msgspec.json.decode(body, type=kind)
     except MALFORMED as exc:
@@ -38,7 +38,7 @@ def decode_body(body: bytes, kind: type[T]) -> T:
 
 
 def convert_body(value: Any, kind: type[T]) -> T:
-    """The same for a body that has been read, but not checked."""
+    """The same for JSON that is decoded but not checked."""
     try:
         return msgspec.convert(value, kind)
     except MALFORMED as exc:

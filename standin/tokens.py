@@ -1,7 +1,7 @@
-"""Splits text into tokens that put together again are exactly that text.
+"""Splits text into tokens; joined again they are exactly the text.
 
-A token is up to six characters of a word with the blank space before it: about as fine as a real tokenizer, with no
-vocabulary to load. Counts are therefore close to a real model's, never equal.
+A token is up to six characters of a word with the white space before it. That is about as fine as a real tokenizer,
+without a vocabulary to load. Counts are close to a real model's, not equal.
 """
 
 import re
@@ -15,5 +15,4 @@ def split_tokens(text: str) -> list[str]:
 
 
 def count_tokens(text: str) -> int:
-    """How many tokens a text has."""
     return len(_TOKEN.findall(text))

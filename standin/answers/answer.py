@@ -1,7 +1,8 @@
-"""What the stand-in says: a pure function of a request, and of the directives in it.
+"""What the stand-in says: a pure function of a request and its directives.
 
-It never guesses. It writes what it is told to write, calls the tools it is told to call, answers from the facts and
-numbered passages it was given, says so when there were none, and otherwise says what it is and what it heard.
+It never guesses. In this order: it refuses when told to, sums up a transcript, calls tools, writes what it is told to
+write, answers from numbered passages and from facts, says so when it was told nothing, and otherwise says what it is
+and what it heard.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ _ANSWER_NAMES = ("answer", "text", "content", "message", "reply", "response", "s
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """Everything the stand-in has to say to one request, before limits."""
+    """Everything to say to one request, before limits apply."""
 
     text: str = ""
     summary: str = ""
@@ -38,7 +39,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def compose_answer(request: ChatRequest, directives: Directives) -> Answer:
-    """The answer to a request; to a continuation, the part of that answer which is still missing."""
+    """The answer to a request. To a continuation: the part of that answer that is still missing."""
     base, prefix = split_continuation(request.messages)
     answer = _compose_whole(request, base, directives)
     answer = msgspec.structs.replace(answer, text=_cut_at_stop(answer.text, request.stop))
@@ -66,7 +67,7 @@ def _compose_whole(request: ChatRequest, base: list[Message], directives: Direct
 
 
 def _drop_last_character(call: Call) -> Call:
-    """The call without the last sign of its arguments, so that they are no JSON."""
+    """The call with arguments that lack their last character, so that they are no valid JSON."""
     function = msgspec.structs.replace(call.function, arguments=call.function.arguments[:-1])
     return msgspec.structs.replace(call, function=function)
 
@@ -99,7 +100,7 @@ def _list_results(turns: list[Turn]) -> list[Turn]:
 
 
 def _answer_questions(turns: list[Turn], text: str, *, admits: bool = False) -> str:
-    """What is known of all that the text asks for; `admits` adds what is not known."""
+    """The answers to all questions in the text; with `admits`, also which of them it cannot answer."""
     answers = []
     for question in find_questions(text):
         unknown = f"I do not know {question.topic}: nobody told me in this conversation." if admits else None
@@ -114,7 +115,7 @@ def _echo(turns: list[Turn], said: str) -> str:
 
 
 def _apply_format(text: str, turns: list[Turn], form: ResponseFormat | None) -> str:
-    """The text in the format that was asked for."""
+    """The text in the format that was requested."""
     if form is None or form.type == "text":
         return text
     if form.json_schema is None:

@@ -1,11 +1,11 @@
-"""Says which images and files it was given, so that a test can prove they arrived as they were sent.
+"""Describes the images and files in the messages, so that a test can prove they arrived unchanged.
 
     I see 1 image and 2 files.
     Image 1: image/png, 68 bytes, sha256 0a1b2c3d, detail auto.
     File 1: report.pdf, application/pdf, 1234 bytes, sha256 4e5f6071.
     File 2: https://example.com/table.csv.
 
-Those of all messages count, in their order; what is at a web address is named by it and not fetched.
+All messages count, in order. A web address is repeated; nothing is fetched.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ _ASKS = re.compile(
     re.IGNORECASE,
 )
 _ASKS_WITHOUT_ATTACHMENTS = re.compile(r"\bwhat (?:do|can) you see\b", re.IGNORECASE)
-_DIGITS = 8  # of the hash: enough to tell any two files of a test apart
+_DIGITS = 8  # of the hash: enough to tell two test files apart
 
 Attachment = Image | File
 
 
 def find_attachment_report(question: str, attachments: Sequence[Attachment]) -> str | None:
-    """What there is to see, when that is asked for (else None)."""
+    """The description, when the question asks for it; else None."""
     if not (_ASKS if attachments else _ASKS_WITHOUT_ATTACHMENTS).search(question):
         return None
     images = [one for one in attachments if isinstance(one, Image)]

@@ -1,7 +1,8 @@
-"""Goes on exactly where an unfinished answer stopped.
+"""Continues an answer exactly where it stopped.
 
-When the given text is the beginning of our own answer, the rest of it follows. When it is not (another model wrote it,
-or the messages differ), the whole answer follows after " … ", and a second break inside that is continued in its turn.
+When the given text is the beginning of our own answer, the rest of that answer follows. When it is not (another model
+wrote it, or the messages differ), " … " and the whole answer follow. An answer that breaks again after that " … " is
+continued in the same way.
 """
 
 from standin.chat_completions.request import Message
@@ -12,13 +13,13 @@ _SEAM = " … "
 
 
 def refuse_prefix_if_asked(directives: Directives, messages: list[Message]) -> None:
-    """Raise a 400 for an unfinished answer as the last message, where that was asked for."""
+    """Raise a 400 when the last message is an unfinished answer and `no_prefix` is set."""
     if directives.no_prefix and messages[-1].role == "assistant":
         raise StandInError(400, "The last message must not be the assistant's.", param="messages")
 
 
 def continue_answer(whole: str, prefix: str, *, echoes: bool) -> str:
-    """What comes after the prefix. `echoes` says the prefix again first, as some servers do."""
+    """What comes after the prefix. With `echoes` the prefix comes first again, as with some servers."""
     rest = _find_rest(whole, prefix)
     return prefix + rest if echoes else rest
 

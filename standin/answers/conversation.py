@@ -1,7 +1,7 @@
-"""Reads messages the way the rest of the package wants them: plain turns, and where an unfinished answer goes on.
+"""Reads messages as plain turns, and finds where an unfinished answer must be continued.
 
-A continuation is asked for in one of two ways. Either the last message is the assistant's own unfinished text, or that
-text is followed by a user or system message that asks to continue exactly where it stopped.
+A client asks for a continuation in one of two ways. The last message is the assistant's unfinished text; or that text
+is followed by a user or system message that asks to continue exactly where it stopped.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from standin.tokens import count_tokens
 _CONTINUE = re.compile(
     r"\bcontinue\b.*\b(exactly|stopped|left off|broke off|broken off|cut off|interrupted)\b", re.IGNORECASE | re.DOTALL
 )
-_ATTACHMENT_TOKENS = 85  # what an image costs at low detail, at OpenAI; ours are not looked at more closely
-_INSTRUCTION_CHARS = 600  # an instruction to continue is short; a document that holds those words is not one
+_ATTACHMENT_TOKENS = 85  # OpenAI's price of an image at low detail
+_INSTRUCTION_CHARS = 600  # an instruction to continue is shorter; a document with these words is longer
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One message as plain text, without directives; `tool` names the tool whose result it is."""
+    """One message as plain text, without directives. `tool` is the tool whose result it is."""
 
     role: str
     text: str
@@ -32,7 +32,7 @@ class Turn(msgspec.Struct, frozen=True):
 
 
 def get_text(message: Message) -> str:
-    """The text of a message, its text parts put together; other parts (images, files) have none."""
+    """The text parts of a message, joined. Images and files have no text."""
     if isinstance(message.content, list):
         texts = [part.text for part in message.content if isinstance(part, Text)]
         return ("" if message.role == "assistant" else "\n").join(texts)
@@ -40,13 +40,12 @@ def get_text(message: Message) -> str:
 
 
 def list_attachments(message: Message) -> tuple[Attachment, ...]:
-    """The images and files of a message."""
     parts = message.content if isinstance(message.content, list) else ()
     return tuple(part for part in parts if isinstance(part, Image | File))
 
 
 def read_turns(messages: list[Message]) -> list[Turn]:
-    """The messages as turns; a tool result carries the name from the call it answers."""
+    """The messages as turns. A tool result gets the tool's name from the call it answers."""
     names = {call.id: call.function.name for message in messages for call in message.tool_calls or ()}
     return [
         Turn(
@@ -60,17 +59,17 @@ def read_turns(messages: list[Message]) -> list[Turn]:
 
 
 def find_last_user_text(messages: list[Message]) -> str:
-    """The text of the last user message as it was sent, or nothing."""
+    """The text of the last user message with its directives; empty when there is none."""
     return next((get_text(message) for message in reversed(messages) if message.role == "user"), "")
 
 
 def get_question(turns: list[Turn]) -> str:
-    """What the user said last, or nothing."""
+    """The last user turn's text; empty when there is none."""
     return next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
 
 
 def split_continuation(messages: list[Message]) -> tuple[list[Message], str | None]:
-    """The messages to answer, and the beginning of that answer when it has been given (else None)."""
+    """The messages to answer, and the beginning of the answer in a continuation (else None)."""
     last = messages[-1]
     if _is_partial(last):
         return messages[:-1], get_text(last)
@@ -80,12 +79,12 @@ def split_continuation(messages: list[Message]) -> tuple[list[Message], str | No
 
 
 def compute_fingerprint(messages: list[Message]) -> str:
-    """A short name for a conversation: equal messages, equal name."""
+    """A short hash of a conversation."""
     return hashlib.blake2b(msgspec.json.encode(messages), digest_size=12).hexdigest()
 
 
 def count_prompt_tokens(messages: list[Message]) -> int:
-    """The tokens of all messages: their text, the arguments of their calls, their images and files."""
+    """The tokens of all messages: text, arguments of calls, images and files."""
     calls = (call.function.arguments for message in messages for call in message.tool_calls or ())
     attached = _ATTACHMENT_TOKENS * sum(len(list_attachments(message)) for message in messages)
     return attached + sum(map(count_tokens, calls)) + sum(count_tokens(get_text(message)) for message in messages)

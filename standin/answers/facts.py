@@ -1,8 +1,8 @@
-"""Remembers what it was told: "My name is Ada." … "What is my name?" → "Your name is Ada."
+"""Recalls facts from the conversation: "My name is Ada." … "What is my name?" → "Your name is Ada."
 
 Facts are sentences of user, system and developer messages and of tool results: "my X is Y", "the X is Y", "X is called
-Y", "remember that X is Y", "Ada is my sister", and the plain fields of a JSON tool result. The newest one wins.
-Numbered passages are not facts: they are answered from with a citation.
+Y", "remember that X is Y", "Ada is my sister", and the plain fields of a JSON tool result. The newest fact wins.
+Numbered passages are no facts: answers from them carry a citation.
 """
 
 import re
@@ -25,7 +25,7 @@ _PRONOUNS = {"this", "that", "it", "there", "i", "you", "he", "she", "they", "we
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """Somebody's thing is something: owner "my", subject "name", verb "is", value "Ada"; a proper name has no owner."""
+    """ "My name is Ada": owner "my", subject "name", verb "is", value "Ada". A proper name has no owner."""
 
     owner: str
     subject: str
@@ -34,7 +34,7 @@ class Fact(msgspec.Struct, frozen=True):
 
 
 def recall(turns: list[Turn], question: Question) -> str | None:
-    """The sentence that answers the question from what was said, newest first, or None."""
+    """The sentence that answers the question from the newest fact, or None."""
     related = [fact for turn in reversed(turns) for fact in _list_facts(turn) if fact.subject == question.subject]
     same_owner = (fact for fact in related if _is_ours(fact.owner) == _is_ours(question.owner))
     fact = next(same_owner, related[0] if related else None)
@@ -44,7 +44,7 @@ def recall(turns: list[Turn], question: Question) -> str | None:
 
 
 def list_statements(turn: Turn) -> list[str]:
-    """What the turn tells, in its own words and order; the fields of a JSON tool result as sentences."""
+    """The statements of a turn, in its own words and order; the fields of a JSON tool result as sentences."""
     if turn.role == "tool":
         return [f"The {fact.subject} {fact.verb} {fact.value}." for fact in _read_json(turn.text)]
     clauses = split_clauses(strip_passages(turn.text))
@@ -52,7 +52,7 @@ def list_statements(turn: Turn) -> list[str]:
 
 
 def states_fact(text: str) -> bool:
-    """Whether the text tells something, so that there is nothing to look up."""
+    """Whether the text states a fact."""
     return any(True for _ in _list_facts(Turn("user", text)))
 
 
@@ -89,7 +89,7 @@ def _read_clause(clause: str) -> Iterator[Fact]:
 
 
 def _is_named(subject: str, verb: str) -> bool:
-    """Whether "X is Y" is about something with a name: "Ada is …", "x is called …", not "it is …"."""
+    """Whether "X is Y" has a name as its subject: "Ada is …", "x is called …", but not "it is …"."""
     return subject.lower() not in _PRONOUNS and (subject[0].isupper() or " " in verb)
 
 

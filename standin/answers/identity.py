@@ -14,5 +14,5 @@ _ASKS = re.compile(
 
 
 def asks_identity(text: str) -> bool:
-    """Whether somebody asks who or what is answering."""
+    """Whether the text asks who or what is answering."""
     return bool(_ASKS.search(text))

@@ -1,7 +1,7 @@
-"""Answers from numbered passages, word for word, and ends each sentence with its passage's number: "… [2]".
+"""Answers from numbered passages, word for word; each sentence ends with its passage's number: "… [2]".
 
-A passage begins with its number at the start of a line, `[2] text`, and reaches to the next one. The last passage ends
-at the first empty line, so that what follows it (a question, an instruction) is not taken for a part of it.
+A passage begins with its number at the start of a line, `[2] text`, and ends where the next one begins. The last
+passage ends at the first empty line, so that a question behind it is not taken for a part of it.
 """
 
 import re
@@ -19,13 +19,13 @@ _STOP_WORDS = frozenset(
     "of on or our please say says should so tell than that the their them then there these they this to us was we were "
     "what when where which who whom why will with would you your about according answer any question passage".split()
 )
-_MIN_PLURAL_CHARS = 4  # "is" and "gas" are no plurals
+_MIN_PLURAL_CHARS = 4  # "is" and "gas" are not plurals
 _MAX_SENTENCES = 3
 _NEARLY_AS_GOOD = 0.8  # of the best sentence's score
 
 
 def find_passages(turns: list[Turn]) -> dict[int, str]:
-    """The numbered passages of the newest message that has any; tool results in a row count as one message."""
+    """The passages of the newest message that has any. Consecutive tool results count as one message."""
     for is_tool, row in groupby(reversed(turns), key=lambda turn: turn.role == "tool"):
         for group in [list(row)] if is_tool else ([turn] for turn in row):
             passages = {number: text for turn in reversed(group) for number, text in _read(turn).items()}
@@ -44,7 +44,7 @@ def strip_passages(text: str) -> str:
 
 
 def answer_from_passages(passages: dict[int, str], question: str) -> str:
-    """The sentences that share most words with the question, rare words above all; or one that says there are none."""
+    """The sentences that share most words with the question; rare words count more. Or that there are none."""
     asked = _list_stems(question)
     sentences = [(number, said) for number, text in passages.items() for said in _SENTENCE.split(text) if said.strip()]
     stems = [_list_stems(said) & asked for _, said in sentences]
@@ -68,6 +68,6 @@ def _read(turn: Turn) -> dict[int, str]:
 
 
 def _list_stems(text: str) -> set[str]:
-    """The words that carry meaning, in one case, without their plural s and endings."""
+    """The meaningful words in lower case, without plural s, cut to six letters."""
     words = (word for word in _WORD.findall(text.lower()) if word not in _STOP_WORDS)
     return {(word.removesuffix("s") if len(word) >= _MIN_PLURAL_CHARS else word)[:6] for word in words}

@@ -21,35 +21,34 @@ _TELL = re.compile(
 
 
 class Question(msgspec.Struct, frozen=True):
-    """A thing somebody asks for: owner "my", words "name"; a proper name has no owner."""
+    """ "What is my name?": owner "my", words "name". A proper name has no owner."""
 
     owner: str
     words: str
 
     @property
     def subject(self) -> str:
-        """The words as facts name them."""
+        """The words as `Fact.subject` has them."""
         return normalise_subject(self.words)
 
     @property
     def topic(self) -> str:
-        """The thing in the mouth of whoever answers: "your name", "the code", "Ada"."""
+        """The subject in the answer's words: "your name", "the code", "Ada"."""
         owner = {"my": "your ", "our": "your ", "the": "the "}.get(self.owner, "")
         return owner + self.words
 
 
 def split_clauses(text: str) -> list[str]:
-    """The sentences of a text, and the parts of a sentence that say something of their own."""
+    """The sentences of a text, split again where a clause stands for itself."""
     return [clause.strip() for clause in _CLAUSE.split(text) if clause and clause.strip()]
 
 
 def find_questions(text: str) -> list[Question]:
-    """What the text asks for, in order."""
     found = (_ASK.search(clause) or _TELL.search(clause) for clause in split_clauses(text))
     return [Question((match[1] or "").lower(), match[2]) for match in found if match]
 
 
 def normalise_subject(words: str) -> str:
-    """One spelling for a subject, whatever its case, blanks, quotes and article."""
+    """One spelling of a subject: lower case, one space, no quotes, no article."""
     plain = " ".join(re.sub(r"[\"“”«»*`]", "", words).lower().split()).strip(".,:;!?")
     return plain.removeprefix("my ").removeprefix("the ").removeprefix("our ")

@@ -1,7 +1,7 @@
-"""Decides which tools to call, and with what: those the last user message mentions, or the one it is forced to.
+"""Chooses the tools to call and their arguments: the tools the last user message mentions, or the forced one.
 
-Arguments are valid for the tool's schema. They are taken from the message where it gives them, as `city=Paris`,
-`city: "New York"` or, for strings, as quoted texts in order; otherwise they are made from the schema.
+Arguments are valid for the tool's schema. They come from the message where it gives them, as `city=Paris`, `city: "New
+York"` or, for strings, as quoted texts in order. The rest is made from the schema.
 """
 
 import re
@@ -35,7 +35,7 @@ class MessageValues:
         self._taken: dict[str, str] = {}
 
     def __call__(self, name: str, schema: Schema) -> Any:
-        """What the message gives for a property, converted to its type; None when it gives nothing."""
+        """The message's value for a property, converted to its type; None when it gives none."""
         if name in self._pairs:
             return _convert(self._pairs[name], get_type(schema))
         if name not in self._taken and self._quoted and get_type(schema) == "string" and "enum" not in schema:
@@ -44,7 +44,7 @@ class MessageValues:
 
 
 def find_calls(request: ChatRequest, question: str, fingerprint: str) -> tuple[Call, ...]:
-    """The calls to make for the last user message; their ids follow from the conversation and their place in it."""
+    """The calls for the last user message. Their ids follow from the conversation and their position."""
     tools = _choose_tools(request, question)
     if request.parallel_tool_calls is False:
         tools = tools[:1]

@@ -1,4 +1,4 @@
-"""Sums up a transcript: keeps what was told, in the words in which it was told, so that it can be recalled later."""
+"""Sums up a transcript: keeps the facts in their own words, so that they can be recalled later."""
 
 import re
 
@@ -12,14 +12,14 @@ _NOTHING = "Nothing was told that could be remembered."
 
 
 def asks_summary(turns: list[Turn]) -> bool:
-    """Whether a system message asks to sum up a transcript."""
+    """Whether a system message asks for the summary of a transcript."""
     return any(turn.role == "system" and _ASKS.search(turn.text) for turn in turns[:1])
 
 
 def summarise(transcript: str) -> str:
     """The facts of a transcript, one a line, and what functions returned."""
     lines = [line for role, text in _list_entries(transcript) for line in _keep(role, text)]
-    newest = reversed(dict.fromkeys(reversed(lines)))  # what was told again holds from then on
+    newest = reversed(dict.fromkeys(reversed(lines)))  # a repeated line counts where it stands last
     return "\n".join(newest) or _NOTHING
 
 

@@ -1,4 +1,4 @@
-"""Writes at the length or in the words it is asked for: "count to N", "write N words", "repeat: TEXT"."""
+"""Writes a requested text: "count to N", "write N words", "repeat: TEXT"."""
 
 import re
 
@@ -12,7 +12,7 @@ _VOCABULARY = (
 
 
 def find_requested_text(text: str) -> str | None:
-    """What the text asks to be written, or None when it asks for nothing of the kind."""
+    """The requested text, or None when none is requested."""
     if found := _REPEAT.search(text):
         return found[1]
     if found := _COUNT.search(text):

@@ -1,7 +1,7 @@
-"""The parts of a message's content: text, refusals, images and files; audio is not one of them, and refused.
+"""The parts of a message's content: text, refusals, images and files. Audio is refused.
 
-Where images and files come in as data they must come in whole: `check_image` and `check_file` raise a 400 as OpenAI
-does for what is no data URL, has the wrong media type, or is no base64. The bytes themselves are not looked into.
+Images and files as data must be valid: `check_image` and `check_file` raise OpenAI's 400 for a bad data URL, a wrong
+media type or bad base64. What the bytes are is not checked.
 """
 
 import base64
@@ -22,32 +22,28 @@ Detail = Literal["auto", "low", "high", "original"]
 
 
 class Text(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
-    """A stretch of text."""
-
     text: str
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
-    """What the assistant said instead of an answer."""
+    """The assistant's refusal."""
 
     refusal: str
 
 
 class ImageSource(msgspec.Struct, frozen=True):
-    """Where an image is: a web address or a data URL."""
+    """A web address or a data URL."""
 
     url: str
     detail: Detail | None = None
 
 
 class Image(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
-    """An image to look at."""
-
     image_url: ImageSource
 
 
 class FileSource(msgspec.Struct, frozen=True):
-    """Where a file is: in a data URL, or (in the Responses protocol only) at a web address."""
+    """A data URL; in the Responses protocol also a web address."""
 
     file_data: str | None = None
     filename: str | None = None
@@ -56,8 +52,6 @@ class FileSource(msgspec.Struct, frozen=True):
 
 
 class File(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
-    """A file to read."""
-
     file: FileSource
 
 
@@ -65,14 +59,14 @@ Part = Text | Refusal | Image | File
 
 
 class Data(msgspec.Struct, frozen=True):
-    """What a data URL holds."""
+    """The content of a data URL."""
 
     media_type: str
     content: bytes
 
 
 def decode_data_url(url: str) -> Data | None:
-    """The data in a URL; None where it is no data URL or its base64 is broken."""
+    """The data in a URL; None when it is no data URL or its base64 is broken."""
     found = _DATA_URL.fullmatch(url)
     try:
         return Data(found[1].lower(), base64.b64decode(found[2], validate=True)) if found else None
@@ -81,7 +75,7 @@ def decode_data_url(url: str) -> Data | None:
 
 
 def check_image(url: str, param: str, *, broken_code: str) -> None:
-    """Raise a 400 for an image that cannot be there; `broken_code` is the protocol's code for broken base64."""
+    """Raise a 400 for an image that is not valid. `broken_code` is the protocol's code for broken base64."""
     if url.startswith(("http://", "https://")):
         return
     found = _DATA_URL.fullmatch(url)
@@ -96,7 +90,7 @@ def check_image(url: str, param: str, *, broken_code: str) -> None:
 
 
 def check_file(source: FileSource, param: str) -> None:
-    """Raise a 400 for a file that is not there; `param` is the place of its source."""
+    """Raise a 400 for a file that is missing or not valid. `param` is the path of its source."""
     if source.file_id is not None:
         message = f"Files [{source.file_id}] were not found: the stand-in keeps none."
         raise StandInError(400, message, code="file_not_found", param=f"{param}.file_id")

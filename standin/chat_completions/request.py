@@ -1,7 +1,6 @@
-"""A Chat Completions request, checked: `decode_chat` returns it or raises a 400 in OpenAI's envelope.
+"""A Chat Completions request: `decode_chat` returns it, or raises a 400 in OpenAI's envelope.
 
-Fields that do not change what the stand-in does (temperature, seed, user …) are accepted and ignored, as model servers
-do.
+Fields that do not change the answer (temperature, seed, user …) are accepted and ignored, as model servers do.
 """
 
 from typing import Annotated, Any, Literal
@@ -16,8 +15,6 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class CalledFunction(msgspec.Struct, frozen=True):
-    """The function an assistant message called."""
-
     name: str
     arguments: str = ""
 
@@ -31,8 +28,6 @@ class Call(msgspec.Struct, frozen=True):
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One message as it was sent."""
-
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[Part] | None = None
     tool_calls: list[Call] | None = None
@@ -40,22 +35,18 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Function(msgspec.Struct, frozen=True):
-    """A function the model may call."""
-
     name: str
     parameters: dict[str, Any] | None = None
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool offered to the model; only functions exist here."""
+    """A tool offered to the model. Only functions exist here."""
 
     function: Function
     type: Literal["function"] = "function"
 
 
 class NamedFunction(msgspec.Struct, frozen=True):
-    """The name inside a named tool choice."""
-
     name: str
 
 
@@ -66,14 +57,14 @@ class NamedChoice(msgspec.Struct, frozen=True, tag_field="type", tag="function")
 
 
 class AllowedTools(msgspec.Struct, frozen=True):
-    """The tools that may be called, and whether one must be."""
+    """The tools that may be called; with "required" one must be."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[list[NamedChoice], msgspec.Meta(min_length=1)]
 
 
 class AllowedChoice(msgspec.Struct, frozen=True, tag_field="type", tag="allowed_tools"):
-    """`tool_choice` that leaves some of the tools out."""
+    """`tool_choice` that allows some of the tools only."""
 
     allowed_tools: AllowedTools
 
@@ -89,15 +80,11 @@ class JsonSchema(msgspec.Struct, frozen=True):
 
 
 class ResponseFormat(msgspec.Struct, frozen=True):
-    """What the answer must look like."""
-
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchema | None = None
 
 
 class StreamOptions(msgspec.Struct, frozen=True):
-    """Options of a stream."""
-
     include_usage: bool = False
 
 
@@ -131,7 +118,7 @@ def decode_chat(body: bytes) -> ChatRequest:
 
 
 def refuse_contradictions(request: ChatRequest) -> None:
-    """Raise a 400 for fields that need one another and are not there."""
+    """Raise a 400 for a field that needs another one that is missing."""
     if request.top_logprobs is not None and not request.logprobs:
         raise StandInError(400, "top_logprobs needs logprobs to be true.", param="top_logprobs")
     if request.tool_choice not in (None, "none", "auto") and not request.tools:
@@ -145,7 +132,7 @@ def refuse_contradictions(request: ChatRequest) -> None:
 
 
 def list_chosen(request: ChatRequest) -> list[str]:
-    """The functions that `tool_choice` names."""
+    """The names of the functions in `tool_choice`."""
     match request.tool_choice:
         case NamedChoice(function):
             return [function.name]

@@ -1,6 +1,6 @@
-"""Writes Chat Completions bytes: the chunks of a stream, and the whole answer. Nothing here waits or decides.
+"""Writes Chat Completions bytes: the chunks of a stream, and the whole answer.
 
-A chunk is put together from two prepared halves and a small delta, because a benchmark asks for millions of them.
+A chunk is joined from two prepared halves and a small delta, because a benchmark needs millions of chunks.
 """
 
 import time
@@ -18,7 +18,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class ChatWriter:
-    """Writes one reply, as chunks or as a whole."""
+    """Writes one reply, as chunks or whole. See `Writer`."""
 
     def __init__(self, request: ChatRequest, reply: Reply, fingerprint: str, *, has_usage: bool) -> None:
         self._reply, self._has_usage = reply, has_usage
@@ -39,11 +39,11 @@ class ChatWriter:
         self._tail_usage = b"data: " + head + b',"choices":[],"usage":'
 
     def compose_greeting(self) -> bytes:
-        """Nothing: the first chunk is the first sign of the model."""
+        """Nothing: the first chunk comes with the first token."""
         return b""
 
     def compose_opening(self) -> bytes:
-        """The chunk that says who speaks."""
+        """The chunk with the role."""
         return self._before + b'{"role":"assistant","content":"","refusal":null}' + self._not_finished
 
     def compose_chunk(self, pieces: Sequence[Piece]) -> bytes:
@@ -59,7 +59,7 @@ class ChatWriter:
         return delta + b',"logprobs":' + logprobs + b',"finish_reason":null' + self._after
 
     def compose_closing(self) -> bytes:
-        """The chunk that says why the answer ends, the usage where it was asked for, and the end of the stream."""
+        """The chunk with the finish reason, the usage when requested, and [DONE]."""
         reason = b'{},"logprobs":null,"finish_reason":' + orjson.dumps(self._reply.finish)
         usage = self._tail_usage + orjson.dumps(self._compose_usage()) + b"}\n\n" if self._streams_usage else b""
         return self._before + reason + self._after + usage + DONE
@@ -69,7 +69,7 @@ class ChatWriter:
         return b"data: " + error.body + b"\n\n"
 
     def compose_failure(self, error: StandInError) -> bytes:
-        """The same: this protocol has no failed answers."""
+        """An error: this protocol has no failed answers."""
         return self.compose_error(error)
 
     def compose_failed_whole(self, error: StandInError, after: int) -> bytes:
@@ -77,7 +77,7 @@ class ChatWriter:
         raise error
 
     def compose_whole(self) -> bytes:
-        """The answer in one document."""
+        """The answer as one document."""
         contents = [piece for piece in self._reply.pieces if piece.part == "content"]
         choice = {
             "index": 0,

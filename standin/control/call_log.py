@@ -1,6 +1,6 @@
-"""Keeps what was asked of the stand-in and how each call ended, so that a test can look.
+"""Logs every call to the model and how it ended, for tests to read.
 
-The newest 10,000 calls are kept, or as many as fit in 64 MB of request bodies. Bodies are kept as the bytes that came.
+Keeps the newest 10,000 calls, or as many as fit in 64 MB of request bodies. Bodies are kept as they came.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ import msgspec
 from standin.json_body import MALFORMED
 
 _MAX_CALLS = 10_000
-_MAX_BODY_BYTES = 64 * 1024 * 1024  # a benchmark with long histories must not eat the machine
+_MAX_BODY_BYTES = 64 * 1024 * 1024  # a benchmark with long histories must not fill the memory
 
 Outcome = Literal["running", "finished", "disconnected", "failed"]
 
 
 @dataclass(slots=True)
 class LoggedCall:
-    """One request to the model's API; its outcome is "failed" too when a tester asked for the failure."""
+    """One request to the model's API. Its outcome is "failed" also when a tester asked for the failure."""
 
     index: int
     path: str
@@ -34,7 +34,7 @@ class LoggedCall:
 
 
 class CallLog:
-    """The calls of this process, oldest first. Indexes go on rising when calls are forgotten."""
+    """The calls of this process, oldest first. Indexes keep rising after calls were forgotten."""
 
     def __init__(self) -> None:
         self._calls: deque[LoggedCall] = deque()
@@ -47,7 +47,7 @@ class CallLog:
         return self._active
 
     def begin(self, path: str, body: bytes, authorization_sha256: str | None) -> LoggedCall:
-        """Note a call that has come in; it must be ended."""
+        """Log a new call. `end` must follow."""
         call = LoggedCall(self._next_index, path, body, authorization_sha256)
         self._next_index += 1
         self._calls.append(call)
@@ -58,7 +58,7 @@ class CallLog:
         return call
 
     def end(self, call: LoggedCall, outcome: Outcome) -> None:
-        """Note how a call ended; only the first time counts."""
+        """Log how a call ended. Only the first time counts."""
         if call.ended_at is None:
             call.outcome, call.ended_at = outcome, time.time()
             self._change_active(-1)
@@ -68,12 +68,12 @@ class CallLog:
         return [_describe(call) for call in self._calls if call.index >= index]
 
     def forget(self) -> None:
-        """Forget all calls; those that run still count as active."""
+        """Forget all calls. Those that still run keep counting as active."""
         self._calls.clear()
         self._body_bytes = 0
 
     async def wait_for_active(self, count: int) -> None:
-        """Return when exactly so many calls are active."""
+        """Return when exactly this many calls are active."""
         while self._active != count:
             await self._changed.wait()
 

@@ -1,7 +1,7 @@
-"""Reads what a tester asks of the stand-in: `[[standin key=value …]]` in a message, or the same in the environment.
+"""Reads what a tester asks for: `[[standin key=value …]]` in a message, or the same in the environment.
 
-The keys are explained in the package's docstring. An unknown key or an impossible value is refused with a 400, so that
-a misspelt test fails instead of passing for the wrong reason.
+README.md explains the keys. An unknown key or an impossible value is refused with a 400: a misspelt test must fail, not
+pass for the wrong reason.
 """
 
 import re
@@ -20,7 +20,7 @@ _PAIR = re.compile(r'(\w+)(?:=(?:"([^"]*)"|(\S+)))?')
 
 
 class Directives(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one request is to be answered; by default, well."""
+    """How one request is answered; by default, without any fault."""
 
     headers_s: Seconds = 0.0
     first_token_s: Seconds = 0.0
@@ -49,14 +49,14 @@ class Directives(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 def strip_directives(text: str) -> str:
-    """The text without its directives: what the person meant to say."""
+    """The text without its directives."""
     if "[[standin" not in text:
         return text
     return _WRITTEN.sub(lambda found: " " if found.start() > 0 and found.end() < len(text) else "", text)
 
 
 def find_directives(text: str) -> dict[str, str]:
-    """The keys and values written in a text; a key alone means true."""
+    """The keys and values in a text. A key alone means true."""
     return parse_pairs(" ".join(_WRITTEN.findall(text))) if "[[standin" in text else {}
 
 
@@ -67,7 +67,7 @@ def parse_pairs(words: str) -> dict[str, str]:
 
 
 def compose_directives(*layers: Mapping[str, Any]) -> Directives:
-    """One set of directives from several; later layers win. Raises a 400 for what it does not know."""
+    """One set of directives from several; later layers win. Raises a 400 for an unknown key."""
     merged = {key: value for layer in layers for key, value in layer.items()}
     try:
         return msgspec.convert(merged, Directives, strict=False)

@@ -1,4 +1,4 @@
-"""What a tester can look at and set, under `/_control/`; no key is needed."""
+"""The tester's endpoints under `/_control/`; they need no key."""
 
 import asyncio
 from contextlib import suppress
@@ -11,11 +11,10 @@ from standin.control.state import State
 from standin.errors import StandInError
 from standin.json_body import decode_body
 
-_MAX_WAIT_S = 60.0  # longer than any test should wait, shorter than a hung one
+_MAX_WAIT_S = 60.0  # longer than a test waits, shorter than its time limit
 
 
 async def answer_control(client: Client, state: State) -> None:
-    """Answer a request under `/_control/`."""
     match client.method, client.path:
         case "GET", "/_control/calls":
             await client.reply_json(200, orjson.dumps(state.calls.list_since(_get_number(client, "since", 0))))
@@ -32,7 +31,7 @@ async def answer_control(client: Client, state: State) -> None:
 
 
 async def _answer_active(client: Client, state: State) -> None:
-    """How many calls are active; `?until=N&within_s=S` first waits for that number, so that tests need not poll."""
+    """The number of active calls. With `?until=N&within_s=S` it first waits for N, so that tests need not poll."""
     until = _get_number(client, "until", -1)
     if until >= 0:
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""What one stand-in process remembers between requests: calls, default directives and failures already served."""
+"""What one stand-in process remembers: calls, default directives and failures already served."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -7,11 +7,11 @@ from typing import Any
 from standin.control.call_log import CallLog
 from standin.control.directives import compose_directives, parse_pairs
 
-_MAX_KEYS = 100_000  # of failures served; the count of a key forgotten beyond this begins again
+_MAX_KEYS = 100_000  # of failures served; beyond this all counts start again
 
 
 class State:
-    """The memory of a process; nothing of it changes what an answer says."""
+    """The memory of a process. It never changes what an answer says."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.api_key = environ.get("STANDIN_API_KEY", "")
@@ -22,17 +22,17 @@ class State:
         self.set_defaults(self._initial)
 
     def set_defaults(self, defaults: Mapping[str, Any]) -> None:
-        """Use these directives where a request has none of its own. Raises a 400 for what is not a directive."""
+        """Use these directives where a request has none. Raises a 400 for an unknown directive."""
         compose_directives(defaults)
         self.defaults = dict(defaults)
 
     def reset(self) -> None:
-        """Back to the defaults of the environment, with no failure served."""
+        """Restore the defaults of the environment; forget the failures served."""
         self.defaults = dict(self._initial)
         self._failures.clear()
 
     def take_failure(self, key: str, times: int) -> bool:
-        """Whether a request with this key is one of the first so many, which fail. Counts it if so."""
+        """Whether a request with this key is one of the first `times`, which fail. Counts it if so."""
         if self._failures[key] >= times:
             return False
         if len(self._failures) > _MAX_KEYS:

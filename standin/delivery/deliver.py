@@ -1,8 +1,8 @@
-"""Brings a reply to the client at the pace, in the portions and with the faults that were asked for.
+"""Sends a reply with the requested pace, event size and faults.
 
-Without pauses up to 16 events go out in one write, and other requests get their turn after each: many streams at once
-stay cheap and even. With `token_s` every event goes out by itself. `tokens_at_once` only says how many tokens an event
-has.
+Without pauses up to 16 events go out in one write, and other requests get their turn after each write: many streams at
+once stay cheap and even. With `token_s` each event goes out by itself. `tokens_at_once` only sets how many tokens an
+event has.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,13 +17,13 @@ from standin.delivery.writer import Writer
 _EVENTS_A_WRITE = 16
 _STREAM_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
 
-Event = tuple[bytes, int]  # its bytes and how many tokens it brings
+Event = tuple[bytes, int]  # its bytes, and the number of tokens in it
 
 
 async def deliver_stream(
     client: Client, reply: Reply, writer: Writer, directives: Directives, call: LoggedCall
 ) -> Outcome:
-    """Stream the reply; tokens are counted on the call as they go out. Raises ClientGone."""
+    """Stream the reply; count tokens on the call as they go out. Raises ClientGone."""
     fault = find_fault(directives, len(reply.pieces))
     await client.start(200, _STREAM_HEADERS)
     if greeting := writer.compose_greeting():
@@ -46,7 +46,7 @@ async def deliver_stream(
 async def deliver_whole(
     client: Client, reply: Reply, writer: Writer, directives: Directives, call: LoggedCall
 ) -> Outcome:
-    """Send the reply in one document, after the time that its stream would have taken. Raises ClientGone."""
+    """Send the reply as one document, after the time its stream would take. Raises ClientGone."""
     length = len(reply.pieces)
     fault = find_fault(directives, length)
     delay_s = directives.first_token_s + directives.token_s * max(length - 1, 0)
@@ -70,7 +70,7 @@ def _compose_events(reply: Reply, writer: Writer, size: int, limit: int, *, is_w
 
 
 def _batch(events: Iterable[Event], size: int) -> Iterator[Event]:
-    """Events put together so that each batch has at most `size` events with tokens; those without ride along."""
+    """Join events so that a batch has at most `size` events with tokens; events without tokens are joined to them."""
     data: list[bytes] = []
     tokens = count = 0
     for event, brings in events:

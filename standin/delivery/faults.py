@@ -1,4 +1,4 @@
-"""Decides whether a request is to go wrong, and makes it go wrong in the middle of an answer."""
+"""Decides whether an answer fails, and makes it fail."""
 
 from typing import Literal, assert_never, get_args
 
@@ -17,7 +17,7 @@ _KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """How an answer breaks, after how many tokens, and what code the error has (None: the usual one)."""
+    """How an answer breaks, after how many tokens, and the error's code (None: the usual one)."""
 
     kind: Kind
     after: int
@@ -25,19 +25,19 @@ class Fault(msgspec.Struct, frozen=True):
 
     @property
     def error(self) -> StandInError:
-        """What the client is told, where it is told anything."""
+        """The error for the client, where it gets one."""
         return StandInError(500, "The stand-in was told to fail in the middle of its answer.", code=self.code)
 
 
 def find_fault(directives: Directives, length: int) -> Fault | None:
-    """The first thing that breaks an answer of that many tokens, or None when it comes through."""
+    """The first fault within an answer of that many tokens, or None."""
     afters = [(getattr(directives, f"{kind}_after"), kind) for kind in _KINDS]
     faults = [Fault(kind, after, directives.code) for after, kind in afters if after is not None and after <= length]
     return min(faults, key=lambda fault: fault.after, default=None)
 
 
 def apply_fail_count(directives: Directives, state: State, key: str) -> Directives:
-    """The directives that hold for this very request: after its first `fail` failures nothing goes wrong any more."""
+    """The directives for this request: after its first `fail` requests, a key gets no more faults."""
     if directives.fail is None:
         return directives
     if state.take_failure(directives.key or key, directives.fail):
@@ -48,14 +48,14 @@ def apply_fail_count(directives: Directives, state: State, key: str) -> Directiv
 
 
 def raise_requested_status(directives: Directives) -> None:
-    """Raise the error status that was asked for, if any."""
+    """Raise the error status that was requested, if any."""
     if directives.status is not None:
         message = f"The stand-in was told to answer {directives.status}."
         raise StandInError(directives.status, message, code=directives.code, retry_after_s=directives.retry_after)
 
 
 async def break_stream(fault: Fault, client: Client, writer: Writer) -> None:
-    """Let a stream that has begun go wrong."""
+    """Break a stream that has begun."""
     match fault.kind:
         case "cut":
             raise AbortConnection
@@ -74,7 +74,7 @@ async def break_stream(fault: Fault, client: Client, writer: Writer) -> None:
 
 
 async def break_whole(fault: Fault, client: Client, writer: Writer) -> None:
-    """Let a whole answer go wrong in the way that is nearest to what happens to a stream."""
+    """Break a whole answer in the way that is nearest to the broken stream."""
     match fault.kind:
         case "cut":
             await _send_half(client, writer.compose_whole())
@@ -95,6 +95,6 @@ async def break_whole(fault: Fault, client: Client, writer: Writer) -> None:
 
 
 async def _send_half(client: Client, body: bytes) -> None:
-    """The headers of a whole body, and half of it."""
+    """Send the headers of a whole body, and half of the body."""
     await client.start(200, [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))])
     await client.write(body[: len(body) // 2])

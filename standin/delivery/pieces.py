@@ -1,4 +1,4 @@
-"""Cuts an answer into the pieces that are streamed one by one: a piece is a token of one part of the answer."""
+"""Cuts an answer into pieces; a piece is one token of one part of the answer."""
 
 from collections.abc import Iterator
 from itertools import groupby, islice
@@ -14,7 +14,10 @@ Part = Literal["summary", "reasoning_content", "content", "refusal", "tool_calls
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """A token and where it belongs; the first piece of a tool call brings the call in `opens_call`, and no text."""
+    """A token and its part. The first piece of a tool call has the call in `opens_call`, and no text.
+
+    `place` is the index of the tool call; 0 for all other parts.
+    """
 
     part: Part
     text: str
@@ -23,7 +26,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer ready to be sent: its pieces and why they end."""
+    """An answer ready to send: its pieces, and its finish reason."""
 
     pieces: list[Piece]
     finish: str
@@ -31,7 +34,10 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 def compose_reply(answer: Answer, *, prompt_tokens: int, max_tokens: int | None, interleave: int = 0) -> Reply:
-    """The pieces of an answer, as many as are allowed; tool calls one by one, or taking turns of so many pieces."""
+    """The pieces of an answer, `max_tokens` at most.
+
+    Tool calls follow one another, or alternate every `interleave` pieces.
+    """
     pieces = [
         *_list_text_pieces(answer),
         *_interleave(list(map(_list_call, range(len(answer.calls)), answer.calls)), interleave),
@@ -41,7 +47,7 @@ def compose_reply(answer: Answer, *, prompt_tokens: int, max_tokens: int | None,
 
 
 def group_pieces(pieces: list[Piece], size: int) -> Iterator[list[Piece]]:
-    """The pieces in groups of at most `size` that can go out as one delta."""
+    """The pieces in groups of at most `size` that can be one delta."""
     if size == 1:
         yield from ([piece] for piece in pieces)
         return
@@ -63,7 +69,7 @@ def _list_call(place: int, call: Call) -> list[Piece]:
 
 
 def _interleave(calls: list[list[Piece]], size: int) -> Iterator[Piece]:
-    """The pieces of all calls: each call's in turn, so many at a time (0: all of them)."""
+    """The pieces of all calls, `size` pieces from each in turn (0: all of them)."""
     while any(calls):
         for call in calls:
             yield from call[: size or None]

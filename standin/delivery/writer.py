@@ -1,4 +1,4 @@
-"""What a protocol has to write so that a reply can be delivered in it."""
+"""The interface of a protocol's writer."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,10 +8,10 @@ from standin.errors import StandInError
 
 
 class Writer(Protocol):
-    """Writes one reply in one protocol, in the order of its pieces, once; nothing of it waits or decides."""
+    """Writes one reply in one protocol, once, in the order of its pieces. It never waits and decides nothing."""
 
     def compose_greeting(self) -> bytes:
-        """What goes out with the headers, before the model has thought of anything; may be empty."""
+        """What goes out with the headers, before the model begins; may be empty."""
         ...
 
     def compose_opening(self) -> bytes:
@@ -31,13 +31,16 @@ class Writer(Protocol):
         ...
 
     def compose_failure(self, error: StandInError) -> bytes:
-        """The end of a stream whose answer failed, where the protocol has one; else the error."""
+        """The end of a stream whose answer failed; in a protocol without failed answers, the error."""
         ...
 
     def compose_whole(self) -> bytes:
-        """The answer in one document."""
+        """The answer as one document."""
         ...
 
     def compose_failed_whole(self, error: StandInError, after: int) -> bytes:
-        """The document of an answer that failed after so many pieces; raises the error where there is no such thing."""
+        """The document of an answer that failed after `after` pieces.
+
+        Raises the error in a protocol without such documents.
+        """
         ...

@@ -1,7 +1,7 @@
-"""Writes the plainest text that a regular expression accepts: its first alternatives, its fewest repeats.
+"""Writes the simplest text that a regular expression accepts: first alternatives, fewest repeats.
 
-It walks the tree that Python's own parser makes of the expression. What that parser does not know (another dialect) or
-what needs looking around gives None, and the caller does without.
+It walks the tree that Python's own parser makes of the expression. It gives up (None) on another dialect and on
+look-around; the caller then does without.
 """
 
 import re
@@ -13,12 +13,12 @@ _CLASSES = {"CATEGORY_DIGIT": "0", "CATEGORY_SPACE": " ", "CATEGORY_WORD": "a", 
 _CLASSES |= {"CATEGORY_NOT_SPACE": "a", "CATEGORY_NOT_WORD": "-"}
 _CANDIDATES = "a0A _-.!\n"
 
-# The standard library's own parser of patterns; it has no public name.
+# The parser of the standard library's `re`; it has no public name.
 _PARSER: Any = import_module("re._parser")
 
 
 def find_match(pattern: str) -> str | None:
-    """A text that the pattern accepts, or None when none could be written."""
+    """A text that the pattern accepts, or None."""
     try:
         text = _write(_PARSER.parse(pattern))
     except (re.error, KeyError, RecursionError):

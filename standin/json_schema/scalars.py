@@ -1,4 +1,4 @@
-"""Makes and checks the leaves of a document: numbers within bounds, strings of a format, pattern and length."""
+"""Makes and checks the scalars of a document: numbers within bounds, strings of a format, pattern and length."""
 
 import math
 import re
@@ -24,7 +24,7 @@ _FORMATS = {
 
 
 def get_type(schema: Schema) -> str:
-    """The type to make: the one named, the first that is not null, or what the other keywords speak of."""
+    """The type to make: the named one, the first that is not null, or what the other keywords imply."""
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((one for one in kind if one != "null"), "null")
@@ -36,7 +36,7 @@ def get_type(schema: Schema) -> str:
 
 
 def fits(value: Any, kind: str, schema: Schema) -> bool:
-    """Whether a proposed value is valid, as far as leaves go."""
+    """Whether a proposed value is valid for a scalar's schema."""
     if "enum" in schema:
         return value in schema["enum"]
     if kind == "string":
@@ -47,7 +47,7 @@ def fits(value: Any, kind: str, schema: Schema) -> bool:
 
 
 def make_number(schema: Schema, *, is_integer: bool) -> float | int:
-    """1, or the first number near the bounds that they and the step allow."""
+    """1, or the first number near the bounds that the bounds and the step allow."""
     bounds = [schema[key] for key in ("minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum") if key in schema]
     places = [1, 0, *(bound + way for bound in bounds for way in (0, 1, -1)), sum(bounds) / max(len(bounds), 1)]
     step = schema.get("multipleOf", 1 if is_integer else 0)
@@ -69,14 +69,14 @@ def _is_text_within(text: str, schema: Schema) -> bool:
 
 
 def make_string(schema: Schema, plain: str) -> str:
-    """The plain text, or what the format or pattern asks for, at a length that is allowed."""
+    """The plain text, or what format or pattern demand, at an allowed length."""
     plain = _FORMATS.get(schema.get("format", "")) or find_match(schema.get("pattern", "")) or plain
     fewest, most = schema.get("minLength", 0), schema.get("maxLength")
     return plain.ljust(fewest, "-")[:most]
 
 
 def make_distinct(items: list[Any], schema: Schema) -> list[Any]:
-    """Items that differ, where their kind allows it: numbers count up, strings end in a number, enums go on."""
+    """Distinct items where their type allows it: numbers count up, strings end in a number, enums go on."""
     if "enum" in schema:
         return list(schema["enum"][: len(items)])
     made = []

@@ -1,9 +1,9 @@
-"""Suggests what could be asked next, for a document that has a list of questions or suggestions in it."""
+"""Suggested questions, for a document that has a list of questions or suggestions."""
 
 import re
 
 _NAME = re.compile(r"question|suggestion|follow_?-?up", re.IGNORECASE)
-_USUAL = 3  # as many as an answer commonly offers, where the schema does not say
+_USUAL = 3  # when the schema gives no number
 _QUESTIONS = (
     "Can you say that in fewer words?",
     "Can you give me an example?",
@@ -14,7 +14,7 @@ _QUESTIONS = (
 
 
 def find_suggestions(name: str, fewest: int, most: float) -> list[str]:
-    """So many different questions, where a list of that name asks for some; else none."""
+    """Distinct questions when the name is that of a list of suggestions; else none."""
     if not _NAME.search(name):
         return []
     length = int(max(fewest, min(_USUAL, most)))

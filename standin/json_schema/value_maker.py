@@ -1,8 +1,8 @@
-"""Makes a value that is valid for a JSON schema; the same one every time.
+"""Makes a value that is valid for a JSON schema; always the same one.
 
-It knows what OpenAI's structured outputs allow, and the rest that people write: references, unions, formats, patterns,
-bounds. `propose` may propose a value for a named property (from the words of a message); what does not fit is made
-instead. `texts` holds what a string of that name says when nothing is proposed.
+It knows what OpenAI's structured outputs allow, and what people also write: references, unions, formats, patterns,
+bounds. `propose` may propose a value for a named property (from the words of a message); a value that does not fit is
+replaced. `texts` gives the text of a string property by its name.
 """
 
 import math
@@ -16,16 +16,16 @@ from standin.json_schema.suggestions import find_suggestions
 
 Propose = Callable[[str, Schema], Any]
 
-_MAX_DEPTH = 5  # from here on only what is required, and null where a union allows it: schemas may refer to themselves
+_MAX_DEPTH = 5  # deeper: required properties only, and null where allowed, because schemas may be recursive
 
 
 def propose_nothing(_name: str, _schema: Schema) -> Any:
-    """No values: every value is made from the schema alone."""
+    """Propose no value: everything is made from the schema."""
     return None
 
 
 class ValueMaker:
-    """Makes values for one schema document; `is_full` includes optional properties too."""
+    """Makes values for one schema document. With `is_full` it includes optional properties."""
 
     def __init__(
         self, root: Schema, propose: Propose = propose_nothing, texts: Mapping[str, str] = {}, *, is_full: bool = False
@@ -33,7 +33,7 @@ class ValueMaker:
         self._root, self._propose, self._texts, self._is_full = root, propose, texts, is_full
 
     def make(self) -> Any:
-        """A value for the whole document. Raises a 400 for what is no schema: broken references, odd types."""
+        """A value for the whole document. Raises a 400 for a broken schema: bad references, odd types."""
         try:
             return self._value(self._root, "", 0)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError, re.error) as exc:
@@ -75,7 +75,7 @@ class ValueMaker:
         is_full = self._is_full and depth < _MAX_DEPTH
         proposed = {
             name: self._propose(name, self._resolve(properties[name], depth))
-            for name in sorted(properties, key=lambda name: name not in required)  # what is required chooses first
+            for name in sorted(properties, key=lambda name: name not in required)  # required properties choose first
         }
         names = [name for name in properties if name in required or is_full or proposed[name] is not None]
         names += [name for name in required if name not in properties]

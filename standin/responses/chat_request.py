@@ -1,8 +1,8 @@
-"""Reads a Responses request as the Chat Completions request that asks the same, so that both get the same answer.
+"""Translates a Responses request into the Chat Completions request that asks the same.
 
-Instructions become a system message; calls join the assistant's message before them; what was thought is checked and
-then forgotten. What OpenAI's server refuses in a window is refused here too: calls without results and results without
-calls, reasoning that nothing follows, items by reference, and the wrong kind of content for a role.
+Instructions become a system message. Calls join the assistant's message before them. Reasoning is checked and left out.
+What OpenAI refuses is refused here too: calls without results, results without calls, reasoning that no output follows,
+item references, and the wrong kind of content for a role.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ _SentPart = InputText | InputImage | InputFile | OutputText | OutputRefusal
 
 
 def compose_chat_request(request: ResponsesRequest) -> chat.ChatRequest:
-    """The same question in the other protocol. Raises a 400 for a window that cannot be."""
+    """The same request in the other protocol. Raises a 400 for an input that is not valid."""
     wants_logprobs = request.includes("message.output_text.logprobs")
     composed = chat.ChatRequest(
         model=request.model,
@@ -141,7 +141,7 @@ def _read_image(part: InputImage, path: str) -> content.Image:
 
 
 def _check_reasoning(item: ReasoningItem, path: str) -> None:
-    """Ours come back sealed, an open model's as they were; all else we would have to have kept."""
+    """Accept our own sealed reasoning, and plain reasoning text; anything else we would have to have stored."""
     if item.encrypted_content is not None:
         unseal(item.encrypted_content, f"{path}.encrypted_content")
     elif not item.content:
@@ -163,7 +163,6 @@ def _check_pairs(items: Sequence[Item]) -> None:
 
 
 def _is_model_output(item: Item | None) -> bool:
-    """Whether the model made this item."""
     return isinstance(item, ReasoningItem | CallItem) or (isinstance(item, MessageItem) and item.role == "assistant")
 
 

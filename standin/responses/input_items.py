@@ -1,4 +1,4 @@
-"""The input items of a Responses request: what was said, called and thought, as it comes over the wire."""
+"""The input items of a Responses request: messages, calls, results and reasoning."""
 
 from typing import Any, Literal
 
@@ -10,22 +10,18 @@ Status = Literal["in_progress", "completed", "incomplete"]
 
 
 class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text", forbid_unknown_fields=True):
-    """A stretch of text in a message to the model, or in a tool's result."""
+    """Text in a message to the model, or in a tool's result."""
 
     text: str
 
 
 class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image", forbid_unknown_fields=True):
-    """An image to look at."""
-
     image_url: str | None = None
     file_id: str | None = None
     detail: Detail | None = None
 
 
 class InputFile(msgspec.Struct, frozen=True, tag_field="type", tag="input_file", forbid_unknown_fields=True):
-    """A file to read."""
-
     file_data: str | None = None
     file_url: str | None = None
     file_id: str | None = None
@@ -34,7 +30,7 @@ class InputFile(msgspec.Struct, frozen=True, tag_field="type", tag="input_file",
 
 
 class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text", forbid_unknown_fields=True):
-    """A stretch of text that the model wrote."""
+    """Text that the model wrote."""
 
     text: str
     annotations: list[Any] | None = None
@@ -42,7 +38,7 @@ class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text
 
 
 class OutputRefusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal", forbid_unknown_fields=True):
-    """What the model said instead of an answer."""
+    """The model's refusal."""
 
     refusal: str
 
@@ -52,7 +48,7 @@ OutputPart = OutputText | OutputRefusal
 
 
 class MessageItem(msgspec.Struct, frozen=True, tag_field="type", tag="message", forbid_unknown_fields=True):
-    """A message; the assistant's holds what the model wrote, all others what was sent to it."""
+    """A message. The assistant's content is what the model wrote; all others hold what was sent to it."""
 
     role: Literal["user", "assistant", "system", "developer"]
     content: str | list[InputText | InputImage | InputFile | OutputText | OutputRefusal]
@@ -62,8 +58,6 @@ class MessageItem(msgspec.Struct, frozen=True, tag_field="type", tag="message", 
 
 
 class CallItem(msgspec.Struct, frozen=True, tag_field="type", tag="function_call", forbid_unknown_fields=True):
-    """A call that the model made."""
-
     call_id: str
     name: str
     arguments: str
@@ -74,7 +68,7 @@ class CallItem(msgspec.Struct, frozen=True, tag_field="type", tag="function_call
 
 
 class ResultItem(msgspec.Struct, frozen=True, tag_field="type", tag="function_call_output", forbid_unknown_fields=True):
-    """What a call gave."""
+    """The result of a call."""
 
     call_id: str
     output: str | list[InputPart]
@@ -95,7 +89,7 @@ class ReasoningText(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
 
 
 class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning", forbid_unknown_fields=True):
-    """What the model thought. A `status` is refused here: OpenAI gives one sometimes, and never takes it back."""
+    """The model's reasoning. A `status` is refused: OpenAI sometimes sends one, but never takes it back."""
 
     summary: list[SummaryText]
     id: str | None = None
@@ -104,7 +98,7 @@ class ReasoningItem(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
 
 
 class ReferenceItem(msgspec.Struct, frozen=True, tag_field="type", tag="item_reference", forbid_unknown_fields=True):
-    """An item that somebody is supposed to have kept."""
+    """A reference to a stored item."""
 
     id: str
 
@@ -113,7 +107,7 @@ Item = MessageItem | CallItem | ResultItem | ReasoningItem | ReferenceItem
 
 
 def add_message_type(given: Any) -> Any:
-    """The items as they came, where a message that does not say what it is now does."""
+    """The items, with `type: "message"` added where a message leaves it out."""
     if not isinstance(given, list):
         return given
     return [{"type": "message", **one} if isinstance(one, dict) and "role" in one else one for one in given]

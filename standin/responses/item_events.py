@@ -1,6 +1,6 @@
-"""Writes the events of output items: opened, filled and closed, each with its number in the stream.
+"""Writes the events of output items (opened, filled, closed), numbered through the stream.
 
-A delta is put together from prepared halves, because a benchmark asks for millions of them.
+A delta is joined from prepared halves, because a benchmark needs millions of deltas.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from standin.responses.output_items import OutputItem, Status
 
 
 class _Names(msgspec.Struct, frozen=True):
-    """How events speak of a part: the stems of their types, and their names for its place and its text."""
+    """An item part's event names, and the names of its index and text fields."""
 
     part: str
     text: str
@@ -32,7 +32,7 @@ _ARGUMENTS = "function_call_arguments"
 
 
 class ItemEvents:
-    """Writes events; numbers rise from 0."""
+    """Writes events. Their numbers rise from 0."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -43,17 +43,17 @@ class ItemEvents:
         return self._frame(*_split(kind), orjson.dumps(fields)[1:])
 
     def open_item(self, item: OutputItem) -> bytes:
-        """An item appears, empty."""
+        """An empty item is added."""
         return self.write("response.output_item.added", output_index=item.index, item=item.compose("in_progress"))
 
     def open_part(self, item: OutputItem, part: Part) -> bytes:
-        """A part of an item appears, empty; a call has none."""
+        """An empty part is added to an item. A call has no parts."""
         if part not in _NAMES:
             return b""
         return self._write_part(item, part, "added")
 
     def write_delta(self, item: OutputItem, pieces: Sequence[Piece]) -> bytes:
-        """A part grows; what opens_call a call brings no text."""
+        """A part grows. The piece that opens a call has no text and so no event."""
         first = pieces[0]
         if first.opens_call is not None:
             return b""
@@ -64,7 +64,7 @@ class ItemEvents:
         return self._frame(head, middle, orjson.dumps(text) + logprobs + b"}")
 
     def close_part(self, item: OutputItem, part: Part) -> bytes:
-        """A part of an item, or the arguments of a call, are all there."""
+        """A part of an item, or the arguments of a call, are complete."""
         text = item.get_text(part)
         if part == "tool_calls":
             return self.write(f"response.{_ARGUMENTS}.done", **_place(item, part), arguments=text)
@@ -74,7 +74,7 @@ class ItemEvents:
         return done + self._write_part(item, part, "done")
 
     def close_item(self, item: OutputItem, status: Status) -> bytes:
-        """An item is all there, with its last part; or this is all there will be of it."""
+        """An item ends, with its last part."""
         parts = list(item.pieces)
         closing = self.close_part(item, parts[-1]) if parts else b""
         return closing + self.write("response.output_item.done", output_index=item.index, item=item.compose(status))
@@ -84,7 +84,7 @@ class ItemEvents:
         return self.write(f"response.{names.part}.{what}", **_place(item, part), part=item.compose_part(part))
 
     def _prepare_delta(self, item: OutputItem, part: Part) -> tuple[bytes, bytes]:
-        """The halves of the deltas of a part: before the number, and after it up to the text."""
+        """The halves of a part's deltas: before the number, and from there to the text."""
         head, middle = _split(f"response.{_NAMES[part].text if part in _NAMES else _ARGUMENTS}.delta")
         halves = (head, middle + orjson.dumps(_place(item, part))[1:-1] + b',"delta":')
         self._deltas[item.index, part] = halves
@@ -96,11 +96,11 @@ class ItemEvents:
 
 
 def _split(kind: str) -> tuple[bytes, bytes]:
-    """What is before the number of an event, and what is between it and the fields."""
+    """The bytes before an event's number, and those between it and the fields."""
     return f'event: {kind}\ndata: {{"type":"{kind}","sequence_number":'.encode(), b","
 
 
 def _place(item: OutputItem, part: Part) -> dict[str, Any]:
-    """Where a part is; its index is 0, because an item has at most one part of a kind."""
+    """The fields that locate a part. Its index is 0: an item has at most one part of each kind."""
     place = {"item_id": item.id, "output_index": item.index}
     return {**place, _NAMES[part].place: 0} if part in _NAMES else place

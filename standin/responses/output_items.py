@@ -1,7 +1,7 @@
-"""The output items of a response: which there are, how each fills with pieces, and what it looks like in JSON.
+"""The output items of a response: how pieces fill them, and their JSON.
 
-A reply's pieces make, in this order: a reasoning item (summary, then text), a message (text or a refusal), and an item
-for each call.
+The pieces of a reply make, in this order: a reasoning item (summary, then text), a message (text or a refusal), and one
+item for each call.
 """
 
 from collections import Counter
@@ -29,18 +29,18 @@ FINISHED = ("stop", "tool_calls")
 _PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
 
 
-EMPTY_PIECE = Piece("content", "")  # an answer that has no pieces is an empty message
+EMPTY_PIECE = Piece("content", "")  # an answer without pieces is an empty message
 
 
 class Options(msgspec.Struct, frozen=True):
-    """What a client asked to see of the items; `top` is the number of likely alternatives, None for no likelihoods."""
+    """What a client asked for. `top` is the number of alternatives; None when no log probabilities are wanted."""
 
     seals_reasoning: bool = False
     top: int | None = None
 
 
 class OutputItem:
-    """One item; its texts grow piece by piece. A call knows from the beginning what it will say."""
+    """One item. Its texts grow piece by piece; the arguments of a call are known from the start."""
 
     def __init__(self, kind: Kind, item_id: str, index: int, call: Call | None, options: Options) -> None:
         self.kind, self.id, self.index = kind, item_id, index
@@ -48,16 +48,16 @@ class OutputItem:
         self._call, self._options = call, options
 
     def get_text(self, part: Part) -> str:
-        """What a part says so far."""
+        """The text of a part so far."""
         return "".join(piece.text for piece in self.pieces.get(part, ()))
 
     @property
     def lacks_arguments(self) -> bool:
-        """Whether this is a call that has not said all yet."""
+        """Whether this is a call whose arguments are not complete."""
         return self._call is not None and self.get_text("tool_calls") != self._call.function.arguments
 
     def compose_part(self, part: Part) -> dict[str, Any]:
-        """A part of the item as it is now."""
+        """The part as it is now."""
         text = self.get_text(part)
         match part:
             case "content":
@@ -70,12 +70,12 @@ class OutputItem:
         return {"type": "reasoning_text", "text": text}
 
     def compose_logprobs(self, pieces: Iterable[Piece]) -> list[dict[str, Any]]:
-        """How likely the pieces were, if that was asked for."""
+        """The log probabilities of the pieces, if requested."""
         top = self._options.top
         return [] if top is None else [compose_logprob(piece.text, top) for piece in pieces]
 
     def compose(self, status: Status) -> dict[str, Any]:
-        """The whole item as it is now."""
+        """The item as it is now."""
         head = {"id": self.id, "type": self.kind}
         if self._call is not None:
             function = self._call.function.name
@@ -87,7 +87,7 @@ class OutputItem:
         return {**head, "status": status, "content": list(parts.values()), "role": "assistant"}
 
     def _compose_thoughts(self, parts: dict[Part, dict[str, Any]], status: Status) -> dict[str, Any]:
-        """Without a status, as at OpenAI; sealed only when there is nothing left to think."""
+        """Reasoning has no status, as at OpenAI. It is sealed only when it is complete."""
         thoughts: dict[str, Any] = {"summary": [parts["summary"]] if "summary" in parts else []}
         if "reasoning_content" in parts:
             thoughts["content"] = [parts["reasoning_content"]]
@@ -98,7 +98,7 @@ class OutputItem:
 
 
 class Output:
-    """The items of one response, in the order of their appearance, as far as the pieces have come."""
+    """The items of one response so far, in order."""
 
     def __init__(self, reply: Reply, fingerprint: str, options: Options) -> None:
         self.items: list[OutputItem] = []
@@ -109,11 +109,11 @@ class Output:
         self._last = None if reply.finish in FINISHED else (_KINDS[pieces[-1].part], pieces[-1].place)
 
     def find(self, piece: Piece) -> OutputItem | None:
-        """The item that a piece belongs to, or None when there is none yet."""
+        """The item of a piece; None when it is not open yet."""
         return self._places.get((_KINDS[piece.part], piece.place))
 
     def open(self, piece: Piece) -> OutputItem:
-        """A new item for a piece, which is not in it yet."""
+        """Open the item of a piece, without the piece."""
         kind = _KINDS[piece.part]
         place = f"{piece.place:02d}" if kind == "function_call" else ""
         item_id = f"{_PREFIXES[kind]}_{self._fingerprint}{place}"
@@ -123,7 +123,7 @@ class Output:
         return item
 
     def add(self, pieces: Sequence[Piece]) -> OutputItem:
-        """Put pieces of one part where they belong."""
+        """Add pieces of one part to their item, which is opened if needed."""
         item = self.find(pieces[0]) or self.open(pieces[0])
         item.pieces.setdefault(pieces[0].part, []).extend(pieces)
         self._pieces_left[_KINDS[pieces[0].part], pieces[0].place] -= len(pieces)
@@ -134,10 +134,10 @@ class Output:
         return not any(self._pieces_left[name] for name, one in self._places.items() if one is item)
 
     def get_status(self, item: OutputItem) -> Status:
-        """How an item ends: the last one of an unfinished answer is unfinished, and what has not come in whole."""
+        """An item's final status: incomplete when pieces are missing, or last in an unfinished answer."""
         is_broken = self._last is not None and self._places.get(self._last) is item
         return "completed" if self.is_done(item) and not is_broken and not item.lacks_arguments else "incomplete"
 
     def compose(self) -> list[dict[str, Any]]:
-        """All items, as they end."""
+        """All items with their final status."""
         return [item.compose(self.get_status(item)) for item in self.items]

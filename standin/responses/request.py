@@ -1,7 +1,7 @@
-"""A Responses request, checked: `decode_responses` returns it or raises a 400 in OpenAI's envelope.
+"""A Responses request: `decode_responses` returns it, or raises a 400 in OpenAI's envelope.
 
-Only what a server can do that keeps nothing: the whole window comes as input items, every time. An unknown parameter
-is refused, as OpenAI does; what does not change the answer (temperature, metadata, service_tier …) is echoed.
+The stand-in keeps nothing between requests: each request brings its whole window as input items. An unknown parameter
+is refused, as at OpenAI. A parameter that does not change the answer (temperature, metadata, service_tier …) is echoed.
 """
 
 from typing import Annotated, Any, Literal
@@ -31,7 +31,7 @@ Short = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class FunctionTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
-    """A function the model may call; no other tools exist here."""
+    """A function the model may call. No other tools exist here."""
 
     name: Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
     parameters: dict[str, Any] | None = None
@@ -40,24 +40,24 @@ class FunctionTool(msgspec.Struct, frozen=True, tag_field="type", tag="function"
 
 
 class NamedTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
-    """`tool_choice` that forces one function; also a tool that is allowed."""
+    """`tool_choice` that forces one function; also one allowed tool."""
 
     name: str
 
 
 class AllowedTools(msgspec.Struct, frozen=True, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
-    """`tool_choice` that leaves some of the tools out."""
+    """`tool_choice` that allows some of the tools only."""
 
     mode: Literal["auto", "required"]
     tools: Annotated[list[NamedTool], msgspec.Meta(min_length=1, max_length=128)]
 
 
 class PlainFormat(msgspec.Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
-    """Any text will do."""
+    """Plain text."""
 
 
 class ObjectFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_object", forbid_unknown_fields=True):
-    """Any JSON object will do."""
+    """Any JSON object."""
 
 
 class SchemaFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_schema", forbid_unknown_fields=True):
@@ -70,15 +70,11 @@ class SchemaFormat(msgspec.Struct, frozen=True, tag_field="type", tag="json_sche
 
 
 class TextConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the text must look like."""
-
     format: PlainFormat | ObjectFormat | SchemaFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
 class Reasoning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How hard to think, and whether to say so."""
-
     effort: Effort | None = None
     summary: Summary | None = None
     generate_summary: Summary | None = None
@@ -86,7 +82,7 @@ class Reasoning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StreamOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Options of a stream; nothing is obfuscated here, whatever they say."""
+    """Options of a stream. Nothing is obfuscated here, whatever they say."""
 
     include_obfuscation: bool | None = None
 
@@ -128,7 +124,6 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     user: str | None = None
 
     def includes(self, what: Include) -> bool:
-        """Whether something was asked for that is left out otherwise."""
         return what in (self.include or ())
 
 
@@ -143,7 +138,7 @@ def decode_responses(body: bytes) -> ResponsesRequest:
 
 
 def _refuse_stored_state(request: ResponsesRequest) -> None:
-    """Raise a 400 for what needs a server that remembers."""
+    """Raise a 400 for what needs a server that stores responses."""
     if request.store:
         raise _unsupported("store", "The stand-in keeps nothing: send store: false, and the whole window as input.")
     if request.background:

@@ -1,4 +1,4 @@
-"""The response object: what was asked, what came of it, and every key that OpenAI's has."""
+"""The response object: the request's parameters, the output, and every key that OpenAI's has."""
 
 import time
 from typing import Any, Literal
@@ -11,21 +11,21 @@ Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 
 class ResponseObject:
-    """The response to one request; its fields that never change are made once."""
+    """The response to one request. Its constant fields are made once."""
 
     def __init__(self, request: ResponsesRequest, fingerprint: str) -> None:
         self._head = {"id": f"resp_{fingerprint}", "object": "response", "created_at": int(time.time())}
         self._echo = _compose_echo(request)
 
     def compose(self, status: Status, output: list[dict[str, Any]], **more: Any) -> dict[str, Any]:
-        """The object as it is now; `more` are the fields that the end of a response sets."""
+        """The object as it is now. `more` holds the fields that the end of a response sets."""
         ended = {"completed_at": int(time.time()) if status == "completed" else None}
         blank = {"error": None, "incomplete_details": None, "usage": None}
         return {**self._head, "status": status, **ended, **blank, **self._echo, "output": output, **more}
 
 
 def _compose_echo(request: ResponsesRequest) -> dict[str, Any]:
-    """What was asked, as OpenAI repeats it: with its defaults."""
+    """The request's parameters as OpenAI repeats them, with defaults."""
     reasoning = request.reasoning
     tier = request.service_tier
     return {

@@ -1,6 +1,6 @@
-"""Seals what was thought, so that a client can carry it without reading it, and knows its own seal again.
+"""Seals reasoning as `encrypted_content`, and recognises its own seal.
 
-Sealed, not secret: the key is in this file. Every stand-in takes what any other has sealed.
+Nothing is secret: the key is in this file. Every stand-in accepts what another has sealed.
 """
 
 import base64
@@ -15,13 +15,13 @@ _SEAL_BYTES = 16
 
 
 def seal(text: str) -> str:
-    """The text as `encrypted_content`; equal texts give equal seals."""
+    """The text as `encrypted_content`. Equal texts give equal seals."""
     packed = zlib.compress(text.encode())
     return base64.urlsafe_b64encode(_compute_seal(packed) + packed).decode()
 
 
 def unseal(sealed: str, param: str) -> str:
-    """The text again. Raises OpenAI's 400 for what was sealed by somebody else, or damaged."""
+    """The sealed text. Raises OpenAI's 400 when another server sealed it or it is damaged."""
     try:
         raw = base64.b64decode(sealed.encode(), altchars=b"-_", validate=True)
         if _compute_seal(raw[_SEAL_BYTES:]) != raw[:_SEAL_BYTES]:

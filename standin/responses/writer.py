@@ -1,7 +1,7 @@
-"""Writes Responses bytes: the events of a stream as OpenAI sends them, and the whole answer. Nothing here decides.
+"""Writes Responses bytes: the events of a stream as OpenAI sends them, and the whole answer.
 
-An item is opened by its first piece and closed after its last; calls that take turns are open together. The stream
-ends with its terminal event: there is no [DONE] in this protocol.
+The first piece of an item opens it, the last piece closes it. Calls that alternate are open at the same time. The
+stream ends with its terminal event: this protocol has no [DONE].
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _REASONS = {"length": "max_output_tokens"}  # other reasons have the same name i
 
 
 class ResponsesWriter:
-    """Writes one reply, as events or as a whole."""
+    """Writes one reply, as events or whole. See `Writer`."""
 
     def __init__(self, request: ResponsesRequest, reply: Reply, fingerprint: str, *, has_usage: bool) -> None:
         self._reply, self._has_usage = reply, has_usage
@@ -32,17 +32,17 @@ class ResponsesWriter:
         self._events = ItemEvents()
 
     def compose_greeting(self) -> bytes:
-        """The response exists, and is worked on."""
+        """`response.created` and `response.in_progress`."""
         response = self._response.compose("in_progress", [])
         kinds = ("response.created", "response.in_progress")
         return b"".join(self._events.write(kind, response=response) for kind in kinds)
 
     def compose_opening(self) -> bytes:
-        """Nothing: items are opened by their first piece."""
+        """Nothing: an item is opened by its first piece."""
         return b""
 
     def compose_chunk(self, pieces: Sequence[Piece]) -> bytes:
-        """The delta of a few pieces of the same part, after what opens with them and before what closes."""
+        """The delta of a few pieces of one part, with the events that open and close items and parts around it."""
         events, first = self._events, pieces[0]
         item = self._output.find(first)
         data = b""
@@ -57,31 +57,31 @@ class ResponsesWriter:
         return data + (events.close_item(item, self._output.get_status(item)) if self._output.is_done(item) else b"")
 
     def compose_closing(self) -> bytes:
-        """The terminal event, and before it an empty message where nothing was said."""
+        """The terminal event; before it an empty message when there is no output."""
         empty = b"" if self._output.items else self.compose_chunk([EMPTY_PIECE])
         status, end = self._compose_end()
         response = self._response.compose(status, self._output.compose(), **end)
         return empty + self._events.write(f"response.{status}", response=response)
 
     def compose_error(self, error: StandInError) -> bytes:
-        """The event `error`: the stream breaks off, and nobody says how the response ended."""
+        """The event `error`: the stream ends without a terminal event."""
         return self._events.write("error", **{key: error.error[key] for key in ("code", "message", "param")})
 
     def compose_failure(self, error: StandInError) -> bytes:
-        """The response fails: what is open is closed unfinished, and the terminal event says why."""
+        """Close the open items as incomplete, then `response.failed`."""
         unfinished = [item for item in self._output.items if not self._output.is_done(item)]
         closing = b"".join(self._events.close_item(item, "incomplete") for item in unfinished)
         return closing + self._events.write("response.failed", response=self._compose_failed(error))
 
     def compose_whole(self) -> bytes:
-        """The answer in one document."""
+        """The answer as one document."""
         for piece in self._reply.pieces or [EMPTY_PIECE]:
             self._output.add([piece])
         status, end = self._compose_end()
         return orjson.dumps(self._response.compose(status, self._output.compose(), **end))
 
     def compose_failed_whole(self, error: StandInError, after: int) -> bytes:
-        """The document of a failed response, with what was written until then."""
+        """The document of a failed response, with the output until then."""
         for piece in self._reply.pieces[:after]:
             self._output.add([piece])
         return orjson.dumps(self._compose_failed(error))
@@ -91,7 +91,7 @@ class ResponsesWriter:
         return self._response.compose("failed", self._output.compose(), error=told)
 
     def _compose_end(self) -> tuple[Literal["completed", "incomplete"], dict[str, Any]]:
-        """The final status, and what else the final response says."""
+        """The final status, and the fields it brings."""
         usage = {"usage": self._compose_usage()} if self._has_usage else {}
         finish = self._reply.finish
         if finish in FINISHED:

@@ -1,11 +1,14 @@
 """Directives are read, taken out of the text, and refused when misspelt."""
 
+import re
+
 import pytest
 
 from standin.control.directives import Directives, compose_directives, find_directives, strip_directives
 from standin.control.state import State
 from standin.delivery.faults import Fault, apply_fail_count, find_fault
 from standin.errors import StandInError
+from tests.support.processes import REPO_ROOT
 
 
 def test_keys_values_quotes_and_flags() -> None:
@@ -66,3 +69,8 @@ def test_environment_sets_the_defaults() -> None:
     assert State({"STANDIN_DEFAULTS": "token_s=0.1 no_usage"}).defaults == {"token_s": "0.1", "no_usage": "true"}
     with pytest.raises(StandInError):
         State({"STANDIN_DEFAULTS": "nonsense"})
+
+
+def test_the_readme_lists_every_directive() -> None:
+    rows = re.findall(r"^\| `(\w+)(?:=\w+)?` \|", (REPO_ROOT / "standin" / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(Directives.__struct_fields__)
