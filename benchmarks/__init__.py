@@ -1,1 +1,1 @@
-"""How fast the service is, as ratios in one run: `make bench`. README.md says what is measured and how to read it."""
+"""Measures how fast the service is, as ratios within one run: `make bench`. README.md says how to read them."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: start everything, measure, print one table and keep it in `benchmarks/results/latest.md`."""
+"""`python -m benchmarks`: starts everything, measures, prints one table, keeps it in `results/latest.md`."""
 
 import os
 import platform
@@ -27,7 +27,6 @@ PACKAGES = ("Django", "fastapi", "uvicorn", "uvloop", "pydantic", "msgspec", "op
 
 
 def main() -> None:
-    """Everything once."""
     began = time.monotonic()
     facts = list(_list_machine())
     with tempfile.TemporaryDirectory() as directory, open_servers(Path(directory)) as servers, open_client() as client:

@@ -1,8 +1,8 @@
-"""The floor: an ASGI application that does nothing but answer. No server on the same stack can be faster than this."""
+"""The lower bound: an ASGI application that only answers. No server on the same stack can be faster."""
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPResponseStartEvent, Scope
 
-# What a streamed turn of about a hundred tokens weighs: as many frames as it has, each as long as one of our deltas.
+# A streamed turn of about a hundred tokens has this many frames; each is as long as one of our deltas.
 FRAMES = 110
 FRAME = (
     b"event: response.output_text.delta\n"
@@ -10,14 +10,14 @@ FRAME = (
     b'"item_id":"msg_00000000000000000000000000000000000000","output_index":0,"content_index":0,'
     b'"delta":" garden","logprobs":[]}\n\n'
 )
-# As many tokens as the stand-in model writes at once.
+# The stand-in model writes this many tokens at once.
 FRAMES_A_SEND = 16
 END = b'event: response.completed\ndata: {"type":"response.completed"}\n\ndata: [DONE]\n\n'
 JSON = b'{"status":"ok"}'
 
 
 async def application(scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """`/stream` is an event stream, everything else a small JSON."""
+    """Answer `/stream` with an event stream, every other path with a small JSON document."""
     if scope["type"] != "http":
         return
     if scope["path"] == "/stream":

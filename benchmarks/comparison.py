@@ -1,4 +1,4 @@
-"""One round of load, and what is read from it; two contenders in turn, compared pair by pair."""
+"""Measures one round of load on a server, and compares two servers round by round."""
 
 import statistics
 import subprocess
@@ -14,7 +14,7 @@ from benchmarks.servers import MeasuredServer
 from tests.support.processes import REPO_ROOT
 
 Figures = Mapping[str, float]
-# A round of one server; called again and again, in turn with the other's.
+# Measures one round on a server. It is called many times, in turn with the other server's.
 MeasureRound = Callable[[MeasuredServer], Figures]
 
 encode = msgspec.json.Encoder().encode
@@ -23,7 +23,7 @@ decode_report = msgspec.json.Decoder(Report).decode
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table; `is_more_better` says which way the ratio should go."""
+    """One line of the table. `is_more_better`: whether a larger ratio is better."""
 
     what: str
     ours: str
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Metric:
-    """A figure of a round: its key, how it is called, how it is written."""
+    """A figure of a round: its key, its title, its format."""
 
     key: str
     title: str
@@ -44,17 +44,17 @@ class Metric:
 
 
 class BenchmarkError(Exception):
-    """A figure could not be taken; the message says why."""
+    """A figure could not be measured; the message says why."""
 
 
 class LoadClient:
-    """The clients' process."""
+    """The process of the load generator."""
 
     def __init__(self, process: "subprocess.Popen[bytes]") -> None:
         self._process = process
 
     def run(self, job: Job) -> Report:
-        """Raises BenchmarkError when any answer was not what it should be."""
+        """Run a job. Raises BenchmarkError when any answer is wrong."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(encode(job) + b"\n")
@@ -70,7 +70,7 @@ class LoadClient:
 
 @contextmanager
 def open_client() -> Iterator[LoadClient]:
-    """Start it; it ends when its stdin does."""
+    """Start the load generator; it ends when its stdin is closed."""
     command = [sys.executable, "-m", "benchmarks.load_generator"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=REPO_ROOT, stdin=pipe, stdout=pipe) as process:
@@ -78,7 +78,7 @@ def open_client() -> Iterator[LoadClient]:
 
 
 def measure(client: LoadClient, server: MeasuredServer, job: Job) -> dict[str, float]:
-    """The figures of one job: a second's answers, the server's CPU an answer, and how long clients waited, in ms."""
+    """The figures of one job: answers a second, the server's CPU an answer, and waiting times in ms."""
     cpu_s = server.get_cpu_s()
     report = client.run(job)
     cpu_s = server.get_cpu_s() - cpu_s
@@ -95,13 +95,12 @@ def measure(client: LoadClient, server: MeasuredServer, job: Job) -> dict[str, f
 def compare(
     a: MeasuredServer, b: MeasuredServer, *, measure_round: MeasureRound, rounds: int, metrics: Sequence[Metric]
 ) -> list[Row]:
-    """A B A B …: medians over the rounds, and the median of the ratios of each A to the B after it."""
+    """Measure in turn, A B A B …: the medians, and the median of the ratios of each A to the B after it."""
     played = [(measure_round(a), measure_round(b)) for _ in range(rounds)]
     return [_compare_metric(metric, b.name, played) for metric in metrics]
 
 
 def count_deltas(answers: Sequence[Answer]) -> int:
-    """How many tokens were streamed."""
     return sum(answer.deltas for answer in answers)
 
 

@@ -1,8 +1,8 @@
-"""The clients: a process of its own that asks over raw sockets, so that measuring costs as little as can be.
+"""The clients of a benchmark, in a process of their own, on raw sockets: measuring must cost little.
 
     python -m benchmarks.load_generator        a Job as JSON on each line of stdin, a Report on each line of stdout
 
-Each lane is one kept-alive connection that sends its next request when the last answer has ended (closed loop).
+A lane is one kept-alive connection. It sends its next request when the last answer has ended (closed loop).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import uvloop
 from msgspec import Struct
 from typing_extensions import override
 
-# Far above every answer here: a server that hangs ends the benchmark instead of holding it up.
+# Far longer than any answer here: a hanging server ends the benchmark instead of blocking it.
 MAX_JOB_S = 60.0
 DELTA = b"event: response.output_text.delta"
 COMPLETED = b"event: response.completed"
@@ -24,7 +24,7 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Job(Struct, kw_only=True):
-    """What to ask: each lane is the requests of one connection, as they go on the wire, in order."""
+    """The requests to send. A lane is the requests of one connection, as bytes on the wire, in order."""
 
     port: int
     lanes: list[list[str]]
@@ -34,7 +34,7 @@ class Job(Struct, kw_only=True):
 
 
 class Answer(Struct, kw_only=True):
-    """One answer: milliseconds from the request's last byte; `deltas` are the text events in it."""
+    """One answer. Times are in ms from the request's last byte; `deltas` is the number of text events."""
 
     first_event_ms: float
     first_delta_ms: float
@@ -44,7 +44,7 @@ class Answer(Struct, kw_only=True):
 
 
 class Report(Struct, kw_only=True):
-    """What a job took from its first request to its last answer, and each answer, or why it failed."""
+    """The time of a job from its first request to its last answer, and each answer; or the error."""
 
     seconds: float = 0.0
     answers: list[Answer] = []
@@ -52,11 +52,11 @@ class Report(Struct, kw_only=True):
 
 
 class LoadError(Exception):
-    """A server did not answer as it should; the message shows what it said."""
+    """A server's answer was wrong; the message shows it."""
 
 
 class Exchange:
-    """One request's answer as it arrives."""
+    """The answer to one request, while it arrives."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -69,7 +69,7 @@ class Exchange:
         self._tail = b""
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived. Raises LoadError for any status but 200."""
+        """Take the bytes that arrived. Raises LoadError for any status but 200."""
         if not self._has_head:
             self._head += data
             head, self._has_head, data = _split_head(self._head)
@@ -117,13 +117,13 @@ class Exchange:
 
 
 def _split_head(data: bytes) -> tuple[bytes, bool, bytes]:
-    """The head without its end, whether it is whole, and what has come of the body."""
+    """The head without its end, whether it is complete, and the bytes of the body so far."""
     head, end, body = data.partition(b"\r\n\r\n")
     return head, bool(end), body
 
 
 class Connection(asyncio.Protocol):
-    """One kept-alive connection, one exchange at a time."""
+    """One kept-alive connection with one exchange at a time."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
@@ -158,7 +158,6 @@ class Connection(asyncio.Protocol):
         return self._exchange
 
     def close(self) -> None:
-        """Say goodbye."""
         assert self._transport is not None, "not connected"
         self._transport.close()
 
@@ -172,7 +171,7 @@ class Connection(asyncio.Protocol):
 
 
 async def run_job(job: Job) -> Report:
-    """Every lane at once; a failure is the report's `error`."""
+    """Run all lanes at once. A failure is the report's `error`."""
     try:
         async with asyncio.timeout(MAX_JOB_S), asyncio.TaskGroup() as tasks:
             connections = [await _connect(job.port) for _ in job.lanes]
@@ -203,9 +202,9 @@ async def _run_lane(job: Job, connection: Connection, requests: Iterable[str]) -
 
 
 def main() -> None:
-    """Serve jobs until stdin ends."""
+    """Run jobs until stdin ends."""
     decode, encode = msgspec.json.Decoder(Job).decode, msgspec.json.Encoder().encode
-    # Not sys.stdout: with PYTHONUNBUFFERED it has no buffer, and a long line may be written in part only.
+    # Not sys.stdout: with PYTHONUNBUFFERED it is unbuffered, and may write only a part of a long line.
     with open(sys.stdout.fileno(), "wb", closefd=False) as reports:
         for line in sys.stdin.buffer:
             reports.write(encode(uvloop.run(run_job(decode(line)))) + b"\n")

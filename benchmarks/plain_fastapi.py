@@ -1,9 +1,9 @@
-"""The same turn as many teams would write it: FastAPI, pydantic, redis-py and the OpenAI SDK's typed stream.
+"""The same turn in a plain implementation: FastAPI, pydantic, redis-py and the OpenAI SDK's typed stream.
 
-It is meant to be good, ordinary code: asynchronous throughout, one client and one connection pool a process, one
-pipeline where one will do, a history cut to the same budget. What it leaves out is what the service is for: nothing is
-written down before the client sees it, so a run dies with its process and no second reader can follow it; nothing keeps
-two turns of a conversation apart; a retry is a second turn.
+It is meant to be good, ordinary code: asynchronous, one client and one connection pool a process, one pipeline where
+one is enough, a history cut to the same budget. It leaves out what the service is for. Nothing is written before the
+client sees it, so a run dies with its process and no second reader can follow it. Two turns of a conversation can
+interleave. A retry is a second turn.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ from redis.asyncio import Redis
 
 API_KEYS = "plain:api_keys"
 RETENTION_S = 30 * 24 * 3600
-# The history goes to the model within the same budget as the service's HISTORY_TOKENS, by the same estimate. Nobody
-# would read a whole history for that, so no more messages are read than could ever fit in practice.
+# The same history budget as the service's HISTORY_TOKENS, by the same estimate. At most MAX_HISTORY_MESSAGES are read:
+# more never fit in practice.
 HISTORY_TOKENS = 8_000
 MAX_HISTORY_MESSAGES = 100
 CHARACTERS_A_TOKEN = 4
@@ -35,8 +35,6 @@ TOKENS_A_MESSAGE = 4
 
 
 class InputMessage(BaseModel):
-    """One message of a request's input."""
-
     role: Literal["user", "assistant", "system", "developer"]
     content: str
 
@@ -56,8 +54,6 @@ class CreateResponse(BaseModel):
 
 
 class OutputText(BaseModel):
-    """The text of an answer."""
-
     type: Literal["output_text"] = "output_text"
     text: str = ""
     annotations: list[Any] = []
@@ -65,7 +61,7 @@ class OutputText(BaseModel):
 
 
 class OutputMessage(BaseModel):
-    """The one item of an answer."""
+    """The only item of an answer."""
 
     type: Literal["message"] = "message"
     id: str
@@ -75,7 +71,7 @@ class OutputMessage(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens, as the model reported them."""
+    """The tokens that the model reported."""
 
     input_tokens: int
     output_tokens: int
@@ -85,7 +81,7 @@ class Usage(BaseModel):
 
 
 class ResponseBody(BaseModel):
-    """The response object; every key is present, as the API says."""
+    """The response object. Every key is always present."""
 
     id: str
     object: Literal["response"] = "response"
@@ -123,7 +119,7 @@ class ResponseBody(BaseModel):
 
 @asynccontextmanager
 async def open_clients(app: FastAPI) -> AsyncIterator[None]:
-    """One Redis pool and one client of the model for the whole process."""
+    """Open one Redis pool and one client of the model for the process."""
     app.state.redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
     async with AsyncOpenAI() as app.state.openai:  # OPENAI_BASE_URL and OPENAI_API_KEY
         yield
@@ -133,14 +129,12 @@ async def open_clients(app: FastAPI) -> AsyncIterator[None]:
 app = FastAPI(lifespan=open_clients)
 
 
-async def get_redis(request: Request) -> Redis:  # a `def` would be called in a thread
-    """The process's Redis client."""
+async def get_redis(request: Request) -> Redis:  # FastAPI would call a `def` in a thread
     redis: Redis = request.app.state.redis
     return redis
 
 
 async def get_openai(request: Request) -> AsyncOpenAI:
-    """The process's client of the model."""
     openai: AsyncOpenAI = request.app.state.openai
     return openai
 
@@ -151,12 +145,12 @@ Credentials = Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())]
 
 
 def hash_key(key: str) -> str:
-    """What is stored of an API key."""
+    """The form in which an API key is stored."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
 async def get_owner(credentials: Credentials, redis: RedisClient) -> str:
-    """Whose key the request carries."""
+    """The owner of the request's key."""
     owner = await redis.hget(API_KEYS, hash_key(credentials.credentials))
     if owner is None:
         raise HTTPException(401, "Incorrect API key provided.")
@@ -168,13 +162,11 @@ Owner = Annotated[str, Depends(get_owner)]
 
 @app.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Whether the process answers."""
     return {"status": "ok"}
 
 
 @app.post("/v1/conversations")
 async def create_conversation(owner: Owner, redis: RedisClient) -> dict[str, Any]:
-    """A conversation without messages."""
     conversation = {"id": f"conv_{uuid4().hex}", "object": "conversation", "created_at": int(time.time())}
     await redis.set(f"plain:{owner}:conv:{conversation['id']}", json.dumps(conversation), ex=RETENTION_S)
     return conversation
@@ -182,7 +174,7 @@ async def create_conversation(owner: Owner, redis: RedisClient) -> dict[str, Any
 
 @app.get("/v1/responses/{response_id}")
 async def get_response(response_id: str, owner: Owner, redis: RedisClient) -> Response:
-    """The response as it was stored."""
+    """The stored response."""
     stored = await redis.get(f"plain:{owner}:resp:{response_id}")
     if stored is None:
         raise HTTPException(404, "Response not found.")
@@ -207,7 +199,7 @@ async def create_response(body: CreateResponse, owner: Owner, redis: RedisClient
 
 
 def cut_history(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The latest messages that fit into the budget."""
+    """The newest messages that fit into the budget."""
     spent = 0
     for index in range(len(messages) - 1, -1, -1):
         spent += TOKENS_A_MESSAGE + len(messages[index]["content"]) // CHARACTERS_A_TOKEN
@@ -217,20 +209,20 @@ def cut_history(messages: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def read_input(body: CreateResponse) -> list[dict[str, str]]:
-    """The request's new messages."""
+    """The new messages of a request."""
     if isinstance(body.input, str):
         return [{"role": "user", "content": body.input}]
     return [message.model_dump() for message in body.input]
 
 
 class Events:
-    """Events of one stream, numbered from 0."""
+    """Writes the events of one stream, numbered from 0."""
 
     def __init__(self) -> None:
         self._number = 0
 
     def frame(self, name: str, **fields: Any) -> str:
-        """The next event as it goes on the wire."""
+        """The next event as bytes on the wire."""
         data = json.dumps({"type": name, "sequence_number": self._number, **fields})
         self._number += 1
         return f"event: {name}\ndata: {data}\n\n"
@@ -239,7 +231,7 @@ class Events:
 async def answer(
     body: CreateResponse, history: list[dict[str, str]], *, owner: str, redis: Redis, model: AsyncOpenAI
 ) -> AsyncIterator[str]:
-    """The events of a whole turn; the conversation and the response are stored before the last one."""
+    """The events of a whole turn. Conversation and response are stored before the last event."""
     events, text, usage = Events(), "", None
     response = begin_response(body)
     item = OutputMessage(id=f"msg_{uuid4().hex}")
@@ -273,7 +265,7 @@ async def answer(
 async def ask(
     model: AsyncOpenAI, body: CreateResponse, messages: list[dict[str, str]]
 ) -> AsyncIterator[tuple[str | None, CompletionUsage | None]]:
-    """Text and usage, as the model's chunks bring them. Raises OpenAIError."""
+    """The model's text and usage, chunk by chunk. Raises OpenAIError."""
     system = [{"role": "system", "content": body.instructions}] if body.instructions else []
     conversation: list[ChatCompletionMessageParam] = [*system, *messages]  # type: ignore[list-item]  # roles are checked
     stream = await model.chat.completions.create(
@@ -289,7 +281,7 @@ async def ask(
 
 
 def begin_response(body: CreateResponse) -> ResponseBody:
-    """The response before the model has said anything."""
+    """The response before the model has begun."""
     return ResponseBody(
         id=f"resp_{uuid4().hex}",
         created_at=int(time.time()),
@@ -304,7 +296,7 @@ def begin_response(body: CreateResponse) -> ResponseBody:
 
 
 def end_response(response: ResponseBody, item: OutputMessage, usage: CompletionUsage | None) -> None:
-    """Fill in what is known at the end."""
+    """Fill in the output and the usage."""
     response.status, response.completed_at, response.output = "completed", int(time.time()), [item]
     if usage is not None:
         response.usage = Usage(
@@ -313,7 +305,7 @@ def end_response(response: ResponseBody, item: OutputMessage, usage: CompletionU
 
 
 async def save(redis: Redis, owner: str, response: ResponseBody, messages: list[dict[str, str]]) -> None:
-    """The turn's messages and its response, in one round trip."""
+    """Store the turn's messages and its response in one round trip."""
     items_key = f"plain:{owner}:items:{response.conversation['id']}"
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.rpush(items_key, *map(json.dumps, messages))

@@ -1,4 +1,4 @@
-"""What a turn costs Redis: commands, CPU a token, bytes a token; beside a log that has one entry a token."""
+"""What a turn costs Redis: commands, CPU a token, bytes a token; beside a log with one entry a token."""
 
 import asyncio
 import re
@@ -19,20 +19,20 @@ from benchmarks.scenarios import CLIENTS, create_conversations, find_response_id
 from benchmarks.servers import Servers
 from prompts.adapters.redis.keys import event_log
 
-# Two lengths, so that a token's cost is the slope between them, without admission and commit.
+# A token's cost is the slope between two lengths, so admission and commit are not in it.
 SHORT_ASK, LONG_ASK = "Please write 1 words.", "Please write 300 words."
 PACED = " [[standin token_s=0.01]]"
 TURNS_A_CLIENT = 5
-# Longer than the slowest of the background's own rounds (the sweeper's two seconds).
+# Longer than the longest interval of background work (the sweeper's two seconds).
 IDLE_S = 4.0
-# A command that is called more rarely than this a turn is somebody else's.
+# A command with fewer calls a turn than this does not belong to turns.
 RARE_CALLS = 0.5
 DELTA_TEXT = re.compile(r'"delta":("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What Redis did during one job, without what it does anyway."""
+    """What Redis did during one job, minus what it does when idle."""
 
     calls: Counter[str]
     cpu_s: float
@@ -41,13 +41,13 @@ class Cost:
 
     @property
     def tokens(self) -> int:
-        """Tokens streamed."""
+        """The number of tokens streamed."""
         return count_deltas(self.answers)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Redis's own counts at a moment."""
+    """Redis's own counters at one moment."""
 
     at: float
     cpu_s: float
@@ -56,14 +56,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Idle:
-    """What Redis is asked in a second when nobody asks anything of us."""
+    """CPU and calls a second while nobody sends requests."""
 
     cpu: float
     calls: dict[str, float]
 
 
 def measure_redis(client: LoadClient, servers: Servers) -> tuple[list[Row], list[str]]:
-    """Rows of the table, and sentences about a turn's commands."""
+    """Rows of the table, and sentences about the commands of a turn."""
     idle = _measure_idle(servers.redis)
     short = _run_turns(client, servers, idle, SHORT_ASK, TURNS_A_CLIENT)
     fast = _run_turns(client, servers, idle, LONG_ASK, TURNS_A_CLIENT)
@@ -84,7 +84,7 @@ def _run_turns(client: LoadClient, servers: Servers, idle: Idle, text: str, turn
 
 
 def _compare(redis: Redis, idle: Idle, short: Cost, long: Cost, title: str) -> Iterator[Row]:
-    """Our log's share of a turn beside an XADD a token: the same texts, as many at once, at the same rate."""
+    """The cost of our log beside one XADD a token: the same texts, as many at once, at the same rate."""
     short_cpu_s = short.cpu_s / len(short.answers) * len(long.answers)
     short_tokens = short.tokens / len(short.answers) * len(long.answers)
     ours_us = (long.cpu_s - short_cpu_s) / (long.tokens - short_tokens) * 1e6
@@ -111,7 +111,7 @@ def _describe(cost: Cost, pace: str) -> str:
 
 
 def _get_log_bytes(redis: Redis, cost: Cost) -> float:
-    """The mean over the job's first turns, of the size of the log by the tokens in it."""
+    """Bytes a token in the logs of the job's first turns."""
     sample = cost.answers[:CLIENTS]
     keys = [event_log(find_response_id(answer.body)) for answer in sample]
     return sum(_get_bytes(redis, key) for key in keys) / count_deltas(sample)
@@ -124,7 +124,7 @@ def _get_bytes(redis: Redis, key: str) -> int:
 
 
 def _write_one_entry_a_token(redis: Redis, idle: Idle, cost: Cost) -> tuple[Cost, float]:
-    """One XADD a token, by as many writers as there were clients, in the time that our turns took."""
+    """Write one XADD a token, with as many writers as there were clients, in the time of our turns."""
     texts = [[msgspec.json.decode(text) for text in DELTA_TEXT.findall(answer.body)] for answer in cost.answers]
     lanes = [[token for text in texts[start::CLIENTS] for token in text] for start in range(CLIENTS)]
     keys = [f"single:{number}" for number in range(CLIENTS)]
@@ -132,7 +132,7 @@ def _write_one_entry_a_token(redis: Redis, idle: Idle, cost: Cost) -> tuple[Cost
     before = _take_snapshot(redis)
     uvloop.run(_write_lanes(redis, keys, lanes, cost.seconds))
     written = _subtract(_take_snapshot(redis), before, idle, cost.answers)
-    # A turn has a log of its own: what is measured is one turn's worth of entries.
+    # A turn has a log of its own, so the size is that of one turn's entries.
     redis.delete(keys[0])
     for number, token in enumerate(texts[0]):
         redis.xadd(keys[0], {"s": _pack(token)}, id=f"0-{number + 1}")
@@ -157,7 +157,7 @@ async def _write_lane(redis: AsyncRedis, key: str, tokens: Sequence[str], second
 
 
 def _pack(token: str) -> bytes:
-    """A group of one, as the log holds it."""
+    """One token in the form the log holds it."""
     return msgspec.json.encode([token])
 
 

@@ -1,4 +1,4 @@
-"""Turns beside the plain implementation, and small requests beside the bare application."""
+"""The scenarios: turns beside the plain implementation, small requests beside the bare application."""
 
 import json
 import re
@@ -9,16 +9,16 @@ from benchmarks.comparison import Figures, LoadClient, Metric, Row, compare, mea
 from benchmarks.load_generator import Job
 from benchmarks.servers import MeasuredServer, Servers
 
-# Clients that ask at once, each on a connection of its own.
+# Concurrent clients; each has a connection of its own.
 CLIENTS = 32
 TURNS_A_CLIENT = 10
 LONG_TURNS_A_CLIENT = 5
-# About a hundred tokens: the stand-in counts a few more than words.
+# About a hundred tokens: the stand-in counts a few more tokens than words.
 ASK = "Please write 100 words."
-# A token every 20 ms, the pace of a mid-sized model: each reaches the server by itself.
+# A token every 20 ms, as a mid-sized model writes: each token reaches the server alone.
 PACED_ASK = f"{ASK} [[standin token_s=0.02]]"
 LONG_ITEMS = 2_000
-# An item of a long conversation: 400 characters, so that about eighty of them fill the history's budget.
+# An item of a long conversation: 400 characters, so about eighty items fill the history's budget.
 LONG_TEXT = "All that we spoke of then, word for word. " * 9 + "That was all of it, yes."
 CONVERSATION_ID = re.compile(r'"id": ?"(conv_\w+)"')
 RESPONSE_ID = re.compile(r'"id": ?"(resp_\w+)"')
@@ -37,7 +37,7 @@ REQUEST_CPU = Metric("cpu_ms", "server's CPU a request", "{:.3f} ms")
 
 
 def compare_fresh_turns(client: LoadClient, servers: Servers) -> Iterator[Row]:
-    """Each turn in a conversation of its own, made beforehand."""
+    """Turns in conversations of their own, created beforehand."""
 
     def measure_round(server: MeasuredServer) -> Figures:
         ids = create_conversations(client, server, CLIENTS * TURNS_A_CLIENT)
@@ -48,7 +48,7 @@ def compare_fresh_turns(client: LoadClient, servers: Servers) -> Iterator[Row]:
 
 
 def compare_long_turns(client: LoadClient, servers: Servers) -> Iterator[Row]:
-    """Turns in conversations that hold thousands of items, one conversation a client."""
+    """Turns in conversations of thousands of items, one conversation a client."""
     conversations = {
         server.name: _fill_conversations(client, server, create_conversations(client, server, CLIENTS))
         for server in (servers.ours, servers.plain)
@@ -62,7 +62,7 @@ def compare_long_turns(client: LoadClient, servers: Servers) -> Iterator[Row]:
 
 
 def compare_paced_turns(client: LoadClient, servers: Servers) -> Iterator[Row]:
-    """Turns at the pace of a real model, where no two tokens come together; only what they cost differs."""
+    """Turns at the pace of a real model: no two tokens come together, so only the cost differs."""
 
     def measure_round(server: MeasuredServer) -> Figures:
         ids = create_conversations(client, server, CLIENTS)
@@ -73,7 +73,7 @@ def compare_paced_turns(client: LoadClient, servers: Servers) -> Iterator[Row]:
 
 
 def compare_streams(client: LoadClient, servers: Servers) -> Iterator[Row]:
-    """Our whole turn beside as many frames from an application that does nothing else."""
+    """Our whole turn beside the same number of frames from an application that does nothing else."""
 
     def measure_round(server: MeasuredServer) -> Figures:
         if server is servers.bare:
@@ -97,7 +97,7 @@ def compare_health(client: LoadClient, servers: Servers, other: MeasuredServer) 
 
 
 def compare_retrieval(client: LoadClient, servers: Servers, other: MeasuredServer) -> Iterator[Row]:
-    """`GET /v1/responses/{id}`, authenticated, of a whole answer; the bare application has a small JSON for it."""
+    """`GET /v1/responses/{id}`, with a key, of a whole answer. The bare application sends a small JSON instead."""
     paths = {server.name: f"/v1/responses/{_ask_once(client, server)}" for server in (servers.ours, servers.plain)}
 
     def measure_round(server: MeasuredServer) -> Figures:
@@ -108,7 +108,7 @@ def compare_retrieval(client: LoadClient, servers: Servers, other: MeasuredServe
 
 
 def create_conversations(client: LoadClient, server: MeasuredServer, count: int) -> list[str]:
-    """Empty conversations, by their ids."""
+    """The ids of new conversations."""
     request = server.compose_request("POST", "/v1/conversations", b"{}")
     lanes = [[request]] * CLIENTS
     job = Job(port=server.port, lanes=lanes, repeat=-(-count // CLIENTS), keep_bodies=True)
@@ -117,7 +117,7 @@ def create_conversations(client: LoadClient, server: MeasuredServer, count: int)
 
 
 def turn_job(server: MeasuredServer, text: str, ids: Sequence[str], *, turns: int, keep_bodies: bool = False) -> Job:
-    """Turns in these conversations, `turns` a client, one after another."""
+    """A job of turns in these conversations: `turns` for each client, one after another."""
     asked = [_turn_request(server, text, conversation_id) for conversation_id in ids]
     lanes = [asked[start : start + turns] for start in range(0, len(asked), turns)]
     return Job(port=server.port, lanes=lanes, is_streamed=True, keep_bodies=keep_bodies)
@@ -134,7 +134,7 @@ def _repeat_request(server: MeasuredServer, path: str, *, repeat: int) -> Job:
 
 
 def _fill_conversations(client: LoadClient, server: MeasuredServer, ids: Sequence[str]) -> Sequence[str]:
-    """One turn with as many input items as the conversation is to hold, a few conversations at a time."""
+    """One turn with all the input items the conversation is to hold, a few conversations at a time."""
     roles = ("user", "assistant")
     messages = [{"role": roles[number % 2], "content": LONG_TEXT} for number in range(LONG_ITEMS - 2)]
     messages.append({"role": "user", "content": "count to 1"})
@@ -151,14 +151,14 @@ def _ask_once(client: LoadClient, server: MeasuredServer) -> str:
 
 
 def find_response_id(body: str) -> str:
-    """Which response a stream told."""
+    """The response's id in the bytes of a stream."""
     found = RESPONSE_ID.search(body)
     assert found is not None, body[:300]
     return found[1]
 
 
 def _warm_up(client: LoadClient, servers: Servers) -> None:
-    """Connections, caches and compiled patterns are there before anything is measured."""
+    """Open connections and fill caches before the measurement."""
     for server in (servers.ours, servers.plain):
         ids = create_conversations(client, server, CLIENTS * 3)
         client.run(turn_job(server, ASK, ids, turns=3))

@@ -1,4 +1,4 @@
-"""What is measured: our replica and the two servers beside it, on one Valkey and one stand-in, one worker each."""
+"""The measured servers: our replica and two others, on one Valkey and one stand-in, one worker each."""
 
 import secrets
 import sys
@@ -17,12 +17,12 @@ from tests.support.processes import ServerProcess
 from tests.support.servers import Replica, StandinServer, ValkeyServer, get_status
 from tests.support.service import ALICE_KEY, manage, service_environment
 
-# No turn is to fail because a loaded machine was slow.
+# No turn may fail because a loaded machine is slow.
 PATIENT = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60"}
 
 
 class UvicornServer(ServerProcess):
-    """An ASGI application as uvicorn serves it by default, on the event loop and the parser that ours has, too."""
+    """An ASGI application under uvicorn, with our event loop and our parser."""
 
     def __init__(self, directory: Path, application: str, environment: Mapping[str, str], *options: str) -> None:
         super().__init__(directory)
@@ -47,25 +47,23 @@ class UvicornServer(ServerProcess):
 
 @dataclass(frozen=True)
 class MeasuredServer:
-    """A server that is measured."""
-
     name: str
     process: ServerProcess
     key: str = ALICE_KEY
 
     @property
     def port(self) -> int:
-        """Where it listens, on loopback."""
+        """Its port on loopback."""
         return self.process.ports[0]
 
     def get_cpu_s(self) -> float:
-        """CPU seconds that its processes have used so far."""
+        """The CPU seconds its processes have used so far."""
         root = psutil.Process(self.process.pid)
         times = [process.cpu_times() for process in (root, *root.children(recursive=True))]
         return float(sum(used.user + used.system for used in times))
 
     def compose_request(self, method: str, path: str, body: bytes = b"") -> str:
-        """A request as it goes on the wire."""
+        """A request as text on the wire."""
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.key}\r\n"
         about = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n" if method == "POST" else ""
         return f"{head}{about}\r\n{body.decode()}"
@@ -73,8 +71,6 @@ class MeasuredServer:
 
 @dataclass(frozen=True)
 class Servers:
-    """Everything that runs."""
-
     ours: MeasuredServer
     plain: MeasuredServer
     bare: MeasuredServer
@@ -83,7 +79,7 @@ class Servers:
 
 @contextmanager
 def open_servers(directory: Path) -> Iterator[Servers]:
-    """Start everything on free ports, with the same API key at both; stop it at the end."""
+    """Start everything on free ports, with the same API key on both; stop it at the end."""
     with ExitStack() as stack:
         valkey = stack.enter_context(ValkeyServer(directory / "valkey"))
         standin = stack.enter_context(StandinServer(directory / "standin"))
@@ -95,7 +91,7 @@ def open_servers(directory: Path) -> Iterator[Servers]:
         redis.hset(API_KEYS, hash_key(ALICE_KEY), "alice")
         model = {name: environment[name] for name in ("REDIS_URL", "OPENAI_BASE_URL", "OPENAI_API_KEY")}
         plain = UvicornServer(directory / "plain", "benchmarks.plain_fastapi:app", model)
-        # The floor writes no line a request; the other two do, each in the way it does by default.
+        # The bare application writes no log line a request. The other two do, each in its default way.
         bare = UvicornServer(directory / "bare", "benchmarks.bare_asgi:application", {}, "--no-access-log")
         yield Servers(
             ours=MeasuredServer("ours", stack.enter_context(Replica(directory / "ours", environment))),

@@ -1,1 +1,1 @@
-"""The Django project and the composition root: the only place that knows every part."""
+"""The Django project and the composition root: the only package that knows every part."""

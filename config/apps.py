@@ -5,12 +5,12 @@ from typing_extensions import override
 
 
 class ProjectConfig(AppConfig):
-    """Registers the checks of the settings."""
+    """Registers the system checks of the settings."""
 
     name = "config"
     label = "project"
 
     @override
     def ready(self) -> None:
-        """Importing registers."""
+        """Import the checks, which registers them."""
         from config import checks  # noqa: F401

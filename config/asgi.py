@@ -1,10 +1,10 @@
-"""The application: which road serves which path.
+"""The ASGI application: which handler serves which path.
 
-    /v1/…  /healthz /readyz /health     lean road: Django's request, URLconf and async views, nothing else
+    /v1/…  /healthz /readyz /health     lean handler: Django's request, URLconf and async views, nothing else
     /v1/docs  /v1/openapi.json          full stack: templates and static files
     everything else (admin, pages)      full stack: Django's own handler and middleware
 
-Measured on two cores: the full stack costs a request about 840 µs, mostly thread hops; the lean road about 60 µs.
+Measured on two cores: the full stack costs a request about 840 µs, mostly thread hops; the lean handler about 60 µs.
 """
 
 import os
@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.core.asgi import get_asgi_application
 
-django_application = get_asgi_application()  # sets Django up; what is imported below needs that
+django_application = get_asgi_application()  # sets up Django, which the imports below need
 
 from typing import cast
 
@@ -24,7 +24,7 @@ from config.clients import open_clients
 from config.lean_handler import LeanHandler
 from config.lifespan import Lifespan, refuse_without_lifespan
 
-# Django types its handler by plain dictionaries.
+# Django's handler is typed with plain dictionaries.
 full_stack = cast(ASGI3Application, django_application)
 
 PAGES = ("/v1/docs", "/v1/openapi.json")
@@ -35,7 +35,7 @@ lifespan = Lifespan(open_clients)
 
 
 def find_handler(path: str) -> ASGI3Application:
-    """The handler for a path."""
+    """The handler of a path."""
     if path in PROBES or path.startswith("/readyz/"):
         return lean_handler
     if (path == "/v1" or path.startswith("/v1/")) and path not in PAGES:
@@ -44,7 +44,7 @@ def find_handler(path: str) -> ASGI3Application:
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """ASGI: http on one of the two roads, the lifespan, and no WebSocket yet."""
+    """Serve http with one of the two handlers, and the lifespan. WebSockets are refused for now."""
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
     elif scope["type"] == "websocket":
@@ -57,5 +57,5 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
 
 async def _refuse_websocket(receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     await receive()
-    # Closing before accepting makes the server answer the upgrade with 403.
+    # Closing before accepting: the server answers the upgrade with 403.
     await send({"type": "websocket.close", "code": 1000, "reason": None})

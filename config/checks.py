@@ -1,4 +1,4 @@
-"""Settings sanity as system checks: `manage.py check` says what is wrong and what to do, under stable ids."""
+"""System checks of the settings: `manage.py check` says what is wrong and what to do, under stable ids."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,6 @@ KNOWN_CHECKS = {"redis", "storage", "weaviate"}
 
 @checks.register()
 def check_settings(**_: Any) -> list[checks.CheckMessage]:
-    """All of them."""
     return list(_check_settings())
 
 

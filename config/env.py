@@ -1,7 +1,7 @@
-"""Typed readers for the environment: a value is right, or the process says at once which variable is not.
+"""Typed readers for the environment. A wrong value stops the process with the variable's name.
 
-`NAME` may also be given as `NAME_FILE`, a path whose content is the value (Kubernetes secrets), its last newline cut.
-An empty variable counts as unset, so that `NAME= make run` means the default.
+`NAME` may also be given as `NAME_FILE`, the path of a file that holds the value (Kubernetes secrets); its last newline
+is cut. An empty variable counts as unset: `NAME= make run` uses the default.
 """
 
 import os
@@ -13,7 +13,7 @@ from config.redis_address import InvalidAddressError, parse_address
 
 
 def find_text(name: str) -> str | None:
-    """The variable's value, or None when neither `NAME` nor `NAME_FILE` says anything."""
+    """The variable's value; None when neither `NAME` nor `NAME_FILE` has one."""
     value = os.environ.get(name)
     if value:
         return value
@@ -22,13 +22,13 @@ def find_text(name: str) -> str | None:
 
 
 def text(name: str, default: str) -> str:
-    """The variable's value as it is."""
+    """The variable's value, unchanged."""
     value = find_text(name)
     return default if value is None else value
 
 
 def words(name: str, default: list[str]) -> list[str]:
-    """A comma-separated list; blanks around the words do not count."""
+    """A comma-separated list, without blanks around the words."""
     value = find_text(name)
     return default if value is None else [word.strip() for word in value.split(",") if word.strip()]
 
@@ -68,7 +68,7 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
 
 
 def redis_url(name: str, default: str) -> str:
-    """An address as `redis_address` has it, of a server or of Sentinels."""
+    """An address in a form of `redis_address`: of a server or of Sentinels."""
     value = text(name, default)
     try:
         parse_address(value)

@@ -1,4 +1,4 @@
-"""The production server: gunicorn with uvicorn workers. `gunicorn -c config/gunicorn.py config.asgi:application`."""
+"""The production server, gunicorn with uvicorn workers: `gunicorn -c config/gunicorn.py config.asgi:application`."""
 
 import logging
 from typing import Any
@@ -16,24 +16,24 @@ DRAIN_S = env.seconds("DRAIN_S", 30.0)
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
-    """uvicorn with the lifespan required: without it nothing is connected."""
+    """uvicorn with a required lifespan: without the lifespan no client is open."""
 
     CONFIG_KWARGS = {
         "loop": "uvloop",
         "http": "httptools",
         "lifespan": "on",
-        "access_log": False,  # config/middleware.py writes one line a request, and none for probes
+        "access_log": False,  # config/middleware.py logs one line a request, and none for probes
         "server_header": False,
         "ws": "none",
     }
 
 
 class StructuredLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's and uvicorn's own lines in the format of all others; by default they bring a handler of their own."""
+    """Writes gunicorn's and uvicorn's lines in our log format. By default they have a handler of their own."""
 
     @override
     def setup(self, cfg: Any) -> None:
-        """The worker hands these handlers on to uvicorn."""
+        """gunicorn's worker passes these handlers on to uvicorn."""
         super().setup(cfg)
         self.error_log.handlers = list(logging.getLogger().handlers)
 
@@ -42,14 +42,14 @@ logger_class = StructuredLogger
 bind = f"{HOST}:{PORT}"
 workers = env.integer("WORKERS", 2, minimum=1)
 worker_class = "config.gunicorn.Worker"
-# The code is imported once and shared by the workers: a faster start, and half the memory.
+# The workers share code that was imported once: a faster start, and half the memory.
 preload_app = True
-control_socket_disable = True  # gunicornc's socket would lie in the home directory, which a container may not have
-# A worker that answers no heartbeat for this long is stuck; the event loop answers within milliseconds.
+control_socket_disable = True  # gunicornc's socket is in the home directory, which a container may not have
+# A worker without a heartbeat for this long is stuck: its event loop answers within milliseconds.
 timeout = 30
-# Answers end here for DRAIN_S, those that were handed over are followed for as long again; closing takes a moment more.
+# For DRAIN_S answers end here; for as long again handed-over answers are followed; then everything is closed.
 graceful_timeout = 2 * int(DRAIN_S) + 10
-# Longer than the idle time of a load balancer's connections (AWS ALB 60 s), so that it is never we who close first.
+# Longer than a load balancer keeps idle connections (AWS ALB 60 s), so that we never close first.
 keepalive = 75
 logconfig_dict = logging_config(
     env.choice("LOG_FORMAT", "json", ("json", "console")),

@@ -1,7 +1,7 @@
-"""The lean road: Django's request, URLconf, async views and async middleware on the event loop, and nothing else.
+"""The lean handler: Django's request, URLconf, async views and async middleware on the event loop.
 
-What Django's own ASGI handler adds is left out on purpose: request signals and database bookkeeping (nothing here
-touches SQL), sync middleware, and the thread a request is given. A view that needs one belongs on the full stack.
+It leaves out the rest of Django's own ASGI handler on purpose: request signals, database bookkeeping (nothing here uses
+SQL), sync middleware, and the thread of a request. A view that needs one of these belongs on the full stack.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ View = Callable[[HttpRequest], Awaitable[Response]]
 
 
 class ClientGone(Exception):
-    """The connection is gone; there is nobody to answer."""
+    """The connection is closed; there is nobody to answer."""
 
 
 class LeanHandler:
-    """An ASGI application over a URLconf whose views are all async; `middleware` is outermost first."""
+    """An ASGI application over a URLconf whose views are all async. `middleware` lists the outermost first."""
 
     def __init__(self, urlconf: str, middleware: list[str], *, max_body_bytes: int) -> None:
         self._resolver = get_resolver(urlconf)
@@ -37,15 +37,15 @@ class LeanHandler:
         try:
             body = await self._read_body(scope, receive)
             request = ASGIRequest(scope, BytesIO(body or b""))
-            request.body_too_large = body is None  # type: ignore[attr-defined]  # read by _respond, inside the middleware
+            request.body_too_large = body is None  # type: ignore[attr-defined]  # `_respond` reads it, inside the middleware
             await _unless_client_leaves(self._answer(request, send), receive)
         except (ClientGone, ConnectionAbortedError):
-            # Nobody is there any more, or a stream had to be broken off: returning with the answer unfinished makes the
-            # server close the connection, so that a client cannot take this for the end.
+            # The client has left, or a stream had to be aborted. The answer is unfinished, so the server closes the
+            # connection, and a client cannot take this for the end of the answer.
             return
 
     async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:
-        # Not closed: that fires Django's request_finished, which looks after databases and caches nobody has used here.
+        # No `response.close()`: it fires request_finished, which handles databases and caches that are not used here.
         await _send(await self._view(request), send)
 
     async def _respond(self, request: HttpRequest) -> Response:
@@ -57,7 +57,7 @@ class LeanHandler:
         return response
 
     async def _read_body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes | None:
-        """The whole body, or None when it is larger than this road takes; what is too large is not kept."""
+        """The whole body; None when it is larger than `max_body_bytes`."""
         parts: list[bytes] = []
         size = 0
         while True:
@@ -74,7 +74,7 @@ class LeanHandler:
 
 
 async def _unless_client_leaves(answer: Awaitable[None], receive: ASGIReceiveCallable) -> None:
-    """Answer, and stop answering when the client leaves. What a view started elsewhere goes on without it."""
+    """Answer until the client leaves. Work that a view started in other tasks goes on."""
     answering = asyncio.ensure_future(answer)
     watching = asyncio.ensure_future(_disconnected(receive))
     try:
@@ -89,12 +89,12 @@ async def _unless_client_leaves(answer: Awaitable[None], receive: ASGIReceiveCal
 
 async def _disconnected(receive: ASGIReceiveCallable) -> None:
     while (await receive())["type"] != "http.disconnect":
-        pass  # what is left of a body that was too large
+        pass  # the rest of a body that was too large
 
 
 async def _send(response: Response, send: ASGISendCallable) -> None:
     if not isinstance(response, StreamingHttpResponse):
-        response["Content-Length"] = str(len(response.content))  # a client of HTTP/1.0 cannot read chunks
+        response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
     await send(start)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""The ASGI lifespan protocol and SIGTERM: opens the state once a process, hands it to every request, closes it.
+"""The ASGI lifespan and SIGTERM: opens the state of a process, hands it to every request, closes it.
 
-Knows no app: what is opened is whatever the given context manager yields, and it says itself how it drains.
+It knows no app: the given context manager opens the state, and the state knows how to drain itself.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ log = structlog.get_logger(__name__)
 
 
 class Drainable(Protocol):
-    """What the lifespan asks of the state it opened."""
+    """What the lifespan needs of the state it opens."""
 
     def state(self) -> dict[str, object]:
-        """The entries of `scope["state"]`, the same objects for every request."""
+        """The entries of `scope["state"]`; every request gets the same objects."""
 
     async def drain(self) -> None:
-        """Refuse new work, let what runs come to its end; returns within the grace the process has."""
+        """Refuse new work and let running work end. Returns within the grace that the process has."""
 
 
 class Lifespan:
-    """One process's life: start-up, the drain that SIGTERM begins, shutdown."""
+    """The life of a process: start-up, the drain after SIGTERM, shutdown."""
 
     def __init__(self, open_state: Callable[[], AbstractAsyncContextManager[Drainable]]) -> None:
         self._open_state = open_state
@@ -44,9 +44,9 @@ class Lifespan:
 
 
 def _defer_sigterm(opened: Drainable) -> None:
-    """Let the drain run before the server's own handler, which closes the socket within 0.1 s of the signal."""
+    """Drain first, then call the server's own handler, which closes the socket within 0.1 s."""
     if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, signal.SIG_IGN, None):
-        return  # not under a server that handles it (a test's loop, a management command)
+        return  # no server handles SIGTERM here (a test's loop, a management command)
     server_handler = signal.getsignal(signal.SIGTERM)
     loop = asyncio.get_running_loop()
     drains: set[asyncio.Task[None]] = set()  # asyncio keeps only a weak reference to a task
@@ -68,7 +68,7 @@ def _defer_sigterm(opened: Drainable) -> None:
 
 
 async def refuse_without_lifespan(send: ASGISendCallable) -> None:
-    """503 for a server that never ran the lifespan (`uvicorn --lifespan off`): there is nothing to serve with."""
+    """Answer 503 when the server never ran the lifespan (`uvicorn --lifespan off`)."""
     log.error("no_lifespan", detail="this ASGI server did not run the lifespan; start it with lifespan support")
     body = (
         b'{"error":{"message":"The server was started without ASGI lifespan support, so nothing is connected.",'

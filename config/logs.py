@@ -1,7 +1,7 @@
-"""Structured logs: JSON lines in production, readable ones in `make run`; never a prompt, an answer or a key.
+"""Structured logs: JSON lines in production, readable lines in `make run`; never a prompt, an answer or a key.
 
-structlog renders the lines of our code and of every library alike, with what the request has bound
-(`request_id`, `response_id`, `owner`), so that one search finds all that happened to a turn.
+structlog renders our lines and those of every library, with what the request has bound (`request_id`, `response_id`,
+`owner`): one search finds all that happened to a turn.
 """
 
 import logging
@@ -11,7 +11,7 @@ import structlog
 from structlog.typing import Processor
 from typing_extensions import override
 
-# Their information is a line a request or a retry, with whole addresses in it.
+# Their INFO is one line a request or retry, with whole addresses in it.
 CHATTY = ("aiohttp", "asyncio", "httpcore", "httpx", "httpx2", "openai", "weaviate-client")
 
 SHARED_PROCESSORS: list[Processor] = [
@@ -24,16 +24,15 @@ SHARED_PROCESSORS: list[Processor] = [
 
 
 class AbortedStreamFilter(logging.Filter):
-    """Drops uvicorn's error about a stream that was broken off: that is done on purpose, and said by who does it."""
+    """Drops uvicorn's error about an aborted stream: we abort on purpose, and log it where we do it."""
 
     @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
         return record.msg != "ASGI callable returned without completing response."
 
 
 def logging_config(log_format: str, level: str) -> dict[str, Any]:
-    """Django's LOGGING: everything to standard error, through one structlog formatter."""
+    """Django's LOGGING: everything goes to standard error, through one structlog formatter."""
     _configure_structlog()
     return {
         "version": 1,

@@ -1,4 +1,4 @@
-"""Middleware of the project: a request's id, and one log line a request, on either road."""
+"""Middleware for both handlers: the request id, and one log line a request."""
 
 import re
 import time
@@ -16,14 +16,14 @@ from config.lean_handler import Response, View
 
 log = structlog.get_logger("access")
 
-# What may be taken over from a client: short, and nothing that could break a log line or a header.
+# A client's id that may be used: short, and without characters that break a log line or a header.
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-# The kubelet asks every few seconds; its questions would bury everything else.
+# The kubelet probes every few seconds; its lines would bury all others.
 UNLOGGED = ("/healthz", "/readyz", "/health")
 
 
 def request_id(view: View) -> View:
-    """Lean road: give every request an id (the client's own when it is sane), bind it to the logs, answer with it."""
+    """Lean handler: give a request an id (the client's own when it is sane), bind it to the logs, return it."""
 
     async def answer(request: HttpRequest) -> Response:
         began = _begin(request)
@@ -48,7 +48,7 @@ def page_request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> 
 
 
 def close_while_draining(view: View) -> View:
-    """Lean road: a leaving process asks its clients to connect anew, which leads them to another replica."""
+    """Lean handler: a draining process asks clients to reconnect, which leads them to another replica."""
 
     async def answer(request: HttpRequest) -> Response:
         response = await view(request)

@@ -1,4 +1,4 @@
-"""What the OpenAPI document says about the service as a whole."""
+"""The OpenAPI document's title, description and tags."""
 
 from dmr.openapi import OpenAPIConfig
 from dmr.openapi.objects import Tag
@@ -11,7 +11,7 @@ Every answer carries `x-request-id`. Every refusal is `{"error": {message, type,
 `message` says what to do. What belongs to another key's owner does not exist: 404. Fields that begin with `eps:` are
 extensions of ours.
 """
-# In the order of their use.
+# In the order in which a client uses them.
 TAGS = {
     "Responses": "Ask the model; read, follow, cancel and delete its answers.",
     "Conversations": "A history that is kept: turns on it remember what came before.",
@@ -20,7 +20,6 @@ TAGS = {
 
 
 def openapi_config() -> OpenAPIConfig:
-    """Title, version and description of `/v1/openapi.json`."""
     return OpenAPIConfig(
         title="Enhanced Prompt Service",
         version="0.1.0",

@@ -1,4 +1,4 @@
-"""The front page: what this is, and the lines that make it answer."""
+"""The front page: what the service is, and examples that work."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -8,6 +8,6 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """Served by the full stack; shows no key."""
+    """The front page. It shows no key."""
     api_url = request.build_absolute_uri("/v1")
     return render(request, "index.html", {"api_url": api_url, "model": settings.DEFAULT_MODEL})

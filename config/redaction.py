@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: without what only their owner should see."""
+"""Addresses without their secrets."""
 
 from urllib.parse import urlsplit, urlunsplit
 

@@ -1,12 +1,12 @@
-"""What `REDIS_URL` and `CACHE_URL` may say: one server, or the Sentinels that know which of several is the master.
+"""The forms of `REDIS_URL` and `CACHE_URL`: one server, or Sentinels that know the master.
 
     redis://[user:password@]host[:port][/db]    one server; `rediss://` with TLS, `unix://` for a socket
     redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/db][?sentinel_username=…&sentinel_password=…]
     rediss+sentinel://…                         TLS to the Sentinels and to the master
 
-Neither redis-py nor django-redis has a URL for Sentinel. This is the form that Prefect, RedisVL and LangChain read:
-hosts are the Sentinels' (port 26379 unless said), `service` is the name they watch the master under, user and password
-are the master's. With TLS, `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` and `ssl_check_hostname` may be said as well.
+Neither redis-py nor django-redis has a URL for Sentinel. Prefect, RedisVL and LangChain read this form: the hosts are
+the Sentinels (default port 26379), `service` is the master's name at the Sentinels, user and password are the master's.
+With TLS, `ssl_ca_certs`, `ssl_certfile`, `ssl_keyfile` and `ssl_check_hostname` are allowed too.
 """
 
 import re
@@ -19,7 +19,7 @@ PLAIN_SCHEMES = ("redis", "rediss", "unix")
 SENTINEL_SCHEMES = ("redis+sentinel", "rediss+sentinel")
 SENTINEL_PORT = 26379
 MAX_PORT = 65_535
-# A name, an IPv4 address, or an IPv6 address in brackets; then, maybe, a port.
+# A name, an IPv4 address, or an IPv6 address in brackets; then an optional port.
 HOST = re.compile(r"(?P<host>[^\[\]:@\s]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d{1,5}))?")
 TLS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname")
 OPTIONS = ("sentinel_username", "sentinel_password", *TLS_OPTIONS)
@@ -28,30 +28,33 @@ EXAMPLE = "redis+sentinel://host:26379,host:26379/mymaster/0"
 
 
 class InvalidAddressError(ValueError):
-    """Not an address. The message goes on from the variable's name; it quotes nothing, any part may be a password."""
+    """The address is not valid.
+
+    The message follows the variable's name; it quotes nothing, because a part may be a password.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class SentinelAddress:
-    """A master by the name under which these Sentinels watch it."""
+    """A master, by its name at these Sentinels."""
 
     sentinels: Sequence[tuple[str, int]]
     service: str
     db: int
     credentials: Mapping[str, str]
-    """For the master: `username`, `password`, as far as they were said."""
+    """The master's `username` and `password`, as far as they are given."""
     sentinel_credentials: Mapping[str, str]
     tls: Mapping[str, str | bool] | None
     """redis-py's `ssl_…` options; None without TLS."""
 
     def sentinel_options(self, timeout_s: float) -> dict[str, Any]:
-        """How redis-py connects to a Sentinel: tried once, because the next one may know as well."""
+        """redis-py's options for a connection to a Sentinel. No retry: the next Sentinel is asked instead."""
         options: dict[str, Any] = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s, "retry": None}
         return options | dict(self.sentinel_credentials) | ({} if self.tls is None else {"ssl": True, **self.tls})
 
 
 def parse_address(url: str) -> SentinelAddress | None:
-    """The Sentinels' part of it, or None for an address of one server. Raises InvalidAddressError."""
+    """The address of Sentinels; None for the address of one server. Raises InvalidAddressError."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -78,7 +81,7 @@ def compose_cache(url: str, *, timeout_s: float) -> dict[str, Any]:
         "CONNECTION_FACTORY": "django_redis.pool.SentinelConnectionFactory",
         "SENTINELS": list(address.sentinels),
         "SENTINEL_KWARGS": address.sentinel_options(timeout_s),
-        # django-redis takes the name from LOCATION in lower case; Sentinels mind the case.
+        # django-redis lower-cases the name in LOCATION; Sentinels are case-sensitive.
         "CONNECTION_POOL_KWARGS": {"service_name": address.service},
     }
     if address.tls is not None:

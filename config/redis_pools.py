@@ -1,8 +1,8 @@
-"""Pools of connections to Redis: bounded, waiting for a free one, and to a server that may be written to.
+"""Connection pools for Redis: bounded, waiting for a free connection, and only to a server that accepts writes.
 
-A replica answers PING and whatever only reads, so a connection to a master that was demoted would stay where it is for
-good. It is given up as soon as its server says that it is a replica, and the next try looks for the master again: at
-the Sentinels where there are some, else under the same name, which may lead elsewhere by then.
+A demoted master is a replica. It still answers PING and reads, so its connections would stay open for good. A
+connection is therefore closed as soon as its server says that it is a replica. The next try finds the new master:
+through the Sentinels, or under the same host name, which may lead to another server by then.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ from typing_extensions import override
 
 from config.redis_address import SentinelAddress, parse_address
 
-# In its code, or, before Redis 7, somewhere in what a script's error says. MASTERDOWN: a replica without its master.
+# In the error's code; before Redis 7, inside the text of a script's error. MASTERDOWN: a replica without a master.
 SAYS_REPLICA = re.compile(r"\b(READONLY|MASTERDOWN)\b")
 
 
 def build_pool(url: str, *, max_connections: int, timeout_s: float) -> BlockingConnectionPool:
-    """The pool for an address of `REDIS_URL`'s form; it connects when it is first used, and is closed by its client."""
+    """The pool for an address in the form of `REDIS_URL`. It connects at the first use; its client closes it."""
     settings: dict[str, Any] = {
         "max_connections": max_connections,
         "timeout": timeout_s,
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
-        # One more try, at once: a connection that broke while it lay in the pool is not the request's fault.
+        # One retry, at once: the pooled connection may have broken while it was idle.
         "retry": Retry(NoBackoff(), 1),
     }
     address = parse_address(url)
@@ -54,18 +54,18 @@ def build_pool(url: str, *, max_connections: int, timeout_s: float) -> BlockingC
 
 
 async def check_master(redis: Redis) -> None:
-    """Raises redis-py's errors unless a server that may be written to answers."""
+    """Raises redis-py's errors unless a server that accepts writes answers."""
     try:
         replication = await redis.info("replication")
     except ResponseError:
-        return  # it answers, and does not say this to us: the first write will tell
+        return  # it answers, but may not show its role to us: the first write will tell
     if replication.get("role") == "slave":
         await redis.connection_pool.disconnect(inuse_connections=False)
         raise RedisConnectionError("the server is a replica")
 
 
 class _RejectsReplicas(AbstractConnection):
-    """Gives itself up when its server says that it is a replica."""
+    """Closes itself when its server says that it is a replica."""
 
     @override
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
@@ -79,7 +79,7 @@ class _RejectsReplicas(AbstractConnection):
 
 
 class _AsksSentinelsForMaster(_RejectsReplicas):
-    """Asks the Sentinels each time it connects. redis-py's own goes back to where it was when it broke in use."""
+    """Asks the Sentinels whenever it connects. redis-py's own reconnects to the old address after a break."""
 
     @override
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
@@ -89,19 +89,19 @@ class _AsksSentinelsForMaster(_RejectsReplicas):
 
 
 class PlainConnection(_RejectsReplicas, Connection):
-    """To a host and port."""
+    """TCP."""
 
 
 class TlsConnection(_RejectsReplicas, SSLConnection):
-    """The same with TLS."""
+    """TCP with TLS."""
 
 
 class UnixConnection(_RejectsReplicas, UnixDomainSocketConnection):
-    """To a socket on this machine."""
+    """A Unix socket."""
 
 
 class MasterConnection(_AsksSentinelsForMaster, SentinelManagedConnection):
-    """To whatever the Sentinels call the master."""
+    """TCP to the server that the Sentinels call the master."""
 
 
 class MasterTlsConnection(_AsksSentinelsForMaster, SentinelManagedSSLConnection):
@@ -116,7 +116,7 @@ CONNECTIONS: dict[type[AbstractConnection], type[AbstractConnection]] = {
 
 
 class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
-    """Bounded and waiting, like the plain one; where the master is, the Sentinels say."""
+    """A bounded, waiting pool whose master's address comes from the Sentinels."""
 
     def __init__(self, service: str, sentinel: Sentinel, **settings: Any) -> None:
         """`settings` are those of BlockingConnectionPool."""
@@ -125,7 +125,10 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
     @override
     async def get_master_address(self) -> tuple[str, int]:
-        """Host and port. After a fail-over all connections ask together: they share one answer. Raises redis-py's."""
+        """Host and port.
+
+        After a fail-over all connections ask at once, and share one answer. Raises redis-py's errors.
+        """
         if self._looking is None:
             self._looking = asyncio.create_task(self._look_up(), name="look up the master")
             self._looking.add_done_callback(self._forget)
@@ -140,7 +143,7 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
         before = self.master_address
         address: tuple[str, int] = await super().get_master_address()  # type: ignore[no-untyped-call]
         if before not in (None, address):
-            # The idle ones are closed by now. Those in use may talk to a master that does not know yet that it is none.
+            # Idle connections are closed by now. Those in use may talk to a master that does not know its demotion yet.
             for connection in self._in_use_connections:
                 if connection.is_connected:
                     connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
@@ -148,7 +151,7 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
     def _forget(self, looked: asyncio.Task[tuple[str, int]]) -> None:
         self._looking = None
-        # Looked at, or asyncio reports an error that nobody retrieved when all who asked have gone.
+        # Retrieve the exception, or asyncio warns about it when no caller is left.
         _ = looked.cancelled() or looked.exception()
 
 

@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment; README.md has the table, a test compares the two."""
+"""Every setting, read once from the environment. A test compares them with the documented table."""
 
 from pathlib import Path
 from typing import Any
@@ -19,16 +19,16 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".run")))
 # --- Security ----------------------------------------------------------------------------------------------------
 
 DEBUG = env.flag("DEBUG", False)
-# Empty: `manage.py check` (EPS-E001) refuses to go on; only commands that need no key work without one.
+# Without it `manage.py check` fails (eps.E001); only commands that need no key work.
 SECRET_KEY = env.text("SECRET_KEY", "")
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
-# Behind TLS: cookies are marked secure, and the admin is redirected to https. `make run` speaks plain http on loopback.
+# With HTTPS cookies are secure and the admin redirects to https. `make run` uses plain http on loopback.
 HTTPS = env.flag("HTTPS", not DEBUG)
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year, what browsers' preload lists ask for
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year, as browsers' preload lists require
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
@@ -39,7 +39,7 @@ X_FRAME_OPTIONS = "DENY"
 
 REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/0")
 REDIS_TIMEOUT_S = env.seconds("REDIS_TIMEOUT_S", 2.0)
-# Connections a process opens at most; a turn holds one for the length of a round trip only.
+# The most connections of a process; a turn holds one only during a round trip.
 REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64, minimum=2)
 WEAVIATE_URL = env.find_text("WEAVIATE_URL")
 WEAVIATE_GRPC_PORT = env.integer("WEAVIATE_GRPC_PORT", 50051, minimum=1)
@@ -50,7 +50,7 @@ MODEL_PROTOCOL = env.choice("MODEL_PROTOCOL", "chat_completions", ("chat_complet
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
-# A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes for it.
+# A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes.
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)
 MODEL_SILENCE_S = env.seconds("MODEL_SILENCE_S", 60.0)
 
@@ -59,12 +59,12 @@ MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
-# 0: as often as they like.
+# 0 means no limit.
 REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 0)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days
 EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
 MAX_BODY_BYTES = 10 * 1024 * 1024  # API.md: "body over 10 MB"
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django refuses a body over 2.5 MB of its own accord
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django's own limit is 2.5 MB
 
 READYZ_REQUIRED = env.words("READYZ_REQUIRED", ["redis", "weaviate"] if WEAVIATE_URL else ["redis"])
 READYZ_TIMEOUT_S = env.seconds("READYZ_TIMEOUT_S", 1.0)
@@ -83,7 +83,7 @@ INSTALLED_APPS = [
     "prompts",
     "health",
 ]
-# The full stack: admin and pages. The API and the probes take the lean road instead, see config/asgi.py.
+# The full stack: admin and pages. The lean handler serves the API and the probes, see config/asgi.py.
 MIDDLEWARE = [
     "config.middleware.page_request_id",
     "django.middleware.security.SecurityMiddleware",
@@ -95,7 +95,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
-# Outermost first; async only, none of them may hop to a thread.
+# Outermost first. Async only: none may use a thread.
 LEAN_MIDDLEWARE = [
     "config.middleware.request_id",
     "config.middleware.close_while_draining",
@@ -118,7 +118,7 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 STATIC_URL = "static/"
-# Served from the packages themselves, without a collectstatic step: only the admin and the API page have any.
+# Served from the packages, without collectstatic: only the admin and the API page have static files.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 LANGUAGE_CODE = "en-us"
@@ -126,13 +126,13 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- SQL: keys, prompts, the archive; never on the way of a turn -------------------------------------------------
+# --- SQL: keys, prompts, the archive; no turn uses it ------------------------------------------------------------
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
 DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
-        # WAL: readers and the one writer do not block each other. IMMEDIATE takes the write lock where it can wait.
+        # WAL: readers and the writer do not block each other. IMMEDIATE takes the write lock first, where it can wait.
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
@@ -164,7 +164,7 @@ LOGGING = logging_config(LOG_FORMAT, LOG_LEVEL)
 # --- The OpenAPI document and its page ---------------------------------------------------------------------------
 
 DMR_SETTINGS: dict[str, Any] = {
-    # The API's answers leave as bytes that are already encoded; tests hold them against the specification's own models.
+    # The API's answers are bytes that are already encoded; tests check them against the specification's models.
     "validate_responses": False,
     "openapi_config": openapi_config(),
 }

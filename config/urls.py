@@ -1,4 +1,4 @@
-"""Every path of the service; config/asgi.py says which road serves it."""
+"""Every path of the service. config/asgi.py says which handler serves it."""
 
 from django.contrib import admin
 from django.urls import include, path

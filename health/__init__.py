@@ -1,1 +1,1 @@
-"""Whether this process may be sent traffic: probes for Kubernetes and for people."""
+"""Probes: whether this process may get traffic."""

@@ -4,6 +4,6 @@ from django.apps import AppConfig
 
 
 class HealthConfig(AppConfig):
-    """Probes: no models, no settings of its own."""
+    """The app has no models and no settings."""
 
     name = "health"

@@ -1,4 +1,4 @@
-"""One check of a dependency: bounded in time, and shared by everyone who asks at about the same time."""
+"""One check of a dependency: limited in time, and its result shared by concurrent probes."""
 
 import asyncio
 import time
@@ -9,20 +9,20 @@ import structlog
 
 log = structlog.get_logger(__name__)
 
-# Fails by raising: `TimeoutError` means too slow, another `OSError` unreachable, anything else not ready.
+# A check fails by raising. `TimeoutError` means too slow, another `OSError` unreachable, anything else not ready.
 Check = Callable[[], Awaitable[None]]
 
-# The kubelet, a mesh and a balancer may ask together, several times a second; dependencies hear of it once.
+# Kubelet, mesh and load balancer may probe several times a second; the dependency is asked once.
 MAX_AGE_S = 1.0
 
 
 class NotConfiguredError(Exception):
-    """The dependency is required, and nobody said where it is."""
+    """The dependency is required, but its address is not configured."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check said. `detail` is safe to show anyone: no text, key or address of a dependency."""
+    """The result of a check. `detail` may be shown to anyone: it holds no address, key or error text."""
 
     name: str
     is_ok: bool
@@ -30,16 +30,16 @@ class CheckResult:
     is_required: bool
     duration_ms: float
     checked_at: float
-    """On the monotonic clock, when the check ended."""
+    """When the check ended, on the monotonic clock."""
 
     @property
     def age_s(self) -> float:
-        """How long ago that was."""
+        """Seconds since the check ended."""
         return time.monotonic() - self.checked_at
 
 
 class SharedCheck:
-    """A check with a time limit, one flight at a time, whose result serves everyone who asks within `MAX_AGE_S`."""
+    """A check with a time limit. It runs once at a time; callers within `MAX_AGE_S` share its result."""
 
     def __init__(self, name: str, check: Check, *, is_required: bool, timeout_s: float) -> None:
         self.is_required = is_required
@@ -51,7 +51,7 @@ class SharedCheck:
         self._abandoned: set[asyncio.Task[None]] = set()  # asyncio keeps only a weak reference to a task
 
     async def get_result(self) -> CheckResult:
-        """A result that is no older than `MAX_AGE_S`, within the time limit. Cancelling this cancels no check."""
+        """A result no older than `MAX_AGE_S`, within the time limit. Cancelling this call cancels no check."""
         if self._last is not None and self._last.age_s < MAX_AGE_S:
             return self._last
         if self._in_flight is None:
@@ -73,7 +73,7 @@ class SharedCheck:
             self._in_flight = None
 
     async def _run_limited(self) -> BaseException | None:
-        """Why the check failed, or None. Keeps the time limit even when the check ignores being cancelled."""
+        """The error of the check, or None. Keeps the time limit even when the check ignores its cancellation."""
         task = asyncio.create_task(self._call())
         done, _ = await asyncio.wait({task}, timeout=self._timeout_s)
         if not done:
@@ -88,7 +88,7 @@ class SharedCheck:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._abandoned.discard(task)
-        # Looked at, or asyncio reports an exception that nobody retrieved; it came too late to matter.
+        # Retrieve the exception, or asyncio warns about it. It came too late to matter.
         _ = task.cancelled() or task.exception()
 
     def _log_change(self, result: CheckResult, error: BaseException | None) -> None:
@@ -100,7 +100,7 @@ class SharedCheck:
 
 
 def _describe(error: BaseException | None, took_s: float) -> str:
-    """What may be said of a failure to anyone who can reach a probe."""
+    """A failure in words that are safe to show anyone."""
     match error:
         case None:
             return "ok"

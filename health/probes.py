@@ -1,4 +1,4 @@
-"""Readiness: whether this process may be sent traffic, and why not."""
+"""Readiness: whether this process may get traffic, and why not."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from health.checks import Check, CheckResult, NotConfiguredError, SharedCheck
 
 @dataclass(frozen=True)
 class Report:
-    """Whether this process may be sent traffic, and what each check said."""
+    """Whether this process may get traffic, and the result of each check."""
 
     is_ready: bool
     checks: tuple[CheckResult, ...]
 
 
 class Readiness:
-    """Answers whether this process may be sent traffic, within `timeout_s` whatever its dependencies do.
+    """Says whether this process may get traffic, within `timeout_s`, whatever its dependencies do.
 
-    Ready means started, not draining, and every check in `required` passes; a required name without a check never
-    passes. `checks` may hold more than is required: they can be asked for, and decide nothing. One object a process.
+    Ready means: started, not draining, and every check in `required` passes. A required name without a check never
+    passes. `checks` may hold optional checks too; they never decide. One object a process.
     """
 
     def __init__(self, checks: Mapping[str, Check], *, required: Sequence[str], timeout_s: float) -> None:
@@ -34,11 +34,10 @@ class Readiness:
 
     @property
     def is_draining(self) -> bool:
-        """Whether this process has begun to leave."""
         return self._is_draining
 
     def mark_started(self) -> None:
-        """Everything is open: from now on the checks decide."""
+        """From now on the checks decide."""
         self._is_started = True
 
     def start_draining(self) -> None:
@@ -46,24 +45,24 @@ class Readiness:
         self._is_draining = True
 
     async def report(self, *, with_optional: bool = False) -> Report:
-        """Every required check, run at once; `with_optional` adds those that decide nothing.
+        """Run every required check at once; `with_optional` adds the optional ones.
 
-        Cancelling it cancels no check: others may be waiting for the same result.
+        Cancelling this call cancels no check: others may wait for the same result.
         """
         asked = [check for check in self._checks.values() if check.is_required or with_optional]
         results = await asyncio.gather(*(check.get_result() for check in asked))
-        # Looked at after the wait, so that a drain that began meanwhile is told.
+        # Read after the wait: a drain may have begun meanwhile.
         checks = (*self._get_own_results(), *results)
         return Report(is_ready=all(check.is_ok for check in checks if check.is_required), checks=checks)
 
     async def find_result(self, name: str) -> CheckResult | None:
-        """What one check says, required or not; None when there is no such check."""
+        """The result of one check, required or not; None when there is no such check."""
         if name in self._checks:
             return await self._checks[name].get_result()
         return next((result for result in self._get_own_results() if result.name == name), None)
 
     def _get_own_results(self) -> tuple[CheckResult, CheckResult]:
-        """What this process knows of itself: costs nothing and is never remembered."""
+        """What this process knows of itself: free, and never cached."""
         return (
             _compose_own_result("startup", is_ok=self._is_started, failure="not started"),
             _compose_own_result("drain", is_ok=not self._is_draining, failure="draining"),

@@ -1,6 +1,6 @@
-"""The probes: async views that need no key, cookie, Host header or SQL.
+"""The probes: async views without key, cookie, Host header or SQL.
 
-They read the process's `Readiness` from `scope["state"]["readiness"]`; a process without one is not ready.
+They read the process's `Readiness` from `scope["state"]["readiness"]`. A process without one is not ready.
 """
 
 from collections.abc import Mapping
@@ -21,14 +21,14 @@ NO_SUCH_CHECK = {"detail": "There is no check of this name. /readyz?verbose list
 @cache_control(no_store=True)
 @require_safe
 async def healthz(_request: HttpRequest) -> JsonResponse:
-    """Liveness: 200 as long as the event loop answers; nothing is looked at, so a dependency never causes a restart."""
+    """Liveness: 200 as long as the event loop answers. It checks no dependency, so none can cause a restart."""
     return _answer(200, OK)
 
 
 @cache_control(no_store=True)
 @require_safe
 async def health(_request: HttpRequest) -> JsonResponse:
-    """The same constant under the path that earlier versions had."""
+    """The same answer at the path of earlier versions."""
     return _answer(200, OK)
 
 
@@ -37,8 +37,8 @@ async def health(_request: HttpRequest) -> JsonResponse:
 async def readyz(request: HttpRequest) -> JsonResponse:
     """Readiness: 200 `{"status": "ready"}`, else 503 `{"detail": "Service not ready"}`.
 
-    `?verbose` adds `"checks"`: a list of `{"name", "status": "ok" | "failed", "detail", "required", "duration_ms",
-    "age_s"}`, those that are not required included.
+    `?verbose` adds `"checks"`, a list of `{"name", "status": "ok" | "failed", "detail", "required", "duration_ms",
+    "age_s"}`, with the optional checks.
     """
     readiness = _find_readiness(request)
     if readiness is None:
@@ -54,7 +54,7 @@ async def readyz(request: HttpRequest) -> JsonResponse:
 @cache_control(no_store=True)
 @require_safe
 async def readyz_check(request: HttpRequest, check: str) -> JsonResponse:
-    """One check as it stands in `?verbose`: 200 when it passes, 503 when it fails, 404 when there is none."""
+    """One check as in `?verbose`: 200 when it passes, 503 when it fails, 404 when there is none of this name."""
     readiness = _find_readiness(request)
     if readiness is None:
         return _answer(503, NOT_READY)
@@ -83,6 +83,6 @@ def _render(check: CheckResult) -> dict[str, object]:
 
 def _answer(status: int, body: Mapping[str, object]) -> JsonResponse:
     response = JsonResponse(body, status=status)
-    # Said here, because no middleware does on this road, and a prober of HTTP/1.0 cannot read a chunked body.
+    # No middleware sets it on the lean handler, and an HTTP/1.0 client cannot read a chunked body.
     response.headers["Content-Length"] = str(len(response.content))
     return response

@@ -1,4 +1,4 @@
-"""`manage.py create_api_key OWNER [--key KEY]`: make a key for an owner and print it."""
+"""`manage.py create_api_key OWNER [--key KEY]`: create a key for an owner and print it."""
 
 import asyncio
 from typing import Any
@@ -17,19 +17,19 @@ MAX_OWNER_LENGTH = 100
 
 
 class Command(BaseCommand):
-    """Make a key in SQL, publish it to Redis, print it once."""
+    """Create a key in SQL, publish it to Redis, print it once."""
 
     help = "Make an API key for an owner and print it. The same KEY for the same OWNER again changes nothing."
 
     @override
     def add_arguments(self, parser: CommandParser) -> None:
-        """OWNER, and KEY for a key that was chosen elsewhere."""
+        """OWNER; and KEY, for a key that was chosen elsewhere."""
         parser.add_argument("owner", help="the project whose conversations the key opens")
         parser.add_argument("--key", help=f"the key itself, at least {MIN_KEY_LENGTH} visible characters")
 
     @override
     def handle(self, *args: Any, owner: str, key: str | None, **options: Any) -> None:
-        """Nothing is printed but the key."""
+        """Prints the key and nothing else."""
         key = key or new_key()
         self._check(owner, key)
         defaults = {"owner": owner, "hint": f"…{key[-4:]}"}

@@ -1,4 +1,4 @@
-"""`manage.py verify_startup`: open every configured dependency, print a table, exit non-zero when one is missing."""
+"""`manage.py verify_startup`: opens every configured dependency, prints a table, fails when one is missing."""
 
 import asyncio
 import time
@@ -23,13 +23,13 @@ from config.redaction import hide_credentials
 
 log = structlog.get_logger(__name__)
 
-# Generous for a start-up: a database across a zone answers in milliseconds, a cold connection in a second.
+# Enough for a start-up: a database in another zone answers in milliseconds, a cold connection in a second.
 MAX_CHECK_S = 10.0
 Check = Callable[[], Awaitable[None]]
 
 
 class NotMigratedError(Exception):
-    """The database is there, and its tables are not those of this release."""
+    """The database does not have this release's tables."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Row:
 
 
 class Command(BaseCommand):
-    """Everything this release needs, asked once, all at the same time."""
+    """Checks everything this release needs, all at the same time."""
 
     help = "Open every configured dependency, print a table, and exit non-zero when one is missing."
 
     @override
     def handle(self, *args: Any, **options: Any) -> None:
-        """The table goes to standard output, whatever it says."""
+        """The table goes to standard output, also when a check failed."""
         rows = asyncio.run(_verify())
         width = max(len(row.name) for row in rows), max(len(row.place) for row in rows)
         for row in rows:
@@ -82,7 +82,7 @@ async def _ask(name: str, check: Check) -> Row:
             await check()
     except TimeoutError:
         verdict = f"no answer within {MAX_CHECK_S:g} s"
-    except Exception as exc:  # noqa: BLE001 -- drivers raise what they like; its name is the verdict, its text the log's
+    except Exception as exc:  # noqa: BLE001 -- drivers raise anything; the table shows its name, the log its text
         log.debug("dependency_missing", name=name, error=repr(exc))
         verdict = f"failed: {type(exc).__name__}"
     took_ms = (time.monotonic() - began) * 1000
@@ -90,7 +90,7 @@ async def _ask(name: str, check: Check) -> Row:
 
 
 def _check_cache() -> None:
-    # Written and read back: a read-only replica answers PING as well.
+    # Write and read back: a read-only replica also answers PING.
     cache.set("verify_startup", "ok", timeout=10)
     if cache.get("verify_startup") != "ok":
         raise ConnectionError
