@@ -1,4 +1,4 @@
-"""`python -m tests.chaos`: kill what can be killed while clients look on. Ends non-zero when a promise was broken."""
+"""`python -m tests.chaos`: kills servers under load and checks every promise. Fails when one was broken."""
 
 import argparse
 import asyncio
@@ -22,7 +22,7 @@ from tests.chaos.rolling_restart import restart_under_load
 from tests.chaos.scenarios import lose_all_attempts, survive_frozen_replica, survive_kills, survive_valkey
 from tests.support.service import ALICE_KEY
 
-# Two answers' worth; production has 30 s, with which a rolling restart would take many minutes.
+# Long enough for two answers. With production's 30 s a rolling restart would take many minutes.
 DRAIN_S = 5
 SHOWN_VIOLATIONS = 50
 
@@ -30,7 +30,6 @@ Scenario = tuple[str, Callable[[Experiment], Awaitable[None]]]
 
 
 def main() -> None:
-    """Everything once."""
     options = read_options()
     began = time.monotonic()
     settings = {"LEASE_S": f"{options.lease:g}", "DRAIN_S": str(DRAIN_S)}
@@ -45,7 +44,7 @@ def main() -> None:
 
 
 def read_options() -> argparse.Namespace:
-    """What the command line says; a seed makes the choices the same again, not the timing."""
+    """The options of the command line. A seed repeats the random choices, not the timing."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="replicas and single workers by turns, one a second")
     parser.add_argument("--replicas", type=int, default=4)
@@ -56,7 +55,7 @@ def read_options() -> argparse.Namespace:
 
 
 async def run_scenarios(cluster: Cluster, options: argparse.Namespace) -> Sequence[str]:
-    """All scenes, the audit, the erasure, the table; gives the violations."""
+    """All scenarios, the audit, the erasure, the table. Returns the violations."""
     async with open_experiment(cluster, api_key=ALICE_KEY, seed=options.seed) as experiment:
         before = await _get_memory(experiment)
         for title, scenario in list_scenarios(options):
@@ -68,7 +67,7 @@ async def run_scenarios(cluster: Cluster, options: argparse.Namespace) -> Sequen
 
 
 def list_scenarios(options: argparse.Namespace) -> Sequence[Scenario]:
-    """The scenes by name, the long one first."""
+    """The scenarios with their titles, the longest first."""
     kills, clients = options.kills, options.clients
     return [
         (f"{kills} kills, one a second", partial(survive_kills, kills=kills, every_s=1, clients=clients)),
@@ -84,14 +83,14 @@ def list_scenarios(options: argparse.Namespace) -> Sequence[Scenario]:
 
 
 async def _run_scenario(experiment: Experiment, title: str, scenario: Callable[[Experiment], Awaitable[None]]) -> None:
-    """A scenario that breaks off is a complaint too, and the next one begins with everything up."""
+    """Run one scenario, then start what is down. An exception is a violation too."""
     began = time.monotonic()
     print(f"{title} …", end=" ", flush=True)
     known = len(experiment.results.violations)
     try:
         await scenario(experiment)
         await experiment.restart_stopped()
-    except Exception as error:  # noqa: BLE001 -- it is told below, and the other scenes are worth seeing
+    except Exception as error:  # noqa: BLE001 -- recorded as a violation; the other scenarios still run
         experiment.results.add_violation(f"{title} broke off: {''.join(traceback.format_exception(error))}")
     print(f"{time.monotonic() - began:.0f} s, {len(experiment.results.violations) - known} violations")
 

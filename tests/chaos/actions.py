@@ -1,4 +1,4 @@
-"""What is done to the cluster: kills, a freeze, a rolling restart, a database that dies."""
+"""Faults: kills, a rolling restart, a database that dies."""
 
 import asyncio
 import time
@@ -10,13 +10,13 @@ from tests.support.servers import Replica, eventually
 
 
 async def kill_replica(experiment: Experiment, replica: Replica) -> None:
-    """SIGKILL to the master and its workers, as when a machine goes."""
+    """SIGKILL to the master and its workers, as when a machine dies."""
     await asyncio.to_thread(replica.kill)
     experiment.results.counts["replicas killed"] += 1
 
 
 def kill_worker(experiment: Experiment, replica: Replica) -> bool:
-    """SIGKILL to one worker of a replica, whose master forks another; False when there was none."""
+    """SIGKILL to one worker of a replica; the master forks another. False when there was no worker."""
     workers = psutil.Process(replica.pid).children()
     if not workers:
         return False
@@ -26,10 +26,10 @@ def kill_worker(experiment: Experiment, replica: Replica) -> bool:
 
 
 async def kill_at_intervals(experiment: Experiment, *, kills: int, every_s: float) -> None:
-    """A random replica and a random worker by turns; what was killed is started again at once."""
+    """Kill a random replica and a random worker in turn; start each killed replica again at once."""
     async with asyncio.TaskGroup() as restarts:
         for number in range(kills):
-            await asyncio.sleep(every_s)  # the pace of the chaos
+            await asyncio.sleep(every_s)  # the interval is part of the scenario
             replica = await _pick_ready_replica(experiment)
             if number % 2 == 0 or not kill_worker(experiment, replica):
                 await kill_replica(experiment, replica)
@@ -37,7 +37,7 @@ async def kill_at_intervals(experiment: Experiment, *, kills: int, every_s: floa
 
 
 async def replace_all_replicas(experiment: Experiment) -> None:
-    """A rolling restart with `maxUnavailable: 0`: the new one is ready before the old one is told to go."""
+    """A rolling restart with `maxUnavailable: 0`: the new replica is ready before the old one gets SIGTERM."""
     async with asyncio.TaskGroup() as departures:
         for old in list(experiment.cluster.replicas):
             new = experiment.cluster.build_replica()
@@ -55,7 +55,7 @@ async def _check_departure(experiment: Experiment, replica: Replica) -> None:
     drain_s = float(experiment.cluster.environment["DRAIN_S"])
     if code != 0:
         experiment.results.add_violation(f"{replica.directory.name} was told to go and ended with {code}")
-    # Answers end here for DRAIN_S, others are followed for as long again; stopping takes a moment.
+    # For DRAIN_S answers end here, for as long again handed-over ones are followed; stopping takes a moment.
     if (took_s := time.monotonic() - began) > 2 * drain_s + 5:
         experiment.results.add_violation(
             f"{replica.directory.name} took {took_s:.1f} s to go, with DRAIN_S={drain_s:g}"
@@ -63,16 +63,16 @@ async def _check_departure(experiment: Experiment, replica: Replica) -> None:
 
 
 async def kill_and_restart_valkey(experiment: Experiment, *, after_s: float, away_s: float) -> None:
-    """SIGKILL to the database, and its start on the same file `away_s` later."""
-    await asyncio.sleep(after_s)  # the pace of the chaos
+    """SIGKILL to the database; `away_s` later it starts on the same file."""
+    await asyncio.sleep(after_s)  # the load goes on first
     await asyncio.to_thread(experiment.cluster.valkey.kill)
     experiment.results.counts["Valkeys killed"] += 1
-    await asyncio.sleep(away_s)  # how long it is away
+    await asyncio.sleep(away_s)  # the outage
     await asyncio.to_thread(experiment.cluster.valkey.start)
 
 
 async def _pick_ready_replica(experiment: Experiment) -> Replica:
-    """One at random, as soon as there is one."""
+    """A random ready replica, as soon as there is one."""
 
     def list_ready() -> list[Replica]:
         return [one for one in experiment.cluster.replicas if one.is_running and one.port in experiment.balancer.ready]

@@ -1,4 +1,4 @@
-"""What was asked and answered, and how an answer is judged: the stand-in says what every one of them must be."""
+"""Questions, answers, and how an answer is checked: the stand-in computes what each must say."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,20 +11,20 @@ from tests.chaos.event_reader import EventReader
 from tests.support.oracle import check_events, check_response, read_frame
 from tests.support.turns import get_text
 
-# `seize.lua` counts: the first run and two takeovers; whoever takes it the fourth time ends it.
+# `seize.lua` counts the first run and two takeovers. The fourth attempt ends the response.
 MAX_ATTEMPTS = 3
 
 
 @dataclass
 class Dialogue:
-    """Turns that follow on one another: in a conversation, by `previous_response_id`, or a single one."""
+    """Turns that follow one another: in a conversation, by `previous_response_id`, or a single turn."""
 
     conversation_id: str | None = None
     turns: list["Answer"] = field(default_factory=list)
 
     @property
     def anchor(self) -> dict[str, str]:
-        """What the next turn hangs on, as the request's body says it; a failed turn leaves no trace."""
+        """The fields of the request's body that name the dialogue. A failed turn is not in it."""
         if self.conversation_id is not None:
             return {"conversation": self.conversation_id}
         ended = [turn.response_id for turn in self.turns if turn.has_joined]
@@ -32,17 +32,17 @@ class Dialogue:
 
     @property
     def history(self) -> list[tuple[str, str]]:
-        """Role and text of every item that was acknowledged, in order."""
+        """Role and text of every acknowledged item, in order."""
         return [item for turn in self.turns if turn.has_joined for item in turn.items]
 
 
 @dataclass
 class Answer:
-    """One turn, and what became of it."""
+    """One turn and its outcome."""
 
     question: str
     dialogue: Dialogue = field(default_factory=Dialogue)
-    # What was read of its events; of an answer that was asked for whole there are none.
+    # The client that reads its events. A whole answer has no events.
     reader: EventReader = field(default_factory=EventReader)
     other_readers: list[EventReader] = field(default_factory=list)
     final: dict[str, Any] | None = None
@@ -57,27 +57,26 @@ class Answer:
 
     @property
     def response_id(self) -> str:
-        """Empty when no client was told it: a whole answer that failed."""
+        """Empty when no client got it: a whole answer that failed."""
         return self.reader.response_id or (self.final["id"] if self.final else "")
 
     @property
     def status(self) -> str:
-        """What its client was told at the end; empty when it was told none."""
+        """The final status that the client got; empty when it got none."""
         return self.final["status"] if self.final else ""
 
     @property
     def text(self) -> str:
-        """What it says."""
         return get_text(self.final) if self.final else ""
 
     @property
     def has_joined(self) -> bool:
-        """Whether its items belong to the history."""
+        """Whether its items are part of the history."""
         return self.status in ("completed", "incomplete", "cancelled")
 
     @property
     def items(self) -> list[tuple[str, str]]:
-        """Role and text of what it adds to the history."""
+        """Role and text of the items it adds to the history."""
         return [("user", self.question), *([("assistant", self.text)] if self.text else [])]
 
     @property
@@ -87,12 +86,12 @@ class Answer:
 
     @property
     def all_readers(self) -> Sequence[EventReader]:
-        """Everybody who read its events."""
+        """Every reader that saw an event."""
         return [reader for reader in (self.reader, *self.other_readers) if reader.frames]
 
 
 def find_faults(answer: Answer) -> Iterator[str]:
-    """Everything that is wrong with an answer that has come to its end."""
+    """Everything that is wrong with an ended answer."""
     for reader in (answer.reader, *answer.other_readers):
         yield from reader.faults
     if answer.final is None:
@@ -123,7 +122,7 @@ def _find_wrong_end(answer: Answer) -> Iterator[str]:
 
 
 def _find_specification_faults(answer: Answer) -> Iterator[str]:
-    """Where it is against the specification."""
+    """Where it breaks the specification."""
     assert answer.final is not None
     try:
         check_response(answer.final)

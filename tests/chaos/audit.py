@@ -1,4 +1,4 @@
-"""What must be true when the noise is over: what Redis holds is what clients were told, and nothing is under way."""
+"""The audit after the chaos: Redis holds exactly what clients were told, and no work is left."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ Thing = TypeVar("Thing")
 Item = tuple[str, str]
 
 ENDED = ("completed", "incomplete", "failed", "cancelled")
-# How many requests the audit has under way at once.
+# Concurrent requests of the audit.
 AT_ONCE = 8
-# A sweep every two seconds finds what is lost; what it finds may have some seconds to write.
+# A sweep finds a lost response within two seconds; its answer may take some seconds more.
 NOTHING_LEFT_WITHIN_S = 30
 
 
 async def audit(experiment: Experiment) -> None:
-    """Every promise that can be looked up; what is broken becomes a complaint."""
+    """Check every promise that can be looked up; each broken one becomes a violation."""
     experiment.results.check_answers()
     await _check_nothing_left(experiment, "leases", _list_leases)
     await _check_nothing_left(experiment, "answers of the model", _count_model_calls)
@@ -40,7 +40,7 @@ async def audit(experiment: Experiment) -> None:
 
 
 async def in_parallel(work: Callable[[Thing], Awaitable[None]], things: Sequence[Thing]) -> None:
-    """Some at a time."""
+    """Do the work for all things, `AT_ONCE` at a time."""
 
     async def do(some: Iterable[Thing]) -> None:
         for thing in some:
@@ -76,7 +76,7 @@ async def _count_model_calls(experiment: Experiment) -> int:
 
 
 async def _check_responses(experiment: Experiment) -> None:
-    """Each has ended as its client was told, every question has one, and no other is there."""
+    """Each response ended as its client was told; each question has one; there is no other."""
     by_question = {answer.question: answer for answer in experiment.results.answers}
     found: Counter[str] = Counter()
     for key in (await list_keys(experiment.redis))["resp"]:
@@ -107,7 +107,7 @@ def _find_stored_faults(answer: Answer | None, key: str, stored: dict[bytes, byt
 
 
 async def _check_conversation(experiment: Experiment, dialogue: Dialogue) -> None:
-    """Every acknowledged item is in it once, in order; nothing else is; and it is free."""
+    """The conversation holds every acknowledged item once, in order, nothing else, and is not locked."""
     assert dialogue.conversation_id is not None
     conversation_id, expected = dialogue.conversation_id, dialogue.history
     conversation = await read_hash(experiment.redis, names.conversation(conversation_id))
@@ -121,14 +121,14 @@ async def _check_conversation(experiment: Experiment, dialogue: Dialogue) -> Non
 
 
 async def _read_timeline(experiment: Experiment, conversation_id: str, conversation: dict[bytes, bytes]) -> list[Item]:
-    """The items as they lie in Redis, up to the head and beyond."""
+    """The items in Redis, including any beyond the head."""
     partition = names.prefix(ids.get_partition(conversation_id))
     entries: list[Any] = await experiment.redis.xrange(f"{partition}tl:{conversation[b'timeline'].decode()}")  # type: ignore[assignment]  # a stream that is there
     return [_as_item(json.loads(fields[b"i"])) for _, fields in entries]
 
 
 async def _list_items(experiment: Experiment, conversation_id: str) -> list[dict[str, Any]]:
-    """The items as the API lists them, all pages."""
+    """The items from the API, all pages."""
     items: list[dict[str, Any]] = []
     query, is_more = {"order": "asc", "limit": "100"}, True
     while is_more:
@@ -145,7 +145,7 @@ def _as_item(item: dict[str, Any]) -> Item:
 
 
 async def _check_log(experiment: Experiment, answer: Answer) -> None:
-    """Told again from the beginning, by whichever replica, it is what every reader saw, byte for byte."""
+    """Any replica replays exactly the bytes that every reader saw."""
     again: EventReader = await experiment.client().follow(answer.response_id)
     if again.faults:
         experiment.results.add_violation(f"{answer.response_id}, told again: {again.faults}")

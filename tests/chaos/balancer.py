@@ -1,7 +1,7 @@
-"""A TCP balancer with the manners of a Kubernetes Service: clients have one address, replicas come and go behind it.
+"""A TCP balancer that behaves like a Kubernetes Service: one address, replicas come and go behind it.
 
-New connections go to replicas whose `/readyz` says 200; one that refuses is passed over for the next. A connection that
-stands is never moved, and ends as the other side ended it: a clean end stays clean, a reset stays a reset.
+New connections go to replicas whose `/readyz` says 200; when one refuses, the next is tried. An open connection is
+never moved. It ends as the other side ended it: a clean end stays clean, a reset stays a reset.
 """
 
 import asyncio
@@ -12,25 +12,25 @@ from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any, Self
 
-# How soon a Service knows: kube-proxy needs a little longer, the kubelet's own probes much longer.
+# How soon a change is noticed. kube-proxy needs a little longer, the kubelet's own probes much longer.
 POLL_S = 0.2
 # The kubelet's default `timeoutSeconds`.
 PROBE_LIMIT_S = 1.0
-# Silences in a row that make a replica not ready: one may be the fault of a busy machine. A refusal counts at once.
+# Unanswered probes in a row until a replica is not ready. One may be due to a busy machine. A refusal counts at once.
 MAX_SILENCES = 2
 CONNECT_LIMIT_S = 1.0
 READ_BYTES = 64 * 1024
-# Close sends RST instead of FIN, and drops what was not sent.
+# `close` sends RST instead of FIN and drops unsent data.
 ABORTIVE = struct.pack("ii", 1, 0)
 
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class Balancer:
-    """`async with` serves on a free port of loopback; at the end every connection through it is reset."""
+    """`async with` serves on a free port of loopback; at the end every connection is reset."""
 
     def __init__(self, list_ports: Callable[[], Iterable[int]]) -> None:
-        """`list_ports` names the replicas there are at the moment, ready or not."""
+        """`list_ports` returns the ports of all current replicas, ready or not."""
         self._list_ports = list_ports
         self._ready: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -51,13 +51,13 @@ class Balancer:
 
     @property
     def url(self) -> str:
-        """The one address that clients know."""
+        """The only address that clients know."""
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     @property
     def ready(self) -> set[int]:
-        """Ports of the replicas that new connections go to."""
+        """The ports of the replicas that get new connections."""
         return self._ready & set(self._list_ports())
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -91,14 +91,14 @@ class Balancer:
     async def _serve(self, client: Pair) -> None:
         replica = await self._connect()
         if replica is None:
-            _reset(client)  # as a Service without endpoints refuses
+            _reset(client)  # a Service without endpoints refuses too
             return
         try:
             async with asyncio.TaskGroup() as directions:
                 directions.create_task(_forward(client, replica))
                 directions.create_task(_forward(replica, client))
         except* OSError:
-            pass  # one side broke off: so does the other
+            pass  # one side was reset: reset the other
         else:
             client[1].close()
             replica[1].close()
@@ -115,7 +115,7 @@ class Balancer:
 
 
 async def probe(port: int) -> bool | None:
-    """Whether a replica says that it is ready; None when it says nothing in time."""
+    """Whether a replica says it is ready; None without an answer in time."""
     try:
         async with asyncio.timeout(PROBE_LIMIT_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -131,7 +131,7 @@ async def probe(port: int) -> bool | None:
 
 
 async def _forward(source: Pair, target: Pair) -> None:
-    """One way of a connection, to its clean end. Raises OSError."""
+    """One direction of a connection, to its clean end. Raises OSError."""
     reader, writer = source[0], target[1]
     while data := await reader.read(READ_BYTES):
         writer.write(data)
@@ -140,7 +140,7 @@ async def _forward(source: Pair, target: Pair) -> None:
 
 
 def _reset(pair: Pair) -> None:
-    """Break it off, unless it has come to its clean end."""
+    """Reset the connection, unless it ended cleanly."""
     transport = pair[1].transport
     if transport.is_closing():
         return

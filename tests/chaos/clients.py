@@ -1,7 +1,7 @@
-"""Clients as one would write them: they honour Retry-After, come back where they stopped, and repeat their key.
+"""Well-written clients: they honour Retry-After, resume where they stopped, and repeat their key.
 
-A client knows one address, the balancer's. What its connection does not survive it asks for again: before
-`response.created` by the same POST with the same `Idempotency-Key`, afterwards by `starting_after`.
+A client knows one address, the balancer's. After a lost connection it asks again: before `response.created` with the
+same POST and `Idempotency-Key`, afterwards with `starting_after`.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from tests.chaos.answers import Answer, Dialogue
 from tests.chaos.event_reader import EventReader, split_frames
 from tests.chaos.results import LostConnection, Results
 
-# Three lost runs at the default lease of 10 s, and a busy machine.
+# Three lost runs at the default lease of 10 s, on a busy machine.
 MAX_ANSWER_S = 120.0
-# Silence after which a connection is given up: the server sends a comment every 15 s.
+# A connection is given up after this silence; the server sends a comment every 15 s.
 SILENCE_S = 20.0
 FIRST_WAIT_S = 0.1
 MAX_WAIT_S = 1.0
@@ -26,15 +26,15 @@ Request = dict[str, Any]
 
 
 class ReaderLeft(Exception):
-    """The reader goes away in the middle, because it wants to."""
+    """The reader closes its connection on purpose, in the middle of the stream."""
 
 
 class Refused(Exception):
-    """An answer that no patience helps against."""
+    """A refusal that a retry does not help against."""
 
 
 class Client:
-    """One person's program; what goes wrong is in the results."""
+    """One client. It records violations and lost connections in the results."""
 
     def __init__(self, http: httpx.AsyncClient, results: Results, *, silence_s: float = SILENCE_S) -> None:
         self._http = http
@@ -42,7 +42,7 @@ class Client:
         self._silence_s = silence_s
 
     async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
-        """Send it until it is answered by something else than 503. Raises TimeoutError."""
+        """Send the request until the answer is not 503. Raises TimeoutError."""
         wait_s = FIRST_WAIT_S
         async with asyncio.timeout(MAX_ANSWER_S):
             while True:
@@ -57,7 +57,6 @@ class Client:
                     await self._wait_as_told(answer)
 
     async def start_conversation(self) -> Dialogue:
-        """A conversation of one's own."""
         return Dialogue(_get_id(await self.request("POST", "/v1/conversations", json={})))
 
     async def ask(
@@ -69,9 +68,9 @@ class Client:
         first: httpx.AsyncClient | None = None,
         on_start: Callable[[Answer], object] = bool,
     ) -> Answer:
-        """A streamed answer, seen to its end. `leave_after` so many events the reader goes away, and comes back.
+        """A streamed answer, read to its end. After `leave_after` events the reader leaves and comes back.
 
-        `first` sends the first request elsewhere; `on_start` is given the answer before it is asked for.
+        `first` sends the first request to another address. `on_start` gets the answer before it is asked for.
         """
         answer = Answer(question, dialogue or Dialogue())
         on_start(answer)
@@ -81,7 +80,7 @@ class Client:
         return answer
 
     async def ask_whole(self, question: str, dialogue: Dialogue) -> Answer:
-        """An answer in one piece."""
+        """An answer as one document."""
         answer = Answer(question, dialogue)
         told = await self.request(**_turn(answer), timeout=MAX_ANSWER_S)
         if told.status_code == 200:
@@ -92,7 +91,7 @@ class Client:
         return answer
 
     async def ask_in_background(self, question: str, dialogue: Dialogue) -> Answer:
-        """An answer that goes on by itself; its events are read from another request."""
+        """A background answer; its events are read with another request."""
         answer = Answer(question, dialogue)
         created = await self.request(**_turn(answer, background=True))
         answer.reader = await self.follow(_get_id(created))
@@ -100,14 +99,14 @@ class Client:
         return answer
 
     async def follow(self, response_id: str) -> EventReader:
-        """A second reader, from the first event to the last."""
+        """Read a response as a second reader, from the first event to the last."""
         reader = EventReader()
         reader.response_id = response_id
         await self._read_with_limit(reader, _follow(response_id, None), self._http, None)
         return reader
 
     def _record(self, answer: Answer) -> None:
-        """A stream's end is the answer's."""
+        """Take the end of the stream as the end of the answer, and record it."""
         answer.final = answer.final or answer.reader.final
         if answer.final and answer.final["error"]:
             answer.failure_code = answer.final["error"]["code"]
@@ -148,7 +147,7 @@ class Client:
     async def _read(
         self, reader: EventReader, request: Request, http: httpx.AsyncClient, leave_after: int | None
     ) -> None:
-        """One connection. Raises ReaderLeft, Refused, TransportError."""
+        """Read one connection. Raises ReaderLeft, Refused, TransportError."""
         async with http.stream(**request, timeout=self._silence_s) as answer:
             if answer.status_code != 200:
                 await answer.aread()
@@ -161,7 +160,7 @@ class Client:
         reader.take_end()
 
     async def _wait_as_told(self, answer: httpx.Response) -> None:
-        """Raises Refused for what is no 503 with a time to come back at."""
+        """Wait for Retry-After. Raises Refused when the answer is not a 503 with that header."""
         error = answer.json()["error"]
         if answer.status_code != 503 or "retry-after" not in answer.headers:
             raise Refused(f"{answer.status_code} {error['code']}: {error['message']}")
@@ -170,7 +169,7 @@ class Client:
 
 
 def _get_id(made: httpx.Response) -> str:
-    """Raises Refused when nothing was made."""
+    """The id of what was created. Raises Refused when nothing was."""
     if made.status_code != 200:
         raise Refused(f"{made.status_code}: {made.text}")
     public_id: str = made.json()["id"]
@@ -189,6 +188,6 @@ def _follow(response_id: str, after: int | None) -> Request:
 
 
 async def _wait(wait_s: float) -> float:
-    """Back off; gives the next, longer time."""
+    """Back off; returns the next, longer time."""
     await asyncio.sleep(wait_s)
     return min(2 * wait_s, MAX_WAIT_S)

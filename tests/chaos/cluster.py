@@ -1,4 +1,4 @@
-"""The servers of the chaos: one Valkey, one model, and replicas to be killed, frozen, sent away and replaced."""
+"""The servers under chaos: one Valkey, one model, and replicas."""
 
 import itertools
 import json
@@ -12,9 +12,9 @@ from typing import Any, Self
 from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import ALICE_KEY, manage, service_environment
 
-# No answer is to fail because a loaded machine was slow: what the model does is not what is tested here.
+# No answer may fail because a loaded machine is slow: the model's limits are not tested here.
 LONG_MODEL_LIMITS = {"MODEL_FIRST_TOKEN_S": "60", "MODEL_SILENCE_S": "60", "WORKERS": "2"}
-# What gunicorn's master says of a worker that we killed, and uvicorn of a stream that was broken off on purpose.
+# gunicorn's line about a worker that we killed, and uvicorn's about a stream that was aborted on purpose.
 EXPECTED_ERRORS = re.compile(r"Worker \(pid:\d+\) was sent SIGKILL|ASGI callable returned without completing response")
 
 
@@ -22,7 +22,7 @@ class Cluster:
     """The servers; `with` starts them and kills them at the end."""
 
     def __init__(self, directory: Path, *, replicas: int, settings: Mapping[str, str]) -> None:
-        """`settings` are the replicas' environment, meanwhile where they find what they need."""
+        """`settings` are added to the replicas' environment."""
         self._directory = directory
         self._settings = settings
         self._count = replicas
@@ -30,7 +30,7 @@ class Cluster:
         self.valkey = ValkeyServer(directory / "valkey")
         self.standin = StandinServer(directory / "standin")
         self.environment: dict[str, str] = {}
-        # Those that should be up, and all there all_replicas were.
+        # `replicas` should be up; `all_replicas` has the replaced ones too.
         self.replicas: list[Replica] = []
         self.all_replicas: list[Replica] = []
         self.numbers = itertools.count(1)
@@ -59,22 +59,22 @@ class Cluster:
         self._servers.close()
 
     def build_replica(self) -> Replica:
-        """One more, which is not started yet."""
+        """Add a replica without starting it."""
         replica = Replica(self._directory / f"replica-{len(self.all_replicas) + 1}", self.environment)
         self.replicas.append(replica)
         self.all_replicas.append(replica)
         return replica
 
     def list_ports(self) -> list[int]:
-        """Where replicas listen, or may soon."""
+        """The ports of all running replicas, ready or not."""
         return [replica.port for replica in self.all_replicas if replica.ports and replica.is_running]
 
     def skip_logs_so_far(self) -> None:
-        """What was logged until now is no longer looked at."""
+        """Ignore what has been logged until now."""
         self._log_offsets = {replica: replica.log_path.stat().st_size for replica in self.all_replicas if replica.ports}
 
     def list_logged(self, event: str, **fields: object) -> list[tuple[Replica, dict[str, Any]]]:
-        """The lines of an event with these fields, oldest first, and who wrote each."""
+        """The log lines of an event with these fields, oldest first, each with its replica."""
         lines = [
             (replica, line)
             for replica in self.all_replicas
@@ -84,7 +84,7 @@ class Cluster:
         return sorted(lines, key=lambda found: str(found[1]["timestamp"]))
 
     def list_crashes(self) -> list[str]:
-        """What no chaos excuses: errors, which the log of a replica has only for what nobody expected."""
+        """The errors in the replicas' logs. A replica logs an error only for what nobody expected."""
         return [
             f"{replica.directory.name}: {line}"
             for replica in self.all_replicas
@@ -93,7 +93,7 @@ class Cluster:
         ]
 
     def _read_lines(self, replica: Replica) -> Iterator[dict[str, Any]]:
-        """The lines of a log that are whole: a kill may leave half a one."""
+        """The complete lines of a log: a kill may leave a partial one."""
         raw = replica.log_path.read_bytes() if replica.ports else b""
         for line in raw[self._log_offsets.get(replica, 0) :].splitlines():
             try:

@@ -1,22 +1,22 @@
-"""Everything is deleted through the API; what is then left in Redis was forgotten."""
+"""Deletes everything through the API, then checks that Redis is empty."""
 
 from tests.chaos.audit import in_parallel
 from tests.chaos.experiment import Experiment
 from tests.chaos.redis_keys import list_keys
 from tests.support.servers import eventually
 
-# Children are erased in slices by the next sweep, at most two seconds later; thousands of them take a while.
+# The next sweep, at most two seconds later, erases children in slices; thousands of them take a while.
 ERASED_WITHIN_S = 30
-# What may be left for a while: what says that a thing was deleted, and which response a retry belongs to.
+# Keys that may stay until they expire: tombstones and idempotency keys.
 EXPIRING = {"conv", "resp", "idem", "gone"}
 TOMBSTONES = {"conv", "resp"}
-# And for good: who may ask.
+# Keys that stay for good: valid API keys and token factors.
 PERMANENT = {"valid", "factors"}
 SHOWN = 20
 
 
 async def erase_everything(experiment: Experiment) -> dict[str, int]:
-    """Delete all there is and wait for the erasure; gives the kinds of keys left, with their numbers."""
+    """Delete everything and wait for the erasure. Returns the kinds of keys left, with their counts."""
     found = await list_keys(experiment.redis)
     for kind, folder in (("conv", "conversations"), ("resp", "responses")):
         paths = [f"/v1/{folder}/{key.rpartition(':')[2]}" for key in found[kind]]
@@ -31,7 +31,7 @@ async def erase_everything(experiment: Experiment) -> dict[str, int]:
 
 async def _delete(experiment: Experiment, path: str) -> None:
     answer = await experiment.client().request("DELETE", path)
-    if answer.status_code not in (200, 404):  # 404: it went with its conversation
+    if answer.status_code not in (200, 404):  # 404: it was deleted with its conversation
         experiment.results.add_violation(f"DELETE {path} was answered with {answer.status_code}: {answer.text}")
 
 

@@ -1,4 +1,4 @@
-"""What one reader has seen of one response, over as many connections as that took."""
+"""What one reader has seen of one response, over all its connections."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 
 
 class Head(msgspec.Struct):
-    """What every event is checked by; the oracle looks at the rest when the answer is whole."""
+    """The fields that are checked in every event. The oracle checks the rest at the end."""
 
     type: str
     sequence_number: int
@@ -23,7 +23,7 @@ decode_head = msgspec.json.Decoder(Head).decode
 
 
 class EventReader:
-    """Takes frames as they come; whatever does not follow on the one before is a fault."""
+    """Takes frames as they come. A frame that does not follow the one before is a fault."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -31,7 +31,7 @@ class EventReader:
         self.final: dict[str, Any] | None = None
         self.is_done = False
         self.faults: list[str] = []
-        # Between two events.
+        # The longest time between two events.
         self.longest_pause_s = 0.0
         self._words: list[str] = []
         self._seen_at: float | None = None
@@ -43,16 +43,16 @@ class EventReader:
 
     @property
     def is_over(self) -> bool:
-        """Nothing more will come."""
+        """Whether no more events will come."""
         return self.is_done or bool(self.faults)
 
     @property
     def text(self) -> str:
-        """All deltas."""
+        """The text of all deltas."""
         return "".join(self._words)
 
     def take(self, frame: bytes) -> None:
-        """One frame, without the empty line that ends it."""
+        """Take one frame, without the empty line that ends it."""
         if frame.startswith(b":"):
             return
         if self.is_done:
@@ -63,13 +63,13 @@ class EventReader:
             self._take_event(frame)
 
     def take_end(self) -> None:
-        """The connection came to a clean end."""
+        """The connection ended cleanly."""
         if not self.is_done:
             self.faults.append(f"a clean end after event {self.last_number}, without [DONE]")
             self.is_done = True
 
     def leave(self) -> None:
-        """The reader goes away of its own will: that is no pause."""
+        """The reader leaves on purpose: its absence is no pause."""
         self._seen_at = None
 
     def _take_event(self, frame: bytes) -> None:
@@ -77,7 +77,7 @@ class EventReader:
         head = decode_head(frame.partition(b"\ndata: ")[2])
         if head.sequence_number != len(self.frames):
             self.faults.append(f"event {head.sequence_number} came after {self.last_number}")
-            self.is_done = True  # one fault tells it all
+            self.is_done = True  # one fault is enough
             return
         self.frames.append(frame)
         self._words.append(head.delta)
@@ -104,7 +104,7 @@ class EventReader:
 
 
 async def split_frames(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Whole frames out of a connection's bytes; half of one at a break is nothing."""
+    """The complete frames in a connection's bytes. A partial frame at the end is dropped."""
     rest = b""
     async for chunk in chunks:
         *frames, rest = (rest + chunk).split(b"\n\n")

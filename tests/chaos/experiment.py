@@ -1,4 +1,4 @@
-"""What a scenario plays on: the cluster, the balancer before it, its clients' connections, and the results."""
+"""A chaos experiment: the cluster, the balancer before it, its clients' connections, and the results."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,19 +17,19 @@ from tests.chaos.cluster import Cluster
 from tests.chaos.results import Results
 from tests.support.servers import Replica, eventually
 
-# A replica needs about 1.5 s of CPU to start, and all of them start at once on a busy machine.
+# A replica needs about 1.5 s of CPU to start; all may start at once on a busy machine.
 MAX_READY_S = 60
-# It waits 20 s at most for its calls to end.
+# The stand-in waits 20 s at most for its calls to end.
 MAX_MODEL_S = 30
-# How fast the model writes: some dozen answers at once leave half of two cores to those that start.
+# The model's pace: at this pace a dozen answers leave half of two cores to starting replicas.
 TOKEN_S = 0.03
-# One a client's open stream and one for what it asks meanwhile it; more than any scenario has.
+# Two for each client: its stream, and its other requests. No scenario needs more.
 CONNECTIONS = httpx.Limits(max_connections=400, max_keepalive_connections=50)
 
 
 @dataclass
 class Experiment:
-    """One stretch of chaos on a cluster."""
+    """One experiment on a cluster."""
 
     cluster: Cluster
     balancer: Balancer
@@ -39,33 +39,33 @@ class Experiment:
     random: Random = field(default_factory=Random)
 
     def client(self, *, silence_s: float = SILENCE_S) -> Client:
-        """One more person."""
+        """Another client."""
         return Client(self.http, self.results, silence_s=silence_s)
 
     def compose_question(self, words: int, *, token_s: float = TOKEN_S) -> str:
-        """One that nobody has asked before; the answer has so many words, each another one."""
+        """A new question. The answer has `words` words, all different."""
         return f"Question {next(self.cluster.numbers)}: count to {words} [[standin token_s={token_s:g}]]"
 
     def compose_remark(self) -> str:
-        """What is answered with the number of messages so far: whoever goes on with it must know the same history."""
+        """A new remark. The answer is the number of messages so far, so it shows whether the history is complete."""
         return f"This is remark {next(self.cluster.numbers)} [[standin token_s={TOKEN_S:g}]]"
 
     def open_replica(self, replica: Replica) -> httpx.AsyncClient:
-        """Connections that go to this replica and no other."""
+        """Connections to this replica only."""
         return _open_http(replica.url, self.http.headers)
 
     def open_model(self) -> httpx.AsyncClient:
-        """For what the stand-in tells of its calls."""
+        """Connections to the stand-in's control endpoints."""
         return httpx.AsyncClient(base_url=self.cluster.standin.url, timeout=MAX_MODEL_S, verify=False)
 
     async def restart_stopped(self) -> None:
-        """Start what does not run, and wait until all of it is ready."""
+        """Start the replicas that are down, and wait until all are ready."""
         stopped = [replica for replica in self.cluster.replicas if not replica.is_running]
         await asyncio.gather(*(asyncio.to_thread(replica.start) for replica in stopped))
         await self.wait_ready(*self.cluster.replicas)
 
     async def wait_ready(self, *replicas: Replica) -> None:
-        """Until the balancer sends connections to these."""
+        """Wait until the balancer sends connections to these replicas."""
         ports = {replica.port for replica in replicas}
         await eventually(lambda: ports <= self.balancer.ready, within_s=MAX_READY_S)
 
@@ -86,5 +86,5 @@ async def open_experiment(cluster: Cluster, *, api_key: str, seed: int | None = 
 
 
 def _open_http(url: str, headers: "httpx.Headers | dict[str, str]") -> httpx.AsyncClient:
-    # Without `verify` each client would load certificates for 30 ms, and all is plain HTTP here.
+    # `verify=True` would load certificates for 30 ms a client, and everything here is plain HTTP.
     return httpx.AsyncClient(base_url=url, headers=headers, limits=CONNECTIONS, timeout=SILENCE_S, verify=False)

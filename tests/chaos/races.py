@@ -11,12 +11,12 @@ from tests.chaos.experiment import Experiment
 from tests.support.servers import Replica, eventually
 
 WORDS = 20
-# Of an answer, so that it is well under way when it is cancelled.
+# An answer with this many events is well under way when it is cancelled.
 SOME_EVENTS = 8
 
 
 async def send_copies(experiment: Experiment, *, times: int) -> None:
-    """One request, sent to every replica twice at the same moment with one key: one response, one call of the model."""
+    """Send one request twice to every replica at once, with one key: one response, one call of the model."""
     for _ in range(times):
         answer = Answer(experiment.compose_question(WORDS))
         copies = [replica for replica in experiment.cluster.replicas for _ in range(2)]
@@ -28,7 +28,7 @@ async def send_copies(experiment: Experiment, *, times: int) -> None:
             experiment.results.add_violation(f"{made} copies of {answer.question!r} say that they made the response")
         takeovers = experiment.cluster.list_logged(
             "response_taken_over", response_id=answer.response_id
-        )  # on a busy machine
+        )  # there may be some on a busy machine
         if (calls := await _count_calls(experiment, answer.question)) != 1 + len(takeovers):
             experiment.results.add_violation(f"the model was asked {answer.question!r} {calls} times")
 
@@ -53,7 +53,7 @@ async def send_at_once(experiment: Experiment, *, times: int) -> None:
 
 
 async def cancel_elsewhere(experiment: Experiment, *, times: int) -> None:
-    """Cancels at another replica than the one that writes; how long until the model is left."""
+    """Cancel at another replica than the writing one; measure until the connection to the model is closed."""
     cluster = experiment.cluster
     for number in range(times):
         writing, other = (cluster.replicas[(number + step) % len(cluster.replicas)] for step in range(2))
@@ -79,7 +79,7 @@ async def _cancel_one(experiment: Experiment, here: httpx.AsyncClient, there: ht
 
 
 async def _send(experiment: Experiment, replica: Replica, question: str) -> tuple[EventReader, bool]:
-    """What a copy reads, and whether it is told that another one made the response."""
+    """What a copy reads, and whether it is told that another copy made the response."""
     reader, body = EventReader(), {"input": question, "stream": True}
     key = {"Idempotency-Key": question.replace(" ", "-")}
     async with (

@@ -1,4 +1,4 @@
-"""The service's keys in Redis by their kind."""
+"""The service's keys in Redis, by kind."""
 
 import re
 from collections import defaultdict
@@ -6,12 +6,12 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-# prompts/adapters/redis/keys.py: the kind is the first word behind the hash tag, `owner` has its tag at the end.
+# See prompts/adapters/redis/keys.py: the kind is the first word after the hash tag; `owner` keys have their tag last.
 KIND = re.compile(r"eps:\{[^}]*\}:(\w+)|eps:(owner):")
 
 
 async def list_keys(redis: Redis) -> dict[str, list[str]]:
-    """All there are; one of no known kind is a kind of its own."""
+    """All keys by kind. A key of no known kind is a kind of its own."""
     keys: dict[str, list[str]] = defaultdict(list)
     async for raw in redis.scan_iter(count=1000):
         key = raw.decode()
@@ -21,5 +21,5 @@ async def list_keys(redis: Redis) -> dict[str, list[str]]:
 
 
 async def read_hash(redis: Redis, key: str) -> dict[bytes, bytes]:
-    """Its fields as they lie there; the driver's types allow for text, which a client may ask for."""
+    """The raw fields. The driver's types also allow for text, which a client may ask for."""
     return cast(dict[bytes, bytes], await redis.hgetall(key))

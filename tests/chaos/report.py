@@ -1,4 +1,4 @@
-"""The small table at the end of `make chaos`."""
+"""The table at the end of `make chaos`."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ MB = 1024 * 1024
 
 
 def render(experiment: Experiment, *, memory: tuple[int, int], left: dict[str, int]) -> str:
-    """What happened, as Markdown. `memory` is Redis's before and after, `left` its keys at the end by kind."""
+    """The results as Markdown. `memory` is Redis's memory before and after; `left` the remaining keys by kind."""
     rows = [*_list_faults_injected(experiment), *_list_outcomes(experiment), *_list_leftover_keys(memory, left)]
     return "\n".join(["| what | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile: a value that was measured; 0 of nothing."""
+    """The nearest-rank percentile, a measured value; 0 without values."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(share * len(ranked)) - 1)] if ranked else 0.0
 

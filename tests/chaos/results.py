@@ -1,4 +1,4 @@
-"""What the clients saw, and what must not have happened: every complaint is a broken promise."""
+"""What the clients saw, and the violations: each is a broken promise."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tests.chaos.answers import Answer, find_faults
 
 @dataclass(frozen=True)
 class LostConnection:
-    """A connection that did not come to its end: what it was for, and how far it came."""
+    """A connection that was cut: its request, and how far it came."""
 
     request: str
     response_id: str
@@ -21,7 +21,7 @@ class LostConnection:
 
 @dataclass
 class Results:
-    """The book of one stretch of chaos."""
+    """The results of one experiment."""
 
     answers: list[Answer] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
@@ -30,11 +30,10 @@ class Results:
     cancels_s: list[float] = field(default_factory=list)
 
     def add_violation(self, sentence: str) -> None:
-        """Something that must not happen has happened."""
         self.violations.append(sentence)
 
     def check_answers(self) -> None:
-        """Hold every answer against what it must say; once, when all have ended."""
+        """Check what every answer says. Call it once, when all have ended."""
         for answer in self.answers:
             name = f"{answer.response_id or '(unknown response)'} to {answer.question!r}"
             self.violations += [f"{name}: {fault}" for fault in find_faults(answer)]

@@ -1,4 +1,4 @@
-"""A rolling restart under load, watched by clients of every kind, the plain official SDK among them."""
+"""A rolling restart under load, seen by clients of every kind, among them the plain official SDK."""
 
 import asyncio
 
@@ -9,15 +9,15 @@ from tests.chaos.answers import Answer
 from tests.chaos.experiment import TOKEN_S, Experiment
 from tests.chaos.workload import ask_with_second_reader, hold_conversations, leave_and_return, under_load
 
-# Of DRAIN_S: an answer that may have to be handed over, and is followed to its end by the leaving process …
+# In units of DRAIN_S: an answer that may be handed over; the leaving process follows it to its end …
 WITHIN_GRACE = 1.3
-# … and one that outlives both graces, whose connection is broken off.
+# … and one that outlives the drain and the following; its connection is aborted.
 BEYOND_GRACE = 4.0
 LONG_CLIENTS = 3
 
 
 async def restart_under_load(experiment: Experiment, *, clients: int) -> None:
-    """All replicas are replaced; a connection may be lost only where an answer outlives both graces."""
+    """Replace all replicas. A connection may be lost only where an answer outlives the drain and the following."""
     before = len(experiment.results.lost_connections)
     behaviours = (use_the_sdk, hold_conversations, ask_with_second_reader, use_the_sdk, leave_and_return)
     async with (
@@ -33,7 +33,7 @@ async def restart_under_load(experiment: Experiment, *, clients: int) -> None:
 
 
 async def use_the_sdk(experiment: Experiment, stop: asyncio.Event) -> None:
-    """The official SDK as it comes, with nothing of ours around it."""
+    """The official SDK as it comes, without our client code."""
     key = experiment.http.headers["authorization"].removeprefix("Bearer ")
     async with AsyncOpenAI(base_url=f"{experiment.balancer.url}/v1", api_key=key) as client:
         while not stop.is_set():
@@ -44,7 +44,7 @@ async def use_the_sdk(experiment: Experiment, stop: asyncio.Event) -> None:
             experiment.results.counts["answers through the SDK"] += 1
             try:
                 await _stream(client, answer)
-            except Exception as error:  # noqa: BLE001 -- whatever the SDK raises is what must not happen
+            except Exception as error:  # noqa: BLE001 -- any exception of the SDK is a violation
                 experiment.results.counts["failed requests"] += 1
                 experiment.results.add_violation(
                     f"the SDK raised {error!r} on {answer.question!r}, {answer.response_id}"
@@ -52,7 +52,7 @@ async def use_the_sdk(experiment: Experiment, stop: asyncio.Event) -> None:
 
 
 async def ask_long(experiment: Experiment, stop: asyncio.Event) -> None:
-    """Answers that are handed over; the first one is written by the replica that goes first."""
+    """Answers that are handed over. The replica that leaves first writes the first one."""
     async with experiment.open_replica(experiment.cluster.replicas[0]) as first:
         await experiment.client().ask(experiment.compose_question(_count_words(experiment, BEYOND_GRACE)), first=first)
     while not stop.is_set():

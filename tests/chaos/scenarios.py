@@ -9,23 +9,25 @@ from tests.chaos.experiment import TOKEN_S, Experiment
 from tests.chaos.workload import under_load
 from tests.support.servers import Replica, eventually
 
-# A client that gives a silent connection up soon, meanwhile one that waits for it.
+# An impatient client gives up a silent connection after this time; others wait.
 IMPATIENT_S = 1.5
-# Of an answer, so that it is well under way.
+# An answer with this many events is well under way.
 SOME_EVENTS = 8
 
 
 async def survive_kills(experiment: Experiment, *, kills: int, every_s: float, clients: int) -> None:
-    """Replicas and workers are killed under load, one every `every_s`."""
+    """Kill replicas and workers under load, one every `every_s`."""
     async with under_load(experiment, clients=clients):
         await kill_at_intervals(experiment, kills=kills, every_s=every_s)
 
 
 async def survive_valkey(experiment: Experiment, *, appendfsync: Fsync, clients: int, times: int) -> None:
-    """The database is killed under load and comes back on the same file, and a replica dies meanwhile it."""
+    """Kill the database under load and start it on the same file; every second time replicas are killed too."""
     async with under_load(experiment, clients=clients):
         for number in range(times):
-            await experiment.redis.config_set("appendfsync", appendfsync)  # it starts with what its command line says
+            await experiment.redis.config_set(
+                "appendfsync", appendfsync
+            )  # lost at each restart
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(kill_and_restart_valkey(experiment, after_s=1.5, away_s=0.5))
                 if number % 2:
@@ -34,10 +36,10 @@ async def survive_valkey(experiment: Experiment, *, appendfsync: Fsync, clients:
 
 
 async def survive_frozen_replica(experiment: Experiment) -> None:
-    """A replica hangs longer than its lease and comes back: what was taken from it stays as it is.
+    """A replica hangs longer than its lease. After it comes back it writes nothing to what it has lost.
 
-    It writes four answers when it hangs. Two have ended elsewhere when it comes back, two are being written elsewhere;
-    and of each two one client has stayed on its connection, and the other one has left it.
+    It writes four answers when it hangs. When it comes back, two of them have ended elsewhere and two are being written
+    elsewhere. Of each two, one client has stayed on its connection and the other has left.
     """
     frozen, lease_s = experiment.cluster.replicas[0], float(experiment.cluster.environment["LEASE_S"])
     short, long = 40, int((2 * lease_s + 5) / TOKEN_S)
@@ -64,7 +66,7 @@ async def survive_frozen_replica(experiment: Experiment) -> None:
 
 
 async def lose_all_attempts(experiment: Experiment) -> None:
-    """Whoever writes this answer is killed, three times: it fails, and keeps what was shown."""
+    """Kill the writer of one answer three times: the answer fails and keeps the text shown."""
     owner, answers = experiment.random.choice(experiment.cluster.replicas), list[Answer]()
     lease_s = float(experiment.cluster.environment["LEASE_S"])
     async with experiment.open_replica(owner) as there, asyncio.TaskGroup() as tasks:
@@ -81,7 +83,7 @@ async def lose_all_attempts(experiment: Experiment) -> None:
 
 
 async def _wait_for_takeover(experiment: Experiment, answer: Answer, *, times: int = 1) -> Replica | None:
-    """Until it has been taken over so many times and goes on; who has it now, when anybody took it."""
+    """Wait until the answer has been taken over `times` times and goes on. Returns its new replica, if any."""
     lease_s = float(experiment.cluster.environment["LEASE_S"])
     shown = len(answer.reader.frames)
 
@@ -104,6 +106,6 @@ async def _have_ended(experiment: Experiment, response_ids: list[str]) -> bool:
 
 
 async def _dump(experiment: Experiment, response_id: str) -> list[object]:
-    """Everything of a response that a run could write."""
+    """The raw values of all keys of a response."""
     keys = sorted([key async for key in experiment.redis.scan_iter(f"*{response_id}*", count=1000)])
     return [(key, await experiment.redis.dump(key)) for key in keys]

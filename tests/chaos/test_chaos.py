@@ -15,20 +15,20 @@ from tests.chaos.rolling_restart import restart_under_load
 from tests.chaos.scenarios import lose_all_attempts, survive_frozen_replica, survive_kills, survive_valkey
 from tests.support.service import ALICE_KEY
 
-# Short, so that the whole takes a minute and a half; the long form runs with what production has.
+# Short times: the file takes a minute and a half. The long form uses production's times.
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "3"}
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The servers of this file; each test finds all of them up and nothing stored."""
+    """The servers of this file. Each test finds all of them up and Redis empty."""
     with Cluster(tmp_path_factory.mktemp("chaos"), replicas=3, settings=SETTINGS) as running:
         yield running
 
 
 @pytest.fixture
 async def experiment(cluster: Cluster) -> AsyncIterator[Experiment]:
-    """At the end everything is looked at, deleted, and nothing may be left."""
+    """At the end: audit, delete everything, and fail on any violation."""
     async with open_experiment(cluster, api_key=ALICE_KEY) as opened:
         yield opened
         await audit(opened)
@@ -72,4 +72,4 @@ async def test_only_one_of_four_sends_at_once_runs(experiment: Experiment) -> No
 
 async def test_a_cancel_elsewhere_leaves_the_model_at_once(experiment: Experiment) -> None:
     await cancel_elsewhere(experiment, times=10)
-    assert percentile(experiment.results.cancels_s, 0.5) < 0.5  # some ten milliseconds, and a busy machine
+    assert percentile(experiment.results.cancels_s, 0.5) < 0.5  # about ten milliseconds, on a busy machine more

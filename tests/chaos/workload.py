@@ -1,4 +1,4 @@
-"""Clients at work, each with a habit, for as long as the chaos lasts."""
+"""Concurrent clients, each with its behaviour, until they are stopped."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -9,26 +9,26 @@ from tests.chaos.answers import Answer, Dialogue
 from tests.chaos.experiment import Experiment
 from tests.support.servers import eventually
 
-# An answer's length in words: little more than a second, so that few lose their run three times to a kill a second.
+# An answer's length in words: little more than a second, so that with one kill a second few lose three runs.
 SHORTEST, LONGEST = 5, 40
 TURNS_A_DIALOGUE = 4
-# How far a reader has come when it goes away, or cancels, in events.
+# The number of events after which a reader leaves or cancels.
 EARLY = 10
-# Before that many events have come a run may have been lost twice.
+# Time for these events: the run may be lost twice before.
 MAX_EARLY_S = 60
 
 Behaviour = Callable[[Experiment, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def hold_conversations(experiment: Experiment, stop: asyncio.Event) -> None:
-    """Conversations of a few turns; the last of them tells whether all of the history is known."""
+    """Conversations of a few turns. The last turn shows whether the whole history is known."""
     client = experiment.client()
     while not stop.is_set():
         await _take_turns(experiment, stop, await client.start_conversation())
 
 
 async def chain_responses(experiment: Experiment, stop: asyncio.Event) -> None:
-    """The same by `previous_response_id`."""
+    """The same with `previous_response_id`."""
     while not stop.is_set():
         await _take_turns(experiment, stop, Dialogue())
 
@@ -47,7 +47,7 @@ async def leave_and_return(experiment: Experiment, stop: asyncio.Event) -> None:
 
 
 async def ask_whole(experiment: Experiment, stop: asyncio.Event) -> None:
-    """Answers in one piece and in the background, by turns, in one conversation."""
+    """Whole answers and background answers in turn, in one conversation."""
     client = experiment.client()
     dialogue = await client.start_conversation()
     while not stop.is_set():
@@ -56,14 +56,13 @@ async def ask_whole(experiment: Experiment, stop: asyncio.Event) -> None:
 
 
 async def cancel_answers(experiment: Experiment, stop: asyncio.Event) -> None:
-    """Answers that their client no longer wants."""
     client = experiment.client()
     while not stop.is_set():
         dialogue = await client.start_conversation()
         await _ask_and_meanwhile(experiment, _compose(experiment, LONGEST), _cancel_soon, dialogue)
 
 
-# In this order, over and over, until there are as many clients as are wanted.
+# Assigned to the clients in this order, over and over.
 BEHAVIOURS: Sequence[Behaviour] = (
     hold_conversations,
     ask_with_second_reader,
@@ -80,7 +79,7 @@ BEHAVIOURS: Sequence[Behaviour] = (
 async def under_load(
     experiment: Experiment, *, clients: int, behaviours: Sequence[Behaviour] = BEHAVIOURS
 ) -> AsyncIterator[None]:
-    """So many clients at work; at the end everyone sees the last answer to its end."""
+    """Run this many clients; at the end each reads its last answer to the end."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for number in range(clients):
@@ -102,7 +101,7 @@ async def _ask_and_meanwhile(
     meanwhile: Callable[[Experiment, Answer], Coroutine[Any, Any, None]],
     dialogue: Dialogue | None = None,
 ) -> None:
-    """Something is done to the answer while it is being read."""
+    """Ask, and run `meanwhile` while the answer is being read."""
     async with asyncio.TaskGroup() as tasks:
         await experiment.client().ask(
             question, dialogue, on_start=lambda answer: tasks.create_task(meanwhile(experiment, answer))
@@ -125,7 +124,7 @@ async def _cancel_soon(experiment: Experiment, answer: Answer) -> None:
 
 
 async def _wait_for_events(answer: Answer, count: int) -> str:
-    """The response's id, once its client has seen so many events; empty when it saw none."""
+    """The response's id once its client has seen this many events; empty when it saw none."""
     await eventually(lambda: len(answer.reader.frames) >= count or answer.reader.is_over, within_s=MAX_EARLY_S)
     return answer.response_id
 
