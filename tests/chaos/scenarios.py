@@ -25,9 +25,7 @@ async def survive_valkey(experiment: Experiment, *, appendfsync: Fsync, clients:
     """Kill the database under load and start it on the same file; every second time replicas are killed too."""
     async with under_load(experiment, clients=clients):
         for number in range(times):
-            await experiment.redis.config_set(
-                "appendfsync", appendfsync
-            )  # lost at each restart
+            await experiment.redis.config_set("appendfsync", appendfsync)  # lost at each restart
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(kill_and_restart_valkey(experiment, after_s=1.5, away_s=0.5))
                 if number % 2:

@@ -1,4 +1,4 @@
-"""A model that is asked, and what it says, put together."""
+"""Asks a model through its port, and joins its signals into an answer."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,50 +13,46 @@ from tests.support.fakes import said
 
 @dataclass
 class Heard:
-    """What a model has said, put together."""
+    """The signals of one answer, and the error if there was one."""
 
     signals: list[Signal] = field(default_factory=list)
     error: ServiceError | None = None
 
     @property
     def text(self) -> str:
-        """Its text."""
         return "".join(signal.text for signal in self.signals if isinstance(signal, Text))
 
     @property
     def refusal(self) -> str:
-        """Its refusal."""
         return "".join(signal.text for signal in self.signals if isinstance(signal, Refused))
 
     @property
     def thought(self) -> str:
-        """What it thought."""
         return "".join(signal.text for signal in self.signals if isinstance(signal, Thought))
 
     @property
     def logprobs(self) -> list[Logprob]:
-        """The likelihoods of its tokens."""
         return [entry for signal in self.signals if isinstance(signal, Text) for entry in signal.logprobs]
 
     @property
     def called(self) -> list[Called]:
-        """Its calls, as they began."""
+        """The signals that begin a call."""
         return [signal for signal in self.signals if isinstance(signal, Called)]
 
     @property
     def calls(self) -> list[tuple[str, str]]:
-        """Its calls: names and arguments."""
+        """The name and arguments of each call."""
         return [(call.name, self.get_arguments(call.index)) for call in self.called]
 
     @property
     def finished(self) -> Finished:
-        """How it ended: once, and last."""
+        """The end of the answer: there is one, and it is the last signal."""
         [finished] = [signal for signal in self.signals if isinstance(signal, Finished)]
         assert self.signals[-1] is finished
         return finished
 
     def get_arguments(self, index: int) -> str:
-        """Those of one call, which came after it began."""
+        """The arguments of one call. They must come after the call began."""
         beginning = next(
             n for n, signal in enumerate(self.signals) if isinstance(signal, Called) and signal.index == index
         )
@@ -70,13 +66,11 @@ class Heard:
 
 
 class Asker:
-    """Asks one model."""
-
     def __init__(self, model: ChatModel) -> None:
         self.model = model
 
     async def ask(self, *items: Item | str, shown: str = "", **asked: Any) -> Heard:
-        """All it says, which ends well; a string is a user's message."""
+        """Ask; a string is a user's message. Raises the model's error."""
         heard = await self.try_to_ask(*items, shown=shown, **asked)
         if heard.error is not None:
             raise heard.error
@@ -84,7 +78,7 @@ class Asker:
         return heard
 
     async def try_to_ask(self, *items: Item | str, shown: str = "", **asked: Any) -> Heard:
-        """All it says, and what went wrong."""
+        """Ask; an error becomes a part of the result."""
         heard = Heard()
         request = ModelRequest(model="stand-in", **asked)
         given = [said("user", item) if isinstance(item, str) else item for item in items]

@@ -1,4 +1,4 @@
-"""Items, drafts and stores as tests of Redis use them, below the HTTP API."""
+"""Items, drafts, stores and turns for tests of Redis below the HTTP API."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ HISTORY_TOKENS = 8000
 
 @dataclass(frozen=True)
 class Stores:
-    """What one replica has open on a Redis."""
+    """The stores of one replica on a Redis."""
 
     responses: RedisResponseStore
     conversations: RedisConversationStore
@@ -48,21 +48,21 @@ class Stores:
 
 
 class RetryingRedis:
-    """A Redis whose client asks a second time, because the first answer was lost."""
+    """A Redis whose client runs each script twice, as after a lost answer."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
     @classmethod
     def of(cls, redis: Redis) -> Redis:
-        """Such a client, for whoever asks for one."""
+        """The same, typed as a `Redis`."""
         return cast(Redis, cls(redis))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._redis, name)
 
     def register_script(self, text: str) -> Any:
-        """A script that runs twice and gives the second answer."""
+        """A script that runs twice and returns the second answer."""
         script = self._redis.register_script(text)
 
         async def call(keys: Any, args: Any) -> Any:
@@ -73,7 +73,6 @@ class RetryingRedis:
 
 
 def open_stores(redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int = 100) -> Stores:
-    """A replica's stores."""
     retention = Retention(log_s=RETENTION_S, history_s=RETENTION_S)
     return Stores(
         responses=RedisResponseStore(redis, replica_id=replica_id, retention=retention),
@@ -84,7 +83,7 @@ def open_stores(redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int =
 
 
 def open_runner(stores: Stores, model: ChatModel, *, lease_s: float = 10, max_runs: int = 10) -> Runner:
-    """A replica's runs."""
+    """The runner of a replica."""
     return Runner(
         store=stores.responses,
         model=model,
@@ -98,7 +97,7 @@ def open_runner(stores: Stores, model: ChatModel, *, lease_s: float = 10, max_ru
 
 
 def build_item(text: str, partition: str) -> Message:
-    """What a person said."""
+    """A user's message."""
     return Message(id=ids.new_id(ids.MESSAGE, partition), status="completed", role="user", content=[InputText(text)])
 
 
@@ -110,7 +109,7 @@ def build_draft(
     previous_response_id: str | None = None,
     claim: Claim | None = None,
 ) -> Draft:
-    """A turn that says `text`; without an anchor it begins a chain, in a partition at random or in this one."""
+    """The draft of a turn with the input `text`. Without an anchor it begins a chain, in this or a random partition."""
     anchor_id = conversation_id or previous_response_id
     place = ids.get_partition(anchor_id) if anchor_id else partition or ids.new_partition()
     said = build_item(text, place)
@@ -129,21 +128,21 @@ def build_draft(
 async def admit(
     stores: Stores, draft: Draft, *, owner: str = "alice", history_tokens: int = HISTORY_TOKENS
 ) -> Admitted:
-    """Admit a turn that nothing stands in the way of."""
+    """Admit a turn that must be admitted."""
     admitted = await stores.responses.admit(draft, owner=owner, history_tokens=history_tokens, lease_s=600)
     assert isinstance(admitted, Admitted)
     return admitted
 
 
 def build_group(narration: Narration, signals: Sequence[Signal]) -> Group:
-    """What a run writes down of these signals."""
+    """The group of these signals, as a run writes it to the log."""
     after = narration.next_number - 1
     narration.tell(signals)
     return Group(after, narration.next_number - 1, pack(signals) if signals else b"")
 
 
 async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float = 600) -> Narration:
-    """Append these words to an admitted response's log, each in a group of its own; gives where the telling stands."""
+    """Append each word to a response's log as a group of its own. Returns the narration so far."""
     narration = Narration(admitted.response)
     narration.opening()
     for word in words:
@@ -153,12 +152,12 @@ async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float 
 
 
 async def lose_lease(redis: Redis, response_id: str) -> None:
-    """Its replica has not been heard of for longer than its lease."""
+    """Expire the lease of a response, as if its replica had died."""
     await redis.zadd(names.leases(ids.get_partition(response_id)), {response_id: 1})
 
 
 async def make_conversation(stores: Stores, *said: str, partition: str | None = None, owner: str = "alice") -> str:
-    """A conversation with these items."""
+    """Create a conversation with these messages."""
     conversation_id = ids.new_id(ids.CONVERSATION, partition or ids.new_partition())
     items = [build_item(text, ids.get_partition(conversation_id)) for text in said]
     await stores.conversations.create(conversation_id, owner=owner, metadata={}, items=items)
@@ -168,7 +167,7 @@ async def make_conversation(stores: Stores, *said: str, partition: str | None = 
 async def commit(
     stores: Stores, admitted: Admitted, *said: Item, narration: Narration | None = None, owner: str = "alice"
 ) -> None:
-    """End an admitted turn as `completed`, from where its telling stands; what was `said` joins the history."""
+    """End an admitted turn as `completed`; `said` joins the history."""
     if narration is None:
         narration = Narration(admitted.response)
         narration.opening()
@@ -182,7 +181,7 @@ async def commit(
 
 
 async def take_turn(stores: Stores, **anchor: Any) -> str:
-    """One whole turn; gives the response's id."""
+    """Run a whole turn. Returns the response's id."""
     draft = build_draft(**anchor)
     await commit(stores, await admit(stores, draft), *draft.input)
     return draft.response.id

@@ -1,4 +1,4 @@
-"""Streams of Chat Completions, put together chunk by chunk, and what they say."""
+"""Builds streams of Chat Completions chunk by chunk, and reads them."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from prompts.domain.signals import Signal
 
 
 def chunk(content: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A chunk that says something."""
+    """A chunk with a choice."""
     return {"choices": [{"index": 0, "delta": {"content": content}, **fields}]}
 
 
 def frame(value: dict[str, Any]) -> bytes:
-    """A chunk on the wire."""
+    """A chunk as an event on the wire."""
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
@@ -24,20 +24,20 @@ DONE = b"data: [DONE]\n\n"
 
 
 def read(*parts: bytes, interest: Interest | None = None) -> list[Signal]:
-    """What a whole stream says, given in these parts."""
+    """The signals of a whole stream that comes in these parts."""
     reading = ChatReading(interest or Interest())
     signals = [signal for part in parts for signal in reading.feed(part)]
     return signals + reading.finish()
 
 
 def logprob(token: str) -> dict[str, Any]:
-    """How likely a token was, on the wire."""
+    """A token's log probability as servers send it."""
     option = {"token": token, "logprob": -0.5, "bytes": list(token.encode())}
     return {**option, "top_logprobs": [option]}
 
 
 def read_logprob(token: str) -> Logprob:
-    """The same, as it is read."""
+    """The same as the adapter reads it."""
     octets = list(token.encode())
     return Logprob(token, -0.5, octets, [TopLogprob(token, -0.5, octets)])
 

@@ -1,4 +1,4 @@
-"""Two functions that a model may call, and the items of calls, as several tests need them."""
+"""Two functions that a model may call, and the items of calls."""
 
 import json
 from typing import Any
@@ -33,10 +33,10 @@ def find_calls(response: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_calls(response: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Their names and arguments."""
+    """The names and arguments of its calls."""
     return [(call["name"], json.loads(call["arguments"])) for call in find_calls(response)]
 
 
 def compose_output(call: dict[str, Any], output: Any) -> dict[str, Any]:
-    """The item that answers a call."""
+    """The item with the output of a call."""
     return {"type": "function_call_output", "call_id": call["call_id"], "output": output}

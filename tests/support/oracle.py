@@ -60,7 +60,7 @@ HOSTED = {"file_search_call"}
 
 
 async def check_answer(response: httpx.Response) -> None:
-    """An httpx hook: hold a JSON answer of the API against the specification."""
+    """An httpx hook: check a JSON answer of the API against the specification."""
     assert response.headers.get("x-request-id"), "every answer carries x-request-id"
     if not response.url.path.startswith("/v1/") or response.url.path in ("/v1/docs", "/v1/openapi.json"):
         return
@@ -71,7 +71,7 @@ async def check_answer(response: httpx.Response) -> None:
 
 
 def check_object(body: dict[str, Any], *, status: int) -> None:
-    """One object of the API."""
+    """Check one object of the API."""
     if status >= 400:
         check_error(body)
         return
@@ -93,7 +93,7 @@ def check_object(body: dict[str, Any], *, status: int) -> None:
 
 
 def check_error(body: dict[str, Any]) -> None:
-    """The envelope: message, type and code set, param there."""
+    """Check the error envelope: message, type and code are set, param is present."""
     error = body["error"]
     assert set(error) >= {"message", "type", "param", "code"}, error
     assert error["message"], error
@@ -102,7 +102,7 @@ def check_error(body: dict[str, Any]) -> None:
 
 
 def check_list(body: dict[str, Any]) -> None:
-    """A page: its ends are its first and last entry."""
+    """Check a page: `first_id` and `last_id` are those of its entries."""
     assert isinstance(body["data"], list)
     if not body["data"] or body["data"][0]["object" if "object" in body["data"][0] else "type"] == "model":
         return
@@ -114,7 +114,7 @@ def check_list(body: dict[str, Any]) -> None:
 
 
 def check_item(item: dict[str, Any]) -> None:
-    """An item: id, type and status everywhere, content parts, never null where the specification leaves out."""
+    """Check an item: id, type and status; content parts; no null where the specification omits a key."""
     ITEMS[item["type"]].model_validate(item)
     # What a compaction is has no status in the specification, and none in API.md.
     assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] == "compaction" else set()), item
@@ -126,7 +126,7 @@ def check_item(item: dict[str, Any]) -> None:
 
 
 def check_compaction(body: dict[str, Any]) -> None:
-    """The user messages, then exactly one compaction."""
+    """Check a compaction: the user messages, then exactly one compaction item."""
     spec.CompactResource.model_validate(body)
     for item in body["output"]:
         check_item(item)
@@ -137,13 +137,13 @@ def check_compaction(body: dict[str, Any]) -> None:
 
 
 def check_count(body: dict[str, Any]) -> None:
-    """The tokens of an input."""
+    """Check the answer of `input_tokens`."""
     assert set(body) == {"object", "input_tokens"}
     assert type(body["input_tokens"]) is int
 
 
 def check_extension(body: dict[str, Any]) -> None:
-    """What only we have."""
+    """Check an object of our own extensions."""
     match body["object"]:
         case "response.follow_ups":
             assert set(body) == {"object", "response_id", "data"}
@@ -160,7 +160,7 @@ def check_extension(body: dict[str, Any]) -> None:
 
 
 def check_response(response: dict[str, Any]) -> None:
-    """The response object: every key, a legal status, items that fit it."""
+    """Check a response object: every key, a legal status, and items that fit the status."""
     spec.ResponseResource.model_validate(_as_specified(response))
     assert set(response) >= RESPONSE_KEYS, RESPONSE_KEYS - set(response)
     status = response["status"]
@@ -178,7 +178,7 @@ def check_response(response: dict[str, Any]) -> None:
         "compaction",
         *HOSTED,
     )
-    if statuses and not (is_unspoken_last and status != "completed"):  # a thought may end, and the answer never begin
+    if statuses and not (is_unspoken_last and status != "completed"):  # reasoning may end before the answer begins
         assert (statuses[-1] == "completed") == (status == "completed")
 
 
@@ -209,7 +209,7 @@ RULES = {
 
 
 def read_frames(raw: bytes) -> list[dict[str, Any]]:
-    """The events of a whole stream, its framing checked to the byte."""
+    """The events of a whole stream. Its framing is checked to the byte."""
     *frames, rest = raw.split(b"\n\n")
     assert rest == b"", f"the stream ends in the middle of a frame: {rest!r}"
     frames = [frame for frame in frames if not frame.startswith(b":")]
@@ -218,7 +218,7 @@ def read_frames(raw: bytes) -> list[dict[str, Any]]:
 
 
 def read_frame(frame: bytes) -> dict[str, Any]:
-    """The event of one frame, without the empty line that ends it."""
+    """The event of one frame, without its empty line."""
     first, second = frame.split(b"\n")
     assert first.startswith(b"event: ")
     assert second.startswith(b"data: ")
@@ -252,7 +252,7 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _check_output(events: list[dict[str, Any]], final: dict[str, Any]) -> None:
-    """Deltas sum to the done text, the part's, the item's; the final output is the items as streamed."""
+    """Deltas add up to the `done` text, the part and the item; the final output has the streamed items."""
     kinds = Counter(event["type"] for event in events)
     assert kinds["response.output_item.added"] == kinds["response.output_item.done"]
     assert kinds["response.content_part.added"] == kinds["response.content_part.done"]
@@ -272,7 +272,7 @@ def _check_part(mine: list[dict[str, Any]], part: dict[str, Any]) -> None:
             _check_text(mine, "refusal", "refusal", part["refusal"])
         case "reasoning_text":
             _check_text(mine, "reasoning", "text", part["text"])
-            return  # the specification does not say whether a thought has content_part events too
+            return  # the specification does not say whether reasoning has content_part events
         case _:
             _check_text(mine, "output_text", "text", part["text"])
     assert [event["part"] for event in mine if event["type"] == "response.content_part.done"] == [part]

@@ -1,4 +1,4 @@
-"""Real servers as child processes that never outlive the tests, however these end."""
+"""Real servers as child processes; none outlives the tests, however these end."""
 
 import os
 import random
@@ -13,34 +13,33 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
-# Nothing else of the developer's environment reaches a server: a REDIS_URL of theirs must not change a test.
+# The only variables a server inherits: a developer's REDIS_URL must not change a test.
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
-# Below the range from which the kernel takes client ports (32768 on Linux, 49152 on macOS): a client that keeps
-# calling a stopped server can neither take its port nor, as loopback allows, connect to itself.
+# Below the kernel's range of client ports (32768 on Linux, 49152 on macOS): otherwise a client that keeps calling a
+# stopped server could get that server's port, and connect to itself over loopback.
 PORTS = range(10_000, 32_768)
-# How often a server is asked whether it is ready: far below every start time.
+# The interval of readiness checks; far shorter than any start.
 POLL_S = 0.02
 LOG_TAIL_CHARACTERS = 3000
 
 
 class ServerProcessError(Exception):
-    """A server did not start or stop in its time; the message ends with the tail of its log."""
+    """A server did not start or stop in time. The message ends with the last lines of its log."""
 
 
 class ServerProcess:
-    """A real server in a process group and on ports of its own. `with` starts it and kills it at the end.
+    """A real server, in its own process group, on its own ports. `with` starts it and kills it at the end.
 
-    A subclass says what to run and when it is ready. Calls block: an async test that must go on meanwhile wraps
-    them in `asyncio.to_thread`.
+    A subclass says what to run and when it is ready. Calls block: in an async test, wrap them in `asyncio.to_thread`.
     """
 
     port_count: ClassVar[int] = 1
-    # Generous, because the machine is shared and may be building something; a server that died is noticed at once.
+    # Long, because the machine is shared. A server that dies is noticed at once.
     max_start_s: ClassVar[float] = 60
     max_stop_s: ClassVar[float] = 30
 
     def __init__(self, directory: Path) -> None:
-        """`directory` is for its data and its log; it is made when missing."""
+        """`directory` holds its data and its log; it is created when missing."""
         self.directory = directory
         self.log_path = directory / "server.log"
         self.ports: Sequence[int] = ()
@@ -48,15 +47,15 @@ class ServerProcess:
         self._guard: subprocess.Popen[bytes] | None = None
 
     def get_command(self) -> list[str]:
-        """What to run; `self.ports` are chosen."""
+        """The command line. `self.ports` are chosen already."""
         raise NotImplementedError
 
     def get_environment(self) -> Mapping[str, str]:
-        """Variables besides the inherited ones."""
+        """Variables in addition to the inherited ones."""
         return {}
 
     def is_ready(self) -> bool:
-        """Asked again and again after the start; must answer within a second or so."""
+        """Called again and again after the start; must return within about a second."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -70,27 +69,27 @@ class ServerProcess:
 
     @property
     def url(self) -> str:
-        """Known from the first start on, and the same after every restart."""
+        """Known after the first start; the same after each restart."""
         return f"http://127.0.0.1:{self.ports[0]}"
 
     @property
     def log(self) -> str:
-        """Everything it wrote to stdout and stderr, over all its starts."""
+        """All its output, over all its starts."""
         return self.log_path.read_text(errors="replace")
 
     @property
     def is_running(self) -> bool:
-        """Whether the process lives; a frozen one does."""
+        """Whether the process lives. A frozen process lives."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def pid(self) -> int:
-        """Of the process, which is also its group."""
+        """The id of the process and of its group."""
         assert self._process is not None, "not started"
         return self._process.pid
 
     def start(self) -> None:
-        """Start it and wait until it is ready. The first start chooses the ports, a later one keeps them."""
+        """Start it and wait until it is ready. The first start chooses the ports; later starts keep them."""
         assert not self.is_running, "already running"
         if self.ports:
             self._launch()
@@ -98,18 +97,18 @@ class ServerProcess:
             self._launch_on_free_ports(attempts=3)
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it with the same ports and data."""
+        """Stop it if it runs, and start it on the same ports and data."""
         if self.is_running:
             self.stop()
         self.start()
 
     def terminate(self) -> None:
-        """SIGTERM to the process, without waiting; a frozen one is thawed to hear it."""
+        """Send SIGTERM without waiting. A frozen process is thawed first."""
         self._signal(signal.SIGTERM)
         self.thaw()
 
     def wait(self, *, within_s: float | None = None) -> int:
-        """Its exit code, once it has ended. Raises `ServerProcessError` when it does not end in time."""
+        """The exit code. Raises `ServerProcessError` when it does not exit in time."""
         assert self._process is not None, "not started"
         limit_s = self.max_stop_s if within_s is None else within_s
         try:
@@ -118,7 +117,7 @@ class ServerProcess:
             raise ServerProcessError(self._with_log(f"still running after {limit_s} s")) from None
 
     def stop(self, *, within_s: float | None = None) -> None:
-        """SIGTERM, and wait for the end. What is left of its group is killed in any case."""
+        """Send SIGTERM and wait for the exit. The rest of the group is killed in any case."""
         try:
             self.terminate()
             self.wait(within_s=within_s)
@@ -126,7 +125,7 @@ class ServerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group, as when the machine goes; harmless when nothing is left."""
+        """SIGKILL to the whole group, as when a machine dies. Harmless when nothing is left."""
         if self._process is None:
             return
         self._signal_group(signal.SIGKILL)
@@ -134,12 +133,12 @@ class ServerProcess:
         self._dismiss_guard()
 
     def freeze(self) -> None:
-        """SIGSTOP: connections stay open and nobody answers, as when a machine hangs. Returns when it is so."""
+        """SIGSTOP, as when a machine hangs: connections stay open and nobody answers. Returns when it has stopped."""
         self._signal_group(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
-        """SIGCONT: it goes on where it was."""
+        """SIGCONT: it continues."""
         self._signal_group(signal.SIGCONT)
 
     def _launch(self) -> None:
@@ -167,7 +166,7 @@ class ServerProcess:
         try:
             self._launch()
         except ServerProcessError:
-            # Somebody may have taken a port since we looked.
+            # Another process may have taken a port since the check.
             if attempts == 1 or "in use" not in self.log.lower():
                 raise
             self._launch_on_free_ports(attempts=attempts - 1)
@@ -200,7 +199,7 @@ class ServerProcess:
 
 
 def find_free_ports(count: int) -> list[int]:
-    """Different ports on loopback that nobody listens on now; a later collision shows when the server starts."""
+    """Different free ports on loopback. A later collision shows when the server starts."""
     ports: list[int] = []
     for port in random.sample(PORTS, len(PORTS)):
         if len(ports) == count:
@@ -214,8 +213,8 @@ def find_free_ports(count: int) -> list[int]:
 def _start_guard(group: int) -> subprocess.Popen[bytes]:
     """Kill `group` when this process ends, even by SIGKILL: the guard then reads the end of our pipe.
 
-    A parent-death signal would not do: it is tied to the thread that starts the server, and is not inherited by the
-    workers that a server forks.
+    A parent-death signal would not do: it is tied to the thread that starts the server, and forked workers do not
+    inherit it.
     """
     return subprocess.Popen(
         ["sh", "-c", 'read -r _; kill -s KILL -- "-$0"', str(group)],

@@ -1,4 +1,4 @@
-"""What a refusal must be, wherever it comes from."""
+"""Checks a refusal of the API."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ UNKNOWN_ITEM = "msg_" + "0" * 32
 def check_refusal(
     answer: httpx.Response, *, status: int = 400, code: str | None = INVALID, param: str | None = None
 ) -> dict[str, Any]:
-    """What is inside the envelope; with `param` that it names the place. `code=None` leaves the code open."""
+    """Check the envelope, and that it names `param`. Returns the error. `code=None` accepts any code."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text[:500]}"
     error: dict[str, Any] = answer.json()["error"]
     assert code is None or error["code"] == code, error

@@ -1,4 +1,4 @@
-"""A process's runs against a store and a model that do what the test says."""
+"""A runner with a scripted model and a fake store."""
 
 import asyncio
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ from tests.support.fakes import (
 )
 from tests.support.oracle import check_events
 
-# Everything here happens within milliseconds; this is for a run that hangs.
+# The limit for a run that hangs; everything here takes milliseconds.
 MAX_S = 5
 STOP = Finished("stop", Usage(1, 2, 3))
 
 
 class Harness:
-    """A runner with its store and model."""
+    """A runner with its fake store and scripted model."""
 
     def __init__(self) -> None:
         self.store = FakeResponseStore()
@@ -48,7 +48,7 @@ class Harness:
     def make_runner(
         self, *, max_runs: int = 10, max_run_s: float = MAX_S, lease_s: float = 1.0, **limits_of_runs: int
     ) -> Runner:
-        """Replace the runner by one with other limits."""
+        """Replace the runner with one of other limits."""
         limits = Limits(max_runs=max_runs, max_run_s=max_run_s, lease_s=lease_s, **limits_of_runs)
         self.runner = Runner(
             store=self.store,
@@ -64,16 +64,16 @@ class Harness:
         return self.runner
 
     async def note_release(self, response_id: str) -> None:
-        """What the runner says when the model's connection of a response that was let go is closed."""
+        """The runner calls this when the model's connection of a released response is closed."""
         self.released.append((response_id, self.model.is_closed))
 
     def check_storage(self) -> None:
-        """Refuses when the test says so."""
+        """Refuses when the test has set `is_full`."""
         if self.is_full:
             raise StorageFull("Full.")
 
     async def start(self, *steps: Step, brief: Brief | None = None) -> Run:
-        """Begin a run whose model goes through these steps; that of a new response, if no other is asked for."""
+        """Start a run whose model takes these steps; of a new response unless `brief` names another."""
         self.model.steps = steps
         with self.runner.reserve():
             brief = brief or make_brief()
@@ -81,20 +81,20 @@ class Harness:
             return self.runner.start(brief)
 
     async def run(self, *steps: Step, brief: Brief | None = None) -> Run:
-        """The same, to its end."""
+        """The same, to the end of the run."""
         run = await self.start(*steps, brief=brief)
         async with asyncio.timeout(MAX_S):
             await run.wait()
         return run
 
     def forget_end(self) -> None:
-        """The store is ready for the response's next life."""
+        """Make the store ready for another run of the response."""
         self.store.outcome = None
         self.store.appends.clear()
 
 
 async def read(run: Run, *, after: int = -1) -> list[Event]:
-    """The events of a run above a number, followed to its end."""
+    """Follow a run to its end. Returns its events with numbers above `after`."""
     async with asyncio.timeout(MAX_S):
         return [event async for events in run.follow(after=after, quiet_s=MAX_S) for event in events]
 
@@ -105,7 +105,7 @@ def check(events: Sequence[Event]) -> dict[str, Any]:
 
 
 def texts(appends: Sequence[Append]) -> list[list[str]]:
-    """What each group says."""
+    """The texts of each group."""
     return [[signal.text for signal in append.signals if isinstance(signal, Text)] for append in appends]
 
 
@@ -115,6 +115,6 @@ def written(store: FakeResponseStore) -> str:
 
 
 async def settle() -> None:
-    """Let everything that can happen now happen."""
+    """Let all tasks that can run now run."""
     for _ in range(20):
         await asyncio.sleep(0)

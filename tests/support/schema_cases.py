@@ -1,4 +1,4 @@
-"""Requests made from our own OpenAPI document, and what every answer to them must be, whatever was asked."""
+"""Requests generated from our OpenAPI document, and what every answer must keep to."""
 
 import traceback
 from collections import Counter, deque
@@ -38,15 +38,15 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
-# How many ids are remembered: enough for variety; older ones may have been deleted by now.
+# How many ids are remembered. Older ones may have been deleted.
 KNOWN = 20
-# After so many cases there is something fresh to act on: what was planted before may be deleted.
+# New objects are created after this many cases: the earlier ones may be deleted by then.
 PLANT_EVERY = 25
-# One answer: whatever takes longer hangs.
+# The limit of one answer.
 LIMIT_S = 30.0
 
-# The campaign has a key; what happens without one is a test of its own.
-# No stream is read in part: the longest here has some hundred events.
+# The campaign always sends a key; another test sends none.
+# Streams are read to the end; the longest here has a few hundred events.
 CONFIG = schemathesis.Config.from_dict(
     {
         "generation": {"with-security-parameters": False},
@@ -54,18 +54,18 @@ CONFIG = schemathesis.Config.from_dict(
         "checks": {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 409, 413, 422]}},
     }
 )
-# Where the service takes a little more than the document offers, and harms nobody: a part that can be of one type only
-# without it, and a null in a query for what is left out.
+# Where the service accepts a little more than the document: a part without `type` where only one type is possible,
+# and null in a query for a missing value.
 LENIENT = ("summary -> Array with invalid items: Missing required property: type", "starting_after: Incorrect type")
 
 
 def load_document(service: Service) -> BaseSchema:
-    """Our own, as it is served."""
+    """The OpenAPI document as it is served."""
     return schemathesis.openapi.from_url(f"{service.api_url}/openapi.json", config=CONFIG)
 
 
 def operations(document: BaseSchema) -> Iterator[Operation]:
-    """Every one of the document."""
+    """Every operation of the document."""
     for found in document.get_all_operations():
         assert isinstance(found, Ok), found
         yield found.ok()
@@ -73,7 +73,7 @@ def operations(document: BaseSchema) -> Iterator[Operation]:
 
 @dataclass
 class Campaign:
-    """Sends cases as Alice, with ids of what there is put into most of them, and notes every broken promise."""
+    """Sends cases as Alice, puts existing ids into most of them, and records every broken promise."""
 
     document: BaseSchema
     service: Service
@@ -92,7 +92,7 @@ class Campaign:
 
     @property
     def cases(self) -> int:
-        """How many were sent."""
+        """The number of cases sent."""
         return self.sent.total()
 
     def cover(self, operation: Operation) -> None:
@@ -104,7 +104,7 @@ class Campaign:
             self._send(case, number)
 
     def fuzz(self, operation: Operation, mode: GenerationMode, *, examples: int, seed_number: int) -> None:
-        """So many requests at random."""
+        """This many random requests."""
 
         @seed(seed_number)
         @settings(
@@ -154,7 +154,7 @@ class Campaign:
         self.broken.setdefault((case.operation.label, kind), told)
 
     def _plant(self) -> None:
-        """A conversation with items, and a response that somebody liked."""
+        """Create a conversation with items, and a response with feedback."""
         url = self.service.api_url
         items = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello yourself"}]
         conversation_id = self.session.post(f"{url}/conversations", json={"items": items}).json()["id"]
@@ -166,7 +166,7 @@ class Campaign:
         self._responses.append(response_id)
 
     def _learn(self, answer: Response) -> None:
-        """Ids that later requests may name."""
+        """Remember ids that later requests may use."""
         if answer.status_code != 200 or not is_json(answer):
             return
         match answer.json():
@@ -176,9 +176,9 @@ class Campaign:
                 self._responses.append(found)
 
     def _aim(self, case: AnyCase, number: int) -> None:
-        """Three of four requests name what there is, so that more of them come as far as the store."""
+        """Put existing ids into three of four requests, so that more of them reach the store."""
         if case.headers.get("Idempotency-Key") == IDEMPOTENCY_KEY.example:
-            del case.headers["Idempotency-Key"]  # one key for many bodies, which is refused
+            del case.headers["Idempotency-Key"]  # one key for many bodies would be refused
         if number % 4 == 0:
             return
         conversation_id, item_id = self._items[number % len(self._items)]
@@ -196,7 +196,7 @@ class Campaign:
 
 
 def refer(body: dict[str, Any], references: dict[str, str], *, one_only: bool) -> dict[str, Any]:
-    """The body with ids of what there is where it has ids; with only one of those that exclude each other."""
+    """The body with existing ids in its id fields; of fields that exclude each other only one is kept."""
     referred = {name: references.get(name, value) if isinstance(value, str) else value for name, value in body.items()}
     for name, other in (("conversation", "previous_response_id"), ("before", "after")):
         if one_only and isinstance(referred.get(name), str):
@@ -205,25 +205,25 @@ def refer(body: dict[str, Any], references: dict[str, str], *, one_only: bool) -
 
 
 def fits(case: AnyCase, place: ParameterLocation) -> bool:
-    """Whether this part of the request is one that the document allows."""
+    """Whether the document allows this part of the request."""
     assert case.meta is not None
     part = case.meta.components.get(place)
     return part is not None and part.mode is GenerationMode.POSITIVE
 
 
 def is_lenient(answer: Response, reason: str) -> bool:
-    """Whether what was taken is one of `LENIENT`, or a body of white space: where one may be left out, it is."""
+    """Whether an accepted request is one of `LENIENT`, or white space where a body may be left out."""
     body = answer.request.body
     return any(known in reason for known in LENIENT) or (isinstance(body, bytes | str) and not body.strip())
 
 
 def is_json(answer: Response) -> bool:
-    """Whether it says that it is."""
+    """Whether the content type is JSON."""
     return answer.headers["content-type"][0].startswith("application/json")
 
 
 def check_promises(answer: Response) -> None:
-    """What holds for every answer, whatever the document says of it."""
+    """What must hold for every answer, whatever the document says."""
     assert answer.status_code < 500, "a failure of ours"
     assert answer.headers["x-request-id"][0], "no x-request-id"
     assert "set-cookie" not in answer.headers

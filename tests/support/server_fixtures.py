@@ -1,4 +1,4 @@
-"""Servers as fixtures: one of each for the whole run, and factories for tests that stop or freeze their own."""
+"""Servers as fixtures: one shared server of each kind, and factories for tests that stop or freeze their own."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -23,12 +23,12 @@ from tests.support.servers import (
     replica_arguments,
 )
 
-# Where `make weaviate` builds it, wherever pytest was started.
+# Where `make weaviate` builds it; independent of the directory in which pytest starts.
 WEAVIATE_BIN_DIR = Path(os.environ.get("DATA_DIR") or REPO_ROOT / ".run") / "bin"
 
 
 class StartValkey(Protocol):
-    """What the fixture `start_valkey` gives."""
+    """The type of the fixture `start_valkey`."""
 
     def __call__(self, *, appendfsync: Fsync = "everysec", arguments: tuple[str, ...] = ()) -> ValkeyServer: ...
 
@@ -48,10 +48,10 @@ StartReplica = Callable[[Mapping[str, str]], Replica]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build Weaviate before the first test when one needs it: a build takes longer than a test may."""
+    """Build Weaviate before the first test if one needs it: a build takes longer than a test may."""
     if not any(needs_weaviate_binary(item) for item in session.items) or find_weaviate_server(WEAVIATE_BIN_DIR):
         return
-    print("\nBuilding Weaviate for the tests: about five minutes, once.")  # noqa: T201 -- or it looks like a hang
+    print("\nBuilding Weaviate for the tests: about five minutes, once.")  # noqa: T201 -- without it this looks like a hang
     try:
         build_weaviate_server(WEAVIATE_BIN_DIR)
     except WeaviateBuildError as error:
@@ -59,21 +59,21 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def needs_weaviate_binary(item: pytest.Item) -> bool:
-    """Whether a test starts a Weaviate of its own, or shares one while none is configured."""
+    """Whether a test starts its own Weaviate, or shares one while none is configured."""
     fixtures = item.fixturenames if isinstance(item, pytest.Function) else []
     return "start_weaviate" in fixtures or ("weaviate" in fixtures and find_configured_weaviate() is None)
 
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ValkeyServer]:
-    """One Valkey for the whole run: leave it running, and use keys of your own or flush it."""
+    """The shared Valkey. Leave it running; use your own keys, or flush it."""
     with ValkeyServer(tmp_path_factory.mktemp("valkey")) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def weaviate_binary() -> Path:
-    """The server that tests start. Where there is none and none could be built, CI fails and others skip."""
+    """The binary that tests start. When it is missing and cannot be built, CI fails and others skip."""
     binary = find_weaviate_server(WEAVIATE_BIN_DIR)
     if binary is None:
         absent = pytest.fail if os.environ.get("CI") else pytest.skip
@@ -83,7 +83,7 @@ def weaviate_binary() -> Path:
 
 @pytest.fixture(scope="session")
 def weaviate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateAddress]:
-    """One Weaviate for the whole run, or the one that `WEAVIATE_URL` names: use collections of your own."""
+    """The shared Weaviate, or the one in `WEAVIATE_URL`. Use your own collections."""
     configured = find_configured_weaviate()
     if configured:
         yield configured
@@ -95,14 +95,14 @@ def weaviate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinServer]:
-    """One stand-in model for the whole run."""
+    """The shared stand-in model."""
     with StandinServer(tmp_path_factory.mktemp("standin")) as server:
         yield server
 
 
 @pytest.fixture
 def servers() -> Iterator[ExitStack]:
-    """What a test starts for itself; killed at its end, the last one first."""
+    """The servers that a test starts itself; killed at its end, the last one first."""
     with ExitStack() as stack:
         yield stack
 
@@ -122,7 +122,7 @@ def start_valkey(servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -
 def start_watched_valkeys(
     servers: ExitStack, start_valkey: StartValkey, tmp_path_factory: pytest.TempPathFactory
 ) -> StartWatchedValkeys:
-    """Start a master, its replica and their Sentinel, each of which the test may stop, freeze and kill."""
+    """Start a master, its replica and their Sentinel; the test may stop, freeze and kill each."""
 
     def start() -> WatchedValkeys:
         master = start_valkey(arguments=("--repl-diskless-sync-delay", "0"))
@@ -143,5 +143,5 @@ def start_weaviate(
 
 @pytest.fixture
 def start_replica(servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> StartReplica:
-    """Start a replica of our service with these variables, and wait until `/healthz` answers."""
+    """Start a replica of the service with these variables; wait until `/healthz` answers."""
     return lambda environment: servers.enter_context(Replica(tmp_path_factory.mktemp("replica"), environment))

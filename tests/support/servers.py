@@ -1,4 +1,4 @@
-"""The real servers that tests run against: Valkey, its Sentinel, Weaviate, the stand-in model, and our own replica."""
+"""The real servers of the tests: Valkey, its Sentinel, Weaviate, the stand-in model, and our own replica."""
 
 import asyncio
 import http.client
@@ -21,7 +21,7 @@ from launcher.valkey import Fsync, get_valkey_server, valkey_command
 from launcher.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
 from tests.support.processes import POLL_S, ServerProcess
 
-# One question to a server that is starting: long for loopback, short against every start limit.
+# The limit of one readiness check: long for loopback, short beside every start limit.
 PROBE_LIMIT_S = 1.0
 Value = TypeVar("Value")
 
@@ -36,7 +36,6 @@ class ValkeyServer(ServerProcess):
 
     @property
     def port(self) -> int:
-        """Where it listens, on loopback."""
         return self.ports[0]
 
     @property
@@ -59,7 +58,7 @@ class ValkeyServer(ServerProcess):
         try:
             with closing(socket.create_connection(("127.0.0.1", self.port), PROBE_LIMIT_S)) as connection:
                 connection.sendall(b"PING\r\n")
-                # While it loads its file the answer is `-LOADING`.
+                # While it loads its file it answers `-LOADING`.
                 return connection.recv(64).startswith(b"+PONG")
         except OSError:
             return False
@@ -67,7 +66,7 @@ class ValkeyServer(ServerProcess):
 
 @dataclass(frozen=True)
 class WeaviateAddress:
-    """Where a Weaviate is, in the words of our settings."""
+    """The address of a Weaviate, as the settings have it."""
 
     url: str
     grpc_port: int
@@ -79,7 +78,7 @@ class WeaviateServer(ServerProcess):
     port_count = 6
 
     def __init__(self, directory: Path, server: Path) -> None:
-        """`server` is the binary."""
+        """`server` is the path of the binary."""
         super().__init__(directory)
         self._server = server
 
@@ -90,7 +89,6 @@ class WeaviateServer(ServerProcess):
 
     @property
     def address(self) -> WeaviateAddress:
-        """Both settings together."""
         return WeaviateAddress(self.url, self.grpc_port)
 
     @property
@@ -111,7 +109,7 @@ class WeaviateServer(ServerProcess):
 
 
 class StandinServer(ServerProcess):
-    """The stand-in for the model, which speaks the OpenAI protocol."""
+    """The stand-in model."""
 
     @property
     def base_url(self) -> str:
@@ -135,8 +133,8 @@ class StandinServer(ServerProcess):
 class Replica(ServerProcess):
     """Our service, started with the production command; ready when `/healthz` answers.
 
-    `environment` names what it depends on (`REDIS_URL`, …) and may replace the defaults below. `kill()` takes the
-    master and its workers, as when a pod's machine goes.
+    `environment` names what it depends on (`REDIS_URL`, …) and may replace the defaults below. `kill()` kills the
+    master and its workers, as when a pod's machine dies.
     """
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
@@ -145,7 +143,6 @@ class Replica(ServerProcess):
 
     @property
     def port(self) -> int:
-        """Where it listens, on loopback."""
         return self.ports[0]
 
     @override
@@ -172,30 +169,29 @@ class Replica(ServerProcess):
 
 
 def replica_arguments(master: ValkeyServer) -> tuple[str, ...]:
-    """What makes a `ValkeyServer` an asynchronous replica of another."""
+    """The arguments that make a `ValkeyServer` an asynchronous replica of another."""
     return ("--replicaof", "127.0.0.1", str(master.port))
 
 
 class SentinelServer(ServerProcess):
-    """One Sentinel, quorum 1, that watches a master and is quick to replace it; ready when it knows a synced replica.
+    """One Sentinel, quorum 1, that replaces its master quickly; ready when it knows a synced replica.
 
-    It rewrites its own file: a restart goes on with what it knew.
+    It rewrites its own configuration file, so it remembers its master over a restart.
     """
 
-    # In capitals, because Sentinels mind them.
+    # With capitals, because Sentinels are case-sensitive.
     service = "EpsMaster"
-    # Longer than a busy machine pauses, short enough to be waited for.
+    # Longer than the pauses of a busy machine, but short enough to wait for.
     down_after_ms = 1000
     failover_timeout_ms = 4000
 
     def __init__(self, directory: Path, master: ValkeyServer) -> None:
-        """`master` is the first one; it runs, and so does its replica."""
+        """`master` is the first master. It and its replica must run."""
         super().__init__(directory)
         self._master = master
 
     @property
     def port(self) -> int:
-        """Where it listens, on loopback."""
         return self.ports[0]
 
     @property
@@ -226,7 +222,7 @@ class SentinelServer(ServerProcess):
         return any(replica["master-link-status"] == "ok" for replica in replicas)
 
     def get_master_port(self) -> int:
-        """Whom it calls the master; at the end of a fail-over, not while it is under way."""
+        """The port of the current master; during a fail-over still the old one."""
         with closing(Redis(port=self.port, socket_timeout=PROBE_LIMIT_S)) as sentinel:
             master: Any = sentinel.sentinel_master(self.service)
         return int(master["port"])
@@ -244,14 +240,14 @@ class SentinelServer(ServerProcess):
 
 
 def find_configured_weaviate() -> WeaviateAddress | None:
-    """The one that `WEAVIATE_URL` names, for instance a container of CI's."""
+    """The Weaviate in `WEAVIATE_URL`, for example a container in CI."""
     url = os.environ.get("WEAVIATE_URL")
     # 50051 is Weaviate's own default.
     return WeaviateAddress(url, int(os.environ.get("WEAVIATE_GRPC_PORT") or 50051)) if url else None
 
 
 def get_status(port: int, path: str) -> int | None:
-    """The HTTP status of `path` on loopback, or None when nobody answers within `PROBE_LIMIT_S`."""
+    """The HTTP status of `path` on loopback, or None without an answer within `PROBE_LIMIT_S`."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PROBE_LIMIT_S)) as connection:
         try:
             connection.request("GET", path)
@@ -269,9 +265,9 @@ async def eventually(check: Callable[[], Value], *, within_s: float = 10) -> Val
 
 
 async def eventually(check: Callable[[], object], *, within_s: float = 10) -> object:
-    """The first true result of `check`: for what has no event to wait for, such as another process.
+    """The first true result of `check`: for conditions that have no event to wait for, such as in another process.
 
-    A check that raises is a check that is not true yet; its error is the cause of the final AssertionError.
+    A check that raises counts as not true yet. Its error is the cause of the final AssertionError.
     """
     deadline = time.monotonic() + within_s
     while True:
@@ -282,7 +278,7 @@ async def eventually(check: Callable[[], object], *, within_s: float = 10) -> ob
                 value: object = await result if inspect.isawaitable(result) else result
             if value:
                 return value
-        except Exception as raised:  # noqa: BLE001 -- it is not hidden: it becomes the cause of the final error
+        except Exception as raised:  # noqa: BLE001 -- becomes the cause of the final error
             error = raised
         if time.monotonic() > deadline:
             raise AssertionError(f"not true within {within_s} s") from error

@@ -1,4 +1,4 @@
-"""The whole service as tests use it: a replica, its database, and two people with a key each."""
+"""The whole service as tests use it: a replica, its database, and two owners with a key each."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ MAX_COMMAND_S = 60
 
 @dataclass(frozen=True)
 class Service:
-    """A running service. `environment` starts more replicas of the same one."""
+    """A running service. `environment` starts more replicas of it."""
 
     replica: Replica
     environment: Mapping[str, str]
@@ -30,7 +30,6 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
         return self.replica.url
 
     @property
@@ -40,7 +39,7 @@ class Service:
 
 
 def service_environment(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> dict[str, str]:
-    """What a replica is told; short time limits of the model, so that no test waits long."""
+    """The environment of a replica, with short limits for the model, so that no test waits long."""
     return {
         "REDIS_URL": valkey.url,
         "CACHE_URL": valkey.cache_url,
@@ -55,7 +54,7 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
 
 
 def manage(environment: Mapping[str, str], *arguments: str) -> str:
-    """Run `manage.py` in a process of its own and give back what it printed."""
+    """Run `manage.py` in a process of its own; return its output."""
     command = [sys.executable, "manage.py", *arguments]
     settings = {**os.environ, **environment}
     done = subprocess.run(
@@ -67,7 +66,7 @@ def manage(environment: Mapping[str, str], *arguments: str) -> str:
 
 @contextmanager
 def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> Iterator[Service]:
-    """Migrate, make the keys, start a replica; stop it at the end."""
+    """Migrate, create the keys, start a replica; stop it at the end."""
     environment = service_environment(valkey, standin, directory)
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)

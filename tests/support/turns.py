@@ -1,4 +1,4 @@
-"""One turn over plain HTTP, as several tests ask for it and look at what it left behind."""
+"""Turns over plain HTTP, and checks of what they leave behind."""
 
 import asyncio
 import re
@@ -11,19 +11,19 @@ import httpx
 from tests.support.oracle import check_error, check_events, read_frames
 from tests.support.servers import Replica
 
-# The stand-in's own words, where our dependencies are, what only a log may say: none of it may reach a client.
+# Words of the stand-in, of addresses and of logs that must never reach a client.
 FOREIGN = ("The stand-in was told", "127.0.0.1", "localhost", "the key of the model's server", "Traceback")
 
 
 async def make_conversation(http: httpx.AsyncClient) -> str:
-    """A conversation of Alice's, without items."""
+    """A new conversation of Alice's, without items."""
     answer = await http.post("/v1/conversations", json={})
     conversation_id: str = answer.json()["id"]
     return conversation_id
 
 
 async def ask(http: httpx.AsyncClient, text: str, /, **body: Any) -> httpx.Response:
-    """One turn, with nothing foreign in its answer."""
+    """One turn. Its answer must contain none of `FOREIGN`."""
     answer = await http.post("/v1/responses", json={"input": text, **body})
     assert not [word for word in FOREIGN if word in answer.text], answer.text
     if answer.status_code >= 400:
@@ -33,7 +33,7 @@ async def ask(http: httpx.AsyncClient, text: str, /, **body: Any) -> httpx.Respo
 
 @asynccontextmanager
 async def open_client(like: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    """The same person at another replica; every answer is held against the specification as well."""
+    """The same client at another replica. Every answer is checked against the specification."""
     async with httpx.AsyncClient(
         base_url=replica.url, headers=like.headers, event_hooks=like.event_hooks, timeout=30
     ) as client:
@@ -54,22 +54,22 @@ class Stream:
     def of_turn(
         cls, client: httpx.AsyncClient, text: str, /, headers: dict[str, str] | None = None, **body: Any
     ) -> "Stream":
-        """A streamed turn."""
+        """The stream of a new turn."""
         return cls(client, "POST", "/v1/responses", json={"input": text, "stream": True, **body}, headers=headers)
 
     @classmethod
     def of_response(cls, client: httpx.AsyncClient, response_id: str, after: int | None = None) -> "Stream":
-        """The events of a response that there is already, above a number."""
+        """The stream of an existing response, with the events above `after`."""
         query = {"stream": "true"} if after is None else {"stream": "true", "starting_after": str(after)}
         return cls(client, "GET", f"/v1/responses/{response_id}", params=query)
 
     @property
     def raw(self) -> bytes:
-        """What is here by now."""
+        """The bytes so far."""
         return bytes(self._raw)
 
     async def see(self, words: str, *, times: int = 1, within_s: float = 20) -> None:
-        """Until these words are here, so many times."""
+        """Wait until the stream contains these words, `times` times."""
         async with asyncio.timeout(within_s):
             while self.raw.count(words.encode()) < times:
                 assert not self._task.done(), f"it ended without {words!r}: {self.raw[-500:]!r}"
@@ -77,29 +77,29 @@ class Stream:
                 await self._grown.wait()
 
     async def see_words(self, count: int = 1, *, within_s: float = 20) -> None:
-        """Until the model's first so many words are here."""
+        """Wait for the first `count` words of the model."""
         await self.see("event: response.output_text.delta", times=count, within_s=within_s)
 
     async def get_id(self) -> str:
-        """The response's id, as soon as the first event is here."""
+        """The response's id. Waits for the first event."""
         await self.see("\n\n")
         found = re.search(rb'"id":"(resp_[0-9a-f]+)"', self.raw)
         assert found is not None
         return found[1].decode()
 
     async def read(self, *, within_s: float = 30) -> bytes:
-        """All bytes, when the stream has come to a clean end."""
+        """All bytes. The stream must end cleanly."""
         async with asyncio.timeout(within_s):
             await asyncio.shield(self._task)
         assert not self.broke_off, self.raw[-500:]
         return self.raw
 
     async def read_final(self, *, within_s: float = 30) -> dict[str, Any]:
-        """The final response of a whole stream from its first event, checked."""
+        """The final response. The stream must be whole and is checked."""
         return check_events(read_frames(await self.read(within_s=within_s)))
 
     async def read_broken(self, *, within_s: float = 30) -> bytes:
-        """All bytes, when the connection broke off without a clean end."""
+        """All bytes. The connection must have been cut without a clean end."""
         async with asyncio.timeout(within_s):
             await asyncio.shield(self._task)
         assert self.broke_off, self.raw[-500:]
@@ -126,7 +126,7 @@ class Stream:
 
 
 def without_comments(raw: bytes) -> bytes:
-    """A stream without the lines that only keep proxies awake."""
+    """The stream without comments, which only keep proxies awake."""
     return raw.replace(b": keep-alive\n\n", b"")
 
 
@@ -136,7 +136,7 @@ def split_frames(raw: bytes) -> list[bytes]:
 
 
 async def check_stored(http: httpx.AsyncClient, streamed: httpx.Response) -> dict[str, Any]:
-    """The terminal event's response, which is also what GET gives, byte for byte."""
+    """The response in the terminal event. GET must return the same bytes."""
     assert streamed.status_code == 200
     assert b"event: error" not in streamed.content
     final = check_events(read_frames(streamed.content))
@@ -146,7 +146,7 @@ async def check_stored(http: httpx.AsyncClient, streamed: httpx.Response) -> dic
 
 
 async def check_free_and_unmoved(http: httpx.AsyncClient, conversation_id: str) -> None:
-    """A failed turn left the conversation as it was, and the next one is welcome."""
+    """Check that a failed turn changed nothing in its conversation, and that the next turn runs."""
     conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
     assert conversation["eps:active_response_id"] is None
     assert (await http.get(f"/v1/conversations/{conversation_id}/items")).json()["data"] == []
@@ -154,6 +154,6 @@ async def check_free_and_unmoved(http: httpx.AsyncClient, conversation_id: str) 
 
 
 def get_text(response: dict[str, Any]) -> str:
-    """The words of a response's one message, empty when it has none."""
+    """The text of a response's only message; empty without one."""
     messages = [item for item in response["output"] if item["type"] == "message"]
     return "".join(part["text"] for item in messages for part in item["content"])
