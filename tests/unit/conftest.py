@@ -9,7 +9,7 @@ from tests.support.runs import Harness
 
 @pytest.fixture
 async def harness() -> AsyncIterator[Harness]:
-    """A fresh one, emptied at the end."""
+    """A new harness; its runner is closed at the end."""
     harness = Harness()
     yield harness
     await harness.runner.close()

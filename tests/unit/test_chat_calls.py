@@ -1,4 +1,4 @@
-"""Function calls in a stream: every way in which servers tell them apart, or do not."""
+"""Function calls in a stream, in every form in which servers send them."""
 
 import re
 from typing import Any
@@ -30,14 +30,14 @@ def chunk(*deltas: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(*chunks: dict[str, Any]) -> list[Signal]:
-    """What the stream of these chunks says."""
+    """The signals of these chunks."""
     reading = ChatReading()
     data = b"".join(b"data: " + msgspec.json.encode(each) + b"\n\n" for each in (*chunks, END))
     return [*reading.feed(data), *reading.finish()]
 
 
 def assemble(signals: list[Signal]) -> list[tuple[str, str, str]]:
-    """The calls: id, name, arguments; in the order they were told in."""
+    """The calls (id, name, arguments) in the order of their signals."""
     *said, finished = signals
     assert finished == Finished("stop")
     calls: dict[int, list[str]] = {}
@@ -52,7 +52,7 @@ def assemble(signals: list[Signal]) -> list[tuple[str, str, str]]:
 
 
 def pieces(arguments: str, size: int = 3) -> list[str]:
-    """The arguments as they are streamed."""
+    """The pieces of the arguments as they are streamed."""
     return [arguments[start : start + size] for start in range(0, len(arguments), size)]
 
 
@@ -290,14 +290,14 @@ def test_one_function_called_the_old_way() -> None:
 def test_arguments_are_told_as_they_come() -> None:
     reading = ChatReading()
     first = chunk(delta("get_weather", "", index=0, call_id="a"))
-    assert feed(reading, first) == []  # the name may go on
+    assert feed(reading, first) == []  # the name may continue
     assert reading.has_begun
     assert feed(reading, chunk(delta(arguments='{"ci', index=0))) == [Called(0, "a", "get_weather"), Argued(0, '{"ci')]
     assert feed(reading, chunk(delta(arguments='ty":', index=0))) == [Argued(0, 'ty":')]
 
 
 def feed(reading: ChatReading, each: dict[str, Any]) -> list[Signal]:
-    """What one more chunk says."""
+    """The signals of one more chunk."""
     return reading.feed(b"data: " + msgspec.json.encode(each) + b"\n\n")
 
 

@@ -1,4 +1,4 @@
-"""Likelihoods in a stream: read where they can be, and never a reason to lose an answer."""
+"""Log probabilities in a stream: read where possible, and never a reason to lose an answer."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.chat_chunks import ALL, END, frame, logprob, read, read_logpr
 
 
 def likely(logprobs: Any, content: str = "Hi") -> bytes:
-    """A chunk with text and whatever stands for its likelihoods."""
+    """A chunk with text and the given `logprobs`."""
     return frame({"choices": [{"delta": {"content": content}, "logprobs": logprobs}]})
 
 

@@ -1,4 +1,4 @@
-"""The body of a Chat Completions request: items as messages, parameters as fields, and nothing unasked for."""
+"""The body of a Chat Completions request: items as messages, parameters as fields, nothing else."""
 
 import base64
 from typing import Any
@@ -46,13 +46,13 @@ def speak(role: Role, *parts: Part) -> Message:
 
 
 def messages(*items: Item) -> list[dict[str, Any]]:
-    """The items as they are sent."""
+    """The messages that are sent for these items."""
     composed: list[dict[str, Any]] = model_body(ModelRequest(model="m"), items)["messages"]
     return composed
 
 
 def fields(**asked: Any) -> dict[str, Any]:
-    """What a request with these parameters has beside what every request has."""
+    """The fields that these parameters add to the body."""
     body = model_body(ModelRequest(model="m", **asked), [said("user", "Hi")])
     plain = model_body(ModelRequest(model="m"), [said("user", "Hi")])
     assert plain.items() <= body.items()
@@ -67,7 +67,7 @@ def calling(*call_ids: str, content: str | None = None) -> dict[str, Any]:
 
 
 def result(call_id: str, content: str) -> dict[str, Any]:
-    """A tool's message."""
+    """The message with a tool's result."""
     return {"role": "tool", "tool_call_id": call_id, "content": content}
 
 
@@ -255,7 +255,7 @@ SENT_WEATHER = {
 
 
 def allow(mode: Any, *names: str) -> AllowedTools:
-    """A hard limit."""
+    """An `allowed_tools` choice."""
     return AllowedTools([FunctionChoice(name) for name in names], mode)
 
 

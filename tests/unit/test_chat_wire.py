@@ -1,4 +1,4 @@
-"""`ChatReading`: every dialect of Chat Completions that servers speak, cut anywhere."""
+"""`ChatReading` reads every dialect of Chat Completions, cut anywhere."""
 
 import time
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ Words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[Signal]]:
-    """A stream in some dialect, and what it says to who wants all of it: thoughts, words and refusals, then calls."""
+    """A stream in some dialect, and its signals when everything is requested: reasoning, text, refusals, calls."""
     said: list[Signal] = []
     data = draw(st.sampled_from([b"", b"\xef\xbb\xbf", b": hello\n\n", b"retry: 10\n\n"]))
     for word in draw(st.lists(Words, max_size=4)):
@@ -206,7 +206,7 @@ def test_one_long_event_in_small_pieces_is_read_in_linear_time() -> None:
     reading = ChatReading()
     began = time.perf_counter()
     signals = [signal for start in range(0, len(long), 16) for signal in reading.feed(long[start : start + 16])]
-    # 125,000 pieces: about 0.1 s when each byte is copied once, more than a minute when every piece copies the line.
+    # 125,000 pieces: about 0.1 s when each byte is copied once, over a minute when every piece copies the line.
     assert time.perf_counter() - began < 5
     assert signals == [Text("word " * 400_000)]
 

@@ -1,4 +1,7 @@
-"""`NewText`: whatever a server sends again, the shown text and what is given read as one. And the ways to ask."""
+"""`NewText` joins the text already shown and a continuation into one text, whatever a server repeats.
+
+And the ways to ask for a continuation.
+"""
 
 from itertools import pairwise
 from typing import Any, Literal
@@ -13,7 +16,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Refused, Signal, Text
 from tests.support.fakes import said
 
-# Few letters and much white space: texts that look like their own beginnings, and seams of every kind.
+# Few letters and much white space give texts that look like their own beginnings, and every kind of seam.
 Texts = st.text("ab \n\t\u3000é🌊", max_size=12) | st.text(max_size=12)
 Cuts = st.lists(st.integers(0, 30), max_size=6)
 Reason = Literal["stop", "length", "content_filter"]
@@ -22,7 +25,7 @@ HELLO = [said("user", "Hello")]
 
 
 def hear(shown: str, said: str, cuts: list[int], reason: Reason = "stop") -> str:
-    """What is given of a text that a model says in these pieces."""
+    """The new text in what a model says in these pieces."""
     places = [0, *sorted(min(cut, len(said)) for cut in cuts), len(said)]
     new = NewText(shown)
     given = [signal for start, end in pairwise(places) for signal in new.take([Text(said[start:end])])]
@@ -34,7 +37,7 @@ def hear(shown: str, said: str, cuts: list[int], reason: Reason = "stop") -> str
 
 
 def looks_like_an_echo(shown: str, said: str) -> bool:
-    """Whether the whole shown text comes again at the beginning, with its own white space in front or without."""
+    """Whether the text begins with the whole shown text, with or without its leading white space."""
     prefix = get_prefix(shown)
     return bool(prefix) and said.startswith((prefix, prefix.lstrip()))
 
@@ -44,7 +47,7 @@ def looks_like_an_echo(shown: str, said: str) -> bool:
 @example("The sea ", "is wide.", [3])
 @example('"Yes', '"', [])
 def test_a_continuation_is_given_as_it_is(shown: str, continuation: str, cuts: list[int]) -> None:
-    said = shown[len(get_prefix(shown)) :] + continuation  # the model goes on from what it was sent
+    said = shown[len(get_prefix(shown)) :] + continuation  # the model continues the text it was sent
     assume(not looks_like_an_echo(shown, said))
     assert shown + hear(shown, said, cuts) == shown + continuation
 
@@ -54,7 +57,7 @@ def test_a_continuation_is_given_as_it_is(shown: str, continuation: str, cuts: l
 @example("The sea ", "is wide.", [2, 5, 9], "whole")
 @example("  The sea\n", "is wide.", [1], "trimmed")
 def test_an_echo_is_dropped_wherever_it_is_cut(shown: str, continuation: str, cuts: list[int], echo: str) -> None:
-    assume(get_prefix(shown))  # or nothing is sent that could come again
+    assume(get_prefix(shown))  # otherwise nothing is sent that could be repeated
     again = shown if echo == "whole" else shown.lstrip()
     assert hear(shown, again + continuation, cuts, "length") == continuation
 
@@ -66,7 +69,7 @@ def test_white_space_that_the_model_does_not_bring_is_there_already(
     shown: str, continuation: str, cuts: list[int], has_echo: bool
 ) -> None:
     prefix, seam = get_prefix(shown), shown[len(get_prefix(shown)) :]
-    # More of the same white space is taken for what was shown: the one thing that cannot be told.
+    # More of the same white space is taken for the shown one: the two cannot be distinguished.
     assume(not (seam and continuation[:1] == seam[0]))
     assume(has_echo or not looks_like_an_echo(shown, continuation))
     assert hear(shown, (prefix if has_echo else "") + continuation, cuts) == continuation
@@ -75,12 +78,12 @@ def test_white_space_that_the_model_does_not_bring_is_there_already(
 @pytest.mark.parametrize(
     ("shown", "said", "given"),
     [
-        ("one\n", "\n\ntwo", "\ntwo"),  # the model brings a paragraph, of which a line break was shown
-        ("one\n\n", "\ntwo", "two"),  # and the other way round
+        ("one\n", "\n\ntwo", "\ntwo"),  # the model sends a paragraph break; one line break of it was shown
+        ("one\n\n", "\ntwo", "two"),  # the reverse
         ("one ", "\ntwo", "\ntwo"),
         ("one ", "", ""),
         (" \n", " \nHello", "Hello"),
-        ("ha", "haha", "ha"),  # known: an answer that repeats its whole beginning is taken for an echo
+        ("ha", "haha", "ha"),  # known limit: an answer that repeats its whole beginning is taken for an echo
     ],
 )
 def test_seams(shown: str, said: str, given: str) -> None:
@@ -123,7 +126,7 @@ def test_an_echo_of_a_long_answer_is_followed_in_linear_time() -> None:
 
 
 def last_messages(way: Way) -> list[dict[str, Any]]:
-    """What follows the conversation."""
+    """The messages after the conversation."""
     messages = continuation_body(REQUEST, HELLO, "The sea", way)["messages"]
     assert messages[0] == {"role": "user", "content": "Hello"}
     return list(messages[1:])
@@ -138,7 +141,7 @@ def test_the_fields_of_each_way() -> None:
     assert last_messages(Way.ASKED) == [begun, {"role": "user", "content": INSTRUCTION}]
     assert continuation_body(REQUEST, HELLO, "", Way.ANEW) == plain
     assert continuation_body(REQUEST, HELLO, "a", Way.OPEN).items() >= fields.items()
-    for way in (Way.MARKED, Way.ASKED):  # servers that do not know them refuse them
+    for way in (Way.MARKED, Way.ASKED):  # other servers refuse these fields
         assert continuation_body(REQUEST, HELLO, "a", way).keys() == plain.keys()
 
 

@@ -1,4 +1,4 @@
-"""The environment's readers: a value is right, or the error names the variable."""
+"""The readers of the environment return a right value, or an error that names the variable."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ NAME = "EPS_TEST_VALUE"
 
 @pytest.fixture(autouse=True)
 def unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the developer's environment."""
+    """Remove the developer's own variables."""
     monkeypatch.delenv(NAME, raising=False)
     monkeypatch.delenv(f"{NAME}_FILE", raising=False)
 

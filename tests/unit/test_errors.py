@@ -1,4 +1,4 @@
-"""The tree of errors is what the module's docstring draws."""
+"""The tree of errors is the one that the module's docstring draws."""
 
 import inspect
 import re
@@ -9,9 +9,9 @@ import pytest
 from prompts import errors
 from prompts.errors import ConversationLocked, FailedEarlier, NotFound, ServiceError, StaleRun, UpstreamError
 
-# "      Unavailable      dependency_unavailable     server_error     503     yes": its place in the tree is its indent.
+# "      Unavailable      dependency_unavailable     server_error     503     yes"; the indent is its level in the tree.
 _LINE = re.compile(r"^(?P<indent> +)(?P<name>[A-Z]\w+) +(?P<code>\S+(?:, \S+)?) +(?P<type>\S+) +(?P<status>\d{3}) +")
-# The specification's list of codes in a failed response, as far as we use it, and our own.
+# The codes of a failed response: those of the specification that we use, and our own.
 RESPONSE_CODES = {"server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_base64_image", "replica_lost"}
 
 
@@ -27,7 +27,7 @@ class Drawn:
 
 
 def read_drawing() -> list[Drawn]:
-    """The lines of the docstring that draw a class, each with the one it hangs on."""
+    """The lines of the docstring that draw a class, each with its parent."""
     above: list[tuple[int, str]] = [(4, "ServiceError")]
     drawn: list[Drawn] = []
     for line in (inspect.getdoc(errors) or "").splitlines():
@@ -41,12 +41,12 @@ def read_drawing() -> list[Drawn]:
 
 
 def list_classes(root: type[ServiceError]) -> list[type[ServiceError]]:
-    """Everything below a class."""
+    """All subclasses."""
     return [each for child in root.__subclasses__() for each in (child, *list_classes(child))]
 
 
 def test_every_class_is_drawn_and_every_drawn_class_is_there() -> None:
-    names = [*(drawn.name for drawn in read_drawing()), FailedEarlier.__name__]  # what it says is another error's
+    names = [*(drawn.name for drawn in read_drawing()), FailedEarlier.__name__]  # it repeats another error's fields
     assert sorted(names) == sorted(kind.__name__ for kind in list_classes(ServiceError))
     assert all(f"{name} " in (errors.__doc__ or "") for name in ("StaleRun", "FailedEarlier"))
 
@@ -55,7 +55,7 @@ def test_every_class_is_drawn_and_every_drawn_class_is_there() -> None:
 def test_a_class_is_what_its_line_says(drawn: Drawn) -> None:
     kind: type[ServiceError] = getattr(errors, drawn.name)
     assert (kind.__bases__[0].__name__, kind.type, kind.status) == (drawn.parent, drawn.type, drawn.status)
-    if kind is not NotFound:  # its code is the instance's
+    if kind is not NotFound:  # its code belongs to the instance
         assert kind.code == drawn.code
     assert kind.response_code in RESPONSE_CODES
     assert kind.__doc__

@@ -1,4 +1,4 @@
-"""`Narration`: whatever the model says, however it is cut, the events are the specification's and always the same."""
+"""`Narration` turns any signals, however they are grouped, into the specification's events, always the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ from prompts.domain.usage import Usage
 from tests.support.fakes import RESPONSE_ID
 from tests.support.oracle import check_events, read_frames
 
-# Any text that UTF-8 can carry: astral characters, combining ones, controls, quotes, line separators, nothing at all.
+# Any text that UTF-8 can encode: astral and combining characters, controls, quotes, line separators, the empty text.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 LOGPROBS = st.builds(Logprob, TEXTS, st.floats(-20, 0), st.lists(st.integers(0, 255), max_size=4))
-# Calls side by side, arguments of calls that nobody began, and arguments that are no JSON.
+# Parallel calls, arguments of calls that never began, and arguments that are no JSON.
 CALLS = st.integers(0, 3)
 WORDS: st.SearchStrategy[Signal] = st.one_of(
     TEXTS.map(Text),
@@ -75,7 +75,7 @@ CONVERSATIONS: st.SearchStrategy[ConversationRef | msgspec.UnsetType] = st.sampl
 
 @dataclass(frozen=True)
 class Telling:
-    """What is to be told: the model's words in groups, and how they end."""
+    """The signals of an answer in groups, and its end."""
 
     response: Response
     groups: Sequence[Sequence[Signal]]
@@ -85,7 +85,7 @@ class Telling:
 
 @st.composite
 def tellings(draw: st.DrawFn) -> tuple[Telling, Telling]:
-    """The same words and the same end, split into groups in two ways."""
+    """The same signals and end, split into groups in two ways."""
     response = Response(
         id=RESPONSE_ID,
         created_at=1_700_000_000,
@@ -102,7 +102,7 @@ def tellings(draw: st.DrawFn) -> tuple[Telling, Telling]:
 
 @st.composite
 def splits(draw: st.DrawFn, words: Sequence[Signal]) -> list[list[Signal]]:
-    """These words in groups, empty ones among them."""
+    """These signals in groups, some of them empty."""
     cuts = sorted(draw(st.lists(st.integers(0, len(words)), max_size=5)))
     bounds = [0, *cuts, len(words)]
     return [list(words[begin:end]) for begin, end in pairwise(bounds)]
@@ -148,7 +148,7 @@ def test_any_words_make_events_of_the_specification(both: tuple[Telling, Telling
 @settings(deadline=None)  # the machine is shared
 @given(tellings())
 def test_a_stored_output_told_again_is_the_same_output(both: tuple[Telling, Telling]) -> None:
-    """What a stream is rebuilt from when its log is gone; only empty parts are no signals."""
+    """A stream whose log is gone is rebuilt from the stored output. Only empty parts have no signals."""
     telling = both[0]
     words = [word for group in telling.groups for word in group if not isinstance(word, BegunAnew)]
     whole = Telling(telling.response, [words], Finished("stop"))
@@ -160,7 +160,7 @@ def test_a_stored_output_told_again_is_the_same_output(both: tuple[Telling, Tell
 
 
 def with_one_thought(item: Item) -> Item:
-    """The item, its thought in one part: a summary in between had cut it, and is told before it now."""
+    """The item with its reasoning text in one part: a summary in between split it, but now comes before it."""
     if not isinstance(item, Reasoning):
         return item
     thought = ReasoningText("".join(part.text for part in item.content or ()))
@@ -181,7 +181,7 @@ def test_frames_are_exact_and_the_terminal_one_carries_the_result_as_stored(both
     events, result = tell(both[0])
     raw = sse.frames(events) + sse.DONE
     assert read_frames(raw) == decode(events)
-    assert raw.count(b"\n") == 3 * len(events) + 2  # nothing inside breaks a line
+    assert raw.count(b"\n") == 3 * len(events) + 2  # no line break inside a frame's data
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert [event.type for event in events] == [frame["type"] for frame in decode(events)]
     assert events[-1].data.endswith(b'"response":' + result + b"}")
@@ -190,7 +190,7 @@ def test_frames_are_exact_and_the_terminal_one_carries_the_result_as_stored(both
 @settings(deadline=None)  # the machine is shared
 @given(tellings())
 def test_a_log_read_back_tells_the_same(both: tuple[Telling, Telling]) -> None:
-    """What a run writes down is JSON; another replica narrates from that."""
+    """A run writes JSON to the log; another replica narrates from it."""
     telling = both[0]
     groups = [unpack(pack(group)) for group in telling.groups]
     assert tell(Telling(telling.response, groups, telling.end)) == tell(telling)

@@ -1,4 +1,4 @@
-"""Suggesting what could be asked next: what the model said is kept, what it failed at may be asked again."""
+"""Follow-up questions: what the model suggested is stored; after a failure the model may be asked again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ WINDOW = [said("user", "My name is Ada."), said("assistant", "Hello, Ada.")]
 
 @dataclass
 class FakeNotes:
-    """`ResponseNotes` of one response, as far as follow-ups go."""
+    """The follow-ups part of `ResponseNotes`, for one response."""
 
     status: Status = "completed"
     window: Sequence[Message] = field(default_factory=lambda: WINDOW)
@@ -55,12 +55,11 @@ class FakeNotes:
 
 
 def open_follow_ups(notes: FakeNotes, model: ScriptedModel, *, max_s: float = 10) -> FollowUps:
-    """What is tested."""
     return FollowUps(notes=cast(ResponseNotes, notes), model=model, sealer=SEALER, history_tokens=1_000, max_s=max_s)
 
 
 async def get(notes: FakeNotes, *steps: Step) -> tuple[Sequence[str], ScriptedModel]:
-    """What a client is given, and the model that was asked."""
+    """The follow-ups for a client, and the model that was asked."""
     model = ScriptedModel(steps)
     return await open_follow_ups(notes, model).get(RESPONSE_ID, owner="alice"), model
 

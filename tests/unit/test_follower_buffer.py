@@ -1,4 +1,4 @@
-"""What a run keeps in memory is bounded, and found by number without a hole."""
+"""The buffer of a run is bounded; events are found by number, without a gap."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SIZE = MAX_KEPT_BYTES // 20
 
 
 def events(numbers: range, *, size: int = SIZE) -> list[Event]:
-    """Events of this size each."""
+    """Events of this size."""
     return [Event("response.output_text.delta", number, b"x" * size) for number in numbers]
 
 

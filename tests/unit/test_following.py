@@ -1,4 +1,4 @@
-"""Following on from the log: beyond what a process keeps, over a run's end here, while Redis is away, while a drain."""
+"""Following a response in the log: behind the buffer, after the run left, while Redis is away, during a drain."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -17,19 +17,19 @@ from tests.support.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brie
 from tests.support.runs import MAX_S, STOP, Harness, check, settle
 
 WORDS = 300
-# A reader looks that often when it is not nudged; in the service every two seconds.
+# How often a reader without a nudge reads the log; in the service every two seconds.
 LOOK_S = 0.01
-# For so many looks Redis is away.
+# Redis is away for this many reads.
 AWAY_LOOKS = 5
 
 
 def away(looks: int = AWAY_LOOKS) -> list[Fate]:
-    """What a Redis that is away for some looks answers with."""
+    """The results of these reads while Redis is away."""
     return [Unavailable("away") for _ in range(looks)]
 
 
 class FollowClient:
-    """Whoever asks this process for the events of a response."""
+    """A client that follows the response through this process."""
 
     def __init__(self, harness: Harness) -> None:
         self.store = harness.store
@@ -56,19 +56,17 @@ class FollowClient:
         )
 
     async def read(self, *, run: Run | None, after: int = -1) -> list[Event]:
-        """All events."""
         async with asyncio.timeout(MAX_S):
             return list(chain.from_iterable([events async for events in self.follow(run=run, after=after)]))
 
 
 @pytest.fixture
 def client(harness: Harness) -> FollowClient:
-    """The harness's."""
     return FollowClient(harness)
 
 
 async def see_words(reader: AsyncIterator[Sequence[Event]], count: int) -> list[Event]:
-    """What is told up to so many words."""
+    """Read until `count` words have come."""
     seen: list[Event] = []
     async with asyncio.timeout(MAX_S):
         while len([event for event in seen if event.type.endswith(".delta")]) < count:
@@ -77,13 +75,13 @@ async def see_words(reader: AsyncIterator[Sequence[Event]], count: int) -> list[
 
 
 async def read_rest(reader: AsyncIterator[Sequence[Event]]) -> list[Event]:
-    """What is told from here on."""
+    """All events from here on."""
     async with asyncio.timeout(MAX_S):
         return list(chain.from_iterable([events async for events in reader]))
 
 
 async def see_quiet(reader: AsyncIterator[Sequence[Event]], groups: int = 3) -> None:
-    """For some time it is told that there is nothing, and no error."""
+    """Check that several empty groups come, and no error."""
     async with asyncio.timeout(MAX_S):
         assert [list(await anext(reader)) for _ in range(groups)] == [[]] * groups
 
@@ -180,13 +178,13 @@ async def test_a_reader_that_has_begun_is_kept_while_redis_is_away(
     await harness.run(*chain.from_iterable(words), [STOP])
     whole = await client.read(run=None)
     assert check(whole)["status"] == "completed"
-    client.log.read_fates = [None, *[None] * healthy_reads, *away()]  # the first one is the echo's
+    client.log.read_fates = [None, *[None] * healthy_reads, *away()]  # the first one reads the echo
     assert await client.read(run=None) == whole
     assert client.log.read_fates == []
 
 
 async def test_an_end_is_told_that_could_not_be_read_at_once(harness: Harness, client: FollowClient) -> None:
-    """The log says that it is whole; what the end carries is read from the response, and Redis is away just then."""
+    """The log is complete, but Redis is away when the final response is read."""
     await harness.run([Text("1"), STOP])
     whole = await client.read(run=None)
     assert check(whole)["status"] == "completed"
@@ -218,7 +216,7 @@ async def test_a_reader_is_kept_whose_run_was_lost_because_redis_is_away(
 
 
 async def test_a_reader_that_waits_for_the_first_new_event_is_kept_too(harness: Harness, client: FollowClient) -> None:
-    """It was answered already: an empty group is a beginning as well."""
+    """It has been answered: an empty group counts as a beginning."""
     gate = asyncio.Event()
     run = await harness.start([Text("1 ")], gate, [Text("2"), STOP])
     await settle()
@@ -252,7 +250,7 @@ async def test_a_redis_that_stays_away_breaks_the_reader_off(harness: Harness, c
 
 
 async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(harness: Harness, client: FollowClient) -> None:
-    """What counts is how long it has been away without a break."""
+    """Only the time without a break counts."""
     client.set_pace(redis_away_s=20 * LOOK_S)
     gate = asyncio.Event()
     await harness.start([Text("1")], gate, [STOP])

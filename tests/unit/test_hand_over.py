@@ -1,4 +1,4 @@
-"""A process that leaves hands its answers over; a log that a fail-over has cut short is made whole, or given up."""
+"""A leaving process hands over its runs; a log that a fail-over has shortened is repaired, or its run gives up."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,20 +16,20 @@ from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, texts,
 
 
 def check_handed_over(run: Run, store: FakeResponseStore) -> None:
-    """Others were asked to go on with it, once; nothing says that it has ended."""
+    """Check that the response was released once, for others to continue, and that nothing says it ended."""
     assert run.is_handed_over
     assert (run.outcome, run.error, store.outcome) == (None, None, None)
     assert store.released == [False]
 
 
 def check_unended(events: Sequence[Event]) -> None:
-    """The telling stops without an end, and without a hole."""
+    """Check that the events stop without an end and without a gap."""
     assert not [event for event in events if event.type in TERMINAL]
     assert [event.sequence_number for event in events] == list(range(len(events)))
 
 
 def check_whole(store: FakeResponseStore) -> None:
-    """Each group joins on to the one before."""
+    """Check that each group follows the one before."""
     groups = [append for append in store.appends if append.last_number > append.after]
     assert all(later.after == earlier.last_number for earlier, later in pairwise(groups))
 
@@ -155,7 +155,10 @@ async def test_what_cannot_be_handed_over_is_left_to_its_lease(
 
 
 async def test_a_run_may_be_taken_while_it_is_handed_over(harness: Harness) -> None:
-    """A cancellation comes while the process leaves: nothing is written any more, and it is told that it is over."""
+    """A cancellation comes while the process leaves.
+
+    The run writes nothing more, and its followers learn that it is over.
+    """
     harness.store.release_fates = [(asyncio.Event(), StaleRun())]
     run = await harness.start([Text("1")], asyncio.Event())
     await settle()
@@ -173,7 +176,7 @@ async def test_a_run_may_be_taken_while_it_is_handed_over(harness: Harness) -> N
 
 
 async def test_what_a_fail_over_has_lost_is_written_again_in_order(harness: Harness) -> None:
-    """All that Redis had acknowledged and has no more, then what was to be written."""
+    """First what Redis had acknowledged and lost, then what was to be written."""
     gates = [asyncio.Event() for _ in range(3)]
     run = await harness.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], gates[2], [Text("4")], [STOP])
     for gate in gates[:2]:
@@ -202,7 +205,7 @@ async def test_the_whole_log_but_its_opening_is_written_again(harness: Harness) 
 
 
 async def test_a_renewal_notices_what_was_lost(harness: Harness) -> None:
-    """A model that is silent is no reason to leave the log short."""
+    """The log is repaired also while the model is silent."""
     harness.make_runner(lease_s=0.1)
     gate = asyncio.Event()
     run = await harness.start([Text("1")], gate, [STOP])
@@ -251,7 +254,7 @@ async def test_a_log_may_lose_its_end_again_while_it_is_made_whole(harness: Harn
     gates[0].set()
     await settle()
     harness.store.lose_tail(LAST_OPENING_NUMBER)
-    # Of what is written again the first group is acknowledged; then Redis is away for a moment.
+    # The first repaired group is acknowledged; then Redis is away for a moment.
     harness.store.append_fates = [None, None, Unavailable("away")]
     gates[1].set()
     assert check(await read(run))["output"][0]["content"][0]["text"] == "123" == written(harness.store)
@@ -260,7 +263,7 @@ async def test_a_log_may_lose_its_end_again_while_it_is_made_whole(harness: Harn
 
 @pytest.mark.parametrize("fate", [None, Unavailable("away")], ids=["at once", "after a moment"])
 async def test_what_cannot_be_written_again_is_given_up(harness: Harness, fate: Fate) -> None:
-    """What was shown before it was taken over is not here: nobody can tell that part again."""
+    """This process does not have what was shown before it took over, so it cannot write that part again."""
     brief = make_brief(shown=["Good ", "mor"], epoch="2.a")
     before = brief.narration.next_number - 1
     run = await harness.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event(), brief=brief)
@@ -320,7 +323,7 @@ async def test_an_end_that_does_not_join_on_is_given_up_while_the_process_closes
 
 @pytest.mark.parametrize("fate", [StaleRun(), Unavailable("away")])
 async def test_giving_up_may_fail(harness: Harness, fate: Exception) -> None:
-    """Then the lease expires, and whoever finds the response goes on from what is there."""
+    """Then the lease expires, and another replica continues from what is in the log."""
     harness.make_runner(lease_s=0.1)
     harness.store.release_fates = [fate] * 10
     run = await harness.start(gate := asyncio.Event(), [Text("1")], brief=make_brief(shown=["Good "], epoch="2.a"))
@@ -333,7 +336,7 @@ async def test_giving_up_may_fail(harness: Harness, fate: Exception) -> None:
 
 
 async def test_a_group_that_is_cut_in_two_cannot_be_written_again(harness: Harness) -> None:
-    """Redis keeps groups whole; a log that ends within one is another's."""
+    """Redis keeps groups whole. A log that ends inside a group belongs to another run."""
     run = await harness.start([Text("1"), Text("2")], gate := asyncio.Event(), [Text("3")], asyncio.Event())
     await settle()
     harness.store.last_number = harness.store.appends[0].last_number - 1

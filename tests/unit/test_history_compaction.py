@@ -1,4 +1,4 @@
-"""What is left of a history when a compaction stands for a part of it."""
+"""A history in which a compaction replaces earlier items."""
 
 from collections.abc import Sequence
 
@@ -38,14 +38,14 @@ ITEMS = st.lists(
 
 
 def unseal(_kind: str, sealed: str) -> str:
-    """A seal that opens to its own words, or is broken."""
+    """A seal that is its own text, or broken."""
     if sealed == "broken":
         raise BrokenSeal
     return sealed
 
 
 def read(items: Sequence[Item]) -> list[str]:
-    """The items in short; notes by their last word."""
+    """The items in short form; a note is its last word."""
     return [_read(item) for item in items]
 
 

@@ -1,4 +1,4 @@
-"""Public ids: a kind, a partition, a time-ordered rest; and what is not one of ours."""
+"""Public ids: a kind, a partition, a time-ordered rest; anything else is refused."""
 
 import hashlib
 import time
@@ -63,7 +63,7 @@ def test_partitions_are_drawn_from_all_of_them() -> None:
         "resp_0" + "g" * 31,
         "resp_" + "0" * 32 + "\n",
         " resp_" + "0" * 32,
-        "resp_٠" + "0" * 31,  # a digit, but not one of ours
+        "resp_٠" + "0" * 31,  # a digit, but not ASCII
         "resp_{0}" + "0" * 29,
         "conv_" + "0" * 32,
         "resp" + "0" * 32,

@@ -1,4 +1,4 @@
-"""However a response's signals were grouped, and from whatever number it is read: its log tells the same bytes."""
+"""A log replays the same bytes, however its signals were grouped, and from any number."""
 
 import asyncio
 import random
@@ -31,7 +31,7 @@ End = Finished | ResponseError | None
 
 @dataclass(frozen=True)
 class Told:
-    """A response as its run told it."""
+    """A response as its run sent it."""
 
     events: Sequence[Event]
     entries: Sequence[Entry]
@@ -40,7 +40,7 @@ class Told:
 
 
 def tell(echo: Response, groups: Sequence[Sequence[Signal]], end: End) -> Told:
-    """Tell these groups as a run does; the last one is written down by the commit."""
+    """Send these groups as a run does; the commit writes the last one."""
     narration = Narration(echo)
     events = narration.opening()
     entries = [Entry(events[-1].sequence_number, [], is_last=False)]
@@ -60,13 +60,13 @@ def tell(echo: Response, groups: Sequence[Sequence[Signal]], end: End) -> Told:
 
 
 def cut(signals: Sequence[Signal], at: Sequence[int]) -> list[Sequence[Signal]]:
-    """The signals in groups, none of them empty but perhaps the last."""
+    """The signals in groups. Only the last group may be empty."""
     places = sorted({place for place in at if 0 < place < len(signals)})
     return [signals[start:stop] for start, stop in zip([0, *places], [*places, len(signals)], strict=True)]
 
 
 class ScriptedLog:
-    """`EventLog` of one response that grows by an entry whenever its reader waits, and gives out a few at once."""
+    """`EventLog` of one response. It grows by an entry whenever its reader waits, and returns a few entries a read."""
 
     def __init__(self, echo: Response, entries: Sequence[Entry], *, there: int, at_once: int) -> None:
         self._echo = echo
@@ -98,12 +98,12 @@ class ScriptedLog:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the end is there."""
+        """Whether the log has its end."""
         return self._there >= len(self._entries)
 
 
 class StandingStore(FakeResponseStore):
-    """The response as it stands while its log grows."""
+    """The stored response while its log grows."""
 
     log: ScriptedLog | None = None
     told: Told | None = None
@@ -157,7 +157,7 @@ def test_any_grouping_read_from_any_number_tells_the_same_bytes(  # noqa: PLR091
     at_once_told = tell(echo, [signals], end)
     told = tell(echo, cut(signals, at), end)
     assert told.events == at_once_told.events
-    # A cursor beyond what there is by now is refused; whoever reads on has seen what was there.
+    # A cursor beyond the log's end is refused; a reader that continues has a cursor within it.
     there = min(there, len(told.entries))
     after = data.draw(st.integers(-1, told.entries[there - 1].last_number))
     log = ScriptedLog(echo, told.entries, there=there, at_once=at_once)

@@ -1,4 +1,4 @@
-"""A conversation as Markdown: what was said can be read, and can pass for nothing but what was said."""
+"""Conversations as Markdown: readable, and no content can pass for document structure."""
 
 from itertools import pairwise
 
@@ -27,10 +27,10 @@ from prompts.domain.items import (
 from prompts.usecases.markdown import render_item, render_title
 from tests.support.fakes import said
 
-# As lenient as a viewer may be: HTML goes through.
+# As lenient as a viewer may be: HTML is allowed.
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable("table")
 
-# What could end a quote, begin a heading, HTML, code or a link, or be the end of a line to somebody.
+# Text that could end a quote, begin a heading, HTML, code or a link, or count as a line end.
 FRAGMENTS = [
     *("\n", "\r", "\r\n", "\n\n", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029", " ", "\t", "    "),
     *("# ", "## ", "## Assistant", "===", "---", "***", "> ", ">", "- ", "1. ", "|", "a", "é"),
@@ -46,7 +46,7 @@ def render(*items: Item) -> str:
 
 
 def read(document: str) -> tuple[list[str], list[Token]]:
-    """The headings outside of quotes as text, and all that is not in one."""
+    """The headings outside of quotes, as text; and everything else outside of quotes."""
     depth, outside = 0, list[Token]()
     for token in VIEWER.parse(document):
         depth -= token.type == "blockquote_close"
@@ -58,13 +58,13 @@ def read(document: str) -> tuple[list[str], list[Token]]:
 
 
 def find_html(document: str) -> list[str]:
-    """All HTML that a viewer would let through."""
+    """All HTML that a viewer would pass through."""
     tokens = [child for token in VIEWER.parse(document) for child in (token, *(token.children or ()))]
     return [token.content for token in tokens if token.type in ("html_block", "html_inline")]
 
 
 def make_call(arguments: str) -> FunctionCall:
-    """A call of a function."""
+    """A function call."""
     return FunctionCall("fc_1", "completed", "call_1", "get_weather", arguments)
 
 

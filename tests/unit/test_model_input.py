@@ -1,4 +1,4 @@
-"""What the model is given, and what it is estimated to cost."""
+"""The input of the model, and its estimated cost."""
 
 import pytest
 from hypothesis import given, settings
@@ -27,7 +27,7 @@ PARTS = st.one_of(TEXTS.map(InputText), TEXTS.map(OutputText), TEXTS.map(Refusal
 
 
 def read_plain(_kind: str, sealed: str) -> str:
-    """For texts that are not sealed at all."""
+    """An unsealer for texts that are not sealed."""
     return sealed
 
 

@@ -1,4 +1,4 @@
-"""The official client's errors as ours: nothing of theirs is told, and each says what helps."""
+"""The official client's errors as ours: no foreign text leaks, and each says whether a retry helps."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -19,7 +19,7 @@ REQUEST = httpx2.Request("POST", "http://10.1.2.3/v1/chat/completions")
 def refused(
     status: int, *, code: str | None = None, kind: str | None = None, words: str = "", **headers: str
 ) -> openai.APIStatusError:
-    """What the client raises for an answer of that status."""
+    """The client's error for an answer of that status."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     response = httpx2.Response(status, headers=named, request=REQUEST)
     message = f"{SECRET} {words}"
@@ -27,7 +27,7 @@ def refused(
 
 
 def translate(exc: BaseException) -> ServiceError:
-    """Ours for theirs."""
+    """Our error for the client's."""
     with pytest.raises(ServiceError) as raised, translated_errors():
         raise exc
     assert SECRET not in str(raised.value)

@@ -1,4 +1,4 @@
-"""Readiness: what it says, how long it takes to say it, and how little it asks of the dependencies."""
+"""Readiness: its result, its time limit, and how rarely it asks the dependencies."""
 
 import asyncio
 import re
@@ -23,7 +23,7 @@ class Dependency:
         self.answers.set()
 
     async def check(self) -> None:
-        """Fail with `failure`, or pass; hang while `answers` is not set."""
+        """Fail with `failure`, or pass. Hang while `answers` is not set."""
         self.asked += 1
         await self.answers.wait()
         if self.failure is not None:

@@ -1,4 +1,4 @@
-"""Addresses of Redis: one server or Sentinels; what is neither is refused, and repeats no password."""
+"""Addresses of Redis, one server or Sentinels. A wrong address is refused without repeating its password."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

@@ -1,4 +1,4 @@
-"""The body of a Responses request: what was asked for, the whole window, and nothing that is only ours."""
+"""The body of a Responses request: the parameters, the whole window, and none of our own fields."""
 
 from typing import Any
 
@@ -48,18 +48,18 @@ def send(*items: Item) -> list[dict[str, Any]]:
 
 
 def ask(**parameters: Any) -> dict[str, Any]:
-    """What is sent because of these parameters."""
+    """The body that these parameters give."""
     body = compose_body(ModelRequest(model="m", **parameters), [said("user", "Hi")])
     return {name: value for name, value in body.items() if name not in {"model", "input", "stream", "store"}}
 
 
 def thought(sealed: str | None = None) -> Reasoning:
-    """What the model thought."""
+    """A reasoning item."""
     return Reasoning("rs_1", "completed", [SummaryText("Hm")], encrypted_content=sealed or UNSET)
 
 
 def spoke(*parts: OutputText | Refusal, phase: Phase | None = None) -> Message:
-    """What the model said."""
+    """A message of the model."""
     return Message("msg_1", "completed", "assistant", [*parts], phase or UNSET)
 
 

@@ -1,4 +1,4 @@
-"""`ResponsesReading`: what a Responses stream says, cut anywhere, in every dialect we know of."""
+"""`ResponsesReading` reads a Responses stream, cut anywhere, in every known dialect."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -35,18 +35,18 @@ THINKING = ModelRequest(model="m", reasoning=ReasoningConfig(effort="low"))
 
 
 def event(kind: str, **fields: Any) -> bytes:
-    """An event on the wire, as OpenAI frames it."""
+    """An event on the wire, in OpenAI's framing."""
     data = msgspec.json.encode({"type": kind, "sequence_number": 0, **fields})
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), data)
 
 
 def delta(kind: str, text: str, index: int = 0, **fields: Any) -> bytes:
-    """Some more of something."""
+    """A delta event."""
     return event(f"response.{kind}.delta", item_id="i", output_index=index, delta=text, **fields)
 
 
 def item(what: str, index: int, **fields: Any) -> bytes:
-    """An item is `added`, or `done`."""
+    """An item event: `added` or `done`."""
     return event(f"response.output_item.{what}", output_index=index, item={"id": f"i{index}", **fields})
 
 
@@ -61,14 +61,14 @@ END = end()
 
 
 def read(*parts: bytes, request: ModelRequest = PLAIN) -> list[Signal]:
-    """What a whole stream says, given in these parts."""
+    """The signals of a whole stream that comes in these parts."""
     reading = ResponsesReading(request)
     signals = [signal for part in parts for signal in reading.feed(part)]
     return signals + reading.finish()
 
 
 def list_said(*parts: bytes) -> tuple[list[Signal], Exception | None]:
-    """The same, and what the stream failed with."""
+    """The same, and the error of the stream."""
     reading, signals = ResponsesReading(PLAIN), list[Signal]()
     try:
         for part in parts:
@@ -81,7 +81,7 @@ def list_said(*parts: bytes) -> tuple[list[Signal], Exception | None]:
 
 @st.composite
 def streams(draw: st.DrawFn) -> tuple[bytes, list[Signal]]:
-    """A stream in some dialect, and what it says."""
+    """A stream in some dialect, and its signals."""
     said: list[Signal] = []
     data = draw(st.sampled_from([b"", b"\xef\xbb\xbf", b": hello\n\n", GREETING]))
     for word in draw(st.lists(Words, max_size=6)):
@@ -327,7 +327,7 @@ def test_the_model_has_begun_with_its_own_words_only(word: bytes) -> None:
 
 
 def feed_all(reading: ResponsesReading, parts: Sequence[bytes]) -> list[Signal]:
-    """Everything they say."""
+    """The signals of all parts."""
     return [signal for part in parts for signal in reading.feed(part)]
 
 

@@ -1,4 +1,4 @@
-"""A run against a store and a model that do what the script says: order, groups, leases, readers, ends."""
+"""A run with a scripted model and store: order, groups, leases, readers, ends."""
 
 import asyncio
 import logging
@@ -102,7 +102,7 @@ async def test_a_store_that_is_away_for_a_moment_loses_nothing(harness: Harness)
 
 
 async def test_a_store_that_stays_away_ends_the_run_with_the_lease(harness: Harness) -> None:
-    """Whether it ends, and how, is for those who take it over to say."""
+    """The replica that takes the response over decides whether it ends, and how."""
     harness.make_runner(lease_s=0.1)
     harness.store.append_fates = [Unavailable("away") for _ in range(20)]
     run = await harness.run([Text("1")], asyncio.Event())
@@ -116,7 +116,7 @@ async def test_a_store_that_stays_away_ends_the_run_with_the_lease(harness: Harn
 
 
 async def test_a_store_that_comes_back_just_after_the_lease_is_left_to_others(harness: Harness) -> None:
-    """One of them may have begun to go on with it."""
+    """Another replica may already continue the response."""
     harness.make_runner(lease_s=0.1)
     harness.store.append_fates = [Unavailable("away"), Unavailable("away")]
     run = await harness.run([Text("1")], asyncio.Event())
@@ -179,7 +179,7 @@ async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(ha
     quick = asyncio.ensure_future(read(run, after=seen[-1].sequence_number))
     gate.set()
     await settle()
-    assert [events async for events in reader] == []  # what it has seen is followed by nothing wrong, and nothing else
+    assert [events async for events in reader] == []  # after what it has seen come neither wrong events nor any others
     end.set()
     numbers = [event.sequence_number for event in [*seen, *await quick]]
     assert numbers == list(range(len(numbers)))

@@ -1,4 +1,4 @@
-"""A history beyond its threshold: summed up first, answered then; and what is learned of tokens on the way."""
+"""A history above its threshold is summed up first, then answered; token counts are learned on the way."""
 
 from collections.abc import Sequence
 
@@ -41,7 +41,7 @@ ANSWER: Sequence[Step] = [[Text("4711"), Finished("stop", Usage(40, 2, 42))]]
 
 
 def brief(*items: Item, threshold: int | None = 100, account: ModelInput | None = None) -> Brief:
-    """An answer to these items."""
+    """The brief of an answer to these items."""
     made = make_brief()
     response = replace(made.response, instructions="Be brief.")
     narration = Narration(response)
@@ -59,7 +59,7 @@ def brief(*items: Item, threshold: int | None = 100, account: ModelInput | None 
 
 
 def texts(items: Sequence[Item]) -> list[str]:
-    """The words of messages; of notes what they note."""
+    """The texts of the messages; of notes only what they note."""
     return [text_of(item).rpartition("\n\n")[2] for item in items if isinstance(item, Message)]
 
 

@@ -1,4 +1,4 @@
-"""All runs of a process: who may begin, who is let go, how a process is left."""
+"""All runs of a process: limits, release, drain."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from prompts.errors import Draining, Overloaded, StaleRun, StorageFull, Upstream
 from tests.support.fakes import RESPONSE_ID, Step, make_brief
 from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, written
 
-# Whoever takes a response whose run has the epoch "1".
+# The epoch of a takeover of a run with the epoch "1".
 NEXT = "2.a"
 
 
@@ -70,7 +70,7 @@ async def test_letting_go_while_the_end_is_written_leaves_it_to_the_store_who_wa
 
 @pytest.mark.parametrize("is_let_go", [True, False])
 async def test_a_failure_that_came_too_late_is_not_told(harness: Harness, is_let_go: bool) -> None:
-    """How it ended is for whoever took it to say."""
+    """The replica that took the response over decides how it ended."""
     gate = asyncio.Event()
     harness.store.commit_fates = [(gate, StaleRun())]
     run = await harness.start(UpstreamError("It broke off."))
@@ -108,7 +108,7 @@ async def test_what_is_let_go_of_and_not_here_is_released_at_once(harness: Harne
 async def test_a_run_is_let_go_for_a_later_epoch_and_for_a_deletion(
     harness: Harness, epoch: str, taken_by: str, is_taken: bool, is_early: bool
 ) -> None:
-    """A process hears of its own seizures too; two of one count are for the store to tell apart."""
+    """A process hears of its own seizures too. Of two seizures with the same count, the store decides."""
     gate = asyncio.Event()
     harness.model.steps = [[Text("1")], gate, [STOP]]
     with harness.runner.reserve():

@@ -1,4 +1,4 @@
-"""Sealed texts: opened by every replica for their own owner, and by nobody else."""
+"""Sealed texts: every replica opens them, for their own owner only."""
 
 import base64
 import zlib

@@ -1,4 +1,4 @@
-"""Taking over a response whose replica was lost: begun, continued, or ended, as its log and its mark say."""
+"""Taking over a lost response: begun, continued or ended, depending on its log and its cancel mark."""
 
 import asyncio
 from collections.abc import Sequence
@@ -49,14 +49,14 @@ def build_seized(**changes: Any) -> Seized:
 
 
 class Lost:
-    """A response that was lost, and a replica that finds it."""
+    """A lost response, and a replica that finds it."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
         self.log = FakeEventLog(harness.store)
 
     async def write(self, *groups: Sequence[Signal]) -> None:
-        """What its run had written."""
+        """Write to the log as its first run."""
         narration = Narration(make_draft().response)
         narration.opening()
         for signals in groups:
@@ -66,13 +66,13 @@ class Lost:
             await self.harness.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
 
     async def find(self, **changes: Any) -> Run | None:
-        """Take it over; gives the run that goes on with it, if one does."""
+        """Take it over. Returns the run that continues it, if any."""
         self.harness.store.seized = build_seized(**changes)
         await take_over(RESPONSE_ID, store=self.harness.store, event_log=self.log, runner=self.harness.runner)
         return self.harness.runner.find(RESPONSE_ID)
 
     async def check_ended(self, status: str, text: str) -> dict[str, Any]:
-        """It has ended so, with this text, and a reader of the log is told so from the first event to the last."""
+        """Check its status and text, and that a reader gets all events from first to last."""
         following = follow_response(
             RESPONSE_ID,
             owner="alice",
@@ -94,7 +94,6 @@ class Lost:
 
 @pytest.fixture
 def lost(harness: Harness) -> Lost:
-    """A response without a replica."""
     return Lost(harness)
 
 
@@ -147,7 +146,7 @@ async def test_an_answer_that_had_begun_is_continued(lost: Lost) -> None:
     async with asyncio.timeout(MAX_S):
         await run.wait()
     assert lost.harness.model.shown == ["Good morn"]
-    # A piece is at least a token: what is left of the answer's budget.
+    # A piece is at least one token, so this is what is left of the answer's budget.
     assert lost.harness.model.requests == [ModelRequest(model="stand-in", max_output_tokens=7)]
     await lost.check_ended("completed", "Good morning!")
     assert written(lost.harness.store) == "Good morning!"
@@ -198,7 +197,7 @@ async def test_as_many_runs_as_are_allowed_go_on(lost: Lost, attempts: int) -> N
 
 
 async def check_not_asked(lost: Lost, run: Run | None) -> None:
-    """Nobody goes on with it."""
+    """Check that the model was not asked."""
     assert run is None
     assert lost.harness.model.asked == []
 
@@ -234,7 +233,7 @@ async def test_an_answer_whose_log_has_lost_what_was_shown_fails(lost: Lost) -> 
 
 
 def contents(lost: Lost) -> list[Part]:
-    """The parts of the one message that the response ended with."""
+    """The parts of the only message in the final response."""
     assert lost.harness.store.outcome is not None
     [message] = lost.harness.store.outcome.response.output
     assert isinstance(message, Message)

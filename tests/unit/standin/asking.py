@@ -1,4 +1,4 @@
-"""Asks the stand-in without a server: `ask("My name is Ada.", "What is my name?")` gives its answer."""
+"""Asks the stand-in without a server: `ask("My name is Ada.", "What is my name?")` returns its answer."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Said = str | tuple[str, str] | dict[str, Any]
 
 
 def build_request(*said: Said, **fields: Any) -> ChatRequest:
-    """A request with these messages: plain text is the user's, a pair is (role, text)."""
+    """A request with these messages. A plain text is the user's; a pair is (role, text)."""
     return msgspec.convert(
         {"model": "stand-in", "messages": [_build_message(one) for one in said], **fields}, ChatRequest
     )

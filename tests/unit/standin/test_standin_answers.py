@@ -1,4 +1,4 @@
-"""What the stand-in says when nothing special is asked, how long, and how it goes on."""
+"""What the stand-in says without directives, at which length, and how it continues."""
 
 import msgspec
 import pytest

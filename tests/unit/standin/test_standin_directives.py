@@ -1,4 +1,4 @@
-"""Directives are read, taken out of the text, and refused when misspelt."""
+"""Directives are read, removed from the text, and refused when misspelt."""
 
 import re
 

@@ -11,7 +11,7 @@ from standin.errors import StandInError
 
 
 def compute_nearness(one: str, other: str) -> float:
-    """The cosine of two texts."""
+    """The cosine of two texts' vectors."""
     return sum(a * b for a, b in zip(embed(one), embed(other), strict=True))
 
 

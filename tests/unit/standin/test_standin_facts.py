@@ -1,4 +1,4 @@
-"""The stand-in recalls what it was told, and says so when it was not."""
+"""The stand-in recalls facts it was told, and says when it was not told."""
 
 import pytest
 

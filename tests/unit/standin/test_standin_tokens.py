@@ -1,4 +1,4 @@
-"""Tokens put together again are exactly the text."""
+"""Tokens joined again are exactly the text."""
 
 from hypothesis import given
 from hypothesis import strategies as st

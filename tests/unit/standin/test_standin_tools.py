@@ -1,4 +1,4 @@
-"""The stand-in calls the tools it is told to call, with arguments that their schemas allow."""
+"""The stand-in calls the right tools, with arguments that are valid for their schemas."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ TOOLS = [
 
 
 def call(text: str, **fields: Any) -> list[tuple[str, Any]]:
-    """The calls that the stand-in makes: names and arguments."""
+    """The names and arguments of the calls."""
     calls = answer(text, tools=TOOLS, **fields).calls
     return [(one.function.name, msgspec.json.decode(one.function.arguments)) for one in calls]
 
