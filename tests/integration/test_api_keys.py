@@ -162,7 +162,7 @@ class Raced(RedisApiKeys):
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_was_flushed_is_published_again(published_keys: RedisApiKeys) -> None:
+async def test_flushed_keys_are_published_again(published_keys: RedisApiKeys) -> None:
     key, other = await make_key("alice"), await make_key("bob")
     for _ in range(2):
         await reconcile(published_keys)
@@ -172,7 +172,7 @@ async def test_what_was_flushed_is_published_again(published_keys: RedisApiKeys)
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_what_could_not_be_published_is_made_good(published_keys: RedisApiKeys) -> None:
+async def test_keys_that_could_not_be_published_are_published_later(published_keys: RedisApiKeys) -> None:
     key = await make_key("alice")
     with pytest.raises(Unavailable):
         await reconcile(Unreachable(published_keys._redis))
@@ -193,7 +193,7 @@ async def test_a_revoked_key_that_is_still_published_is_withdrawn(published_keys
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_published_key_that_nobody_issued_or_names_another_owner_is_put_right(
+async def test_a_forged_published_key_is_corrected(
     published_keys: RedisApiKeys,
 ) -> None:
     key = await make_key("alice")

@@ -239,7 +239,7 @@ async def test_a_refused_turn_leaves_its_conversation_free(http: httpx.AsyncClie
 
 @pytest.mark.usefixtures("nothing_stored")
 @pytest.mark.parametrize("hostile", HOSTILE_IDS)
-async def test_ids_that_lead_nowhere(http: httpx.AsyncClient, hostile: str) -> None:
+async def test_unknown_ids(http: httpx.AsyncClient, hostile: str) -> None:
     conversation, response = f"conv_{hostile}", f"resp_{hostile}"
     answer = await post(http, but(conversation=conversation))
     assert refusal(answer, 404, "conversation_not_found")["param"] == "conversation"
@@ -431,7 +431,7 @@ async def test_a_body_at_the_limit_is_read(http: httpx.AsyncClient) -> None:
     refusal(await post(http, body.ljust(MAX_BODY_BYTES + 1)), 413, "request_too_large")
 
 
-async def test_bounds_themselves_are_within(http: httpx.AsyncClient) -> None:
+async def test_values_at_their_bounds_are_accepted(http: httpx.AsyncClient) -> None:
     metadata = {f"{n:064}": "ü" * 512 for n in range(16)}
     edges = {"temperature": 2, "top_p": 0, "presence_penalty": -2, "max_output_tokens": 16, "metadata": metadata}
     answer = await post(http, but(**edges))
@@ -441,7 +441,7 @@ async def test_bounds_themselves_are_within(http: httpx.AsyncClient) -> None:
     assert (await post(http, {"input": items})).status_code == 200
 
 
-async def test_of_two_equal_keys_the_last_one_counts(http: httpx.AsyncClient) -> None:
+async def test_of_two_equal_json_keys_the_last_one_counts(http: httpx.AsyncClient) -> None:
     answer = await post(http, b'{"input":"repeat: one","input":"repeat: two"}')
     assert answer.json()["output"][0]["content"][0]["text"] == "two"
 

@@ -30,7 +30,7 @@ async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
         yield client
 
 
-async def test_what_one_replica_learns_all_know(redis: Redis) -> None:
+async def test_what_one_replica_learns_all_replicas_know(redis: Redis) -> None:
     first, second = RedisCalibration(redis), RedisCalibration(redis)
     assert first.get_factor("m") == 1.0
     first.learn("m", estimated=1000, reported=1500)
@@ -64,7 +64,7 @@ async def test_a_model_that_changes_is_followed_however_long_it_was_known(redis:
 
 
 @pytest.mark.parametrize(("reported", "factor"), [(1, 0.25), (1_000_000, 4.0), (0, 1.0), (-5, 1.0)])
-async def test_nonsense_is_believed_within_bounds_only(redis: Redis, reported: int, factor: float) -> None:
+async def test_absurd_counts_are_bounded(redis: Redis, reported: int, factor: float) -> None:
     calibration = RedisCalibration(redis)
     calibration.learn("m", estimated=1000, reported=reported)
     await calibration.agree()

@@ -73,7 +73,7 @@ async def test_an_answer_is_cancelled_in_the_middle_and_keeps_what_was_written(
 
 @pytest.mark.parametrize("moment", SILENT)
 @pytest.mark.parametrize("by", ["its own replica", "another"])
-async def test_a_silent_model_is_left_at_once(
+async def test_a_cancel_disconnects_a_silent_model_at_once(
     http: httpx.AsyncClient, other: httpx.AsyncClient, standin: StandinServer, by: str, moment: str
 ) -> None:
     conversation_id = await make_conversation(http)
@@ -91,7 +91,7 @@ async def test_a_silent_model_is_left_at_once(
     assert (await ask(http, "Hello", conversation=conversation_id)).status_code == 200
 
 
-async def test_the_next_turn_knows_what_a_cancelled_one_said(http: httpx.AsyncClient) -> None:
+async def test_the_next_turn_knows_the_text_of_a_cancelled_one(http: httpx.AsyncClient) -> None:
     creator = Stream.of_turn(http, f"My name is Ada. {SLOW}")
     response_id = await creator.get_id()
     await http.post(f"/v1/responses/{response_id}/cancel")
@@ -107,7 +107,7 @@ async def test_a_background_answer_that_nobody_reads_is_cancelled(alice: AsyncOp
     assert check_events(read_frames(raw))["status"] == "cancelled"
 
 
-async def test_a_whole_answer_that_is_cancelled_meanwhile_is_the_cancelled_response(
+async def test_a_whole_answer_that_is_cancelled_returns_the_cancelled_response(
     http: httpx.AsyncClient, other: httpx.AsyncClient
 ) -> None:
     conversation_id = await make_conversation(http)

@@ -57,7 +57,7 @@ async def test_a_single_message(http: httpx.AsyncClient, given: Any) -> None:
     assert texts(await compact(http, input=given)) == ["Hello!"]
 
 
-async def test_the_sealed_item_tells_nobody_anything(http: httpx.AsyncClient) -> None:
+async def test_the_sealed_item_is_unreadable(http: httpx.AsyncClient) -> None:
     sealed: str = (await compact(http, input=HISTORY))["output"][-1]["encrypted_content"]
     opened = base64.urlsafe_b64decode(sealed.replace("+", "-").replace("/", "_") + "===")
     for words in ("Ada", "degrees", "get_weather", "warm"):
@@ -121,7 +121,7 @@ async def test_compactions_are_hidden_among_the_input_items(http: httpx.AsyncCli
     assert [item["content"][0]["text"] for item in page["data"]] == [*texts(compaction), QUESTION["content"]]
 
 
-async def test_what_else_a_compaction_may_be_told(http: httpx.AsyncClient) -> None:
+async def test_the_other_parameters_of_a_compaction(http: httpx.AsyncClient) -> None:
     await compact(http, input=HISTORY, instructions="Keep the numbers.", prompt_cache_key="cache-1")
 
 

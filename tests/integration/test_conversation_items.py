@@ -83,7 +83,7 @@ async def test_a_call_may_be_answered_by_a_later_item(http: httpx.AsyncClient) -
     assert "get_weather returned: 21 degrees" in get_text(answer.json())
 
 
-async def test_an_output_for_a_call_nobody_made_is_refused(http: httpx.AsyncClient) -> None:
+async def test_an_output_for_an_unknown_call_is_refused(http: httpx.AsyncClient) -> None:
     output = compose_output({"call_id": "call_nobody_made"}, "x")
     conversation_id = await make_conversation(http)
     for path in ("/v1/conversations", f"/v1/conversations/{conversation_id}/items"):
@@ -136,7 +136,7 @@ async def test_an_item_belongs_to_its_conversation(http: httpx.AsyncClient, bob:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_an_item_that_is_none(http: httpx.AsyncClient, method: str) -> None:
+async def test_an_unknown_item(http: httpx.AsyncClient, method: str) -> None:
     conversation_id = await make_conversation(http)
     url = f"/v1/conversations/{conversation_id}/items"
     check_refusal(await http.request(method, f"{url}/{UNKNOWN_ITEM}"), status=404, code="item_not_found")

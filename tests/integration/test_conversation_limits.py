@@ -46,7 +46,7 @@ async def test_a_conversation_of_a_thousand_items_answers_and_pages(http: httpx.
 
 
 @pytest.mark.parametrize("way", ["conversation", "previous_response_id"])
-async def test_a_megabyte_is_said_kept_and_does_not_lame_the_next_turn(http: httpx.AsyncClient, way: str) -> None:
+async def test_a_megabyte_of_input_is_stored_and_does_not_slow_the_next_turn(http: httpx.AsyncClient, way: str) -> None:
     where = {"conversation": await make_conversation(http)} if way == "conversation" else {}
     first = await ask(http, f"{MEGABYTE} count to 3", **where)
     assert get_text(first.json()) == "1 2 3"

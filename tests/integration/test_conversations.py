@@ -241,14 +241,14 @@ async def test_a_failed_response_leaves_the_conversation_as_it_was(
     assert len(await texts(http, conversation)) == 3
 
 
-async def test_a_failure_that_passes_is_not_seen(http: httpx.AsyncClient) -> None:
+async def test_a_short_failure_of_the_model_is_not_seen(http: httpx.AsyncClient) -> None:
     conversation = await create(http)
     assert (await say(http, conversation, "My name is Ada. [[standin status=500 fail=1]]")).status_code == 200
     second = (await say(http, conversation, "What is my name?")).json()
     assert second["output"][0]["content"][0]["text"] == "Your name is Ada."
 
 
-async def test_what_a_leaver_asked_is_answered_and_stored(http: httpx.AsyncClient) -> None:
+async def test_the_turn_of_a_client_that_leaves_is_answered_and_stored(http: httpx.AsyncClient) -> None:
     conversation = await create(http)
     body = {"input": SLOW, "conversation": conversation, "stream": True}
     async with http.stream("POST", "/v1/responses", json=body) as stream:

@@ -41,7 +41,7 @@ async def begin_drain(replica: Replica, client: httpx.AsyncClient) -> None:
     await eventually(is_leaving, within_s=1)
 
 
-async def test_what_ends_in_time_ends_here_and_new_runs_are_refused(
+async def test_a_drain_finishes_short_answers_and_refuses_new_runs(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
     replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "20"})
@@ -68,7 +68,7 @@ async def test_what_ends_in_time_ends_here_and_new_runs_are_refused(
     assert "without completing" not in replica.log
 
 
-async def test_what_takes_longer_is_handed_over_and_its_clients_are_served_to_the_end(
+async def test_a_drain_hands_over_long_answers_and_serves_their_clients_to_the_end(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
     replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "2", "WORKERS": "2"})
@@ -94,7 +94,7 @@ async def test_what_takes_longer_is_handed_over_and_its_clients_are_served_to_th
     assert "without completing" not in replica.log
 
 
-async def test_at_the_end_of_the_grace_a_stream_breaks_off_and_goes_on_elsewhere(
+async def test_at_the_end_of_the_grace_a_stream_is_cut_and_continues_elsewhere(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
     replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "1"})

@@ -107,7 +107,7 @@ async def test_a_conversation_that_is_deleted_while_it_is_answered_takes_the_ans
     check_refusal(refused, status=404, code="conversation_not_found")
 
 
-async def test_what_was_cancelled_before_its_first_word_has_no_output(http: httpx.AsyncClient) -> None:
+async def test_a_response_cancelled_before_its_first_word_has_no_output(http: httpx.AsyncClient) -> None:
     stream = Stream.of_turn(http, "Hello [[standin headers_s=30]]", background=True)
     url = f"/v1/responses/{await stream.get_id()}"
     cancelled = (await http.post(f"{url}/cancel")).json()

@@ -67,7 +67,7 @@ async def test_markdown_has_a_title_and_a_heading_for_each_message(
     assert "21 degrees" in answer.text
 
 
-async def test_what_somebody_said_makes_no_heading(http: httpx.AsyncClient) -> None:
+async def test_text_of_a_message_makes_no_heading(http: httpx.AsyncClient) -> None:
     items = [{"role": "user", "content": "# One\n## Two\nplain"}]
     made = (await http.post("/v1/conversations", json={"items": items})).json()["id"]
     lines = (await export(http, made, format="markdown")).text.splitlines()
@@ -93,14 +93,14 @@ async def test_an_empty_conversation(http: httpx.AsyncClient) -> None:
     assert (await export(http, made, format="markdown")).text.startswith("# ")
 
 
-async def test_it_is_saved_as_a_file_of_its_own(http: httpx.AsyncClient) -> None:
+async def test_the_export_is_a_file_with_a_name(http: httpx.AsyncClient) -> None:
     made = await make_conversation(http)
     for form, suffix in (("json", "json"), ("markdown", "md")):
         headers = (await export(http, made, format=form)).headers
         assert headers["content-disposition"] == f'attachment; filename="{made}.{suffix}"'
 
 
-async def test_what_goes_in_the_middle_is_not_taken_for_the_end(http: httpx.AsyncClient) -> None:
+async def test_an_export_that_breaks_off_does_not_end_cleanly(http: httpx.AsyncClient) -> None:
     made = await make_conversation(http)
     items = [{"role": "user", "content": "word " * 400_000}] * 4
     for _ in range(5):  # 40 MB: more than waits on its way to a client that does not read

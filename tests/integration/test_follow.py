@@ -48,7 +48,7 @@ def get_id(raw: bytes) -> str:
 
 @pytest.mark.parametrize("is_background", [False, True], ids=["foreground", "background"])
 @pytest.mark.parametrize("status", ENDS)
-async def test_an_ended_response_is_told_again_from_any_number_on_any_replica(
+async def test_an_ended_response_is_replayed_from_any_cursor_on_any_replica(
     http: httpx.AsyncClient, other: httpx.AsyncClient, status: str, is_background: bool
 ) -> None:
     raw = await make_ended(http, status, background=is_background)
@@ -91,7 +91,7 @@ async def test_a_reader_on_another_replica_sees_words_as_they_come(
 
 
 @pytest.mark.parametrize("replica", ["its own", "another"])
-async def test_a_live_answer_that_says_nothing_yet_has_its_headers_at_once(
+async def test_a_live_answer_without_events_sends_its_headers_at_once(
     http: httpx.AsyncClient, other: httpx.AsyncClient, replica: str
 ) -> None:
     creator = Stream.of_turn(http, "Hello [[standin first_token_s=2]]")
@@ -107,7 +107,7 @@ async def test_a_live_answer_that_says_nothing_yet_has_its_headers_at_once(
 
 
 @pytest.mark.parametrize("is_live", [True, False], ids=["live", "ended"])
-async def test_a_number_beyond_the_end_is_refused_before_any_stream_begins(
+async def test_a_cursor_beyond_the_end_is_refused_before_the_stream_begins(
     http: httpx.AsyncClient, other: httpx.AsyncClient, is_live: bool
 ) -> None:
     creator = Stream.of_turn(http, "Hello [[standin first_token_s=2]]" if is_live else "Hello")
@@ -124,14 +124,14 @@ async def test_a_number_beyond_the_end_is_refused_before_any_stream_begins(
 
 
 @pytest.mark.parametrize("query", [{"starting_after": "1"}, {"starting_after": "1", "stream": "false"}])
-async def test_a_number_is_for_streams_only(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+async def test_a_cursor_is_for_streams_only(http: httpx.AsyncClient, query: dict[str, str]) -> None:
     response_id = (await ask(http, "Hello")).json()["id"]
     refused = await http.get(f"/v1/responses/{response_id}", params=query)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1.5", ""])
-async def test_a_number_that_is_none_is_refused(http: httpx.AsyncClient, after: str) -> None:
+async def test_a_cursor_that_is_no_number_is_refused(http: httpx.AsyncClient, after: str) -> None:
     response_id = (await ask(http, "Hello")).json()["id"]
     refused = await http.get(f"/v1/responses/{response_id}", params={"stream": "true", "starting_after": after})
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
@@ -147,7 +147,7 @@ async def test_another_owner_and_an_unknown_id_have_nothing_to_follow(
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "response_not_found")
 
 
-async def test_after_the_logs_retention_the_stored_response_is_told_and_a_number_is_too_late(
+async def test_after_the_logs_retention_the_stored_response_is_replayed_and_a_cursor_is_refused(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
     replica = await asyncio.to_thread(start_replica, {**service.environment, "EVENT_LOG_RETENTION_S": "1"})
@@ -175,7 +175,7 @@ async def get_expired(client: httpx.AsyncClient, response_id: str) -> httpx.Resp
     return refusal
 
 
-async def test_a_response_that_is_deleted_while_it_is_followed_breaks_off(
+async def test_following_a_response_that_is_deleted_is_cut_off(
     http: httpx.AsyncClient, other: httpx.AsyncClient
 ) -> None:
     conversation_id = (await http.post("/v1/conversations", json={})).json()["id"]

@@ -111,7 +111,7 @@ async def test_a_retry_of_a_live_request_gets_its_answer(
     assert await calls.count() == 1
 
 
-async def test_a_background_request_is_retried_whatever_it_has_come_to(
+async def test_a_background_request_can_be_retried_in_any_state(
     http: httpx.AsyncClient, other: httpx.AsyncClient, calls: Calls
 ) -> None:
     key = new_key()
@@ -152,13 +152,13 @@ async def test_a_key_belongs_to_its_owner_and_its_conversation(http: httpx.Async
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "two words", "clé", "tab\tbed"])
-async def test_a_key_that_is_none_is_refused(http: httpx.AsyncClient, key: str) -> None:
+async def test_an_invalid_key_is_refused(http: httpx.AsyncClient, key: str) -> None:
     headers = {b"Idempotency-Key": key.encode("latin-1")}
     refused = await http.post("/v1/responses", json={"input": "Hello"}, headers=headers)
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "Idempotency-Key")
 
 
-async def test_the_longest_key_and_the_oddest(http: httpx.AsyncClient) -> None:
+async def test_the_longest_and_the_oddest_key(http: httpx.AsyncClient) -> None:
     for key in ("k" * 255, "".join(map(chr, range(33, 127)))):
         first, again = await post(http, key), await post(http, key)
         assert read_id(first) == read_id(again)
@@ -202,7 +202,7 @@ async def test_a_busy_conversation_claims_nothing(http: httpx.AsyncClient) -> No
         ("status=400", 400, "invalid_prompt"),
     ],
 )
-async def test_a_failure_is_told_again_as_the_same(
+async def test_a_retry_of_a_failed_request_gets_the_same_failure(
     http: httpx.AsyncClient, other: httpx.AsyncClient, fault: str, status: int, code: str
 ) -> None:
     key, text = new_key(), f"count to 9 [[standin {fault}]]"
@@ -226,7 +226,7 @@ async def test_a_failure_is_told_again_as_the_same(
 
 
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
-async def test_a_retry_of_the_sdks_own_attaches_to_what_its_conversation_is_busy_with(
+async def test_a_retry_by_the_sdk_attaches_to_the_active_response(
     http: httpx.AsyncClient, other: httpx.AsyncClient, calls: Calls, is_streamed: bool
 ) -> None:
     conversation_id = await make_conversation(http)

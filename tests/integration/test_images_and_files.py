@@ -141,7 +141,7 @@ async def visited(unused_tcp_port: int) -> AsyncIterator[tuple[str, list[int]]]:
         yield f"http://127.0.0.1:{unused_tcp_port}/facts.pdf", visits
 
 
-async def test_addresses_are_passed_on_and_never_fetched(
+async def test_urls_are_passed_on_and_never_fetched(
     http: httpx.AsyncClient, model_calls: ModelCalls, visited: tuple[str, list[int]]
 ) -> None:
     url, visits = visited

@@ -116,7 +116,7 @@ async def test_what_the_model_fails_at_is_said_and_nothing_is_kept(http: httpx.A
         check_refusal(await http.post(URL, json={"model": "stand-in", "input": history}), status=status, code=None)
 
 
-async def test_an_output_of_a_call_that_nobody_made(http: httpx.AsyncClient) -> None:
+async def test_a_compaction_refuses_an_output_of_an_unknown_call(http: httpx.AsyncClient) -> None:
     orphan = {"type": "function_call_output", "call_id": "call_9", "output": "21"}
     answer = await http.post(URL, json={"model": "stand-in", "input": [*HISTORY, orphan]})
     check_refusal(answer, param="input[4].call_id")

@@ -61,8 +61,8 @@ class MakeRun:
         assert line is not None, f"never said {text!r}:\n{self.output}"
         return line
 
-    def value(self, name: str) -> str:
-        """What the panel says about `name`."""
+    def get_value(self, name: str) -> str:
+        """What the banner says about `name`."""
         return self.wait_for_line(f"  {name} ").split(maxsplit=1)[1]
 
     def curl(self) -> list[str]:
@@ -79,16 +79,16 @@ class MakeRun:
         self.process.terminate()
         return self.wait()
 
-    def parts(self) -> list[psutil.Process]:
+    def children(self) -> list[psutil.Process]:
         """Every process there is because of this start.
 
         They have its DATA_DIR in their environment, or as their directory: Valkey writes its title over the former.
         """
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
-    def part(self, word: str) -> psutil.Process:
+    def find_child(self, word: str) -> psutil.Process:
         """The first process whose command holds the word: gunicorn's master comes before its workers."""
-        found = [process for process in self.parts() if any(word in argument for argument in process.cmdline())]
+        found = [process for process in self.children() if any(word in argument for argument in process.cmdline())]
         return min(found, key=lambda process: (process.create_time(), process.pid))
 
     def _is_ours(self, process: psutil.Process) -> bool:
@@ -147,30 +147,30 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
 
 
 def _kill(run: MakeRun) -> None:
-    for process in [*run.parts(), run.process]:
+    for process in [*run.children(), run.process]:
         process.kill()
     run.wait()
 
 
 def assert_nothing_is_left(run: MakeRun) -> None:
-    _gone, alive = psutil.wait_procs(run.parts(), timeout=MAX_STOP_S)
+    _gone, alive = psutil.wait_procs(run.children(), timeout=MAX_STOP_S)
     assert not alive
 
 
-def test_the_curl_line_of_the_panel_works_as_printed(running: MakeRun) -> None:
+def test_the_curl_line_of_the_banner_works_as_printed(running: MakeRun) -> None:
     answer = subprocess.run(running.curl(), capture_output=True, text=True, timeout=30, check=True).stdout
 
     assert "event: response.completed" in answer
     assert answer.endswith("data: [DONE]\n\n")
 
 
-def test_the_docs_of_the_panel_open(running: MakeRun) -> None:
-    with urlopen(running.value("Docs")) as page:
+def test_the_docs_link_of_the_banner_opens(running: MakeRun) -> None:
+    with urlopen(running.get_value("Docs")) as page:
         assert page.status == 200
 
 
-def test_the_admin_login_of_the_panel_opens_the_admin_with_its_styles(running: MakeRun) -> None:
-    url, name, _, password = running.value("Admin").split()
+def test_the_admin_login_of_the_banner_opens_the_admin_with_its_styles(running: MakeRun) -> None:
+    url, name, _, password = running.get_value("Admin").split()
     browser = build_opener(HTTPCookieProcessor(CookieJar()))
     form = browser.open(f"{url}login/?next=/admin/").read().decode()
     token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', form)
@@ -205,7 +205,7 @@ def test_a_taken_port_that_was_asked_for_is_refused(start: Start) -> None:
         assert run.output == f"make run: Port {port} is taken: choose another with PORT=…, or leave PORT out."
 
 
-def test_without_a_wish_the_next_free_port_is_taken_and_said(start: Start) -> None:
+def test_without_a_port_the_next_free_one_is_used_and_printed(start: Start) -> None:
     try:
         taken = socket.create_server(("127.0.0.1", 8000))
     except OSError:
@@ -215,7 +215,7 @@ def test_without_a_wish_the_next_free_port_is_taken_and_said(start: Start) -> No
         said = run.wait_for_line("Port 8000 is taken")
         port = said.removesuffix(" instead.").rpartition(" ")[2]
 
-        assert run.value("API") == f"http://127.0.0.1:{port}/v1"
+        assert run.get_value("API") == f"http://127.0.0.1:{port}/v1"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
@@ -241,31 +241,31 @@ def test_a_signal_during_the_start_stops_what_was_started(start: Start) -> None:
     assert READY not in run.output
 
 
-def test_a_killed_manager_leaves_nothing_behind(start: Start) -> None:
+def test_a_killed_launcher_leaves_no_process_behind(start: Start) -> None:
     run = start()
     run.wait_for_line(READY)
-    parts = run.parts()
+    children = run.children()
     run.process.kill()
-    _gone, alive = psutil.wait_procs(parts, timeout=MAX_STOP_S)
+    _gone, alive = psutil.wait_procs(children, timeout=MAX_STOP_S)
 
-    assert len(parts) >= 6  # the warden, Valkey, the model, gunicorn and its two workers
+    assert len(children) >= 6  # the orphan reaper, Valkey, the model, gunicorn and its two workers
     assert not alive
     again = start()
     again.wait_for_line(READY)
 
 
 @pytest.mark.parametrize(("name", "word"), [("valkey", "valkey-server"), ("model", "standin.app"), ("web", "gunicorn")])
-def test_the_death_of_a_part_ends_everything_and_is_said(start: Start, name: str, word: str) -> None:
+def test_the_death_of_a_process_stops_everything_and_is_reported(start: Start, name: str, word: str) -> None:
     run = start()
     run.wait_for_line(READY)
-    run.part(word).kill()
+    run.find_child(word).kill()
 
     assert run.wait() == 1
     assert f"make run: {name} died (killed by SIGKILL). The last it said:" in run.output
     assert_nothing_is_left(run)
 
 
-def test_a_failed_setup_ends_everything_and_says_why(start: Start) -> None:
+def test_a_failed_setup_stops_everything_and_says_why(start: Start) -> None:
     run = start(DATABASE_URL="sqlite:////nonexistent/db.sqlite3")
 
     assert run.wait() == 1
@@ -280,24 +280,24 @@ def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Star
     first_answer = subprocess.run(first.curl(), capture_output=True, text=True, timeout=30, check=True).stdout
     response_id = re.search(r"resp_\w+", first_answer)
     assert response_id
-    panel = [first.value(name) for name in ("Key", "Admin")]
+    first_values = [first.get_value(name) for name in ("Key", "Admin")]
     assert first.stop() == 0
     second = start(PORT=port)
 
-    assert [second.value(name) for name in ("Key", "Admin")] == panel
-    question = ["curl", "-sS", f"{second.value('API')}/responses/{response_id[0]}"]
-    authorized = [*question, "-H", f"Authorization: Bearer {second.value('Key')}"]
+    assert [second.get_value(name) for name in ("Key", "Admin")] == first_values
+    question = ["curl", "-sS", f"{second.get_value('API')}/responses/{response_id[0]}"]
+    authorized = [*question, "-H", f"Authorization: Bearer {second.get_value('Key')}"]
     kept = subprocess.run(authorized, capture_output=True, text=True, timeout=30, check=True).stdout
     assert '"status":"completed"' in kept.replace(": ", ":")
 
 
-def test_what_is_configured_is_used_and_not_started(start: Start, start_valkey: StartValkey) -> None:
+def test_configured_servers_are_used_and_not_started(start: Start, start_valkey: StartValkey) -> None:
     valkey = start_valkey()  # of its own: what publishes its keys there takes all others away
     run = start(REDIS_URL=valkey.url, OPENAI_API_KEY="sk-unused")
     run.wait_for_line(READY)
-    commands = [" ".join(process.cmdline()) for process in run.parts()]
+    commands = [" ".join(process.cmdline()) for process in run.children()]
 
-    assert run.value("State") == f"{valkey.url} (external)"
-    assert run.value("Model") == "the default model at https://api.openai.com/v1 (external)"
+    assert run.get_value("State") == f"{valkey.url} (external)"
+    assert run.get_value("Model") == "the default model at https://api.openai.com/v1 (external)"
     assert any("gunicorn" in command for command in commands)
     assert not any("valkey-server" in command or "standin" in command for command in commands)

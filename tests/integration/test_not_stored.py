@@ -88,7 +88,7 @@ async def test_in_the_background_it_is_refused(http: httpx.AsyncClient, stream: 
     assert error["param"] in ("store", "background")
 
 
-async def test_what_is_stored_says_so(http: httpx.AsyncClient) -> None:
+async def test_a_stored_response_says_so(http: httpx.AsyncClient) -> None:
     for body in ({}, {"store": True}, {"store": None}):
         response = (await ask(http, "Hello", **body)).json()
         assert response["store"] is True

@@ -93,7 +93,9 @@ async def test_alices_things_are_unknown_to_bob(
     assert len((await http.get(fill("/v1/conversations/{conv}/items", ids))).json()["data"]) == 2
 
 
-async def test_lists_show_only_ones_own(http: httpx.AsyncClient, bobs_http: httpx.AsyncClient, things: Things) -> None:
+async def test_lists_show_only_the_owners_objects(
+    http: httpx.AsyncClient, bobs_http: httpx.AsyncClient, things: Things
+) -> None:
     bobs = (await bobs_http.post("/v1/conversations")).json()["id"]
     alices_list = (await http.get("/v1/conversations", params={"limit": 100})).text
     bobs_list = (await bobs_http.get("/v1/conversations", params={"limit": 100})).text
@@ -114,7 +116,7 @@ async def test_an_item_of_alices_is_no_place_to_begin_in_bobs_conversation(
     assert [answer.json()["error"]["code"] for answer in answers] == ["item_not_found"] * 2
 
 
-async def test_alice_herself_is_let_in(http: httpx.AsyncClient, things: Things) -> None:
+async def test_alice_has_access_to_her_own(http: httpx.AsyncClient, things: Things) -> None:
     assert (await http.get(f"/v1/responses/{things.resp}")).status_code == 200
     for anchor in ({"conversation": things.conv}, {"previous_response_id": things.resp}):
         answer = (await http.post("/v1/responses", json={"input": "What is my name?", **anchor})).json()

@@ -91,7 +91,7 @@ async def test_an_odd_value_is_refused_with_its_place(http: httpx.AsyncClient, n
 
 
 @pytest.mark.parametrize("tier", ["auto", "default", "flex", "priority"])
-async def test_a_service_tier_is_asked_for_and_told(
+async def test_a_service_tier_is_requested_and_reported(
     http: httpx.AsyncClient, model_calls: ModelCalls, tier: str
 ) -> None:
     """The answer tells the tier that served; a model's server that says none leaves it at the default."""
@@ -148,13 +148,13 @@ INCLUDABLE = [
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_there_is_nothing_of_may_be_included(http: httpx.AsyncClient, stream: bool) -> None:
+async def test_include_may_name_what_the_response_does_not_have(http: httpx.AsyncClient, stream: bool) -> None:
     assert (await ask(http, "Hello", include=INCLUDABLE, stream=stream)).status_code == 200
     error = check_refusal(await ask(http, "Hello", include=[INCLUDABLE[0], "nonsense"], stream=stream))
     assert error["param"] == "include[1]"
 
 
-async def test_what_is_stored_is_retrieved_whatever_is_to_be_included(http: httpx.AsyncClient) -> None:
+async def test_include_changes_nothing_in_a_retrieved_response(http: httpx.AsyncClient) -> None:
     url = f"/v1/responses/{(await ask(http, 'Hello')).json()['id']}"
     plain, including = await http.get(url), await http.get(url, params={"include[]": INCLUDABLE})
     assert including.status_code == 200

@@ -64,6 +64,6 @@ async def test_of_many_requests_at_once_exactly_the_limit_passes(
             await alice.responses.create(input="Hello", model="stand-in")
 
 
-async def test_without_a_limit_nothing_is_said_of_one(http: httpx.AsyncClient) -> None:
+async def test_without_a_limit_no_header_names_one(http: httpx.AsyncClient) -> None:
     answer = await ask(http, "Hello")
     assert not [name for name in answer.headers if name.startswith("x-ratelimit")]

@@ -78,7 +78,7 @@ async def test_a_redis_that_is_killed_and_comes_back_loses_nothing_that_was_ackn
         assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_what_outlasts_the_lease_goes_on_when_redis_is_back(
+async def test_an_outage_longer_than_the_lease_is_survived(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey
 ) -> None:
     """The run gave up with its lease; it is taken over like one whose replica died."""

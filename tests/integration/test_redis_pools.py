@@ -108,9 +108,7 @@ async def test_a_pipeline_at_a_demoted_master_goes_to_the_new_one_at_once(watche
 
 
 @pytest.mark.parametrize("script", [WRITE, WRITE_AS_IN_REDIS_6], ids=["Redis 7", "Redis 6"])
-async def test_a_server_that_became_a_replica_is_left_without_sentinels_too(
-    start_valkey: StartValkey, script: str
-) -> None:
+async def test_a_demoted_server_is_left_also_without_sentinels(start_valkey: StartValkey, script: str) -> None:
     server, other = start_valkey(), start_valkey()
     async with open_redis(server.url) as redis:
         write = redis.register_script(script)
@@ -132,7 +130,7 @@ async def test_a_check_fails_at_a_demoted_master_once_and_leaves_it(watched: Wat
         assert await get_port(redis) == watched.replica.port
 
 
-async def test_a_check_that_may_not_ask_for_the_role_takes_an_answer_for_one(start_valkey: StartValkey) -> None:
+async def test_a_check_without_permission_for_the_role_accepts_any_answer(start_valkey: StartValkey) -> None:
     server = start_valkey()
     async with open_redis(server.url) as redis:
         await redis.acl_setuser("default", commands=["-info"])

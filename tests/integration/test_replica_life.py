@@ -80,7 +80,7 @@ async def test_a_full_replica_refuses_and_a_run_has_a_time_limit(
         assert (await ask(client, "Hello", conversation=conversation_id)).status_code == 200
 
 
-async def test_redis_away_is_said_and_heals(
+async def test_a_lost_redis_is_reported_and_found_again(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey
 ) -> None:
     valkey = await asyncio.to_thread(start_valkey, appendfsync="always")

@@ -107,14 +107,14 @@ async def test_a_turn_after_a_thought(client: httpx.AsyncClient, include: list[s
         ("end_after=2", 502, "upstream_error"),
     ],
 )
-async def test_what_goes_wrong_is_told_in_our_words(
+async def test_failures_are_reported_in_our_own_words(
     client: httpx.AsyncClient, trouble: str, status: int, code: str
 ) -> None:
     answer = await ask(client, f"count to 5 [[standin {trouble}]]")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
 
 
-async def test_what_was_said_before_a_failure_is_kept(client: httpx.AsyncClient) -> None:
+async def test_text_from_before_a_failure_is_kept(client: httpx.AsyncClient) -> None:
     streamed = await ask(client, "count to 5 [[standin failed_after=3]]", stream=True)
     final = await check_stored(client, streamed)
     assert (final["status"], get_text(final)) == ("failed", "1 2 3")

@@ -477,7 +477,7 @@ async def test_defaults_hold_until_they_are_reset(client: AsyncOpenAI, control: 
     assert (await _ask(client, "Hello")).choices
 
 
-async def test_calls_are_on_record(client: AsyncOpenAI, control: httpx.AsyncClient) -> None:
+async def test_calls_are_logged(client: AsyncOpenAI, control: httpx.AsyncClient) -> None:
     await _ask(client, "Hello", temperature=0.5)
     first = await _get_last_call(control)
     await _read_texts(await _stream(client, "count to 3"))

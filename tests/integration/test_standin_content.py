@@ -65,7 +65,7 @@ async def test_images_and_files_arrive_unchanged(client: AsyncOpenAI) -> None:
     assert (await _ask(client, "What do you see?")).content == "I see no images and no files."
 
 
-async def test_so_they_do_in_the_other_protocol(client: AsyncOpenAI) -> None:
+async def test_images_and_files_arrive_unchanged_in_the_responses_protocol(client: AsyncOpenAI) -> None:
     before = [
         {"type": "input_image", "image_url": _encode("image/png", PIXEL), "detail": "low"},
         {"type": "input_image", "image_url": "https://example.com/cat.jpg"},
@@ -108,7 +108,7 @@ async def test_a_broken_image_is_refused(client: AsyncOpenAI, image_url: str, co
     assert (caught.value.code, caught.value.param) == (code, "messages[0].content[1].image_url.url")
 
 
-async def test_a_broken_image_is_refused_in_the_other_protocol(client: AsyncOpenAI) -> None:
+async def test_a_broken_image_is_refused_in_the_responses_protocol(client: AsyncOpenAI) -> None:
     image: Any = {"type": "input_image", "image_url": "data:image/png;base64,%%%"}
     with pytest.raises(openai.BadRequestError) as caught:
         await client.responses.create(model=MODEL, input=[{"role": "user", "content": [image]}], store=False)
@@ -146,7 +146,7 @@ async def test_only_allowed_tools_are_called(client: AsyncOpenAI) -> None:
         await _ask(client, "Hello", tools=[WEATHER], tool_choice=choice)
 
 
-async def test_calls_may_take_turns_and_be_no_json(client: AsyncOpenAI) -> None:
+async def test_calls_may_alternate_and_have_bad_json(client: AsyncOpenAI) -> None:
     asked = "get_weather city=Reykjavik and get_time [[standin interleave=1 bad_json]]"
     tools = [{"type": "function", "function": {"name": "get_weather", "parameters": _require("city")}}, CLOCK]
     messages: Any = [{"role": "user", "content": asked}]
@@ -183,7 +183,7 @@ async def test_suggestions_are_three_short_texts(client: AsyncOpenAI, bounds: di
     assert all(0 < len(text) <= 30 for text in suggestions)
 
 
-async def test_what_does_not_change_the_answer_is_on_record(client: AsyncOpenAI, url: str) -> None:
+async def test_fields_that_do_not_change_the_answer_are_in_the_call_log(client: AsyncOpenAI, url: str) -> None:
     fields: dict[str, Any] = {
         "service_tier": "flex",
         "safety_identifier": "ada",

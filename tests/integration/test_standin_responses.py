@@ -163,7 +163,7 @@ async def test_thoughts_come_summed_up_and_in_full(http: httpx.AsyncClient) -> N
     assert unasked[-1]["response"]["output"][0]["summary"] == []
 
 
-async def test_thoughts_that_others_sealed_are_refused(client: AsyncOpenAI) -> None:
+async def test_reasoning_that_another_server_sealed_is_refused(client: AsyncOpenAI) -> None:
     said = {"role": "assistant", "content": "Hi"}
     thought = {"type": "reasoning", "id": "rs_1", "summary": []}
     window = [{"role": "user", "content": "Hello"}, {**thought, "encrypted_content": "gAAAAABforeign"}, said]
@@ -176,7 +176,7 @@ async def test_thoughts_that_others_sealed_are_refused(client: AsyncOpenAI) -> N
     assert (error.code, error.param) == ("unknown_parameter", "input[1].status")
 
 
-async def test_calls_stream_one_after_the_other_or_taking_turns(http: httpx.AsyncClient) -> None:
+async def test_calls_stream_one_after_another_or_alternate(http: httpx.AsyncClient) -> None:
     asked = "get_weather city=Reykjavik and get_time"
     for directive in ("", " [[standin interleave=1]]"):
         events = await _read_events(http, asked + directive, tools=TOOLS)
@@ -334,7 +334,7 @@ async def test_what_it_cannot_do_is_refused(client: AsyncOpenAI, fields: Any, co
         ([{"type": "function_call", "call_id": "call_1", "name": "get_time", "arguments": "{}"}], "input"),
     ],
 )
-async def test_a_window_that_cannot_be_is_refused(client: AsyncOpenAI, items: Any, param: str) -> None:
+async def test_an_invalid_window_is_refused(client: AsyncOpenAI, items: Any, param: str) -> None:
     assert (await _refuse(client, items)).param == param
 
 
@@ -343,7 +343,7 @@ async def test_an_item_by_reference_is_not_found(client: AsyncOpenAI) -> None:
         await _ask(client, [{"type": "item_reference", "id": "msg_1"}])
 
 
-async def test_calls_are_on_record(client: AsyncOpenAI, http: httpx.AsyncClient) -> None:
+async def test_calls_are_logged(client: AsyncOpenAI, http: httpx.AsyncClient) -> None:
     identity: dict[str, Any] = {"safety_identifier": "ada", "prompt_cache_key": "one", "metadata": {"a": "b"}}
     answer = await _ask(client, "count to 3", **identity)
     assert (answer.safety_identifier, answer.prompt_cache_key) == ("ada", "one")

@@ -42,7 +42,7 @@ async def test_the_sdk_parses_a_stream(alice: AsyncOpenAI) -> None:
     assert response.output_parsed == Person(name="Ada", age=36)
 
 
-async def test_a_refusal_is_no_document(alice: AsyncOpenAI) -> None:
+async def test_a_refusal_is_not_a_document(alice: AsyncOpenAI) -> None:
     text = f"{ASK_PERSON} [[standin refuse]]"
     response = await alice.responses.parse(model="stand-in", input=text, text_format=Person)
     assert response.output_parsed is None
@@ -66,7 +66,7 @@ async def test_a_schema_is_obeyed_echoed_and_given_to_the_model(
     assert asked == {"type": "json_schema", "json_schema": {key: FORMAT[key] for key in FORMAT if key != "type"}}
 
 
-async def test_what_a_schema_leaves_out_is_told_as_it_was_understood(http: httpx.AsyncClient) -> None:
+async def test_the_defaults_of_a_format_are_echoed(http: httpx.AsyncClient) -> None:
     bare = {"type": "json_schema", "name": "person", "schema": SCHEMA}
     told = (await ask(http, ASK_PERSON, text={"format": bare})).json()["text"]["format"]
     assert set(told) == {"type", "name", "description", "schema", "strict"}

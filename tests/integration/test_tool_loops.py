@@ -88,7 +88,7 @@ async def test_an_output_may_be_parts(loop: Loop, model_calls: ModelCalls) -> No
     assert messages.index("21 degrees") < messages.index("and sunny")
 
 
-async def test_an_output_for_a_call_nobody_made_is_refused(loop: Loop, model_calls: ModelCalls) -> None:
+async def test_an_output_for_an_unknown_call_is_refused(loop: Loop, model_calls: ModelCalls) -> None:
     first, go_on = loop
     await model_calls.forget()
     answer = await go_on(first, [compose_output(UNKNOWN_CALL, "21 degrees")])
@@ -106,7 +106,7 @@ async def test_an_output_without_any_history_is_refused(http: httpx.AsyncClient)
     await check_free_and_unmoved(http, conversation_id)
 
 
-async def test_anothers_call_is_a_call_nobody_made(http: httpx.AsyncClient, bob: AsyncOpenAI) -> None:
+async def test_a_call_of_another_owner_is_unknown(http: httpx.AsyncClient, bob: AsyncOpenAI) -> None:
     tools: Any = BOTH
     bobs = await bob.responses.create(model="stand-in", input=ASK_WEATHER, tools=tools)
     output = compose_output({"call_id": bobs.output[0].model_dump()["call_id"]}, "x")

@@ -90,7 +90,7 @@ async def test_a_model_that_fails_before_its_first_word(
         ("silence_after=3", 504, "upstream_timeout"),
     ],
 )
-async def test_what_was_said_before_a_failure_is_kept(
+async def test_text_from_before_a_failure_is_kept(
     http: httpx.AsyncClient, standin_control: httpx.AsyncClient, directive: str, status: int, code: str
 ) -> None:
     text = f"count to 9 [[standin token_s=0.02 {directive}]]"
@@ -119,7 +119,7 @@ async def test_a_short_failure_of_the_models_server_is_never_noticed(
     assert len((await standin_control.get("/_control/calls")).json()) == 2
 
 
-async def test_a_refused_question_is_asked_once_only(
+async def test_a_request_that_the_model_refuses_is_not_repeated(
     http: httpx.AsyncClient, standin_control: httpx.AsyncClient
 ) -> None:
     for directive in ("status=400", "status=401", "status=429 retry_after=1"):
@@ -127,7 +127,7 @@ async def test_a_refused_question_is_asked_once_only(
     assert len((await standin_control.get("/_control/calls")).json()) == 3
 
 
-async def test_a_rate_limit_is_told_at_once_with_its_pause(http: httpx.AsyncClient) -> None:
+async def test_a_rate_limit_is_reported_at_once_with_its_pause(http: httpx.AsyncClient) -> None:
     began = time.monotonic()
     whole = await fail_whole(http, "Hello [[standin status=429 retry_after=7]]")
     failed = await fail_streamed(http, "Hello [[standin status=429 retry_after=7]]")
@@ -156,7 +156,7 @@ async def test_a_model_just_within_its_time_limits_is_waited_for(http: httpx.Asy
     assert get_text(final) == "1 2"
 
 
-async def test_created_is_on_the_wire_while_the_model_is_still_silent(
+async def test_the_created_event_is_sent_while_the_model_is_silent(
     http: httpx.AsyncClient, standin_control: httpx.AsyncClient
 ) -> None:
     body = {"input": "Hello [[standin first_token_s=2]]", "stream": True}

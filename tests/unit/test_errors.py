@@ -61,7 +61,7 @@ def test_a_class_is_what_its_line_says(drawn: Drawn) -> None:
     assert kind.__doc__
 
 
-def test_the_instance_says_the_rest() -> None:
+def test_an_error_renders_the_fields_of_its_instance() -> None:
     error = ServiceError("One sentence.", param="input", retry_after_s=2)
     assert (str(error), error.message, error.param, error.retry_after_s) == ("One sentence.",) * 2 + ("input", 2)
     locked = errors.conversation_locked("conv_1", "resp_1")
@@ -82,7 +82,7 @@ def test_the_instance_says_the_rest() -> None:
         (errors.unknown_item("msg_1", param="after"), "item_not_found"),
     ],
 )
-def test_what_is_not_found_is_named(error: NotFound, code: str) -> None:
+def test_not_found_names_the_missing_object(error: NotFound, code: str) -> None:
     assert (error.code, error.status) == (code, 404)
     assert re.search(r"'(resp|conv|msg)_1'", error.message)
     assert error.param

@@ -74,13 +74,13 @@ async def test_the_model_goes_on_from_its_own_turn() -> None:
     assert model.is_closed
 
 
-async def test_what_is_kept_is_not_asked_again() -> None:
+async def test_kept_suggestions_are_not_asked_for_again() -> None:
     questions, model = await get(FakeNotes(kept=["Who?"]))
     assert questions == ["Who?"]
     assert model.asked == []
 
 
-async def test_of_two_at_once_the_first_counts() -> None:
+async def test_of_two_concurrent_suggestions_the_first_is_kept() -> None:
     notes = FakeNotes()
 
     async def suggest_quickly() -> None:
@@ -94,7 +94,7 @@ async def test_of_two_at_once_the_first_counts() -> None:
     "document",
     ["", "Why?", DOCUMENT[:-1], "[]", "{}", '{"questions": "Why?"}', '{"questions": [1]}', '{"questions": null}'],
 )
-async def test_what_cannot_be_read_is_not_kept(document: str) -> None:
+async def test_an_unreadable_suggestion_is_not_kept(document: str) -> None:
     notes = FakeNotes()
     questions, _ = await get(notes, [Text(document), END])
     assert questions == []
@@ -110,13 +110,13 @@ async def test_what_cannot_be_read_is_not_kept(document: str) -> None:
         [[Text('{"questions": []}'), END]],
     ],
 )
-async def test_the_models_own_no_is_kept(steps: list[Step]) -> None:
+async def test_an_empty_list_is_kept_when_the_model_refuses(steps: list[Step]) -> None:
     notes = FakeNotes()
     questions, _ = await get(notes, *steps)
     assert questions == notes.kept == []
 
 
-async def test_what_broke_off_is_not_kept() -> None:
+async def test_a_broken_suggestion_is_not_kept() -> None:
     notes = FakeNotes()
     assert (await get(notes, [Text('{"questions": ["Why'), Finished("length")]))[0] == []
     assert notes.kept is None
@@ -152,14 +152,14 @@ async def test_a_malformed_id_leads_nowhere() -> None:
 
 
 @pytest.mark.parametrize("error", [InvalidPrompt("No such format."), NotFound("Gone.", code="model_not_found")])
-async def test_what_no_client_could_mend_is_an_empty_list(error: ServiceError) -> None:
+async def test_a_permanent_failure_gives_an_empty_list(error: ServiceError) -> None:
     notes = FakeNotes()
     assert (await get(notes, error))[0] == []
     assert notes.kept is None
 
 
 @pytest.mark.parametrize("error", [UpstreamError("Away."), UpstreamTimeout("Slow."), RateLimited("Later.")])
-async def test_what_a_second_try_could_mend_is_told(error: ServiceError) -> None:
+async def test_a_failure_that_a_retry_may_help_is_reported(error: ServiceError) -> None:
     notes = FakeNotes()
     with pytest.raises(type(error)):
         await get(notes, [Text(DOCUMENT)], error)
@@ -220,7 +220,7 @@ async def test_a_process_asks_for_a_few_at_once() -> None:
         (ReasoningConfig(effort="high", summary="detailed"), ReasoningConfig(effort="low")),
     ],
 )
-async def test_a_model_that_can_be_told_thinks_little(given: ReasoningConfig, expected: ReasoningConfig) -> None:
+async def test_a_reasoning_model_is_asked_for_little_effort(given: ReasoningConfig, expected: ReasoningConfig) -> None:
     request = ModelRequest(model="stand-in", reasoning=given, temperature=2, tools=[], user="ada")
     _, model = await get(FakeNotes(request=request), [Text(DOCUMENT), END])
     assert (model.requests[0].reasoning, model.requests[0].user) == (expected, "ada")

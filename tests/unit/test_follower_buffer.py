@@ -36,7 +36,7 @@ def test_the_latest_events_are_found_by_number() -> None:
     assert recent.find(99) == recent.find(500) == []
 
 
-def test_what_was_told_before_this_run_is_not_here() -> None:
+def test_events_of_an_earlier_run_are_not_in_the_buffer() -> None:
     recent = FollowerBuffer([], before=41)
     assert recent.last_number == 41
     assert recent.find(41) == []
@@ -80,7 +80,7 @@ def test_groups_above_a_number_are_found_in_order() -> None:
 
 
 @pytest.mark.parametrize("last_number", [-1, 0, 2, 3, 6, 9, 20])
-def test_no_group_is_found_where_the_next_one_does_not_join_on(last_number: int) -> None:
+def test_no_group_is_found_where_the_next_one_does_not_follow(last_number: int) -> None:
     recent = AcknowledgedGroups()
     for each in (group(1, 4), group(4, 5), group(5, 9)):
         recent.add(each)
@@ -91,7 +91,7 @@ def test_nothing_is_found_where_nothing_was_written() -> None:
     assert AcknowledgedGroups().find(1) == []
 
 
-def test_a_group_that_only_kept_the_lease_is_not_kept() -> None:
+def test_a_group_that_only_renewed_the_lease_is_not_kept() -> None:
     recent = AcknowledgedGroups()
     recent.add(Group(1, 1, b""))
     assert recent.find(1) == []

@@ -183,7 +183,7 @@ async def test_a_reader_that_has_begun_is_kept_while_redis_is_away(
     assert client.log.read_fates == []
 
 
-async def test_an_end_is_told_that_could_not_be_read_at_once(harness: Harness, client: FollowClient) -> None:
+async def test_an_end_that_could_not_be_read_at_once_is_shown_later(harness: Harness, client: FollowClient) -> None:
     """The log is complete, but Redis is away when the final response is read."""
     await harness.run([Text("1"), STOP])
     whole = await client.read(run=None)
@@ -193,9 +193,7 @@ async def test_an_end_is_told_that_could_not_be_read_at_once(harness: Harness, c
     assert client.store.get_fates == []
 
 
-async def test_a_reader_is_kept_whose_run_was_lost_because_redis_is_away(
-    harness: Harness, client: FollowClient
-) -> None:
+async def test_a_reader_whose_run_was_lost_while_redis_is_away_is_kept(harness: Harness, client: FollowClient) -> None:
     harness.make_runner(lease_s=0.05)
     gate = asyncio.Event()
     run = await harness.start([Text("1 ")], gate, [Text("2")], asyncio.Event())
@@ -229,7 +227,7 @@ async def test_a_reader_that_waits_for_the_first_new_event_is_kept_too(harness: 
 
 
 @pytest.mark.parametrize("healthy_calls", [0, 1], ids=["at the echo", "at the log"])
-async def test_who_asks_while_redis_is_away_is_refused(
+async def test_a_new_reader_is_refused_while_redis_is_away(
     harness: Harness, client: FollowClient, healthy_calls: int
 ) -> None:
     await harness.run([Text("1"), STOP])
@@ -238,7 +236,7 @@ async def test_who_asks_while_redis_is_away_is_refused(
         await anext(client.follow(run=None))
 
 
-async def test_a_redis_that_stays_away_breaks_the_reader_off(harness: Harness, client: FollowClient) -> None:
+async def test_a_reader_is_cut_off_when_redis_stays_away(harness: Harness, client: FollowClient) -> None:
     client.set_pace(redis_away_s=5 * LOOK_S)
     await harness.start([Text("1")], asyncio.Event())
     await settle()
@@ -249,7 +247,7 @@ async def test_a_redis_that_stays_away_breaks_the_reader_off(harness: Harness, c
         await read_rest(reader)
 
 
-async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(harness: Harness, client: FollowClient) -> None:
+async def test_short_outages_of_redis_cut_no_reader_off(harness: Harness, client: FollowClient) -> None:
     """Only the time without a break counts."""
     client.set_pace(redis_away_s=20 * LOOK_S)
     gate = asyncio.Event()
@@ -268,7 +266,7 @@ async def test_a_redis_that_is_away_now_and_then_breaks_nobody_off(harness: Harn
 # --- the process leaves ---
 
 
-async def test_a_drain_waits_for_those_who_follow(harness: Harness, client: FollowClient) -> None:
+async def test_a_drain_waits_for_followers(harness: Harness, client: FollowClient) -> None:
     gate = asyncio.Event()
     await harness.start([Text("1")], gate, [STOP])
     await settle()
@@ -283,12 +281,12 @@ async def test_a_drain_waits_for_those_who_follow(harness: Harness, client: Foll
         await draining
 
 
-async def test_a_drain_without_anybody_ends_at_once() -> None:
+async def test_a_drain_without_followers_ends_at_once() -> None:
     async with asyncio.timeout(MAX_S):
         await Followers().drain(10 * MAX_S)
 
 
-async def test_a_drain_sends_away_those_who_would_still_wait(harness: Harness, client: FollowClient) -> None:
+async def test_a_drain_cuts_off_followers_that_still_wait(harness: Harness, client: FollowClient) -> None:
     await harness.start([Text("1")], asyncio.Event())
     await settle()
     reader = client.follow(run=None)
@@ -301,9 +299,7 @@ async def test_a_drain_sends_away_those_who_would_still_wait(harness: Harness, c
         await resting
 
 
-async def test_what_is_written_already_is_told_even_when_the_process_waits_no_longer(
-    harness: Harness, client: FollowClient
-) -> None:
+async def test_written_events_are_shown_even_after_the_drain(harness: Harness, client: FollowClient) -> None:
     await harness.run([Text("1"), STOP])
     await client.followers.drain(0)
     assert check(await client.read(run=None))["status"] == "completed"

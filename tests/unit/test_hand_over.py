@@ -50,7 +50,7 @@ async def test_closing_hands_over_and_keeps_the_text_written_so_far(harness: Har
     assert harness.runner.find(RESPONSE_ID) is None
 
 
-async def test_what_has_arrived_and_is_not_written_yet_is_handed_over_too(harness: Harness) -> None:
+async def test_signals_that_arrived_are_written_before_the_hand_over(harness: Harness) -> None:
     harness.store.append_fates = [gate := asyncio.Event()]
     run = await harness.start([Text("1")], harness.store.called, [Text("2")], [Text("3")], asyncio.Event())
     await settle()
@@ -84,7 +84,7 @@ async def test_a_run_that_begins_while_the_process_closes_is_handed_over(harness
     check_handed_over(run, harness.store)
 
 
-async def test_a_run_that_is_ending_is_seen_to_its_end(harness: Harness) -> None:
+async def test_a_run_that_is_ending_is_finished_here(harness: Harness) -> None:
     harness.store.commit_fates = [gate := asyncio.Event()]
     run = await harness.start([Text("1"), STOP])
     await settle()
@@ -135,7 +135,7 @@ async def test_a_hand_over_outlasts_a_store_that_is_away_for_a_moment(
     ],
     ids=["taken while it writes", "away while it writes", "taken at the release", "away at the release"],
 )
-async def test_what_cannot_be_handed_over_is_left_to_its_lease(
+async def test_a_failed_hand_over_is_left_to_the_lease(
     harness: Harness, append_fates: list[Fate], release_fates: list[Fate]
 ) -> None:
     harness.make_runner(lease_s=0.1)
@@ -175,7 +175,7 @@ async def test_a_run_may_be_taken_while_it_is_handed_over(harness: Harness) -> N
 # --- a log that has lost its end ---
 
 
-async def test_what_a_fail_over_has_lost_is_written_again_in_order(harness: Harness) -> None:
+async def test_a_lost_log_tail_is_written_again_in_order(harness: Harness) -> None:
     """First what Redis had acknowledged and lost, then what was to be written."""
     gates = [asyncio.Event() for _ in range(3)]
     run = await harness.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], gates[2], [Text("4")], [STOP])
@@ -204,7 +204,7 @@ async def test_the_whole_log_but_its_opening_is_written_again(harness: Harness) 
     check_whole(harness.store)
 
 
-async def test_a_renewal_notices_what_was_lost(harness: Harness) -> None:
+async def test_a_lease_renewal_notices_a_lost_log_tail(harness: Harness) -> None:
     """The log is repaired also while the model is silent."""
     harness.make_runner(lease_s=0.1)
     gate = asyncio.Event()
@@ -221,7 +221,7 @@ async def test_a_renewal_notices_what_was_lost(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("end", [[STOP], UpstreamError("It broke off.")], ids=["its own", "a failure"])
-async def test_what_was_lost_is_written_again_before_the_end(harness: Harness, end: Any) -> None:
+async def test_a_lost_log_tail_is_written_again_before_the_end(harness: Harness, end: Any) -> None:
     gate = asyncio.Event()
     run = await harness.start([Text("1")], gate, end)
     await settle()
@@ -234,7 +234,7 @@ async def test_what_was_lost_is_written_again_before_the_end(harness: Harness, e
     assert harness.store.released == []
 
 
-async def test_what_was_lost_is_written_again_before_a_hand_over(harness: Harness) -> None:
+async def test_a_lost_log_tail_is_written_again_before_a_hand_over(harness: Harness) -> None:
     run = await harness.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event())
     await settle()
     harness.store.lose_tail(LAST_OPENING_NUMBER)
@@ -247,7 +247,7 @@ async def test_what_was_lost_is_written_again_before_a_hand_over(harness: Harnes
     check_whole(harness.store)
 
 
-async def test_a_log_may_lose_its_end_again_while_it_is_made_whole(harness: Harness) -> None:
+async def test_a_log_may_lose_its_tail_again_while_it_is_repaired(harness: Harness) -> None:
     gates = [asyncio.Event() for _ in range(2)]
     run = await harness.start([Text("1")], gates[0], [Text("2")], gates[1], [Text("3")], [STOP])
     await settle()
@@ -262,7 +262,7 @@ async def test_a_log_may_lose_its_end_again_while_it_is_made_whole(harness: Harn
 
 
 @pytest.mark.parametrize("fate", [None, Unavailable("away")], ids=["at once", "after a moment"])
-async def test_what_cannot_be_written_again_is_given_up(harness: Harness, fate: Fate) -> None:
+async def test_a_run_gives_up_when_it_cannot_repair_the_log(harness: Harness, fate: Fate) -> None:
     """This process does not have what was shown before it took over, so it cannot write that part again."""
     brief = make_brief(shown=["Good ", "mor"], epoch="2.a")
     before = brief.narration.next_number - 1
@@ -282,7 +282,7 @@ async def test_what_cannot_be_written_again_is_given_up(harness: Harness, fate: 
 
 
 @pytest.mark.parametrize("end", [[STOP], UpstreamError("It broke off.")], ids=["its own", "a failure"])
-async def test_an_end_that_does_not_join_on_is_given_up(harness: Harness, end: Any) -> None:
+async def test_a_run_gives_up_when_its_end_does_not_follow_the_log(harness: Harness, end: Any) -> None:
     brief = make_brief(shown=["Good "], epoch="2.a")
     run = await harness.start(gate := asyncio.Event(), end, brief=brief)
     await settle()
@@ -294,7 +294,7 @@ async def test_an_end_that_does_not_join_on_is_given_up(harness: Harness, end: A
     assert (run.outcome, run.error, harness.store.outcome) == (None, None, None)
 
 
-async def test_a_hand_over_that_does_not_join_on_is_given_up(harness: Harness) -> None:
+async def test_a_run_gives_up_when_its_hand_over_does_not_follow_the_log(harness: Harness) -> None:
     gate = asyncio.Event()
     harness.store.append_fates = [gate]
     run = await harness.start([Text("1")], asyncio.Event(), brief=make_brief(shown=["Good "], epoch="2.a"))
@@ -308,7 +308,7 @@ async def test_a_hand_over_that_does_not_join_on_is_given_up(harness: Harness) -
     assert not run.is_handed_over
 
 
-async def test_an_end_that_does_not_join_on_is_given_up_while_the_process_closes(harness: Harness) -> None:
+async def test_a_run_gives_up_when_its_end_does_not_follow_the_log_while_the_process_closes(harness: Harness) -> None:
     gate = asyncio.Event()
     harness.store.commit_fates = [(gate, TailLost(LAST_OPENING_NUMBER))]
     run = await harness.start([STOP], brief=make_brief(shown=["Good "], epoch="2.a"))

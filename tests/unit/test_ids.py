@@ -69,7 +69,7 @@ def test_partitions_are_drawn_from_all_of_them() -> None:
         "resp" + "0" * 32,
     ],
 )
-def test_what_is_not_an_id_of_ours(wrong: str) -> None:
+def test_a_foreign_id_is_not_ours(wrong: str) -> None:
     assert not ids.is_well_formed(wrong, ids.RESPONSE)
 
 

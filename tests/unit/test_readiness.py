@@ -60,7 +60,7 @@ async def test_not_ready_before_it_has_started() -> None:
     assert (await readiness.report()).is_ready
 
 
-async def test_draining_shows_at_once_although_checks_are_remembered() -> None:
+async def test_draining_shows_at_once_although_results_are_cached() -> None:
     redis = Dependency()
     readiness = start(redis=redis.check)
     assert (await readiness.report()).is_ready
@@ -71,7 +71,7 @@ async def test_draining_shows_at_once_although_checks_are_remembered() -> None:
     assert redis.asked == 1
 
 
-async def test_drain_that_begins_during_a_check_is_told() -> None:
+async def test_a_drain_that_begins_during_a_check_is_reported() -> None:
     redis = Dependency()
     redis.answers.clear()
     readiness = start(redis=redis.check)
@@ -91,7 +91,7 @@ async def test_drain_that_begins_during_a_check_is_told() -> None:
         (asyncio.CancelledError(SECRET), "not ready"),
     ],
 )
-async def test_failure_is_told_without_its_text(failure: Exception, detail: str) -> None:
+async def test_a_failure_is_reported_without_its_text(failure: Exception, detail: str) -> None:
     redis = Dependency()
     redis.failure = failure
     readiness = start(redis=redis.check)
@@ -172,7 +172,7 @@ async def test_concurrent_probes_are_one_check() -> None:
     assert redis.asked == 1
 
 
-async def test_probe_whose_client_left_takes_the_check_from_nobody() -> None:
+async def test_a_probe_whose_client_left_cancels_no_check() -> None:
     redis = Dependency()
     redis.answers.clear()
     readiness = start(redis=redis.check)

@@ -95,6 +95,6 @@ def test_a_wrong_address_is_refused_by_name_and_repeats_no_password(
     assert "hunter2" not in str(refused.value)
 
 
-def test_what_is_refused_is_a_value_error() -> None:
+def test_a_refused_address_is_a_value_error() -> None:
     with pytest.raises(InvalidAddressError):
         parse_address("redis+sentinel://")

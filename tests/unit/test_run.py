@@ -28,7 +28,7 @@ async def test_it_works(harness: Harness) -> None:
     assert harness.model.is_closed
 
 
-async def test_what_arrives_while_a_group_is_in_flight_goes_out_together(harness: Harness) -> None:
+async def test_signals_that_arrive_during_an_append_are_appended_together(harness: Harness) -> None:
     gate = asyncio.Event()
     harness.store.append_fates = [gate]
     end = asyncio.Event()
@@ -42,7 +42,7 @@ async def test_what_arrives_while_a_group_is_in_flight_goes_out_together(harness
     check(await read(run))
 
 
-async def test_nothing_is_shown_that_is_not_written(harness: Harness) -> None:
+async def test_no_event_is_shown_before_it_is_written(harness: Harness) -> None:
     gate, end = asyncio.Event(), asyncio.Event()
     harness.store.append_fates = [gate]
     run = await harness.start([Text("1")], end, [STOP])
@@ -127,7 +127,7 @@ async def test_a_store_that_comes_back_just_after_the_lease_is_left_to_others(ha
 
 
 @pytest.mark.parametrize("end", [STOP, UpstreamError("It broke off.")], ids=["its own", "a failure"])
-async def test_an_end_that_cannot_be_written_is_not_told(harness: Harness, end: Any) -> None:
+async def test_an_end_that_cannot_be_written_is_not_shown(harness: Harness, end: Any) -> None:
     harness.make_runner(lease_s=0.1)
     harness.store.commit_fates = [Unavailable("away"), Unavailable("away")]
     run = await harness.run([Text("1")], harness.store.called, end if isinstance(end, Exception) else [end])
@@ -168,7 +168,7 @@ async def test_following_from_any_number_gives_the_rest(harness: Harness) -> Non
         assert await read(run, after=after) == everything[after + 1 :]
 
 
-async def test_a_reader_behind_what_is_kept_is_sent_to_the_log_without_a_hole(harness: Harness) -> None:
+async def test_a_reader_behind_the_buffer_continues_in_the_log_without_a_gap(harness: Harness) -> None:
     harness.make_runner(max_kept_bytes=2_000)
     gate, end = asyncio.Event(), asyncio.Event()
     words: list[Step] = [[Text("word ")] for _ in range(100)]
@@ -230,7 +230,7 @@ async def test_an_answer_that_is_taken_over_goes_on_after_what_was_shown(harness
     assert harness.store.appends[-1].last_number == new[-1].sequence_number
 
 
-async def test_a_reader_of_what_was_shown_elsewhere_is_sent_to_the_log(harness: Harness) -> None:
+async def test_events_from_before_a_takeover_are_read_in_the_log(harness: Harness) -> None:
     brief = make_brief(shown=["Good "], epoch="2.a")
     before = brief.narration.next_number - 1
     run = await harness.run([Text("morning!"), STOP], brief=brief)
@@ -247,7 +247,7 @@ async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(harness: Harne
     assert run.outcome.response.status == "failed"
 
 
-async def test_an_answer_may_take_so_long_only(harness: Harness) -> None:
+async def test_an_answer_has_a_time_limit(harness: Harness) -> None:
     harness.make_runner(max_run_s=0.05)
     began = time.monotonic()
     run = await harness.run([Text("1")], asyncio.Event())
@@ -258,7 +258,7 @@ async def test_an_answer_may_take_so_long_only(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("error", [UpstreamError("It broke off."), InvalidPrompt("No.")])
-async def test_the_models_error_is_the_runs(harness: Harness, error: Exception) -> None:
+async def test_an_error_of_the_model_fails_the_run(harness: Harness, error: Exception) -> None:
     run = await harness.run([Text("1")], error)
     final = check(await read(run))
     assert run.error is error
@@ -270,7 +270,7 @@ async def test_an_answer_without_an_end_has_failed(harness: Harness) -> None:
     assert check(await read(run))["status"] == "failed"
 
 
-async def test_a_mistake_of_ours_is_logged_once_and_told_in_general(
+async def test_an_unexpected_error_is_logged_once_and_shown_without_details(
     harness: Harness, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):

@@ -93,7 +93,7 @@ async def test_the_summary_is_asked_for_without_the_answers_limits(harness: Harn
     [(LONG, 10_000), (LONG, None), ([said("user", "word " * 1_000), QUESTION], 100), ([*LONG[:2]], 10_000)],
     ids=["below the threshold", "nobody asked", "the user said it all", "nothing to answer"],
 )
-async def test_what_need_not_be_compacted_is_left_alone(
+async def test_a_history_below_its_threshold_is_not_compacted(
     harness: Harness, items: list[Item], threshold: int | None
 ) -> None:
     run = await harness.run(*ANSWER, brief=brief(*items, threshold=threshold))
@@ -101,7 +101,7 @@ async def test_what_need_not_be_compacted_is_left_alone(
     assert len(harness.model.asked) == 1
 
 
-async def test_little_to_spare_is_not_worth_the_question(harness: Harness) -> None:
+async def test_a_history_with_little_to_save_is_not_compacted(harness: Harness) -> None:
     users = said("user", "word " * 2_000)
     run = await harness.run(*ANSWER, brief=brief(users, said("assistant", "Oh."), QUESTION))
     assert len(harness.model.asked) == 1
@@ -116,7 +116,7 @@ async def test_a_history_that_nearly_fills_its_budget_is_compacted_below_the_thr
 
 
 @pytest.mark.parametrize("factor", [0.25, 4.0])
-async def test_the_threshold_is_one_of_the_models_tokens(harness: Harness, factor: float) -> None:
+async def test_the_threshold_counts_the_models_tokens(harness: Harness, factor: float) -> None:
     harness.model.answers = [SUMMARY, ANSWER]
     account = replace(make_brief().model_input, history_budget_tokens=8_000, calibration=factor)
     await harness.run(brief=brief(*LONG, threshold=900, account=account))
@@ -141,13 +141,13 @@ async def test_without_a_summary_the_model_answers_from_all_of_it(harness: Harne
     assert texts(harness.model.asked[1])[1:] == texts(LONG)
 
 
-async def test_what_the_model_fails_at_while_it_sums_up_is_the_answers_failure(harness: Harness) -> None:
+async def test_a_failure_of_the_summary_fails_the_answer(harness: Harness) -> None:
     harness.model.answers = [[UpstreamError("It broke.")]]
     run = await harness.run(brief=brief(*LONG))
     assert check(await read(run))["error"] == {"code": "server_error", "message": "It broke."}
 
 
-async def test_an_answer_tells_what_the_model_counts(harness: Harness) -> None:
+async def test_an_answer_teaches_how_the_model_counts(harness: Harness) -> None:
     await harness.run(*ANSWER, brief=brief(*LONG, threshold=None))
     [(model, estimated, reported)] = harness.calibration.learned
     assert (model, reported) == ("stand-in", 40)
@@ -162,18 +162,18 @@ async def test_an_answer_tells_what_the_model_counts(harness: Harness) -> None:
     ],
     ids=["too short", "with a picture"],
 )
-async def test_what_cannot_be_compared_tells_nothing(harness: Harness, items: list[Item]) -> None:
+async def test_counts_that_cannot_be_compared_teach_nothing(harness: Harness, items: list[Item]) -> None:
     await harness.run(*ANSWER, brief=brief(*items, threshold=None))
     assert harness.calibration.learned == []
 
 
-async def test_a_compacted_answer_tells_nothing_of_the_history_it_was_not_given(harness: Harness) -> None:
+async def test_a_compacted_answer_teaches_nothing_about_the_history_it_replaced(harness: Harness) -> None:
     harness.model.answers = [SUMMARY, ANSWER]
     await harness.run(brief=brief(*LONG))
     assert harness.calibration.learned == []
 
 
-def test_a_transcript_says_whose_everything_is() -> None:
+def test_a_transcript_names_the_author_of_every_entry() -> None:
     items: list[Item] = [
         said("developer", "Be kind."),
         Message("", "completed", "user", [InputText("Look:"), InputImage("data:,"), InputFile("a.pdf")]),

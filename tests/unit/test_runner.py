@@ -14,7 +14,7 @@ NEXT = "2.a"
 
 
 @pytest.mark.parametrize("steps", [[], [[Text("1")]]], ids=["before its first word", "in the middle"])
-async def test_a_run_that_is_let_go_writes_no_end_and_says_so_when_the_model_is_left(
+async def test_a_released_run_writes_no_end_and_reports_when_the_model_is_disconnected(
     harness: Harness, steps: list[Step]
 ) -> None:
     run = await harness.start(*steps, asyncio.Event(), [STOP])
@@ -32,7 +32,7 @@ async def test_a_run_that_is_let_go_writes_no_end_and_says_so_when_the_model_is_
     assert [event.type for event in await read(run)][:2] == ["response.created", "response.in_progress"]
 
 
-async def test_a_run_that_is_let_go_twice_says_so_to_both(harness: Harness) -> None:
+async def test_a_run_that_is_released_twice_reports_to_both(harness: Harness) -> None:
     run = await harness.start([Text("1")], asyncio.Event())
     await settle()
     harness.runner.let_go(RESPONSE_ID, NEXT)
@@ -47,7 +47,7 @@ async def test_a_run_that_is_let_go_twice_says_so_to_both(harness: Harness) -> N
     assert len(harness.released) >= 2
 
 
-async def test_a_run_may_be_let_go_before_its_first_step(harness: Harness) -> None:
+async def test_a_run_may_be_released_before_its_first_step(harness: Harness) -> None:
     run = await harness.start(asyncio.Event())
     harness.runner.let_go(RESPONSE_ID, NEXT)
     async with asyncio.timeout(MAX_S):
@@ -57,7 +57,7 @@ async def test_a_run_may_be_let_go_before_its_first_step(harness: Harness) -> No
     assert harness.store.outcome is None
 
 
-async def test_letting_go_while_the_end_is_written_leaves_it_to_the_store_who_was_first(harness: Harness) -> None:
+async def test_when_a_release_meets_the_end_the_store_decides(harness: Harness) -> None:
     harness.store.commit_fates = [gate := asyncio.Event()]
     run = await harness.start([Text("1"), STOP])
     await settle()
@@ -69,7 +69,7 @@ async def test_letting_go_while_the_end_is_written_leaves_it_to_the_store_who_wa
 
 
 @pytest.mark.parametrize("is_let_go", [True, False])
-async def test_a_failure_that_came_too_late_is_not_told(harness: Harness, is_let_go: bool) -> None:
+async def test_a_failure_after_a_release_is_not_shown(harness: Harness, is_let_go: bool) -> None:
     """The replica that took the response over decides how it ended."""
     gate = asyncio.Event()
     harness.store.commit_fates = [(gate, StaleRun())]
@@ -83,7 +83,7 @@ async def test_a_failure_that_came_too_late_is_not_told(harness: Harness, is_let
     assert (run.outcome, run.error) == (None, None)
 
 
-async def test_what_is_let_go_of_and_not_here_is_released_at_once(harness: Harness) -> None:
+async def test_releasing_a_response_that_does_not_run_here_reports_at_once(harness: Harness) -> None:
     harness.runner.let_go(RESPONSE_ID, NEXT)
     await settle()
     assert [response_id for response_id, _ in harness.released] == [RESPONSE_ID]
@@ -105,7 +105,7 @@ async def test_what_is_let_go_of_and_not_here_is_released_at_once(harness: Harne
     ],
 )
 @pytest.mark.parametrize("is_early", [False, True], ids=["while it runs", "before it has begun"])
-async def test_a_run_is_let_go_for_a_later_epoch_and_for_a_deletion(
+async def test_a_run_is_released_for_a_later_epoch_and_for_a_deletion(
     harness: Harness, epoch: str, taken_by: str, is_taken: bool, is_early: bool
 ) -> None:
     """A process hears of its own seizures too. Of two seizures with the same count, the store decides."""
@@ -129,7 +129,7 @@ async def test_a_run_is_let_go_for_a_later_epoch_and_for_a_deletion(
     assert (harness.store.outcome is None) == is_taken
 
 
-async def test_what_was_taken_early_is_forgotten_when_no_place_is_held_any_more(harness: Harness) -> None:
+async def test_an_early_release_is_forgotten_when_no_place_is_reserved(harness: Harness) -> None:
     with harness.runner.reserve():
         harness.runner.let_go(RESPONSE_ID, NEXT)
     assert check(await read(await harness.run([Text("1"), STOP])))["status"] == "completed"
@@ -155,7 +155,7 @@ async def test_a_response_may_come_back_to_the_process_that_lost_it(harness: Har
     assert harness.runner.find(RESPONSE_ID) is None
 
 
-async def test_a_full_store_refuses_new_runs_and_lets_others_be_taken_over(harness: Harness) -> None:
+async def test_a_full_store_refuses_new_runs_but_allows_takeovers(harness: Harness) -> None:
     harness.is_full = True
     with pytest.raises(StorageFull), harness.runner.reserve():
         pass

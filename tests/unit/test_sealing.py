@@ -27,7 +27,7 @@ def test_every_replica_opens_what_any_has_sealed(text: str) -> None:
     assert AesGcmSealer("secret").open("alice", "compaction", sealed) == text
 
 
-def test_a_long_text_is_packed_and_tells_nobody_anything(sealer: AesGcmSealer) -> None:
+def test_a_long_text_is_compressed_and_unreadable(sealer: AesGcmSealer) -> None:
     sealed = sealer.seal("alice", "compaction", LONG)
     assert len(sealed) < len(LONG) / 10
     assert b"Paris" not in base64.urlsafe_b64decode(sealed)
@@ -35,13 +35,13 @@ def test_a_long_text_is_packed_and_tells_nobody_anything(sealer: AesGcmSealer) -
 
 
 @pytest.mark.parametrize(("owner", "kind"), [("bob", "compaction"), ("alice", "reasoning"), ("", "compaction")])
-def test_another_owners_or_another_kinds_does_not_open(sealer: AesGcmSealer, owner: str, kind: SealKind) -> None:
+def test_a_seal_opens_only_for_its_owner_and_kind(sealer: AesGcmSealer, owner: str, kind: SealKind) -> None:
     with pytest.raises(BrokenSeal):
         sealer.open(owner, kind, sealer.seal("alice", "compaction", "Ada"))
 
 
 @pytest.mark.parametrize("text", ["Ada", LONG])
-def test_whatever_is_changed_does_not_open(sealer: AesGcmSealer, text: str) -> None:
+def test_a_changed_seal_does_not_open(sealer: AesGcmSealer, text: str) -> None:
     sealed = sealer.seal("alice", "compaction", text)
     raw = base64.urlsafe_b64decode(sealed)
     changed = [raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :] for place in (0, 1, 12, 13, len(raw) - 1)]

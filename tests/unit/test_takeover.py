@@ -303,7 +303,7 @@ async def test_a_full_store_does_not_keep_an_answer_from_going_on(lost: Lost) ->
 
 
 @pytest.mark.parametrize("answer", [None, "completed", "cancelled"])
-async def test_what_another_has_taken_or_ended_is_left_alone(lost: Lost, answer: Any) -> None:
+async def test_a_response_that_another_replica_took_or_ended_is_left_alone(lost: Lost, answer: Any) -> None:
     lost.harness.store.seized = answer
     await take_over(RESPONSE_ID, store=lost.harness.store, event_log=lost.log, runner=lost.harness.runner)
     assert lost.harness.runner.find(RESPONSE_ID) is None
@@ -311,14 +311,14 @@ async def test_what_another_has_taken_or_ended_is_left_alone(lost: Lost, answer:
     assert lost.harness.store.tries == 0
 
 
-async def test_who_was_slower_leaves_the_end_to_the_other(lost: Lost) -> None:
+async def test_the_slower_of_two_replicas_writes_no_end(lost: Lost) -> None:
     lost.harness.store.commit_fates = [StaleRun()]
     await check_not_asked(lost, await lost.find(ending="cancelled"))
     assert lost.harness.store.outcome is None
 
 
 @pytest.mark.parametrize("error", [Unavailable("away"), StreamExpired("lost")])
-async def test_a_log_that_cannot_be_read_is_told_to_whoever_looks_again(lost: Lost, error: Exception) -> None:
+async def test_a_log_that_cannot_be_read_is_tried_again_later(lost: Lost, error: Exception) -> None:
     await lost.write([Text("One")])
     lost.log.read_fates = [error]
     with pytest.raises(type(error)):
@@ -348,7 +348,7 @@ async def test_a_response_that_is_taken_away_while_its_log_is_read_is_not_begun(
     assert (run.outcome, lost.harness.store.outcome) == (None, None)
 
 
-async def test_no_event_tells_that_it_was_taken_over(lost: Lost) -> None:
+async def test_no_event_shows_a_takeover(lost: Lost) -> None:
     """A follower sees a pause: the log of two runs reads like that of one."""
     await lost.write([Text("Good ")])
     lost.harness.model.steps = [[Text("day."), STOP]]

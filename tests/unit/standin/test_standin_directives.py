@@ -33,7 +33,7 @@ def test_directives_are_no_part_of_what_was_said(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["tokens_s=1", "status=200", "token_s=soon", "tokens_at_once=0", "cut_after=-1"])
-def test_what_is_misspelt_is_refused(text: str) -> None:
+def test_a_misspelt_directive_is_refused(text: str) -> None:
     with pytest.raises(StandInError, match="Not a directive"):
         compose_directives(find_directives(f"[[standin {text}]]"))
 

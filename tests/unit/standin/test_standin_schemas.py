@@ -70,7 +70,7 @@ def test_a_schema_that_contains_itself_ends() -> None:
 
 
 @pytest.mark.parametrize("schema", [{"$ref": "#/nowhere"}, {"$ref": "#"}, {"type": "object", "properties": 7}])
-def test_what_is_no_schema_is_refused(schema: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(StandInError, match="No value"):
         make(schema)
 
