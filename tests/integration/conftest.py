@@ -1,4 +1,4 @@
-"""Fixtures of tests that look at what the model was asked."""
+"""Fixtures for tests of what the model was asked."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from tests.support.servers import StandinServer
 
 @pytest.fixture
 async def model_calls(standin: StandinServer) -> AsyncIterator[ModelCalls]:
-    """What the model was asked since the test began."""
+    """The calls to the model since the test began."""
     async with open_control(standin) as client:
         calls = ModelCalls(client)
         await calls.forget()
@@ -19,7 +19,7 @@ async def model_calls(standin: StandinServer) -> AsyncIterator[ModelCalls]:
 
 @pytest.fixture
 async def set_model(standin: StandinServer) -> AsyncIterator[SetModel]:
-    """Have the stand-in behave in a way whatever it is asked: for questions of the service's own. Reset at the end."""
+    """Set default directives of the stand-in, for calls that the service makes by itself. Reset at the end."""
     async with open_control(standin) as client:
 
         async def set_defaults(**directives: str | float | bool) -> None:

@@ -1,7 +1,7 @@
-"""The service with a counter of what it hands to threads, and of Django's request signals, for `test_no_threads`.
+"""The service with counters for thread pools and Django's request signals, for `test_no_threads`.
 
-`uvicorn tests.integration.no_threads_app:app`; `GET /_submissions` says how often a thread pool was asked for
-something, and how many signals were sent, since the process started.
+`uvicorn tests.integration.no_threads_app:app`. `GET /_submissions` returns how many calls were submitted to thread
+pools and how many signals were sent since the process started.
 """
 
 import concurrent.futures
@@ -13,7 +13,7 @@ submit = concurrent.futures.ThreadPoolExecutor.submit
 
 
 def counted_submit(pool: concurrent.futures.ThreadPoolExecutor, *args: Any, **kwargs: Any) -> Any:
-    """What `loop.run_in_executor`, `asyncio.to_thread` and asgiref's `sync_to_async` all come down to."""
+    """`loop.run_in_executor`, `asyncio.to_thread` and asgiref's `sync_to_async` all call this."""
     global count  # noqa: PLW0603 -- one process, one counter
     count += 1
     return submit(pool, *args, **kwargs)
@@ -23,13 +23,13 @@ concurrent.futures.ThreadPoolExecutor.submit = counted_submit  # type: ignore[as
 
 from django.core.signals import request_finished, request_started  # noqa: E402
 
-from config.asgi import application  # noqa: E402 -- counted from the first import on
+from config.asgi import application  # noqa: E402 -- the counter must exist before this import
 
 signals = 0
 
 
 def count_signal(**_: Any) -> None:
-    """The full stack sends one when a request begins, and one when it ends."""
+    """Django's own handler sends one signal when a request begins and one when it ends."""
     global signals  # noqa: PLW0603 -- one process, one counter
     signals += 1
 
@@ -39,7 +39,7 @@ request_finished.connect(count_signal)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
-    """The real application, and the count."""
+    """The real application, and the counters."""
     if scope["type"] != "http" or scope["path"] != "/_submissions":
         await application(scope, receive, send)
         return

@@ -1,4 +1,4 @@
-"""API keys: made by a command or in the admin, stored as a hash, published to Redis, healed when the two differ."""
+"""API keys: created by a command or in the admin, stored as a hash, published to Redis, reconciled."""
 
 import asyncio
 import re
@@ -33,12 +33,12 @@ async def ask(service: Service, key: str | None) -> int:
 
 
 async def run_manage(service: Service, *arguments: str) -> str:
-    """A command beside the running replica."""
+    """Run a command beside the running replica."""
     return (await asyncio.to_thread(manage, service.environment, *arguments)).strip()
 
 
 async def read_everything(redis_url: str) -> bytes:
-    """All keys and values of a Redis database in one piece."""
+    """All keys and values of a Redis database, joined."""
     parts: list[Any] = []
     async with Redis.from_url(redis_url) as redis:
         for key in await redis.keys():
@@ -60,7 +60,7 @@ async def read_everything(redis_url: str) -> bytes:
 
 
 def read_database(service: Service) -> bytes:
-    """The SQL database's files."""
+    """The bytes of the SQL database's files."""
     path = Path(service.environment["DATABASE_URL"].removeprefix("sqlite:///"))
     return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
@@ -115,12 +115,12 @@ async def test_a_key_that_cannot_be_sent_or_could_be_guessed_is_not_made(service
         await run_manage(service, "create_api_key", "gus", "--key", key)
 
 
-# --- Healing: `reconcile` against a real Redis and a real SQL database -------------------------------------------
+# --- `reconcile` with a real Redis and a real SQL database --------------------------------------------------------
 
 
 @pytest.fixture
 async def published_keys(valkey: ValkeyServer) -> AsyncIterator[RedisApiKeys]:
-    """A published copy of its own."""
+    """Published keys in a database of their own."""
     async with Redis.from_url(f"redis://127.0.0.1:{valkey.port}/2") as redis:
         await redis.flushdb()
         yield RedisApiKeys(redis)
@@ -128,14 +128,14 @@ async def published_keys(valkey: ValkeyServer) -> AsyncIterator[RedisApiKeys]:
 
 
 async def make_key(owner: str) -> str:
-    """A key in SQL, not published yet."""
+    """Create a key in SQL without publishing it."""
     key = new_key()
     await ApiKey.objects.acreate(owner=owner, key_hash=hash_key(key), hint=key[-4:])
     return key
 
 
 async def find_owner(published_keys: RedisApiKeys, key: str) -> str | None:
-    """Whose key it is, as a request would find."""
+    """The owner of a key, as a request finds it."""
     caller = await published_keys.find_caller(key)
     return caller.owner if caller else None
 
@@ -149,7 +149,7 @@ class Unreachable(RedisApiKeys):
 
 
 class Raced(RedisApiKeys):
-    """While one process reads, another one makes a key."""
+    """Another process creates a key while this one reads."""
 
     raced_key = ""
 
@@ -214,7 +214,7 @@ async def test_a_key_made_while_reconciling_is_not_removed(published_keys: Redis
 
 @pytest.fixture(scope="module")
 def staff(service: Service) -> str:
-    """The name of somebody who may issue keys."""
+    """The name of a user who may issue keys."""
     environment = {**service.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
     manage(environment, "createsuperuser", "--noinput", "--username", "staff", "--email", "staff@example.com")
     return "staff"
@@ -222,7 +222,7 @@ def staff(service: Service) -> str:
 
 @pytest.fixture
 async def admin(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser, signed in to the admin."""
+    """A browser session, signed in to the admin."""
     async with httpx.AsyncClient(base_url=service.url, follow_redirects=True) as browser:
         await browser.get("/admin/login/")
         page = await submit(browser, "/admin/login/", username=staff, password=PASSWORD, next="/admin/")
@@ -231,7 +231,7 @@ async def admin(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient
 
 
 async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> str:
-    """Send a form as a browser does, and give back the page it leads to."""
+    """Submit a form as a browser does; return the page it leads to."""
     form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], **fields}
     answer = await browser.post(path, data=form)
     assert answer.status_code == 200, answer.text

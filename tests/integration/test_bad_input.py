@@ -1,4 +1,4 @@
-"""What must be refused: each time with an envelope that says where and what to do, and nothing is stored."""
+"""Bad input is refused: the envelope names the place and says what to do, and nothing is stored."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +17,7 @@ JSON = {"Content-Type": "application/json"}
 MAX_BODY_BYTES = 10 * 1024 * 1024
 UNKNOWN_CONVERSATION = "conv_" + "0" * 32
 UNKNOWN_RESPONSE = "resp_" + "0" * 32
-# What looks like a key, a pattern, a path or a header to whoever is careless.
+# Text that careless code could take for a key, a pattern, a path or a header.
 HOSTILE_IDS = (
     "{}",
     "*",
@@ -38,26 +38,26 @@ Refused = Callable[[httpx.Response], Awaitable[dict[str, Any]]]
 
 @pytest.fixture
 async def redis(service: Service) -> AsyncIterator[Redis]:
-    """The service's own store."""
+    """The service's own Redis."""
     async with Redis.from_url(service.valkey.url) as client:
         yield client
 
 
 @pytest.fixture
 async def nothing_stored(redis: Redis) -> AsyncIterator[None]:
-    """Whatever the test sends, no key appears."""
-    before = set(await redis.keys()) | {CALIBRATION.encode()}  # written when a while has passed, whatever is sent
+    """Check that no key appears in Redis."""
+    before = set(await redis.keys()) | {CALIBRATION.encode()}  # written from time to time by itself
     yield
     assert set(await redis.keys()) <= before
 
 
 async def post(http: httpx.AsyncClient, body: object, path: str = "/v1/responses") -> httpx.Response:
-    """A body as it is, or as JSON."""
+    """POST a body: bytes as they are, anything else as JSON."""
     return await http.post(path, content=body if isinstance(body, bytes) else json.dumps(body), headers=JSON)
 
 
 def refusal(answer: httpx.Response, status: int = 400, code: str = "invalid_request_error") -> dict[str, Any]:
-    """What is inside the envelope, which a person can read and a program can act upon."""
+    """The error, checked: a sentence for people, and a code for programs."""
     assert answer.status_code == status, answer.text
     assert "x-request-id" in answer.headers
     error: dict[str, Any] = answer.json()["error"]
@@ -110,7 +110,7 @@ def part(**fields: Any) -> dict[str, Any]:
 
 
 def but(**parameters: Any) -> dict[str, Any]:
-    """A good body but for these."""
+    """A good body with these changes."""
     return {"input": "Hello"} | parameters
 
 
@@ -181,11 +181,11 @@ WRONG: list[tuple[object, str, str]] = [
     (but(metadata={"k": "x" * 513}), "metadata.k", "at most 512 characters"),
     (but(metadata={"k" * 65: "x"}), "metadata." + "k" * 65, "the key must be a string of at most 64 characters"),
     (but(metadata={str(n): "x" for n in range(17)}), "metadata", "at most 16 entries"),
-    # What comes after a fault may be no JSON at all.
+    # After the fault the body may be no JSON at all.
     (b'{"input":"x","metadata":{"k":1},', "metadata", "a string"),
     (b'{"input":"x","metadata":{"k":1},"tools":' + b"[" * 100_000, "metadata", "a string"),
     (b'{"metadata":{"k":1},"metadata":3,"input":"x"}', "metadata", "a string"),
-    # NUL, which no SQL database we know can hold.
+    # NUL, which SQL databases cannot store.
     (but(input="x\0"), "input", "NUL"),
     (but(instructions="\0"), "instructions", "NUL"),
     (but(metadata={"k": "a\0"}), "metadata.k", "NUL"),
@@ -247,7 +247,7 @@ async def test_unknown_ids(http: httpx.AsyncClient, hostile: str) -> None:
     assert refusal(answer, 404, "previous_response_not_found")["param"] == "previous_response_id"
     answer = await http.get("/v1/conversations", params={"after": conversation})
     assert refusal(answer, 404, "conversation_not_found")["param"] == "after"
-    if "/" in hostile:  # a path of its own, which is not there
+    if "/" in hostile:  # becomes another path, which does not exist
         return
     for path in (f"/v1/conversations/{quote(conversation)}", f"/v1/conversations/{quote(conversation)}/items"):
         assert refusal(await http.get(path), 404, "conversation_not_found")["param"] == "conversation_id"
@@ -411,7 +411,7 @@ async def test_an_unknown_model_by_its_path(http: httpx.AsyncClient) -> None:
 
 
 async def pieces(size: int) -> AsyncIterator[bytes]:
-    """A body of unannounced length."""
+    """A body without a Content-Length."""
     for _ in range(size // 2**20):
         yield b" " * 2**20
 

@@ -1,4 +1,4 @@
-"""What models report of tokens, beside what was estimated, is learned by all replicas together."""
+"""All replicas learn together how a model's reported tokens differ from the estimates."""
 
 from collections.abc import AsyncIterator
 
@@ -19,13 +19,12 @@ WORDS = "word " * 400  # 501 tokens by estimate, 400 as the stand-in counts
 
 @pytest.fixture
 def server(start_valkey: StartValkey) -> ValkeyServer:
-    """A server of its own."""
+    """A Valkey for this file."""
     return start_valkey(appendfsync="no")
 
 
 @pytest.fixture
 async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
-    """Its client."""
     async with Redis.from_url(server.url, socket_timeout=1, retry=None) as client:
         yield client
 
@@ -107,7 +106,7 @@ async def test_counts_are_those_of_the_model_once_it_has_answered(
     assert first["eps:model_input"]["calibration"] == 1.0
     assert first["eps:model_input"]["input_tokens"] == estimated
     assert abs(estimated - reported) > 50
-    with Replica(directory, service.environment) as replica:  # it knows what the first one has learned
+    with Replica(directory, service.environment) as replica:  # it knows what the first replica has learned
         async with httpx.AsyncClient(base_url=replica.url, headers=headers, timeout=30) as http:
             await eventually(lambda: is_close(http, reported))
             second = (await ask(http, WORDS)).json()["eps:model_input"]
@@ -116,10 +115,10 @@ async def test_counts_are_those_of_the_model_once_it_has_answered(
 
 
 async def count(http: httpx.AsyncClient) -> int:
-    """The tokens of these words."""
+    """The tokens of these words, counted by the API."""
     return int((await http.post("/v1/responses/input_tokens", json={"input": WORDS})).json()["input_tokens"])
 
 
 async def is_close(http: httpx.AsyncClient, reported: int) -> bool:
-    """Whether they are what the model counts."""
+    """Whether the number is close to the model's count."""
     return abs(await count(http) - reported) <= 1

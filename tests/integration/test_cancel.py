@@ -1,4 +1,4 @@
-"""`POST /v1/responses/{id}/cancel`: from any replica, at any moment; the model is left, the text so far is kept."""
+"""`POST /v1/responses/{id}/cancel`: from any replica, at any moment; the model is disconnected, the text kept."""
 
 import asyncio
 import statistics
@@ -25,7 +25,7 @@ MEASURED = 100
 
 
 async def check_model_is_left(standin: StandinServer) -> None:
-    """No connection to the model is open any more; the cancel's answer came after that."""
+    """Check that no connection to the model is open after the cancel's answer."""
     async with httpx.AsyncClient(base_url=standin.url) as client:
         assert (await client.get("/_control/active")).json() == {"active": 0}
 
@@ -120,7 +120,7 @@ async def test_a_whole_answer_that_is_cancelled_returns_the_cancelled_response(
 
 
 async def find_active(http: httpx.AsyncClient, conversation_id: str) -> str:
-    """The response that the conversation is busy with, once there is one."""
+    """The active response of the conversation, once there is one."""
     async with asyncio.timeout(5):
         while True:
             conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
@@ -222,7 +222,7 @@ async def test_a_frozen_owner_is_not_waited_for_and_writes_nothing_when_it_thaws
         assert (await ask(http, "Hello", conversation=conversation_id)).status_code == 200
 
         replica.thaw()
-        assert await creator.read_final(within_s=10) == final  # it tells its own client what has been decided
+        assert await creator.read_final(within_s=10) == final  # it shows its own client the decision
         assert (await frozen.get(f"/v1/responses/{response_id}")).json() == final
         assert await Stream.of_response(http, response_id).read() == follower.raw
         assert len(await list_items(http, conversation_id)) == 4

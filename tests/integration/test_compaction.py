@@ -1,4 +1,7 @@
-"""`POST /v1/responses/compact`: a long history becomes the user's messages and one sealed item; and `input_tokens`."""
+"""`POST /v1/responses/compact` replaces a long history by the user's messages and one sealed item.
+
+And `POST /v1/responses/input_tokens`.
+"""
 
 import base64
 from typing import Any
@@ -26,7 +29,7 @@ PATHS = ("/v1/responses", "/v1/responses/compact")
 
 
 async def compact(http: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """The compaction of a history; the shape is judged by the client's hook."""
+    """The compaction of a history. The client's hook checks its shape."""
     answer = await http.post("/v1/responses/compact", json={"model": "stand-in", **body})
     assert answer.status_code == 200, answer.text
     compaction: dict[str, Any] = answer.json()
@@ -172,7 +175,7 @@ async def test_what_is_unknown_cannot_be_compacted(http: httpx.AsyncClient, bob:
 
 
 async def count(http: httpx.AsyncClient, **body: Any) -> int:
-    """The tokens of an input."""
+    """The tokens of an input, counted by the API."""
     answer = await http.post("/v1/responses/input_tokens", json=body)
     assert answer.status_code == 200, answer.text
     return int(answer.json()["input_tokens"])

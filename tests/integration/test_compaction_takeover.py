@@ -1,4 +1,4 @@
-"""A replica is killed while a history is summed up, or just after: another one goes on, and nobody sees a seam."""
+"""A replica is killed during a summary or just after it: another continues, and the events show no seam."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.server_fixtures import StartReplica
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, get_text, open_client
 
-# What the model says of a question takes as long as the question says, and so does the summary that it is in.
+# The question's directive sets the pace of its answer, and of a summary that contains it.
 LONG = [
     {"role": "user", "content": "My name is Ada."},
     *({"role": role, "content": "detail " * 80} for _ in range(10) for role in ("assistant", "user")),

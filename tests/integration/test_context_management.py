@@ -1,4 +1,4 @@
-"""`context_management`: beyond its threshold a history is compacted on the way, and the answer tells so."""
+"""`context_management`: a history above its threshold is compacted during the turn, and the answer shows it."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ LONG = [
 
 
 def beyond(threshold: int) -> list[dict[str, Any]]:
-    """Compact beyond so many tokens."""
+    """Compact above this number of tokens."""
     return [{"type": "compaction", "compact_threshold": threshold}]
 
 

@@ -1,4 +1,4 @@
-"""Items of every kind in a conversation: added, listed, read one by one, told to the model, deleted."""
+"""Items of every kind in a conversation: added, listed, read, sent to the model, deleted."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ KINDS = ["message", "message", "message", "reasoning", "function_call", "functio
 
 
 async def add(http: httpx.AsyncClient, conversation_id: str, *items: dict[str, Any]) -> list[dict[str, Any]]:
-    """The items as they were stored."""
+    """Add items; return them as they were stored."""
     answer = await http.post(f"/v1/conversations/{conversation_id}/items", json={"items": items})
     assert answer.status_code == 200, answer.text
     added: list[dict[str, Any]] = answer.json()["data"]
@@ -142,7 +142,7 @@ async def test_an_unknown_item(http: httpx.AsyncClient, method: str) -> None:
     check_refusal(await http.request(method, f"{url}/{UNKNOWN_ITEM}"), status=404, code="item_not_found")
     for wrong in (UNKNOWN_RESPONSE, UNKNOWN_CONVERSATION):
         check_refusal(await http.request(method, f"{url}/{wrong}"), param="item_id")
-    # Ids of other services are unknown here, or of a kind that we do not have: either is said.
+    # Ids of other services are unknown or of an unknown kind; the error may say either.
     foreign = await http.request(method, f"{url}/item_nonexistent123456789012")
     assert foreign.status_code in (400, 404)
 

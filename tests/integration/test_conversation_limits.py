@@ -1,4 +1,4 @@
-"""A conversation and an input as large as the API allows, and one step beyond."""
+"""A conversation and an input at the API's limits, and one step beyond."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`/v1/conversations` and their items; one turn at a time; what failures and leavers leave behind."""
+"""`/v1/conversations` and their items; one turn at a time; what failed turns and leaving clients leave behind."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from tests.support.oracle import check_events, read_frames
 from tests.support.servers import eventually
 from tests.support.service import Service
 
-# An answer of about a second: long enough to ask something else meanwhile.
+# An answer of about a second: long enough for other requests meanwhile.
 SLOW = "count to 25 [[standin token_s=0.02]]"
 
 
@@ -30,13 +30,13 @@ async def say(http: httpx.AsyncClient, conversation: str, text: str, **more: Any
 
 
 async def texts(http: httpx.AsyncClient, conversation: str, **query: Any) -> list[str]:
-    """What was said, oldest first."""
+    """The texts of the items, oldest first."""
     page = await http.get(f"/v1/conversations/{conversation}/items", params={"order": "asc", "limit": 100, **query})
     return [part["text"] for item in page.json()["data"] for part in item["content"]]
 
 
 def message(text: str, role: str = "user") -> dict[str, str]:
-    """An item the short way."""
+    """A message item in its short form."""
     return {"role": role, "content": text}
 
 
@@ -100,7 +100,7 @@ async def test_items_that_were_added_are_remembered(http: httpx.AsyncClient) -> 
 
 @pytest.fixture
 async def long_conversation(http: httpx.AsyncClient) -> str:
-    """45 items, of which the last two are a turn's."""
+    """45 items; the last two are a turn's."""
     conversation = await create(http, items=[message(f"item {n}") for n in range(20)])
     for first, last in ((20, 40), (40, 43)):
         items = [message(f"item {n}") for n in range(first, last)]
@@ -142,7 +142,7 @@ async def test_a_page_begins_after_an_item_of_this_conversation(http: httpx.Asyn
 
 
 async def list_ids(http: httpx.AsyncClient, **query: Any) -> list[str]:
-    """A page of the own conversations."""
+    """A page of the client's own conversations."""
     page = (await http.get("/v1/conversations", params=query)).json()
     return [conversation["id"] for conversation in page["data"]]
 
@@ -172,7 +172,7 @@ async def test_an_entry_whose_conversation_is_gone_is_passed_over(http: httpx.As
 
 
 async def read_created(lines: AsyncIterator[str]) -> str:
-    """The id in a stream's first event."""
+    """The response id in a stream's first event."""
     assert await anext(lines) == "event: response.created"
     created = msgspec.json.decode((await anext(lines)).removeprefix("data: "))
     return str(created["response"]["id"])
@@ -180,7 +180,7 @@ async def read_created(lines: AsyncIterator[str]) -> str:
 
 @asynccontextmanager
 async def running(http: httpx.AsyncClient, conversation: str) -> AsyncIterator[str]:
-    """The id of a streamed response that is under way; on leaving, the stream is read to its end."""
+    """The id of a running streamed response; at the end its stream is read to the end."""
     body = {"input": SLOW, "conversation": conversation, "stream": True}
     async with http.stream("POST", "/v1/responses", json=body) as stream:
         lines = stream.aiter_lines()

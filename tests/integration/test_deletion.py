@@ -1,4 +1,4 @@
-"""Deleting over HTTP: what is gone is gone everywhere, and nothing else is."""
+"""Deletion over HTTP: what is deleted is gone everywhere, and nothing else is."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SLOW = "count to 400 [[standin token_s=0.05]]"
 
 
 async def say(client: AsyncOpenAI, text: str, **where: Any) -> str:
-    """One turn; the id of its response."""
+    """One turn. Returns the id of its response."""
     response: Response = await client.responses.create(model="stand-in", input=text, **where)
     return response.id
 
@@ -36,7 +36,7 @@ async def test_a_deleted_response_is_gone_and_what_it_said_stays(alice: AsyncOpe
 
 async def test_deleting_answers_as_the_api_says(http: httpx.AsyncClient) -> None:
     response = (await http.post("/v1/responses", json={"input": "Hi"})).json()["id"]
-    http.event_hooks = {}  # neither answer is an object the specification knows
+    http.event_hooks = {}  # the specification knows neither answer
     deleted = await http.delete(f"/v1/responses/{response}")
     assert deleted.json() == {"id": response, "object": "response", "deleted": True}
     conversation = (await http.post("/v1/conversations", json={})).json()["id"]
@@ -93,7 +93,7 @@ async def test_a_deleted_item_is_not_recalled(alice: AsyncOpenAI) -> None:
 
 
 async def _holds_nothing(redis: Redis, words: bytes) -> bool:
-    """Whether no value of the database holds these words."""
+    """Whether no value of the database contains these words."""
     async for key in redis.scan_iter(count=1000):
         if words in (await redis.dump(key) or b""):
             return False

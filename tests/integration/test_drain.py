@@ -1,4 +1,4 @@
-"""A replica that is told to go: what ends in time ends here, the rest goes on elsewhere, clients notice nothing."""
+"""A draining replica: short answers end here, the others continue elsewhere, clients notice nothing."""
 
 import asyncio
 import time
@@ -21,18 +21,18 @@ ENDLESS = "count to 2000 [[standin token_s=0.05]]"
 
 
 async def get_drain(client: httpx.AsyncClient) -> int:
-    """What `/readyz` says."""
+    """The drain check in `/readyz`."""
     return (await client.get("/readyz")).status_code
 
 
 async def is_busy(http: httpx.AsyncClient, conversation_id: str) -> bool:
-    """Whether a response of the conversation is active."""
+    """Whether the conversation has an active response."""
     conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
     return conversation["eps:active_response_id"] is not None
 
 
 async def begin_drain(replica: Replica, client: httpx.AsyncClient) -> None:
-    """SIGTERM, and until the replica is seen to be leaving."""
+    """Send SIGTERM and wait until the replica is draining."""
     replica.terminate()
 
     async def is_leaving() -> bool:
@@ -54,7 +54,7 @@ async def test_a_drain_finishes_short_answers_and_refuses_new_runs(
         refused = await ask(client, "Hello")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
         assert int(refused.headers["retry-after"]) >= 1
-        # Whoever asks again on the same connection would meet this replica again.
+        # A retry on the same connection would reach this replica again.
         assert refused.headers["connection"] == "close"
         stored = await client.get(f"/v1/responses/{await stream.get_id()}")
         assert (stored.status_code, stored.headers["connection"]) == (200, "close")
@@ -89,7 +89,7 @@ async def test_a_drain_hands_over_long_answers_and_serves_their_clients_to_the_e
     for stream in streams:
         assert await Stream.of_response(http, await stream.get_id()).read() == stream.raw
     assert await asyncio.to_thread(replica.wait, within_s=10) == 0
-    assert replica.log.count('"status": "handed_over"') >= len(streams)  # on a busy machine one may end just in time
+    assert replica.log.count('"status": "handed_over"') >= len(streams)  # one may end before the hand-over
     assert "Traceback" not in replica.log
     assert "without completing" not in replica.log
 
@@ -155,7 +155,7 @@ async def test_the_plain_sdk_notices_nothing_when_its_replica_leaves(
 async def test_a_replica_that_leaves_takes_nothing_over(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
-    """Two that leave at once must not hand the same answer to and fro."""
+    """Two replicas that leave at once must not hand the same answer back and forth."""
     environment = {**service.environment, "DRAIN_S": "2"}
     first, second = await asyncio.gather(*(asyncio.to_thread(start_replica, environment) for _ in range(2)))
     async with open_client(http, first) as client:

@@ -1,4 +1,4 @@
-"""Cancelling and deleting, in every order and at the worst moment."""
+"""Cancelling and deleting, in every order and at the worst moments."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ SLOW = "count to 500 [[standin token_s=0.05]]"
 
 
 async def check_model_is_left(standin: StandinServer) -> None:
-    """No connection to the model is open any more."""
+    """Check that no connection to the model is open any more."""
     async with open_control(standin) as control:
         answer = await control.get("/_control/active", params={"until": "0", "within_s": "5"})
     assert answer.json() == {"active": 0}
@@ -42,7 +42,7 @@ async def test_a_response_that_is_deleted_while_it_streams_is_gone(
 
 
 async def read_to_any_end(stream: Stream) -> bytes:
-    """All bytes of a stream that may end cleanly or break off."""
+    """All bytes of a stream that may end cleanly or be cut."""
     try:
         return await stream.read_broken(within_s=10)
     except AssertionError:

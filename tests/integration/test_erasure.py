@@ -1,4 +1,4 @@
-"""What is deleted, or has not been used for its time, is erased whole, and holds nobody up."""
+"""What is deleted or past its retention is erased completely, without blocking other clients."""
 
 import asyncio
 import hashlib
@@ -48,11 +48,11 @@ ITEMS = 20_000
 BATCH = 500
 OWNER = "alice"
 MAX_SLICE_US = 5_000
-# How the log of slow commands names the script.
+# The name of the script in Redis's slow log.
 ERASE = b"EVALSHA " + hashlib.sha1((LUA / "erase.lua").read_bytes()).hexdigest().encode()
 MAX_WAIT_MS = 10.0
 
-# Another client, in a process of its own: how long its commands take, in milliseconds, until its input ends.
+# Another client, in a process of its own: measures its commands' times in ms until its input ends.
 BYSTANDER = """
 import json, select, sys, time
 from redis import Redis
@@ -71,31 +71,30 @@ print(json.dumps(waits))
 
 @pytest.fixture
 async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a server of its own, so that what is left can be seen."""
+    """A client of a Valkey for this file, so that leftovers can be seen."""
     async with Redis.from_url(start_valkey().url) as client:
         yield client
 
 
 @pytest.fixture
 def stores(redis: Redis) -> Stores:
-    """A replica's stores."""
     return open_stores(redis)
 
 
 async def find_left(redis: Redis) -> list[str]:
-    """All keys but those that a time limit takes away."""
+    """All keys except those that expire by themselves."""
     keys = [key async for key in redis.scan_iter(count=1000)]
     return [key.decode() for key in keys if await redis.ttl(key) < 0]
 
 
 async def end_retention(redis: Redis, partition: str) -> None:
-    """Everything in this partition has not been used for its time."""
+    """End the retention of everything in this partition."""
     members = await redis.zrange(names.expiry(partition), 0, -1)
     await redis.zadd(names.expiry(partition), {cast(bytes, member): 1 for member in members})
 
 
 async def measure_waits(redis_url: str, work: Callable[[], Awaitable[None]]) -> list[float]:
-    """How long another client's commands take meanwhile, in milliseconds, ascending."""
+    """The times of another client's commands meanwhile, in ms, ascending."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", BYSTANDER, redis_url),
         stdin=subprocess.PIPE,
@@ -143,7 +142,7 @@ async def test_erasing_a_long_conversation_holds_nobody_up_and_leaves_nothing(st
         before_ms, meanwhile_ms = (statistics.quantiles(waits, n=200)[-1] for waits in (before, meanwhile))
         waits = f"{before_ms:.2f} ms, meanwhile {meanwhile_ms:.2f} ms"
         print(f"{len(slices)} slices: {typical_us} us, 95 % of them {long_us} us; another client waits {waits}")  # noqa: T201
-        # The very longest are the machine's doing, which has others to serve.
+        # The very longest are due to the shared machine.
         assert long_us <= MAX_SLICE_US
         assert meanwhile_ms <= before_ms + MAX_WAIT_MS
 
@@ -336,7 +335,7 @@ async def test_a_removal_whose_answer_was_lost_is_told_as_done(redis: Redis) -> 
         with pytest.raises(NotFound):
             await again
     await erase_due(stores.eraser)
-    # The index may name what is gone until somebody reads it.
+    # The index may name deleted conversations until it is read.
     assert await stores.conversations.list(owner=OWNER, limit=10, after=None) == ([], False)
     assert await find_left(redis) == []
 
@@ -376,7 +375,7 @@ async def test_what_joins_a_fork_of_a_fork_before_the_erasure_comes_to_it_goes_w
     await stores.conversations.fork(fork_id, origin_id, owner=OWNER, side=None, item_id="")
     await stores.conversations.fork(fork_of_fork_id, fork_id, owner=OWNER, side=None, item_id="")
     await stores.conversations.delete(fork_id, owner=OWNER)
-    # Whether it is gone yet is not asked of every conversation it descends from: a turn costs its window.
+    # A turn does not check every conversation it descends from, because a turn costs its window only.
     response_id = await take_turn(stores, conversation_id=fork_of_fork_id)
     await erase_due(stores.eraser)
     with pytest.raises(NotFound):

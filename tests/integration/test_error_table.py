@@ -1,4 +1,4 @@
-"""The table of errors, row by row: the status, the code, the place, and what the message says."""
+"""The table of errors, row by row: status, code, place, and the words of the message."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ from tests.support.service import Service
 from tests.support.turns import Stream, ask, make_conversation
 
 SLOW = "count to 500 [[standin token_s=0.05]]"
-# What a failed response may say of itself. The package is OpenAI's, whose list is the specification's.
+# The codes a failed response may have. OpenAI's package has the specification's list.
 RESPONSE_CODES = set(get_args(ResponseError.model_fields["code"].annotation))
 NOT_OURS = ("unknown", "deleted", "anothers")
 INVALID = (400, "invalid_request_error")
@@ -24,7 +24,7 @@ INVALID = (400, "invalid_request_error")
 
 @dataclass(frozen=True)
 class Row:
-    """A request that must be refused, and how. In the path and the body names in braces are filled in."""
+    """A request that must be refused, and how. Names in braces in path and body are filled in."""
 
     name: str
     expected: tuple[int, str]
@@ -36,12 +36,12 @@ class Row:
 
 
 def turn(**body: Any) -> dict[str, Any]:
-    """A turn's body."""
+    """The body of a turn."""
     return {"input": "Hello", **body}
 
 
 def find_bounds() -> list[Row]:
-    """Field and bound are named."""
+    """Rows whose message names the field and its bound."""
     bounds = [
         ("max_output_tokens", 15, "16"),
         ("max_output_tokens", 0, "16"),
@@ -59,7 +59,7 @@ def find_bounds() -> list[Row]:
 
 
 def find_shapes() -> list[Row]:
-    """Malformed JSON, a wrong type, out of range, an unknown enum: the place is a path."""
+    """Malformed JSON, wrong types, values out of range, unknown enum values: the place is a path."""
     return [
         Row("malformed", INVALID, body=b'{"input": "x"', words="JSON"),
         Row("type", INVALID, body=turn(instructions=3), param="instructions"),
@@ -113,7 +113,7 @@ def find_absences() -> list[Row]:
 
 
 def find_wrong_kinds() -> list[Row]:
-    """An id of the wrong kind: the prefix expected is named."""
+    """An id of the wrong kind: the message names the expected prefix."""
     return [
         Row("kind conversation", INVALID, body=turn(conversation="resp_1"), param="conversation", words="'conv_'"),
         Row("kind previous", INVALID, body=turn(previous_response_id="conv_1"), words="'resp_'"),
@@ -131,7 +131,7 @@ def find_wrong_kinds() -> list[Row]:
 
 @pytest.fixture(scope="module")
 def ids(service: Service) -> dict[str, str]:
-    """What there is, what there was, what is Bob's."""
+    """The ids of existing and deleted objects, and of Bob's."""
     found = {"unknown_conv": UNKNOWN_CONVERSATION, "unknown_resp": UNKNOWN_RESPONSE, "unknown_item": UNKNOWN_ITEM}
     for which, key in (("deleted", service.alice_key), ("anothers", service.bob_key), ("my", service.alice_key)):
         with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as client:
@@ -145,7 +145,7 @@ def ids(service: Service) -> dict[str, str]:
 
 
 def fill_in(value: Any, ids: dict[str, str]) -> Any:
-    """The same with names in braces replaced."""
+    """The value with the names in braces replaced."""
     if isinstance(value, str):
         return ids.get(value[1:-1], value) if value.startswith("{") else value
     if isinstance(value, dict):
@@ -181,7 +181,7 @@ async def test_without_a_good_key(http: httpx.AsyncClient, path: str, authorizat
 
 @pytest.fixture
 async def busy(http: httpx.AsyncClient) -> AsyncIterator[tuple[str, str]]:
-    """A conversation that is being answered, and the response."""
+    """A conversation with an active response, and that response."""
     conversation_id = await make_conversation(http)
     stream = Stream.of_turn(http, SLOW, conversation=conversation_id)
     response_id = await stream.get_id()
@@ -236,6 +236,6 @@ async def test_every_refusal_can_be_traced(http: httpx.AsyncClient) -> None:
     headers = {"x-request-id": "trace-me-0123456789"}
     answer = await http.post("/v1/responses", json={}, headers=headers)
     assert answer.headers["x-request-id"] == headers["x-request-id"]
-    with suppress(httpx.LocalProtocolError):  # the client itself may refuse to send it
+    with suppress(httpx.LocalProtocolError):  # the client may refuse to send it
         answer = await http.post("/v1/responses", json={}, headers={"x-request-id": "a b\tc" * 100})
         assert answer.headers["x-request-id"] != "a b\tc" * 100

@@ -1,4 +1,4 @@
-"""`GET /v1/conversations/{id}/export`: the owner's own data, whole, for programs and for people."""
+"""`GET /v1/conversations/{id}/export`: the owner's data, complete, for programs and for people."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.turns import ask, make_conversation
 
 
 async def export(http: httpx.AsyncClient, conversation_id: str, **query: str) -> httpx.Response:
-    """The conversation in one piece."""
+    """The whole export."""
     answer = await http.get(f"/v1/conversations/{conversation_id}/export", params=query)
     assert answer.status_code == 200, answer.text
     return answer
@@ -32,7 +32,7 @@ async def list_items(http: httpx.AsyncClient, conversation_id: str) -> list[dict
 
 @pytest.fixture
 async def conversation_id(http: httpx.AsyncClient) -> str:
-    """A conversation with two turns, of which the first calls a function."""
+    """A conversation of two turns; the first calls a function."""
     made = await make_conversation(http)
     first = (await ask(http, ASK_WEATHER, tools=[WEATHER], conversation=made)).json()
     await ask(http, "", input=[compose_output(first["output"][0], "21 degrees")], conversation=made)
@@ -103,7 +103,7 @@ async def test_the_export_is_a_file_with_a_name(http: httpx.AsyncClient) -> None
 async def test_an_export_that_breaks_off_does_not_end_cleanly(http: httpx.AsyncClient) -> None:
     made = await make_conversation(http)
     items = [{"role": "user", "content": "word " * 400_000}] * 4
-    for _ in range(5):  # 40 MB: more than waits on its way to a client that does not read
+    for _ in range(5):  # 40 MB: more than the buffers hold for a client that does not read
         assert (await http.post(f"/v1/conversations/{made}/items", json={"items": items})).status_code == 200
     async with http.stream("GET", f"/v1/conversations/{made}/export?format=markdown") as answer:
         pieces = answer.aiter_raw()

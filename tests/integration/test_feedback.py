@@ -1,4 +1,4 @@
-"""`PUT /v1/responses/{id}/feedback`: what a person thought of an answer."""
+"""`PUT /v1/responses/{id}/feedback`: a person's rating of an answer."""
 
 import time
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.turns import ask
 
 @pytest.fixture
 async def url(http: httpx.AsyncClient) -> str:
-    """Where to tell what one thinks of an answer."""
+    """The feedback path of an answer."""
     return f"/v1/responses/{(await ask(http, 'Hello')).json()['id']}/feedback"
 
 

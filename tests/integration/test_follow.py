@@ -1,4 +1,4 @@
-"""`GET /v1/responses/{id}?stream=true`: whoever follows, wherever and from wherever, reads the creator's own bytes."""
+"""`GET /v1/responses/{id}?stream=true`: every follower, on any replica and from any cursor, gets the same bytes."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from tests.support.servers import Replica, eventually
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, get_text, open_client, split_frames
 
-# What ends how, in few tokens: the text of a turn, what else it asks for, and the status it ends with.
+# Short turns with every ending: the text, the other parameters, the final status.
 ENDS: dict[str, tuple[str, dict[str, Any]]] = {
     "completed": ("count to 5", {}),
     "incomplete": ("repeat: nasty words [[standin finish=content_filter]]", {}),
@@ -29,7 +29,7 @@ ENDS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 async def make_ended(http: httpx.AsyncClient, status: str, **body: Any) -> bytes:
-    """The creator's own stream of a response that ends like this."""
+    """The creator's stream of a response that ended like this."""
     text, more = ENDS[status]
     creator = Stream.of_turn(http, text, **more, **body)
     if status == "cancelled":
@@ -41,7 +41,7 @@ async def make_ended(http: httpx.AsyncClient, status: str, **body: Any) -> bytes
 
 
 def get_id(raw: bytes) -> str:
-    """Whose stream this is."""
+    """The response id in a stream."""
     response_id: str = read_frames(raw)[0]["response"]["id"]
     return response_id
 
@@ -163,7 +163,7 @@ async def test_after_the_logs_retention_the_stored_response_is_replayed_and_a_cu
 
 
 async def get_expired(client: httpx.AsyncClient, response_id: str) -> httpx.Response:
-    """The refusal of a number, once there is one."""
+    """The refusal of a cursor, once the log is gone."""
 
     async def find_refusal() -> httpx.Response | None:
         query = {"stream": "true", "starting_after": "1"}
@@ -206,12 +206,12 @@ async def test_a_client_that_leaves_changes_nothing(
 
 
 def is_watched(service: Service, response_id: str) -> bool:
-    """Whether a replica still wants to be told of this log."""
+    """Whether a replica still subscribes to this log."""
     with Redis.from_url(service.valkey.url) as redis:
         return bool(redis.pubsub_channels(f"*{response_id}*"))
 
 
-# In the background
+# --- background ---
 
 
 async def test_a_background_create_answers_at_once_and_is_read_later(
@@ -261,14 +261,14 @@ async def test_the_sdk_creates_in_the_background_and_polls(alice: AsyncOpenAI) -
     assert events[-1].type == "response.completed"
 
 
-# Slow readers
+# --- slow readers ---
 
 LONG = "write 60000 words"
 SLOW_READERS = 6
 
 
 class SlowReader:
-    """A raw connection with a small buffer, which reads only when it is told to."""
+    """A raw connection with a small buffer. It reads only when told to."""
 
     def __init__(self, replica: Replica, headers: httpx.Headers, response_id: str) -> None:
         self._socket = socket.socket()
@@ -279,27 +279,25 @@ class SlowReader:
         self._parts: list[bytes] = []
 
     def read(self, size: int) -> None:
-        """Some bytes."""
         while size > 0 and (data := self._socket.recv(min(size, 65_536))):
             self._parts.append(data)
             size -= len(data)
 
     def read_on(self) -> None:
-        """The rest."""
+        """Read the rest."""
         while data := self._socket.recv(65_536):
             self._parts.append(data)
 
     def get_body(self) -> bytes:
-        """What it has read."""
+        """The body read so far."""
         return join_chunks(b"".join(self._parts).partition(b"\r\n\r\n")[2])
 
     def close(self) -> None:
-        """Leave."""
         self._socket.close()
 
 
 def join_chunks(body: bytes) -> bytes:
-    """What a chunked body carries, to its clean end."""
+    """The content of a chunked body, to its clean end."""
     parts: list[bytes] = []
     at = 0
     while True:
@@ -313,7 +311,7 @@ def join_chunks(body: bytes) -> bytes:
 
 @contextlib.contextmanager
 def slow_readers(replica: Replica, http: httpx.AsyncClient, response_id: str) -> Iterator[list[SlowReader]]:
-    """Some of them, at one replica."""
+    """Several slow readers on one replica."""
     readers = [SlowReader(replica, http.headers, response_id) for _ in range(SLOW_READERS)]
     try:
         yield readers
@@ -323,20 +321,20 @@ def slow_readers(replica: Replica, http: httpx.AsyncClient, response_id: str) ->
 
 
 def find_worker(replica: Replica) -> int:
-    """The process that serves: the master's only child."""
+    """The serving process: the master's only child."""
     children = Path(f"/proc/{replica.pid}/task/{replica.pid}/children").read_text().split()
     assert len(children) == 1
     return int(children[0])
 
 
 def get_rss_mb(pid: int) -> float:
-    """Resident memory."""
+    """Resident memory in MB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 async def turn_times(http: httpx.AsyncClient) -> AsyncIterator[float]:
-    """How long one tiny turn after the other takes, to its whole answer."""
+    """The times of small turns, one after another."""
     while True:
         began = time.monotonic()
         assert (await http.post("/v1/responses", json={"input": "repeat: Hi"})).status_code == 200
@@ -344,7 +342,7 @@ async def turn_times(http: httpx.AsyncClient) -> AsyncIterator[float]:
 
 
 async def time_turns(http: httpx.AsyncClient, during: asyncio.Future[Any] | int) -> list[float]:
-    """So many turns, or as many as there is time for while something else goes on."""
+    """The times of this many turns, or of as many as run before `until`."""
     took: list[float] = []
     async for seconds in turn_times(http):
         took.append(seconds)
@@ -358,7 +356,7 @@ async def test_slow_readers_of_a_long_answer_delay_nobody_and_lose_nothing(
 ) -> None:
     replica = await asyncio.to_thread(start_replica, service.environment)
     async with open_client(http, replica) as client:
-        await time_turns(client, 20)  # warm
+        await time_turns(client, 20)  # warm up
         worker = find_worker(replica)
         alone, rss_before = await time_turns(client, 50), get_rss_mb(worker)
         response_id = (await ask(client, LONG, background=True)).json()["id"]
@@ -376,18 +374,18 @@ async def test_slow_readers_of_a_long_answer_delay_nobody_and_lose_nothing(
     assert len(get_text(check_events(read_frames(complete))).split()) == 60_000
     for reader in readers:
         assert b"".join(split_frames(reader.get_body())) == complete
-    print(  # noqa: T201 -- the measurement is the point
+    print(  # noqa: T201 -- prints the measurement
         f"tiny turn, longest in ms: alone {longest_ms(alone):.0f}, while written {longest_ms(while_written):.0f}, "
         f"while paused {longest_ms(while_paused):.0f}, while read {longest_ms(while_read):.0f}; "
         f"rss MB {rss_before:.0f} → {rss_paused:.0f} → {rss_after:.0f}; stream MB {len(complete) / 1e6:.1f}"
     )
     for took in (while_written, while_paused, while_read):
         assert longest_ms(took) - longest_ms(alone) < 100
-    # Six readers that do not read: all they could be owed is six times the stream.
+    # Six readers do not read: at most six copies of the stream may wait for them.
     assert rss_paused - rss_before < 40
     assert rss_after - rss_before < 80
 
 
 def longest_ms(took: list[float]) -> float:
-    """The longest but one: the machine is shared, and one hiccup of it is not ours."""
+    """The second longest time: one hiccup of the shared machine does not count."""
     return sorted(took)[-2 if len(took) > 1 else -1] * 1000

@@ -1,4 +1,4 @@
-"""`POST /v1/responses/{id}/follow_ups`: what could be asked next, made once and the same ever after."""
+"""`POST /v1/responses/{id}/follow_ups`: suggested questions, made once and then the same."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.support.turns import Stream, ask, make_conversation
 
 
 async def get_follow_ups(http: httpx.AsyncClient, response_id: str) -> dict[str, Any]:
-    """The follow-ups; their shape is judged by the client's hook."""
+    """The follow-ups. The client's hook checks their shape."""
     answer = await http.post(f"/v1/responses/{response_id}/follow_ups")
     assert answer.status_code == 200, answer.text
     follow_ups: dict[str, Any] = answer.json()

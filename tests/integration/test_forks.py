@@ -1,4 +1,4 @@
-"""Forks and references: the same history in two places, and each goes its own way."""
+"""Forks and references: one history in two places, which then go separate ways."""
 
 from typing import Any
 
@@ -7,14 +7,14 @@ from openai import AsyncOpenAI
 
 
 async def ask(http: httpx.AsyncClient, text: str, **body: Any) -> str:
-    """One turn; what the model said."""
+    """One turn. Returns the model's text."""
     answer = await http.post("/v1/responses", json={"input": text, **body})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["output"][0]["content"][0]["text"])
 
 
 async def list_texts(http: httpx.AsyncClient, conversation: str) -> list[str]:
-    """What was said, oldest first."""
+    """The texts of the items, oldest first."""
     items = await http.get(f"/v1/conversations/{conversation}/items?order=asc&limit=100")
     return [item["content"][0]["text"] for item in items.json()["data"]]
 

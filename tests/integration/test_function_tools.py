@@ -1,4 +1,4 @@
-"""Functions of the client's own: the model calls them, the client answers, the model goes on."""
+"""The client's own functions: the model calls them, the client answers, the model continues."""
 
 import json
 from typing import Any
@@ -104,7 +104,7 @@ async def test_a_function_without_parameters_is_called_without_arguments(
 
 
 def allow(mode: str, *names: str) -> dict[str, Any]:
-    """A hard limit on what may be called."""
+    """An `allowed_tools` choice."""
     return {"type": "allowed_tools", "mode": mode, "tools": [{"type": "function", "name": name} for name in names]}
 
 
@@ -201,7 +201,7 @@ async def test_odd_tools_are_refused_with_their_place(
     http: httpx.AsyncClient, body: dict[str, Any], param: str
 ) -> None:
     error = check_refusal(await ask(http, "Hello", **body))
-    # Inside `tool_choice` the place may be told more precisely than we ask for.
+    # Inside `tool_choice` the path may be more precise than expected here.
     assert error["param"] == param or (param == "tool_choice" and error["param"].startswith("tool_choice."))
 
 

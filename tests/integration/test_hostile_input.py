@@ -1,4 +1,4 @@
-"""Whatever is sent to whichever endpoint: never a failure of ours, always the envelope."""
+"""Whatever is sent to any endpoint: never a server error, always the envelope."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.oracle import check_error
 from tests.support.turns import ask, make_conversation
 
 CONVERSATION, RESPONSE = "/v1/conversations/{conv}", "/v1/responses/{resp}"
-# Method and path; in braces is what a path must name.
+# Method and path; names in braces are filled in.
 ENDPOINTS = [
     ("POST", "/v1/responses"),
     ("POST", "/v1/responses/compact"),
@@ -73,7 +73,7 @@ VALUES = ["null", "[]", "{}", "3", '"x"', "true", "1e999", "-1e999", str(2**70),
 
 
 def build_bodies() -> list[bytes]:
-    """Everything that is odd, in every field that means something somewhere."""
+    """Every odd value in every field that means something somewhere."""
     fields = ("input", "items", "metadata", "model", "conversation", "previous_response_id", "before", "after", "score")
     more = ("comment", "tools", "tool_choice", "text", "include", "reasoning", "context_management", "stream", "store")
     whole = [*VALUES, "", " ", "{", "[", '{"a"', '{"input":"x"}{}', "NaN", "{'input': 'x'}", "\ufeff{}"]
@@ -98,14 +98,14 @@ BODIES = build_bodies()
 
 @pytest.fixture
 async def ids(http: httpx.AsyncClient) -> dict[str, str]:
-    """What there is."""
+    """The ids of existing objects."""
     conversation_id = await make_conversation(http)
     response = (await ask(http, "Hello", conversation=conversation_id)).json()
     return {"conv": conversation_id, "resp": response["id"], "item": response["output"][0]["id"]}
 
 
 def check(answer: httpx.Response, what: object) -> None:
-    """Never a failure of ours; a refusal is the envelope, and short."""
+    """Check: no server error; a refusal is a short envelope."""
     assert answer.status_code < 500, f"{what!r}: {answer.text[:500]}"
     assert answer.headers["x-request-id"]
     if answer.status_code >= 400:
@@ -116,7 +116,7 @@ def check(answer: httpx.Response, what: object) -> None:
 
 @pytest.fixture
 async def raw(http: httpx.AsyncClient) -> httpx.AsyncClient:
-    """The same without the oracle: what is accepted is not at issue here, and it would take most of the time."""
+    """The client without the oracle, which would take most of the time; what is accepted is not tested here."""
     http.event_hooks = {}
     return http
 

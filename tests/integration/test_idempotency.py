@@ -1,4 +1,4 @@
-"""A retry is not a second answer: `Idempotency-Key`, the SDK's own retries, and two requests at the same instant."""
+"""A retry is not a second answer: `Idempotency-Key`, the SDK's own retries, and concurrent requests."""
 
 import asyncio
 from typing import Any
@@ -19,36 +19,36 @@ RACES = 200
 
 
 def new_key() -> str:
-    """A key nobody has used."""
+    """A new key."""
     return ids.new_id("key", ids.new_partition())
 
 
 async def post(http: httpx.AsyncClient, key: str | None, **body: Any) -> httpx.Response:
-    """One create with a key."""
+    """Create a response with a key."""
     headers = {} if key is None else {"Idempotency-Key": key}
     return await http.post("/v1/responses", json={"input": "Hello", **body}, headers=headers)
 
 
 def read_id(answer: httpx.Response) -> str:
-    """Which response it tells of, streamed or whole."""
+    """The response id in an answer, streamed or whole."""
     if answer.headers["content-type"].startswith("text/event-stream"):
         return str(read_frames(answer.content)[0]["response"]["id"])
     return str(answer.json()["id"])
 
 
 class Calls:
-    """What the model was asked since now."""
+    """Counts the calls to the model."""
 
     def __init__(self, standin: StandinServer) -> None:
         self._url = f"{standin.url}/_control/calls"
 
     async def forget(self) -> None:
-        """From here on."""
+        """Count from now on."""
         async with httpx.AsyncClient() as client:
             assert (await client.delete(self._url)).is_success
 
     async def count(self) -> int:
-        """How often it was asked to write."""
+        """The calls to the model."""
         async with httpx.AsyncClient() as client:
             found = (await client.get(self._url)).json()
         calls = found if isinstance(found, list) else found["calls"]
@@ -57,7 +57,6 @@ class Calls:
 
 @pytest.fixture
 async def calls(standin: StandinServer) -> Calls:
-    """The model's calls, none so far."""
     calls = Calls(standin)
     await calls.forget()
     return calls
@@ -222,7 +221,7 @@ async def test_a_retry_of_a_failed_request_gets_the_same_failure(
     await check_free_and_unmoved(http, conversation_id)
 
 
-# The SDK's own retries
+# --- the SDK's own retries ---
 
 
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
@@ -263,7 +262,7 @@ async def test_the_sdk_that_gives_up_after_its_retries_leaves_nothing_behind(
     assert len({item["id"] for item in items}) == len(items) == 2
 
 
-# At the same instant
+# --- concurrent requests ---
 
 
 async def test_of_two_turns_at_once_in_one_conversation_exactly_one_runs(

@@ -1,4 +1,4 @@
-"""Images and files in the input: given to the model as they were sent, kept with the item, never fetched by us."""
+"""Images and files in the input: sent to the model unchanged, kept with the item, never fetched by us."""
 
 import asyncio
 import base64
@@ -27,17 +27,15 @@ PLACE = "input[0].content[1]"
 
 
 def say(*parts: dict[str, Any], text: str = "What is this?") -> list[dict[str, Any]]:
-    """One user message with text and then these parts."""
+    """A user message with text and these parts."""
     return [{"role": "user", "content": [{"type": "input_text", "text": text}, *parts]}]
 
 
 def image(url: str = PNG, **more: Any) -> dict[str, Any]:
-    """An image."""
     return {"type": "input_image", "image_url": url, **more}
 
 
 def file(**fields: Any) -> dict[str, Any]:
-    """A file."""
     return {"type": "input_file", **fields}
 
 
@@ -120,7 +118,7 @@ async def test_a_file_reaches_the_model_unchanged(http: httpx.AsyncClient, model
 
 
 async def test_a_file_in_bare_base64_is_understood_or_refused(http: httpx.AsyncClient, model_calls: ModelCalls) -> None:
-    """The specification allows it; OpenAI's models want a data URL, and say so."""
+    """The specification allows it. OpenAI's models want a data URL, and say so."""
     answer = await ask(http, "", input=say(file(filename="facts.txt", file_data=FILE_DATA), text="Read that"))
     if answer.status_code == 200:
         assert FILE_DATA in json.dumps(await model_calls.get_messages("Read that"))
@@ -130,7 +128,7 @@ async def test_a_file_in_bare_base64_is_understood_or_refused(http: httpx.AsyncC
 
 @pytest.fixture
 async def visited(unused_tcp_port: int) -> AsyncIterator[tuple[str, list[int]]]:
-    """An address, and who has called there."""
+    """An address, and the requests it received."""
     visits: list[int] = []
 
     async def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,7 +164,7 @@ async def test_broken_base64_is_told_with_the_documented_code(
 
 @pytest.mark.parametrize("url", BROKEN_IMAGES)
 async def test_broken_base64_in_a_stream_has_the_same_code(http: httpx.AsyncClient, url: str) -> None:
-    """As an ordinary refusal, or as the failure of a stream that began: clients know both."""
+    """As an ordinary refusal or as the failure of a stream; clients handle both."""
     answer = await ask(http, "", input=say(image(url)), stream=True)
     if answer.status_code == 200:
         assert check_events(read_frames(answer.content))["error"]["code"] == "invalid_base64_image"

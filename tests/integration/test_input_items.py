@@ -1,4 +1,4 @@
-"""`GET /v1/responses/{id}/input_items`: what a response was asked, page by page."""
+"""`GET /v1/responses/{id}/input_items`: a response's input, page by page."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ async def list_input(http: httpx.AsyncClient, response_id: str, **query: Any) ->
 
 @pytest.fixture
 async def response_id(http: httpx.AsyncClient) -> str:
-    """A response that was asked with 25 messages, the oldest of which says `item 0`."""
+    """A response with 25 input messages; the oldest says `item 0`."""
     items = [{"role": ROLES[n % 5], "content": f"item {n}"} for n in range(25)]
     return str((await ask(http, "", input=items, instructions="Never shown.")).json()["id"])
 

@@ -1,4 +1,4 @@
-"""A compaction is a response like any other once it is kept: read, continued from, deleted, and made once a key."""
+"""A stored compaction is a response like any other: read, continued, deleted, and made once a key."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ OWNER = "alice"
 
 
 async def compact(http: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """The compaction of this history, or of another one."""
+    """The compaction of this history, or of the default one."""
     answer = await http.post(URL, json={"model": "stand-in", "input": HISTORY, **body})
     assert answer.status_code == 200, answer.text
     compaction: dict[str, Any] = answer.json()
@@ -147,12 +147,11 @@ async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def stores(redis: Redis) -> Stores:
-    """A replica's stores."""
     return open_stores(redis)
 
 
 async def fill(stores: Stores, count: int) -> str:
-    """A conversation with so many numbered items."""
+    """A conversation with this many numbered items."""
     conversation_id = ids.new_id(ids.CONVERSATION, "05")
     await stores.conversations.create(conversation_id, owner=OWNER, metadata={}, items=[])
     items = [build_item(str(number), "05") for number in range(count)]
@@ -164,7 +163,7 @@ async def fill(stores: Stores, count: int) -> str:
 async def read(
     redis: Redis, *, conversation_id: str | None = None, response_id: str | None = None, max_tokens: int | None = None
 ) -> list[str]:
-    """The words of a history."""
+    """The texts of a history."""
     anchor = read_anchor(conversation_id, response_id)
     assert anchor is not None
     items = await RedisHistories(redis).read(anchor, owner=OWNER, max_tokens=max_tokens)

@@ -1,4 +1,4 @@
-"""What an answer's log costs in Redis: a token a group, as at 20 tokens/s, by fifty runs of a process at once."""
+"""The size of an answer's log in Redis: one token a group, as at 20 tokens/s, from fifty concurrent runs."""
 
 import asyncio
 import dataclasses
@@ -17,7 +17,7 @@ from tests.support.server_fixtures import StartValkey
 RUNS = 50
 TOKENS = 500
 MAX_BYTES_A_TOKEN = 40
-# As a tokenizer cuts English: words with the space before them, the long ones in pieces; five characters on average.
+# Like a tokenizer's tokens: words with the space before them, long ones in pieces; five characters on average.
 TOKENS_OF_ENGLISH = (
     "The| conver|sation| is| stored| as| a| stream| of| items|,| and| every| answer| that| has| been| shown|"
     " to| some|one| was| written| down| before|.| When| the| server| that| wrote| it| goes| away|,| another| one|"
@@ -28,7 +28,7 @@ TOKENS_OF_ENGLISH = (
 
 @pytest.fixture
 async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a server of its own."""
+    """A client of a Valkey for this file."""
     async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
         yield client
 
@@ -48,7 +48,7 @@ async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) 
     written = await asyncio.gather(*(write_answer() for _ in range(RUNS)))
     sizes = [await redis.memory_usage(names.event_log(response_id), samples=0) for response_id in written]
     a_token = sum(size or 0 for size in sizes) / (RUNS * TOKENS)
-    print(f"a token costs {a_token:.1f} bytes of log")  # noqa: T201 -- a figure to be seen
+    print(f"a token costs {a_token:.1f} bytes of log")  # noqa: T201 -- prints the measurement
     assert a_token <= MAX_BYTES_A_TOKEN
 
     for response_id in written[:3]:

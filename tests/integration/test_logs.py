@@ -1,4 +1,4 @@
-"""The logs: one JSON object a line, with who and what, and never a prompt, an answer or a key."""
+"""The logs: one JSON object a line, with ids, and never a prompt, an answer or a key."""
 
 import json
 from typing import Any
@@ -69,7 +69,7 @@ async def test_probes_leave_no_line(service: Service, start_replica: StartReplic
 
 
 def _find(log: str, **fields: Any) -> dict[str, Any] | None:
-    """The first line that holds all of these."""
+    """The first line that contains all of these."""
     for line in log.splitlines():
         record: dict[str, Any] = json.loads(line)
         if record.items() >= fields.items():

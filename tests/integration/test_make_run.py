@@ -1,4 +1,4 @@
-"""`make run` as a person at a terminal sees it: what it prints works, and when it ends nothing is left."""
+"""`make run` as a person sees it: what it prints works, and when it ends no process is left."""
 
 import os
 import re
@@ -23,13 +23,13 @@ from tests.support.server_fixtures import StartValkey
 
 # A start takes 3 s on an idle machine, and this one may be building something.
 MAX_START_S = 60
-# Longer than the manager gives its parts after a crash, for all of them together.
+# Longer than the launcher gives all its processes together after a crash.
 MAX_STOP_S = 30
 READY = "Ctrl-C stops everything."
 
 
 class MakeRun:
-    """One `python -m launcher` and every line it has printed."""
+    """One `python -m launcher`, and every line it has printed."""
 
     def __init__(self, data_dir: Path, **variables: str) -> None:
         self.data_dir = data_dir
@@ -54,7 +54,7 @@ class MakeRun:
         return "\n".join(self.lines)
 
     def wait_for_line(self, text: str) -> str:
-        """The first line that holds `text`."""
+        """The first line that contains `text`."""
         with self._has_news:
             self._has_news.wait_for(lambda: self._has_ended or self._find(text), timeout=MAX_START_S)
         line = self._find(text)
@@ -62,15 +62,15 @@ class MakeRun:
         return line
 
     def get_value(self, name: str) -> str:
-        """What the banner says about `name`."""
+        """The banner's value for `name`."""
         return self.wait_for_line(f"  {name} ").split(maxsplit=1)[1]
 
     def curl(self) -> list[str]:
-        """The line to paste, as a shell would read it."""
+        """The arguments of the banner's curl line."""
         return shlex.split(self.wait_for_line("curl "))
 
     def wait(self) -> int:
-        """Its exit code, when every line has been read."""
+        """The exit code, after every line has been read."""
         status = self.process.wait(MAX_STOP_S)
         self._reader.join(MAX_STOP_S)
         return status
@@ -80,14 +80,15 @@ class MakeRun:
         return self.wait()
 
     def children(self) -> list[psutil.Process]:
-        """Every process there is because of this start.
+        """Every process of this start.
 
-        They have its DATA_DIR in their environment, or as their directory: Valkey writes its title over the former.
+        They have its DATA_DIR in their environment, or below it their working directory: Valkey's title overwrites its
+        environment.
         """
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def find_child(self, word: str) -> psutil.Process:
-        """The first process whose command holds the word: gunicorn's master comes before its workers."""
+        """The first process whose command contains the word: gunicorn's master starts before its workers."""
         found = [process for process in self.children() if any(word in argument for argument in process.cmdline())]
         return min(found, key=lambda process: (process.create_time(), process.pid))
 
@@ -124,7 +125,7 @@ Start = Callable[..., MakeRun]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts one in the test's own directory; kills whatever the test leaves."""
+    """Start `make run` in the test's own directory; kill what the test leaves."""
     started: list[MakeRun] = []
 
     def start(**variables: str) -> MakeRun:
@@ -139,7 +140,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
-    """One that runs for all tests that only look at it."""
+    """A `make run` shared by the tests that only look at it."""
     run = MakeRun(tmp_path_factory.mktemp("running") / "data", PORT=str(find_free_ports(1)[0]))
     run.wait_for_line(READY)
     yield run
@@ -209,7 +210,7 @@ def test_without_a_port_the_next_free_one_is_used_and_printed(start: Start) -> N
     try:
         taken = socket.create_server(("127.0.0.1", 8000))
     except OSError:
-        taken = socket.socket()  # somebody else on this machine has taken it for us
+        taken = socket.socket()  # another process has taken the port already
     with closing(taken):
         run = start(PORT="")
         said = run.wait_for_line("Port 8000 is taken")
@@ -292,7 +293,7 @@ def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Star
 
 
 def test_configured_servers_are_used_and_not_started(start: Start, start_valkey: StartValkey) -> None:
-    valkey = start_valkey()  # of its own: what publishes its keys there takes all others away
+    valkey = start_valkey()  # a Valkey of its own: the service removes keys that it did not publish
     run = start(REDIS_URL=valkey.url, OPENAI_API_KEY="sk-unused")
     run.wait_for_line(READY)
     commands = [" ".join(process.cmdline()) for process in run.children()]

@@ -15,7 +15,7 @@ from tests.support.turns import ask, make_conversation
 
 
 class CountedReplica(Replica):
-    """One process of the service, on uvloop as in production, that counts what it submits to thread pools."""
+    """The service in one process, on uvloop as in production, with counters for thread pools."""
 
     @override
     def get_command(self) -> list[str]:
@@ -29,7 +29,6 @@ class CountedReplica(Replica):
 
 @pytest.fixture
 def replica(service: Service, servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -> Replica:
-    """Started for this test only."""
     return servers.enter_context(CountedReplica(tmp_path_factory.mktemp("counted"), service.environment))
 
 
@@ -45,12 +44,12 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
             return signals
 
         async def reconciled() -> bool:
-            """The keys are read from SQL at the start, in a thread; again a minute later."""
+            """Keys are read from SQL in a thread, at the start and a minute later."""
             return await count() > 0
 
         await eventually(reconciled)
         conversation_id = await make_conversation(client)
-        await ask(client, "My name is Ada.", conversation=conversation_id)  # connections and addresses are made
+        await ask(client, "My name is Ada.", conversation=conversation_id)  # opens connections and resolves addresses
         before = await count()
 
         streamed = await ask(client, "count to 50", conversation=conversation_id, stream=True)
@@ -62,5 +61,5 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
         assert await count_signals() == 0
 
         assert (await client.get("/admin/login/")).status_code == 200
-        assert await count() > before  # the counters count: Django's own stack does ask, and does send
+        assert await count() > before  # the counters work: Django's own stack uses threads and sends signals
         assert await count_signals() > 0

@@ -1,4 +1,4 @@
-"""`store: false`: the answer is given, and nothing of it can be had again."""
+"""`store: false`: the answer is given, and nothing of it can be read again."""
 
 from collections.abc import AsyncIterator
 
@@ -21,7 +21,7 @@ SLOW = f"{SECRET} count to 500 [[standin token_s=0.05]]"
 
 @pytest.fixture
 async def redis(service: Service) -> AsyncIterator[Redis]:
-    """The service's own store."""
+    """The service's own Redis."""
     async with Redis.from_url(service.valkey.url) as client:
         yield client
 
@@ -55,7 +55,7 @@ async def test_nothing_can_be_retrieved(http: httpx.AsyncClient, stream: bool) -
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_nothing_is_kept(http: httpx.AsyncClient, redis: Redis, stream: bool) -> None:
-    before = set(await redis.keys()) | {CALIBRATION.encode()}  # written when a while has passed, whatever is sent
+    before = set(await redis.keys()) | {CALIBRATION.encode()}  # written from time to time by itself
     answer = await ask(http, SECRET, store=False, stream=stream)
     assert answer.status_code == 200
 

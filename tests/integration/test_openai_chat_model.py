@@ -1,6 +1,6 @@
-"""`OpenAIChatModel` against a server that sends exactly the bytes of a script: connections, and odd ends of streams.
+"""`OpenAIChatModel` against a scripted server: connections and odd ends of streams, byte for byte.
 
-And against the stand-in: answers that are taken over and continued.
+And against the stand-in: answers that are continued after a takeover.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
 from tests.support.fakes import said
 from tests.support.servers import StandinServer
 
-# What the server sends: bytes at once, then a pause of so many seconds, or None to break off.
+# What the server sends: bytes at once; a number pauses that many seconds; None cuts the connection.
 Step: TypeAlias = bytes | float | None
 
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -39,7 +39,7 @@ PATIENCE = Patience(connect_s=1, first_token_s=0.4, silence_s=0.4)
 
 @dataclass
 class Script:
-    """What the next answers are, and how many connections and requests there were."""
+    """The next answers of the server, and the number of connections and requests."""
 
     steps: Sequence[Step] = ()
     first: Sequence[Step] = ()
@@ -48,7 +48,7 @@ class Script:
     paths: list[str] = field(default_factory=list)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, kept alive."""
+        """Serve one kept-alive connection."""
         self.connections += 1
         try:
             while await self._answer(reader, writer):
@@ -83,13 +83,12 @@ def chunked(*parts: bytes) -> bytes:
 
 @pytest.fixture
 def script() -> Script:
-    """Nothing yet."""
     return Script()
 
 
 @pytest.fixture
 async def model(script: Script) -> AsyncIterator[OpenAIChatModel]:
-    """The adapter, with a client of its own."""
+    """The adapter with a client of its own."""
     server = await asyncio.start_server(script.serve, "127.0.0.1", 0)
     base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     async with open_model(base_url) as opened:
@@ -99,13 +98,13 @@ async def model(script: Script) -> AsyncIterator[OpenAIChatModel]:
 
 @asynccontextmanager
 async def open_model(base_url: str) -> AsyncIterator[OpenAIChatModel]:
-    """As `config.clients` makes it."""
+    """The adapter as `config.clients` makes it."""
     async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=DefaultAioHttpClient()) as client:
         yield OpenAIChatModel(client, PATIENCE)
 
 
 async def ask(model: OpenAIChatModel, shown: str = "") -> list[Signal]:
-    """Everything the model says to one question, with its connection given back."""
+    """All signals of one answer; its connection is returned to the pool."""
     async with model.stream(ModelRequest(model="m"), [said("user", "Hello")], shown=shown) as answer:
         return [signal async for signals in answer for signal in signals]
 
@@ -167,7 +166,7 @@ async def test_a_connection_that_was_closed_in_the_pool_is_replaced_at_once(
 ) -> None:
     script.steps = [HEADERS + chunked(HI, END, DONE), 0.005, LAST]
     await ask(model)
-    script.first = [None]  # the server closes it as the next request comes in
+    script.first = [None]  # the server closes the connection when the next request comes
     began = time.monotonic()
     assert await ask(model) == [Text("Hi"), Finished("stop")]
     assert time.monotonic() - began < BACKOFF_S
@@ -188,7 +187,7 @@ async def test_models_of_any_dialect(script: Script, model: OpenAIChatModel) -> 
     script.steps = [head + body]
     assert await model.list_models() == [Model("a"), Model("b", created=7)]
     await model.list_models()
-    assert script.paths == ["/v1/models"]  # asked once a minute
+    assert script.paths == ["/v1/models"]  # requested once a minute
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": null}', b'{"data": [{"name": "a"}]}'])
@@ -204,7 +203,7 @@ async def test_a_continuation_gives_what_is_new_and_has_the_same_limits(script: 
     assert await ask(model, shown="Hi") == [Text("Hi"), Finished("stop")]
     assert await ask(model, shown="HiHi") == [Finished("stop")]
     script.steps = [HEADERS + chunked(HI), 60]
-    with pytest.raises(UpstreamTimeout):  # held back or not, it is silent
+    with pytest.raises(UpstreamTimeout):  # silent, whether text is held back or not
         await ask(model, shown="Hi there")
     script.steps = [HEADERS + chunked(HI), 0.01, None]
     with pytest.raises(UpstreamError):
@@ -243,14 +242,14 @@ async def real(standin: StandinServer) -> AsyncIterator[OpenAIChatModel]:
 
 
 async def say(model: OpenAIChatModel, question: str, shown: str = "") -> list[Signal]:
-    """Everything the stand-in says to a question, or what is new behind what was shown."""
+    """All signals of an answer, or of its continuation after `shown`."""
     request = ModelRequest(model="stand-in")
     async with model.stream(request, [said("user", question)], shown=shown) as answer:
         return [signal async for signals in answer for signal in signals]
 
 
 def as_text(signals: Sequence[Signal]) -> str:
-    """Their text; they end well."""
+    """The text of signals that end well."""
     *texts, finished = signals
     assert isinstance(finished, Finished)
     assert finished.reason == "stop"
@@ -271,13 +270,13 @@ async def test_an_answer_cut_anywhere_is_continued_exactly(
 
 @dataclass
 class Asked:
-    """The bodies that the stand-in got since it was last looked at."""
+    """The request bodies that the stand-in got since the last look."""
 
     url: str
     since: int = 0
 
     async def read(self) -> list[dict[str, Any]]:
-        """They, oldest first."""
+        """Oldest first."""
         async with httpx.AsyncClient(base_url=self.url) as http:
             calls = (await http.get("/_control/calls", params={"since": self.since})).json()
         self.since = calls[-1]["index"] + 1 if calls else self.since

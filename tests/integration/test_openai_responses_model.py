@@ -1,4 +1,4 @@
-"""`OpenAIResponsesModel` against the stand-in: what only this protocol has; the rest is in `tests/contract`."""
+"""`OpenAIResponsesModel` against the stand-in: what only this protocol has. `tests/contract` has the rest."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ LINES = "repeat: One — zwei drei\n\n* 四つ 🌊🌊 five\r\n\n\tsix  seven �
 
 @pytest.fixture
 async def asker(standin: StandinServer) -> AsyncIterator[Asker]:
-    """Of the adapter in front of the stand-in."""
+    """An asker of the adapter in front of the stand-in."""
     async with open_asker(standin.base_url) as opened:
         yield opened
 
@@ -55,7 +55,7 @@ async def test_thoughts_their_summary_and_their_seal(asker: Asker) -> None:
 
 
 async def make_seal(asker: Asker) -> str:
-    """What the model thought, sealed by its own server."""
+    """Reasoning sealed by the model's own server."""
     heard = await asker.ask(THINK, reasoning=SUMMED_UP, wants_encrypted_reasoning=True)
     [sealed] = [signal.encrypted_content for signal in heard.signals if isinstance(signal, Sealed)]
     return sealed
@@ -71,7 +71,7 @@ async def test_a_sealed_thought_goes_back_to_the_model(asker: Asker, model_calls
 
 
 def compose_window(sealed: str) -> Sequence[Item]:
-    """A turn in which the model thought."""
+    """A turn in which the model reasoned."""
     thought = Reasoning("rs_1", "completed", [SummaryText("A name.")], encrypted_content=sealed)
     return [said("user", THINK), thought, said("assistant", "1 2 3")]
 
@@ -124,7 +124,7 @@ async def test_a_response_that_fails_says_why(asker: Asker, trouble: str, kind: 
 
 @pytest.mark.parametrize("directives", ["", " [[standin echo_prefix]]", " [[standin no_prefix]]"])
 async def test_lines_cut_anywhere_are_continued_exactly(asker: Asker, directives: str) -> None:
-    # The directives stand in front: what is repeated goes to the end of the message.
+    # The directives come first: `repeat:` takes everything to the end of the message.
     question = f"{directives} {LINES}"
     whole = (await asker.ask(question)).text
     assert len(whole) > 50
@@ -165,7 +165,7 @@ async def test_answers_that_end_share_a_connection(parts: list[bytes]) -> None:
                 assert length is not None
                 await reader.readexactly(int(length[1]))
                 writer.write(HEADERS)
-                for part in parts:  # one at a time: what follows the end may come later than it
+                for part in parts:  # one at a time: bytes after the end may come later than the end
                     writer.write(b"%x\r\n%b\r\n" % (len(part), part))
                     await writer.drain()
                     await asyncio.sleep(0.005)

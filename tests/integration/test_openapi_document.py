@@ -1,4 +1,4 @@
-"""The OpenAPI document, as a client's developer reads it: every path, what it may answer, what each thing means."""
+"""The OpenAPI document for a client's developer: every path, every answer, a meaning for every field."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.oracle import EVENTS
 
 METHODS = ("get", "post", "put", "delete")
 ALWAYS = {"200", "401", "429", "500", "503"}
-# What an operation may answer besides, its body's 413 aside.
+# Other statuses an operation may answer with, except 413 for its body.
 ALSO = {
     "listModels": {"502", "504"},
     "getModel": {"400", "404", "502", "504"},
@@ -29,7 +29,6 @@ ALSO = {
 
 @pytest.fixture
 async def document(http: httpx.AsyncClient) -> dict[str, Any]:
-    """As it is served."""
     found: dict[str, Any] = (await http.get("/v1/openapi.json")).json()
     return found
 

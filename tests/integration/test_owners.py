@@ -1,4 +1,4 @@
-"""What is Alice's does not exist for Bob: every answer is the one an unknown id gets."""
+"""Alice's objects do not exist for Bob: he gets the answer of an unknown id."""
 
 import json
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg")
 
 @dataclass(frozen=True)
 class Things:
-    """What Alice has."""
+    """The ids of Alice's objects."""
 
     conv: str
     resp: str
@@ -25,7 +25,7 @@ class Things:
 
 @pytest.fixture
 async def bobs_http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """Plain HTTP with Bob's key."""
+    """A client with Bob's key."""
     headers = {"Authorization": f"Bearer {service.bob_key}"}
     hooks = {"response": [check_answer]}
     async with httpx.AsyncClient(base_url=service.url, headers=headers, event_hooks=hooks, timeout=30) as client:
@@ -41,7 +41,7 @@ async def things(http: httpx.AsyncClient) -> Things:
     return Things(conv=conversation, resp=response["id"], msg=response["output"][0]["id"])
 
 
-# Method, path and body, in which {conv}, {resp} and {msg} are filled in, and the code of the answer.
+# Method, path and body with {conv}, {resp} and {msg} to fill in, and the error code.
 REACHES: list[tuple[tuple[str, str, Any], str]] = [
     (("GET", "/v1/responses/{resp}", None), "response_not_found"),
     (("GET", "/v1/conversations/{conv}", None), "conversation_not_found"),

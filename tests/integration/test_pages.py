@@ -1,4 +1,4 @@
-"""What a browser is shown: the front page, the API page, the admin; and nothing of it from anywhere else."""
+"""The pages: front page, API page and admin load nothing from another server."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Every parameter of a response: echoed from the first event to the stored object, and seen by the model."""
+"""Every parameter of a response: echoed from the first event to the stored object, and sent to the model."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.support.oracle import read_frames
 from tests.support.refusals import check_refusal
 from tests.support.turns import ask, check_stored, get_text, make_conversation
 
-# Value, and what the model's server is asked for it (None: nothing).
+# The value, and the field that the model's server gets for it (None: none).
 HONOURED: dict[str, tuple[Any, dict[str, Any] | None]] = {
     "instructions": ("Be brief.", None),
     "temperature": (0.3, {"temperature": 0.3}),
@@ -94,7 +94,7 @@ async def test_an_odd_value_is_refused_with_its_place(http: httpx.AsyncClient, n
 async def test_a_service_tier_is_requested_and_reported(
     http: httpx.AsyncClient, model_calls: ModelCalls, tier: str
 ) -> None:
-    """The answer tells the tier that served; a model's server that says none leaves it at the default."""
+    """The answer reports the tier that served it; `default` when the model's server reports none."""
     text = f"Hello in {tier}"
     response = (await ask(http, text, service_tier=tier)).json()
     assert response["service_tier"] in {tier, "default"} - {"auto"}

@@ -1,4 +1,4 @@
-"""`REQUESTS_PER_MINUTE`: exact over all replicas, an owner at a time."""
+"""`REQUESTS_PER_MINUTE`: exact over all replicas, for each owner."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ LIMIT = 5
 async def clients(
     service: Service, http: httpx.AsyncClient, start_valkey: StartValkey, start_replica: StartReplica
 ) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """Alice at two replicas of a service with a limit, and with a Redis of its own, where nobody has asked yet."""
+    """Alice at two replicas of a service with a limit and a new Redis."""
     valkey = await asyncio.to_thread(start_valkey)
     environment = {**service.environment, "REDIS_URL": valkey.url, "REQUESTS_PER_MINUTE": str(LIMIT)}
     replicas = await asyncio.gather(*(asyncio.to_thread(start_replica, environment) for _ in range(2)))
@@ -37,7 +37,7 @@ async def clients(
 
 
 async def ask_as_bob(client: httpx.AsyncClient, service: Service) -> httpx.Response:
-    """Another owner's request."""
+    """A request of another owner."""
     return await client.get("/v1/models", headers={"Authorization": f"Bearer {service.bob_key}"})
 
 

@@ -10,12 +10,12 @@ from tests.support.processes import REPO_ROOT
 from tests.support.service import Service
 
 README = (REPO_ROOT / "README.md").read_text("utf-8")
-# An example asks the stand-in a question or two.
+# An example asks the stand-in one or two questions.
 MAX_EXAMPLE_S = 30
 
 
 def example(language: str, containing: str) -> str:
-    """The one fenced block of this language that holds this."""
+    """The only fenced block of this language that contains this text."""
     blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
     [found] = [block for block in blocks if containing in block]
     return str(found)

@@ -1,4 +1,4 @@
-"""Models that think first: their thoughts are an item of their own, shown as far as was asked."""
+"""Reasoning models: their reasoning is an item of its own, shown only as far as requested."""
 
 from typing import Any
 
@@ -80,7 +80,7 @@ async def test_odd_reasoning_is_refused_with_its_place(http: httpx.AsyncClient, 
 
 
 async def make_thought(http: httpx.AsyncClient, **body: Any) -> dict[str, Any]:
-    """A response whose first item is a thought."""
+    """A response whose first item is reasoning."""
     response: dict[str, Any] = (await ask(http, THINK, reasoning=LOW, **body)).json()
     assert response["output"][0]["type"] == "reasoning"
     return response

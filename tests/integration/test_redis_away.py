@@ -1,4 +1,4 @@
-"""Redis away for seconds, or killed and started again: what runs goes on, and nothing acknowledged is lost."""
+"""Redis away for seconds, or killed and started again: runs continue, and nothing acknowledged is lost."""
 
 import asyncio
 import dataclasses
@@ -23,7 +23,7 @@ COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))
 async def open_two(
     service: Service, http: httpx.AsyncClient, valkey: ValkeyServer, start_replica: StartReplica
 ) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
-    """Alice at two replicas on this Redis, which know her key."""
+    """Alice at two replicas on this Redis, after her key is published."""
     environment = {**service.environment, "REDIS_URL": valkey.url, "CACHE_URL": valkey.cache_url}
     async with AsyncExitStack() as stack:
         clients = []
@@ -42,7 +42,7 @@ async def count_calls(standin: StandinServer, text: str) -> int:
     """How often the model was asked this."""
     async with httpx.AsyncClient(base_url=standin.url) as client:
         calls = (await client.get("/_control/calls")).json()
-    asked = [call["messages"][-1]["content"] for call in calls if call["messages"]]  # another protocol has none
+    asked = [call["messages"][-1]["content"] for call in calls if call["messages"]]  # other protocols have none
     return asked.count(text)
 
 
@@ -64,7 +64,7 @@ async def test_a_redis_that_is_killed_and_comes_back_loses_nothing_that_was_ackn
         refused = await ask(client, "Hello")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "dependency_unavailable")
         assert int(refused.headers["retry-after"]) >= 1
-        await asyncio.sleep(AWAY_S)  # how long it is away is what is tested
+        await asyncio.sleep(AWAY_S)  # the length of the outage is part of the test
         assert (await client.get("/readyz")).status_code == 503
         await asyncio.to_thread(valkey.start)
 
@@ -81,14 +81,14 @@ async def test_a_redis_that_is_killed_and_comes_back_loses_nothing_that_was_ackn
 async def test_an_outage_longer_than_the_lease_is_survived(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey
 ) -> None:
-    """The run gave up with its lease; it is taken over like one whose replica died."""
+    """The run gives up with its lease. It is taken over like one whose replica died."""
     valkey = await asyncio.to_thread(start_valkey)
     short = dataclasses.replace(service, environment={**service.environment, "LEASE_S": "1"})
     async with open_two(short, http, valkey, start_replica) as (client, _):
         stream = Stream.of_turn(client, f"count to {COUNT} [[standin token_s=0.02]]")
         await stream.see_words(10)
         await asyncio.to_thread(valkey.kill)
-        await asyncio.sleep(3)  # how long it is away is what is tested
+        await asyncio.sleep(3)  # the length of the outage is part of the test
         await asyncio.to_thread(valkey.start)
         assert get_text(await stream.read_final()) == COUNTED
         assert await Stream.of_response(client, await stream.get_id()).read() == stream.raw

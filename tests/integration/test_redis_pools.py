@@ -1,4 +1,4 @@
-"""The pools of connections: bounded, waiting, and away from a server that is the master no more."""
+"""The connection pools: bounded, waiting, and never at a demoted master."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ from tests.support.server_fixtures import StartValkey, StartWatchedValkeys, Watc
 from tests.support.servers import SentinelServer, ValkeyServer, eventually
 
 WRITE = "return redis.call('INCR', KEYS[1])"
-# Before Redis 7, an error in a script is told as a part of a longer one.
+# Before Redis 7, a script's error is a part of a longer message.
 WRITE_AS_IN_REDIS_6 = """
 local reply = redis.pcall('INCR', KEYS[1])
 if type(reply) == 'number' then return reply end
@@ -32,7 +32,7 @@ TIMEOUT_S = 2.0
 
 @pytest.fixture
 def watched(start_watched_valkeys: StartWatchedValkeys) -> WatchedValkeys:
-    """A pair of its own for each test, because the test takes it apart."""
+    """A master and its replica for each test, because the test takes them apart."""
     return start_watched_valkeys()
 
 
@@ -52,12 +52,12 @@ async def has_busy_connection(redis: Redis) -> bool:
 
 
 async def get_port(redis: Redis) -> int:
-    """Which server answers."""
+    """The port of the server that answers."""
     return int((await redis.info("server"))["tcp_port"])
 
 
 def swap(watched: WatchedValkeys) -> None:
-    """Master and replica change places by hand: nobody's connection is closed, unlike when Sentinel does it."""
+    """Exchange master and replica by hand. Unlike Sentinel, this closes no client's connection."""
     with closing(BlockingRedis(port=watched.replica.port)) as replica:
         replica.replicaof("NO", "ONE")
     with closing(BlockingRedis(port=watched.master.port)) as master:
@@ -66,7 +66,7 @@ def swap(watched: WatchedValkeys) -> None:
 
 
 def name_master(sentinel: SentinelServer, master: ValkeyServer) -> None:
-    """From now on the Sentinel calls this server the master."""
+    """Have the Sentinel call this server the master."""
     with closing(BlockingRedis(port=sentinel.port)) as client:
         client.sentinel_remove(sentinel.service)
         client.sentinel_monitor(sentinel.service, "127.0.0.1", master.port, 1)
@@ -117,7 +117,7 @@ async def test_a_demoted_server_is_left_also_without_sentinels(start_valkey: Sta
         await redis.replicaof("127.0.0.1", str(other.port))
         with pytest.raises(RedisConnectionError):
             await write(keys=["count"])
-        assert await redis.client_id() != client_id  # connected anew: a name may lead elsewhere by now
+        assert await redis.client_id() != client_id  # a new connection: the host name may lead elsewhere by now
 
 
 async def test_a_check_fails_at_a_demoted_master_once_and_leaves_it(watched: WatchedValkeys) -> None:
@@ -144,9 +144,9 @@ async def test_a_connection_in_use_does_not_stay_at_the_old_master(watched: Watc
     async with open_redis(watched.sentinel.url) as redis:
         asked = asyncio.ensure_future(redis.blpop(["nothing"], timeout=1))
         await eventually(lambda: has_busy_connection(redis))
-        name_master(watched.sentinel, watched.replica)  # the old one lives, and takes itself for the master
+        name_master(watched.sentinel, watched.replica)  # the old one lives and believes it is the master
         assert await get_port(redis) == watched.replica.port
-        with suppress(RedisError):  # asked a moment later, it is at the new one, which is a replica still
+        with suppress(RedisError):  # a moment later it reaches the new one, which is still a replica
             await asked
         ports = await asyncio.gather(get_port(redis), get_port(redis), get_port(redis))
         assert set(ports) == {watched.replica.port}
@@ -173,7 +173,7 @@ async def test_a_subscription_does_not_stay_at_the_old_master(watched: WatchedVa
 
 @asynccontextmanager
 async def open_nudges(redis: Redis) -> AsyncIterator[Nudges]:
-    """A subscription that is listened to."""
+    """A running subscription."""
     nudges = Nudges(redis, ids.new_id(ids.REPLICA, ids.new_partition()))
     listening = asyncio.create_task(nudges.listen(lambda _id, _epoch: None))
     try:
@@ -193,7 +193,7 @@ async def test_one_sentinel_of_several_is_enough(watched: WatchedValkeys) -> Non
         await redis.ping()
         assert time.monotonic() - began < 1
         watched.sentinel.kill()
-        await redis.ping()  # the Sentinels are asked when a connection is made, and only then
+        await redis.ping()  # the Sentinels are asked only when a connection is made
         await redis.connection_pool.disconnect()
         with pytest.raises(RedisConnectionError):
             await redis.ping()
@@ -205,4 +205,4 @@ async def test_many_connections_ask_the_sentinels_together(watched: WatchedValke
         assert len(redis.connection_pool._available_connections) == 20
         with closing(BlockingRedis(port=watched.sentinel.port)) as sentinel:
             clients: Any = sentinel.info("clients")
-        assert clients["connected_clients"] == 2  # the pool's one and this
+        assert clients["connected_clients"] == 2  # the pool's connection and this one

@@ -1,4 +1,4 @@
-"""What is kept with a response in a real Valkey: whose it is, what is shown of it, and that it goes with it."""
+"""What is kept with a response in a real Valkey: its owner, what is shown, and its deletion with the response."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -35,20 +35,18 @@ async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def stores(redis: Redis) -> Stores:
-    """A replica's stores."""
     return open_stores(redis)
 
 
 @pytest.fixture
 def notes(redis: Redis) -> RedisResponseNotes:
-    """What is tested."""
     return RedisResponseNotes(redis)
 
 
 async def find_window(
     notes: RedisResponseNotes, response_id: str, *, history_tokens: int = HISTORY_TOKENS
 ) -> Sequence[str]:
-    """The words that follow-ups would be made from."""
+    """The texts from which follow-ups would be made."""
     found = await notes.find_follow_ups(response_id, owner="alice", history_tokens=history_tokens)
     assert isinstance(found, Exchange)
     return [text_of(item) for item in found.window if isinstance(item, Message)]
@@ -115,7 +113,7 @@ async def test_nothing_is_kept_with_what_is_not_there(
 
 
 async def _meet(stores: Stores, fate: str) -> tuple[str, str]:
-    """A response that nobody has anything kept with, and who asks for it."""
+    """A response that no other test uses, and its owner."""
     if fate == "unknown":
         return ids.new_id(ids.RESPONSE, "00"), "alice"
     draft = build_draft()

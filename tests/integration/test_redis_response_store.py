@@ -30,25 +30,24 @@ from tests.support.server_fixtures import StartValkey
 
 @pytest.fixture
 async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a server of its own: a replica would take over what is handed over here."""
+    """A client of a Valkey for this file: a replica on the shared one would take these responses over."""
     async with Redis.from_url(start_valkey().url) as client:
         yield client
 
 
 @pytest.fixture
 def stores(redis: Redis) -> Stores:
-    """A replica's stores."""
     return open_stores(redis)
 
 
 async def read_texts(stores: Stores, response_id: str) -> list[str]:
-    """What each group of the log says."""
+    """The texts of each group in the log."""
     entries = await stores.event_log.read(response_id, after=-1)
     return ["".join(signal.text for signal in entry.signals if isinstance(signal, Text)) for entry in entries[1:]]
 
 
 async def get_deadline(redis: Redis, response_id: str) -> float:
-    """When its lease expires."""
+    """When the response's lease expires."""
     return await redis.zscore(names.leases(ids.get_partition(response_id)), response_id) or 0
 
 
@@ -88,7 +87,7 @@ async def test_admission_accounts_for_the_window_and_for_what_it_leaves_out(stor
 
 
 async def test_a_conversation_stays_locked_while_its_response_is_lost(redis: Redis, stores: Stores) -> None:
-    """Until another replica has gone on with it, nothing may come between."""
+    """Nothing may come between until another replica has continued it."""
     conversation_id = await make_conversation(stores, "Earlier")
     draft = build_draft(conversation_id=conversation_id)
     admitted = await admit(stores, draft)
@@ -130,7 +129,7 @@ async def test_a_group_that_does_not_join_on_is_refused_and_told_where_the_log_e
     assert lost.value.last_number == ends_at
     assert await read_texts(stores, response_id) == ["One "]
     assert await get_deadline(redis, response_id) == deadline
-    # What was lost is written again, then the rest.
+    # The lost tail is written again, then the rest.
     await stores.responses.append(response_id, Group(ends_at, ends_at + 1, b'["two "]'), epoch="1", lease_s=9)
     await stores.responses.append(response_id, group, epoch="1", lease_s=9)
     assert await read_texts(stores, response_id) == ["One ", "two ", *(["three"] if packed else [])]
@@ -196,7 +195,7 @@ async def test_an_ended_response_takes_nothing_more(redis: Redis, stores: Stores
 
 
 async def test_a_hand_over_and_an_end_may_be_sent_twice(redis: Redis, stores: Stores) -> None:
-    """The client tries again when an answer is lost."""
+    """The client retries when an answer is lost."""
     twice = open_stores(RetryingRedis.of(redis))
     conversation_id = await make_conversation(twice, "Earlier")
     draft = build_draft(conversation_id=conversation_id)

@@ -1,4 +1,4 @@
-"""A replica that is told to go, that has enough to do, or whose Redis is away: what its clients see."""
+"""A replica that leaves, is full, or has lost its Redis: what its clients see."""
 
 import asyncio
 import time
@@ -29,12 +29,12 @@ class Reader:
         self._task = asyncio.create_task(self._read())
 
     async def see_words(self) -> None:
-        """Until the model's first words are here."""
+        """Wait for the model's first words."""
         async with asyncio.timeout(10):
             await self._has_words.wait()
 
     async def see_end(self) -> dict[str, Any]:
-        """The final response, when the whole stream is here and right."""
+        """The final response of a complete and correct stream."""
         async with asyncio.timeout(30):
             await self._task
         return check_events(read_frames(self._raw))
@@ -50,7 +50,7 @@ class Reader:
 
 @asynccontextmanager
 async def open_client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    """Alice, at another replica."""
+    """Alice at another replica."""
     async with httpx.AsyncClient(base_url=replica.url, headers=http.headers, timeout=30) as client:
         yield client
 
@@ -121,7 +121,7 @@ async def test_an_answer_outlives_a_frozen_redis(
         reader = Reader(client, "count to 30 [[standin token_s=0.02]]")
         await reader.see_words()
         valkey.freeze()
-        await asyncio.sleep(3)  # how long it is away is what is tested
+        await asyncio.sleep(3)  # the length of the outage is part of the test
         valkey.thaw()
         final = await reader.see_end()
         assert final["status"] == "completed"

@@ -1,4 +1,4 @@
-"""`POST /v1/responses` and `GET /v1/responses/{id}`, as the SDK and as the wire see them."""
+"""`POST /v1/responses` and `GET /v1/responses/{id}`, through the SDK and on the wire."""
 
 from typing import Any
 
@@ -148,7 +148,7 @@ async def test_conversation_and_previous_response_exclude_each_other(http: httpx
 async def test_the_history_stops_at_its_budget_newest_first(alice: AsyncOpenAI) -> None:
     conversation = await alice.conversations.create()
     await alice.responses.create(input="My name is Ada.", conversation=conversation.id, model="stand-in")
-    long_text = f"My city is Paris. {'word ' * 30_000} Count to 1."  # beyond HISTORY_TOKENS, whatever a token is
+    long_text = f"My city is Paris. {'word ' * 30_000} Count to 1."  # above HISTORY_TOKENS, however tokens are counted
     await alice.responses.create(input=long_text, conversation=conversation.id, model="stand-in")
     answer = await alice.responses.create(input="What is my name?", conversation=conversation.id, model="stand-in")
     assert "Ada" not in answer.output_text

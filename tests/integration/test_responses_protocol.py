@@ -1,4 +1,4 @@
-"""The service in front of a model that speaks Responses: the same turns, over the other protocol."""
+"""The service with a model that speaks Responses: the same turns over the other protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -14,7 +14,7 @@ from tests.support.servers import Replica, eventually
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client
 
-# Every replica looks after lost responses at least every two seconds; the rest is for a busy machine.
+# A replica looks for lost responses at least every two seconds; the rest is for a busy machine.
 LEASE_S = 1
 TAKEN_OVER_WITHIN_S = LEASE_S + 2 + 4
 COUNT = 30
@@ -23,21 +23,20 @@ COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))
 
 @pytest.fixture(scope="module")
 def environment(service: Service) -> dict[str, str]:
-    """Replicas that speak Responses, with a store of their own: no other replica takes over what they lose."""
+    """The environment of replicas that speak Responses, with their own Redis: no other replica takes over."""
     redis_url = service.environment["REDIS_URL"].removesuffix("/0") + "/2"
     return {**service.environment, "REDIS_URL": redis_url, "MODEL_PROTOCOL": "responses"}
 
 
 @pytest.fixture(scope="module")
 def replica(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
-    """One of them."""
     with Replica(tmp_path_factory.mktemp("responses"), environment) as running:
         yield running
 
 
 @pytest.fixture
 async def client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
-    """Alice at that replica, as soon as her key is published in its store."""
+    """Alice at that replica, after her key is published."""
     async with open_client(http, replica) as opened:
         await eventually(lambda: is_known(opened))
         yield opened

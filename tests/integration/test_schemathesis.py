@@ -1,4 +1,4 @@
-"""Our own OpenAPI document, held against the service: thousands of requests that it allows, or does not."""
+"""The OpenAPI document against the service: thousands of valid and invalid requests."""
 
 import os
 import secrets
@@ -18,21 +18,20 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"}
 
 @pytest.fixture(scope="module")
 def document(service: Service) -> BaseSchema:
-    """As it is served."""
     return load_document(service)
 
 
 @pytest.fixture
 def session(service: Service) -> Iterator[requests.Session]:
-    """One connection of Alice's."""
+    """A connection of Alice's."""
     with requests.Session() as session:
-        session.trust_env = False  # nobody's proxy
+        session.trust_env = False  # no proxy
         session.headers["Authorization"] = f"Bearer {service.alice_key}"
         yield session
 
 
 def run(campaign: Campaign, *, examples: int, seed_number: int) -> None:
-    """Every operation: its bounds, then so many requests at random that fit, and as many that do not."""
+    """Every operation: its bounds, then random requests, as many valid as invalid."""
     for operation in operations(campaign.document):
         campaign.cover(operation)
         for mode in GenerationMode:
@@ -40,17 +39,17 @@ def run(campaign: Campaign, *, examples: int, seed_number: int) -> None:
 
 
 def check(campaign: Campaign) -> None:
-    """No promise was broken, and it was no walk beside the service: much of what fits was taken."""
+    """Check that no promise was broken, and that many valid requests were accepted."""
     told = [f"{label}: {kind}\n{what}" for (label, kind), what in campaign.broken.items()]
     assert not told, "\n\n".join(told)
     assert campaign.accepted[GenerationMode.POSITIVE] > campaign.sent[GenerationMode.POSITIVE] / 4, campaign.statuses
-    # The stand-in has ended long before anybody could cancel.
+    # The stand-in ends long before a cancel can come.
     assert {operation.label for operation in operations(campaign.document)} - campaign.reached <= {CANCEL}
 
 
 def test_the_service_keeps_to_its_document(service: Service, document: BaseSchema, session: requests.Session) -> None:
     campaign = Campaign(document, service, session)
-    run(campaign, examples=12, seed_number=1)  # the same ones every time
+    run(campaign, examples=12, seed_number=1)  # the same requests each time
     check(campaign)
     assert campaign.cases >= 1_000
 

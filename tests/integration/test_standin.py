@@ -1,4 +1,4 @@
-"""The stand-in model over real HTTP, asked with OpenAI's own SDK: every feature, and every way to misbehave."""
+"""The stand-in over real HTTP with OpenAI's SDK: every feature, and every fault."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ from pydantic import BaseModel
 
 MODEL = "stand-in"
 KEY = "a-key-of-the-tests"
-WAIT_S = 10.0  # for anything on loopback: far longer than it takes, so that only a hang reaches it
+WAIT_S = 10.0  # far longer than anything on loopback takes: only a hang reaches it
 WEATHER = {
     "type": "function",
     "function": {
@@ -42,7 +42,7 @@ def _find_free_port() -> int:
 
 @contextmanager
 def _run_standin(**environ: str) -> Iterator[str]:
-    """A stand-in in a process of its own; gives its URL."""
+    """Run a stand-in in its own process; yields its URL."""
     port = _find_free_port()
     command = [sys.executable, "-m", "uvicorn", "standin.app:app", "--port", str(port), "--no-access-log"]
     with subprocess.Popen(command, env=os.environ | environ, stderr=subprocess.PIPE, text=True) as process:
@@ -60,7 +60,7 @@ def url() -> Iterator[str]:
 
 @pytest_asyncio.fixture
 async def control(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The tester's side of the stand-in, with no call on record and no defaults set."""
+    """A client for the control endpoints, with no calls logged and no defaults set."""
     async with httpx.AsyncClient(base_url=f"{url}/_control", timeout=WAIT_S) as client:
         await client.delete("/calls")
         yield client
@@ -265,7 +265,7 @@ async def test_reasoning_refusal_and_content_filter(client: AsyncOpenAI) -> None
 
 async def test_embeddings(client: AsyncOpenAI) -> None:
     texts = ["Refunds take 30 days.", "refunds take days"]
-    answer = await client.embeddings.create(model="stand-in-embedding", input=texts)  # the SDK asks for base64
+    answer = await client.embeddings.create(model="stand-in-embedding", input=texts)  # the SDK requests base64
     floats = await client.embeddings.create(model="stand-in-embedding", input=texts[0], encoding_format="float")
     assert answer.data[0].embedding == pytest.approx(floats.data[0].embedding, abs=1e-6)
     assert answer.usage.prompt_tokens == 9
@@ -412,7 +412,7 @@ async def test_whole_answers_break_too(client: AsyncOpenAI, control: httpx.Async
     with pytest.raises(openai.APITimeoutError):
         await _ask(client, "count to 50 [[standin silence_after=20]]", timeout=0.3)
     for broken in ("end_after=1", "garbage_after=1"):
-        with pytest.raises(ValueError, match=r"."):  # whatever the JSON parser says
+        with pytest.raises(ValueError, match=r"."):  # any message of the JSON parser
             await _ask(client, f"count to 50 [[standin {broken}]]")
     await _look(control, "/active", {"until": 0})
     outcomes = [call["outcome"] for call in await _look(control, "/calls")]

@@ -1,4 +1,4 @@
-"""What the stand-in is given beside text, in both protocols: images and files, tools to choose from, a form to fill."""
+"""Images and files, tools and formats in both protocols of the stand-in."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from tests.support.servers import StandinServer
 
 MODEL = "stand-in"
-WAIT_S = 10.0  # for anything on loopback: far longer than it takes, so that only a hang reaches it
+WAIT_S = 10.0  # far longer than anything on loopback takes: only a hang reaches it
 PIXEL = b"\x89PNG\r\n\x1a\nnot looked into"
 REPORT = b"%PDF-1.7 a report"
 WEATHER: Any = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}

@@ -1,4 +1,4 @@
-"""The stand-in as a model server of the Responses protocol: what OpenAI's own SDK and its types make of it."""
+"""The stand-in as a server of the Responses protocol, checked with OpenAI's SDK and its types."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ from tests.support.servers import StandinServer
 
 MODEL = "stand-in"
 KEY = "a-key-of-the-tests"
-WAIT_S = 10.0  # for anything on loopback: far longer than it takes, so that only a hang reaches it
+WAIT_S = 10.0  # far longer than anything on loopback takes: only a hang reaches it
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = {"type": "function", "name": "get_weather", "parameters": CITY, "strict": False}
@@ -41,19 +41,19 @@ async def client(url: str) -> AsyncIterator[AsyncOpenAI]:
 
 @pytest_asyncio.fixture
 async def http(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The protocol with nothing in between."""
+    """The protocol without the SDK."""
     async with httpx.AsyncClient(base_url=url, timeout=WAIT_S) as http:
         yield http
 
 
 async def _ask(client: AsyncOpenAI, asked: Any, **fields: Any) -> Any:
     answer = await client.responses.create(model=MODEL, input=asked, store=False, **fields)
-    Response.model_validate(answer.model_dump(mode="json"), strict=True)  # the SDK itself checks nothing
+    Response.model_validate(answer.model_dump(mode="json"), strict=True)  # the SDK does not check
     return answer
 
 
 async def _read_events(http: httpx.AsyncClient, asked: Any, **fields: Any) -> list[dict[str, Any]]:
-    """A whole stream, each event held against the SDK's types, and all of them against one another."""
+    """A whole stream; each event is checked with the SDK's types, and all with one another."""
     body = {"model": MODEL, "input": asked, "store": False, "stream": True, **fields}
     answer = await http.post("/v1/responses", json=body)
     assert answer.headers["content-type"].startswith("text/event-stream")

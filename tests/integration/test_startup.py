@@ -1,4 +1,4 @@
-"""Starting up: what is away does not stop the process, and what is wrong is said."""
+"""Start-up: a missing dependency does not stop the process, and a wrong configuration is reported."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A Redis that is nearly full, and one that is full: new answers are refused, those under way end, erasing helps."""
+"""A nearly full and a full Redis: new answers are refused, running ones end, erasing helps."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +21,7 @@ from tests.support.turns import Stream, ask
 
 LIMITED = ("--maxmemory", "20mb", "--maxmemory-policy", "noeviction")
 JUNK_BYTES = 100_000
-# Between what new runs are refused at, and what Redis itself refuses writes at.
+# Between the level at which new runs are refused and the level at which Redis refuses writes.
 NEARLY_FULL = 0.96
 
 
@@ -37,14 +37,13 @@ def own_service(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 async def client(own_service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """Alice."""
     headers = {"Authorization": f"Bearer {ALICE_KEY}"}
     async with httpx.AsyncClient(base_url=own_service.url, headers=headers, timeout=30) as client:
         yield client
 
 
 async def fill(redis: Redis, share: float, *, size: int = JUNK_BYTES) -> None:
-    """Use this share of what there is, in values of this size."""
+    """Fill this share of the memory with values of this size."""
     number = 0
     while (memory := await redis.info("memory"))["used_memory"] < share * memory["maxmemory"]:
         await redis.set(f"junk:{size}:{number}", b"x" * size)
@@ -52,7 +51,7 @@ async def fill(redis: Redis, share: float, *, size: int = JUNK_BYTES) -> None:
 
 
 async def free(redis: Redis) -> None:
-    """Give it back."""
+    """Delete the fill values."""
     async for key in redis.scan_iter("junk:*"):
         await redis.delete(key)
 
@@ -99,7 +98,7 @@ async def test_a_full_store_still_erases(start_valkey: StartValkey) -> None:
         active, alone = build_draft(conversation_id=conversation_id), build_draft()
         await admit(stores, active)
         await admit(stores, alone)
-        for size in (JUNK_BYTES, 1000, 10):  # a large command is refused while a small one still fits
+        for size in (JUNK_BYTES, 1000, 10):  # a large command is refused when a small one still fits
             with pytest.raises(OutOfMemoryError):
                 await fill(redis, 2, size=size)
 

@@ -1,4 +1,4 @@
-"""`text.format`: the answer is a document of the schema that was asked for."""
+"""`text.format`: the answer is a document of the requested schema."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ ADA = {"name": "Ada", "age": 36}
 
 
 class Person(BaseModel):
-    """What a client asks for with the SDK's `parse`."""
+    """What a client requests with the SDK's `parse`."""
 
     name: str
     age: int
@@ -112,7 +112,7 @@ async def test_verbosity_reaches_the_model(http: httpx.AsyncClient, model_calls:
 
 
 def but(**changes: Any) -> dict[str, Any]:
-    """The format with these changes; None takes a key out."""
+    """The format with these changes; None removes a key."""
     return {"format": {key: value for key, value in (FORMAT | changes).items() if value is not None}}
 
 

@@ -1,4 +1,4 @@
-"""A response whose replica dies, freezes or leaves: another one goes on with it, on the same log."""
+"""A response whose replica dies, freezes or leaves: another continues it, on the same log."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ COUNT = 30
 COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))
 SLOW = f"count to {COUNT} [[standin token_s=0.05]]"
 LEASE_S = 1
-# Every replica looks after lost responses at least every two seconds; the rest is for a busy machine.
+# A replica looks for lost responses at least every two seconds; the rest is for a busy machine.
 TAKEN_OVER_WITHIN_S = LEASE_S + 2 + 2
 MAX_ATTEMPTS = 3
 
@@ -28,14 +28,14 @@ MAX_ATTEMPTS = 3
 async def open_victim(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> AsyncIterator[tuple[Replica, httpx.AsyncClient]]:
-    """A replica that may be killed, with a short lease, and a client of it."""
+    """A replica to kill, with a short lease, and a client of it."""
     replica = await asyncio.to_thread(start_replica, {**service.environment, "LEASE_S": str(LEASE_S)})
     async with open_client(http, replica) as client:
         yield replica, client
 
 
 async def check_items(http: httpx.AsyncClient, conversation_id: str, *said: str) -> None:
-    """The conversation is free, and holds these texts once each."""
+    """Check that the conversation is free and holds each of these texts once."""
     conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
     assert conversation["eps:active_response_id"] is None
     items = (await http.get(f"/v1/conversations/{conversation_id}/items", params={"order": "asc"})).json()["data"]
@@ -43,7 +43,7 @@ async def check_items(http: httpx.AsyncClient, conversation_id: str, *said: str)
 
 
 async def has_active(http: httpx.AsyncClient, conversation_id: str) -> bool:
-    """Whether the conversation is busy."""
+    """Whether the conversation has an active response."""
     conversation = (await http.get(f"/v1/conversations/{conversation_id}")).json()
     return conversation["eps:active_response_id"] is not None
 
@@ -144,7 +144,7 @@ async def test_a_replica_that_was_away_longer_than_its_lease_writes_nothing_more
         follower = Stream.of_response(http, response_id)
         await asyncio.to_thread(replica.freeze)
         await follower.see_words(8)
-        replica.thaw()  # in the middle: both replicas have a connection to the model now
+        replica.thaw()  # in the middle: now both replicas are connected to the model
         final = await follower.read_final()
         assert get_text(final) == COUNTED
         assert await creator.read_final() == final
@@ -155,7 +155,7 @@ async def test_a_replica_that_was_away_longer_than_its_lease_writes_nothing_more
 async def test_a_response_that_takes_every_replica_down_fails_and_keeps_what_was_shown(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey
 ) -> None:
-    valkey = await asyncio.to_thread(start_valkey)  # nobody else may take it over
+    valkey = await asyncio.to_thread(start_valkey)  # its own Redis: no other replica may take it over
     redis = {"REDIS_URL": valkey.url, "CACHE_URL": valkey.cache_url, "LEASE_S": str(LEASE_S)}
     response_id = conversation_id = ""
     for attempt in range(MAX_ATTEMPTS):
@@ -183,14 +183,14 @@ async def test_a_response_that_takes_every_replica_down_fails_and_keeps_what_was
 
 
 async def is_known(client: httpx.AsyncClient) -> bool:
-    """Whether the replica's Redis knows Alice's key: it is published soon after the start."""
+    """Whether the replica's Redis knows Alice's key; it is published soon after the start."""
     return (await client.get("/v1/models")).status_code == 200
 
 
 async def test_a_cancellation_outlives_the_replica_that_was_asked_for_it(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
-    """The mark is in Redis: whoever finds the response ends it instead of going on with it."""
+    """The cancel mark is in Redis: the replica that finds the response ends it instead of continuing it."""
     async with open_victim(service, http, start_replica) as (replica, victim):
         creator = Stream.of_turn(victim, SLOW)
         response_id = await creator.get_id()

@@ -1,4 +1,4 @@
-"""A call, its output, the answer: over a chain, over a conversation, and with nothing stored at all."""
+"""A call, its output, the answer: with a chain, with a conversation, and with nothing stored."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -21,7 +21,7 @@ Loop = tuple[dict[str, Any], GoOn]
 
 @pytest.fixture(params=["previous_response_id", "conversation", "stateless", "stateless, nothing stored"])
 async def loop(request: pytest.FixtureRequest, http: httpx.AsyncClient) -> Loop:
-    """A first turn that calls two functions, and how the second one continues it."""
+    """A first turn that calls two functions, and how the second turn continues it."""
     way: str = request.param
     body: dict[str, Any] = {"tools": BOTH}
     if way == "conversation":

@@ -1,4 +1,4 @@
-"""The model's server misbehaves in every way the stand-in knows, and what a client sees of it."""
+"""The model's server fails in every way the stand-in knows: what a client sees."""
 
 import asyncio
 import time
@@ -19,14 +19,14 @@ COUNTED = "1 2 3 4 5 6 7 8 9"
 
 @pytest.fixture
 async def standin_control(standin: StandinServer) -> AsyncIterator[httpx.AsyncClient]:
-    """What the stand-in was asked, and what it is doing."""
+    """A client for the stand-in's control endpoints."""
     async with httpx.AsyncClient(base_url=standin.url, timeout=30) as client:
         await client.delete("/_control/calls")
         yield client
 
 
 async def fail_whole(http: httpx.AsyncClient, text: str) -> httpx.Response:
-    """A turn that fails, asked for as one answer."""
+    """A whole turn that fails; returns its error."""
     conversation_id = await make_conversation(http)
     answer = await ask(http, text, conversation=conversation_id)
     await check_free_and_unmoved(http, conversation_id)
@@ -34,7 +34,7 @@ async def fail_whole(http: httpx.AsyncClient, text: str) -> httpx.Response:
 
 
 async def fail_streamed(http: httpx.AsyncClient, text: str) -> dict[str, Any]:
-    """A turn that fails, asked for as a stream: the failed response."""
+    """A streamed turn that fails; returns the failed response."""
     conversation_id = await make_conversation(http)
     answer = await ask(http, text, conversation=conversation_id, stream=True)
     failed = await check_stored(http, answer)
@@ -102,7 +102,7 @@ async def test_text_from_before_a_failure_is_kept(
     assert [item["status"] for item in failed["output"]] == ["incomplete"]
     assert (await standin_control.get("/_control/active?until=0")).json() == {"active": 0}
     outcomes = [call["outcome"] for call in (await standin_control.get("/_control/calls")).json()]
-    # Each turn that failed, and the one after it.
+    # Each failed turn, and the one after it.
     assert sorted(outcomes) == ["disconnected" if "silence" in directive else "failed"] * 2 + ["finished"] * 2
 
 

@@ -1,4 +1,4 @@
-"""The connection to a real Weaviate: away, frozen, restarted, and healthy again without anybody's help."""
+"""The connection to a real Weaviate: away, frozen, restarted; it recovers by itself."""
 
 import asyncio
 import time
@@ -15,13 +15,13 @@ from tests.support.servers import WeaviateAddress, WeaviateServer, eventually
 
 Connect = Callable[[WeaviateAddress], WeaviateConnection]
 COLLECTION = "Passages"
-# What a turn would give a search; far below the minute for which the client itself goes on trying.
+# A turn's limit for a search; far below the minute for which the client itself retries.
 SEARCH_LIMIT_S = 1.0
 
 
 @pytest.fixture
 async def connect() -> AsyncIterator[Connect]:
-    """Make connections that are closed at the end of the test."""
+    """Open connections that are closed at the end of the test."""
     async with AsyncExitStack() as stack:
 
         def make(address: WeaviateAddress) -> WeaviateConnection:
@@ -99,7 +99,7 @@ async def test_outage_is_survived_by_those_who_search_all_the_while(
     await fill(connection)
     assert await search(connection) == 1
     server.stop()
-    # Left alone, gRPC pauses longer and longer between attempts: after 16 s for 10 s, in the end for 120 s.
+    # By default gRPC pauses longer after each attempt: 10 s after 16 s, at most 120 s.
     for _ in range(outage_s):
         with pytest.raises(TimeoutError):
             await search(connection)
@@ -108,7 +108,7 @@ async def test_outage_is_survived_by_those_who_search_all_the_while(
     server.start()
     began = time.monotonic()
     await eventually(lambda: search(connection))
-    # One bounded pause of the channel, one of the client's own retries.
+    # One limited pause of the channel, and one of the client's own retries.
     assert time.monotonic() - began < 3
     await eventually(lambda: is_ready(connection))
 
@@ -180,5 +180,5 @@ async def assert_ends_at_its_limit(ask: Callable[[], object]) -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(SEARCH_LIMIT_S):
-            await ask()  # type: ignore[misc]  # a coroutine of whatever type
+            await ask()  # type: ignore[misc]  # a coroutine of any type
     assert time.monotonic() - began < SEARCH_LIMIT_S + 0.3

@@ -1,4 +1,4 @@
-"""A turn costs its window: with ten items behind it as with twenty thousand."""
+"""A turn costs its window: the same with ten earlier items as with twenty thousand."""
 
 import asyncio
 import dataclasses
@@ -23,20 +23,20 @@ from tests.support.turns import ask
 FEW, MANY = 10, 20_000
 BATCH = 500
 SENTENCE = "What a person says in a sentence or two, more or less."
-# Without usage, or the window would grow and shrink with what is learned of the model's tokens.
+# Without usage: calibration would change the size of the window.
 ASKED = f"repeat: {SENTENCE} [[standin no_usage]]"
 SENTENCE_TOKENS = estimate_tokens(build_item(SENTENCE, "00"))
-# Ten items fill it: both histories give the model the same.
+# Ten items fill the window, so both histories give the model the same.
 HISTORY_TOKENS = FEW * SENTENCE_TOKENS
-# The position in the history has more digits.
+# The position in a long history has more digits.
 MORE_DIGITS = 16
-# owner, admit, commit, and beside the commit the conversation's place in its owner's list: three round trips.
+# Owner, admit, commit, and with the commit the owner's list of conversations: three round trips.
 SCRIPTS_A_TURN = 4
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What something cost Redis; the time is that of the scripts alone."""
+    """The cost of something in Redis. The time is that of the scripts alone."""
 
     read_bytes: int
     written_bytes: int
@@ -45,7 +45,7 @@ class Cost:
 
 
 async def measure(redis: Redis, work: Callable[[], Awaitable[Any]], *, tries: int = 7) -> Cost:
-    """The cheapest of some tries: what looks after Redis every second or two comes between the others."""
+    """The cheapest of several tries: background work of Redis falls between the others."""
     return min([await measure_once(redis, work) for _ in range(tries)], key=lambda cost: cost.read_bytes)
 
 
@@ -60,7 +60,7 @@ async def measure_once(redis: Redis, work: Callable[[], Awaitable[Any]]) -> Cost
 
 
 async def fill(stores: Stores, conversation_id: str, count: int) -> str:
-    """Alice's conversation with so many items."""
+    """A conversation of Alice's with this many items."""
     partition = ids.get_partition(conversation_id)
     for start in range(0, count, BATCH):
         items = [build_item(SENTENCE, partition) for _ in range(min(BATCH, count - start))]
@@ -70,7 +70,7 @@ async def fill(stores: Stores, conversation_id: str, count: int) -> str:
 
 @pytest.fixture
 async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a server of its own."""
+    """A client of a Valkey for this file."""
     async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
         yield client
 
@@ -92,16 +92,16 @@ async def test_admission_reads_the_window_whatever_lies_behind_it(redis: Redis) 
 
         costs.append(await measure(redis, admit, tries=20))
     few, many = costs
-    print(f"admission: with {FEW} items {few}, with {MANY} {many}")  # noqa: T201 -- figures to be seen
+    print(f"admission: with {FEW} items {few}, with {MANY} {many}")  # noqa: T201 -- prints the measurement
     assert abs(many.read_bytes - few.read_bytes) <= MORE_DIGITS
     assert many.written_bytes == few.written_bytes
-    # A long history costs a look-up in a longer index; what it must not cost is its length.
+    # A long history may cost a look-up in a longer index, but not its length.
     assert many.script_us <= few.script_us * 2 + 200
 
 
 @pytest.fixture(scope="module")
 def own_service(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose Redis nobody else uses, with a small window."""
+    """A service with a small window and a Redis of its own."""
     with ExitStack() as stack:
         valkey = stack.enter_context(ValkeyServer(tmp_path_factory.mktemp("valkey")))
         service = stack.enter_context(start_service(valkey, standin, tmp_path_factory.mktemp("service")))
@@ -132,15 +132,15 @@ async def test_a_turn_costs_its_window_and_three_round_trips(own_service: Servic
             assert all(answer.status_code == 200 for answer in answers)
             assert await count_window_tokens(http, answers[-1], is_streamed) <= HISTORY_TOKENS
         few, many = costs
-        print(f"a turn: with {FEW} items {few}, with {MANY} {many}")  # noqa: T201 -- figures to be seen
-        # The items of a turn are not all of one length: the windows differ by less than one of them.
+        print(f"a turn: with {FEW} items {few}, with {MANY} {many}")  # noqa: T201 -- prints the measurement
+        # The items of a turn differ in length: the windows differ by less than one item.
         assert abs(many.read_bytes - few.read_bytes) <= 600
         groups = await count_groups(redis)
         assert many.scripts <= SCRIPTS_A_TURN + groups
 
 
 async def count_window_tokens(http: httpx.AsyncClient, answer: httpx.Response, is_streamed: bool) -> int:
-    """What the history took of the window, by the response's own account."""
+    """The tokens of the history in the window, by the response's own account."""
     response_id = answer.text.partition('"id":"')[2].partition('"')[0] if is_streamed else answer.json()["id"]
     account = (await http.get(f"/v1/responses/{response_id}")).json()["eps:model_input"]
     assert account["dropped_items"] > 0
@@ -149,6 +149,6 @@ async def count_window_tokens(http: httpx.AsyncClient, answer: httpx.Response, i
 
 
 async def count_groups(redis: Redis) -> int:
-    """How many groups the longest log has, without its opening and its end."""
+    """The number of groups in the longest log, without its opening and its end."""
     logs = [key async for key in redis.scan_iter("*:ev:*", count=1000)]
     return max(await asyncio.gather(*(redis.xlen(log) for log in logs))) - 2
