@@ -1,4 +1,4 @@
-"""An answer in rounds: the model calls a tool that the service runs, is asked again, and whoever takes over goes on."""
+"""An answer in rounds: the model calls a tool that the service runs, and is asked again; a takeover continues it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ ANSWERS: Sequence[Step] = [[Text("The code "), Text("is 4711.")], [Finished("sto
 
 @dataclass
 class FakeSearch:
-    """`HostedTool` that finds what a test says, when it says so; it notes what the log held when it began."""
+    """A `HostedTool` that returns what the test says, when it says so. It records the log at its start."""
 
     store: FakeResponseStore
     found: str = "[1] The code is 4711."
@@ -73,7 +73,7 @@ class FakeSearch:
 
 
 def logged(store: FakeResponseStore) -> list[Signal]:
-    """What the log holds."""
+    """The signals in the log."""
     return [signal for append in store.appends for signal in append.signals]
 
 
@@ -87,7 +87,7 @@ def search(harness: Harness) -> FakeSearch:
 
 
 def told(items: Sequence[Item]) -> list[str]:
-    """What the model was given, in short."""
+    """The model's input in short form."""
     shown = []
     for item in items:
         match item:
@@ -276,7 +276,7 @@ async def test_a_tool_that_is_not_offered_any_more_is_said_to_be_gone(harness: H
 
 
 def check_answered(harness: Harness, run: Run) -> None:
-    """The answer went on with what was found, and counts both rounds."""
+    """Check that the answer used the passage that was found, and that usage counts both rounds."""
     assert told(harness.model.asked[0])[1:] == ['call search {"query":"code"}', "gave [1] The code is 4711."]
     assert run.outcome is not None
     ended = run.outcome.response
@@ -286,7 +286,7 @@ def check_answered(harness: Harness, run: Run) -> None:
 
 
 async def take(harness: Harness, *groups: list[Signal]) -> Run:
-    """The run that takes over a response whose log holds these groups, at its end."""
+    """Take over a response whose log holds these groups. Returns its run, which has ended."""
     narration = Narration(make_draft().response)
     narration.opening()
     for signals in groups:
@@ -304,7 +304,7 @@ async def take(harness: Harness, *groups: list[Signal]) -> Run:
 
 
 def build_seized(**changes: Any) -> Seized:
-    """The response to `Hello`, taken from its first run."""
+    """The response to `Hello`, seized from its first run."""
     draft = make_draft()
     known: dict[str, Any] = {
         "response": draft.response,
@@ -321,5 +321,5 @@ def build_seized(**changes: Any) -> Seized:
 
 
 def slots(brief: Brief) -> dict[str, Any]:
-    """The brief's fields."""
+    """The brief's fields by name."""
     return {name: getattr(brief, name) for name in Brief.__dataclass_fields__}

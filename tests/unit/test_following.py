@@ -37,7 +37,7 @@ class FollowClient:
         self.followers = Followers()
 
     def set_pace(self, **pace: Any) -> None:
-        """Followers look, wait and are told at this pace."""
+        """How often followers look, how long they wait, and how much they get at once."""
         self.followers = Followers(Pace(**pace))
 
     def follow(
