@@ -1,7 +1,7 @@
-"""Everything that can be done to conversations and responses, in any order, against a model of plain dictionaries.
+"""Every operation on conversations and responses, in any order, compared with a model of plain dictionaries.
 
-What is being erased is *dying*: it is refused to whoever wants to go on from it, may still be seen for a few
-milliseconds, and in the end nothing of it may be left.
+An object whose erasure has begun is *dying*. Nothing may continue it. It may stay visible for a few milliseconds, and
+in the end nothing of it may be left.
 """
 
 import asyncio
@@ -53,10 +53,10 @@ OWNERS = ("alice", "bob")
 PARTITION = "07"
 LEASE_S = 600.0
 MIN_STEPS_BETWEEN_ENDS = 6
-# A run whose model has said everything already; this is for one that hangs.
+# The limit for a run that hangs; the model's answer is complete already.
 MAX_RUN_S = 10
 LOST = ResponseError("replica_lost", "Lost.")
-# What the model says to whoever takes an answer over.
+# The model's text after a takeover.
 MORE: list[Signal] = [Text("More."), Finished("stop")]
 FINISHED: dict[str, Finished | None] = {"completed": Finished("stop"), "incomplete": Finished("length")}
 FEW = settings(
@@ -73,7 +73,7 @@ texts = st.text("ab c", min_size=1, max_size=60)
 
 @dataclass(eq=False)
 class Root:
-    """What is erased as one: a chain, or a conversation with all that hangs below it."""
+    """What is erased as one: a chain, or a conversation with all its forks."""
 
     parent: "Root | None" = None
     is_due: bool = False
@@ -83,16 +83,19 @@ class Root:
 
     @property
     def is_closed(self) -> bool:
-        """Nothing may join it. A fork of a fork that was deleted alone is closed only when the erasure comes to it."""
+        """Whether nothing may join it.
+
+        After a fork of a fork is deleted alone, it is closed only when the erasure reaches it.
+        """
         return self.is_gone or self.top.is_gone
 
     @property
     def top(self) -> "Root":
-        """Whose time decides."""
+        """The root whose retention decides."""
         return self.parent.top if self.parent else self
 
     def use(self) -> None:
-        """Its time begins anew."""
+        """Start its retention again."""
         self.top.is_due = False
 
 
@@ -137,7 +140,7 @@ class Turn:
 
     @property
     def epoch(self) -> str:
-        """The one that may write."""
+        """The epoch that may write."""
         return self.epochs[-1]
 
     @property
@@ -145,7 +148,7 @@ class Turn:
         return self.status == "in_progress" and not self.is_deleted
 
     def take(self, epoch: str, *, is_cancel: bool) -> None:
-        """Another run has it, or whoever cancels it."""
+        """Another run, or a cancel, seizes it."""
         assert epoch.startswith(f"{int(self.epoch.partition('.')[0]) + 1}.")
         assert epoch not in self.past_epochs
         self.epochs.append(epoch)
@@ -167,7 +170,7 @@ class Turn:
 
 @dataclass(eq=False)
 class Hand:
-    """A run, or whoever seized it: an epoch that may be stale."""
+    """A run or a seizure, with an epoch that may be stale."""
 
     turn: Turn
     epoch: str
@@ -176,7 +179,7 @@ class Hand:
 
 @dataclass
 class World:
-    """What there should be."""
+    """The expected state."""
 
     talks: list[Talk] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
@@ -187,11 +190,11 @@ class World:
     roots: dict[str, Root] = field(default_factory=dict)
 
     def shown(self, history: list[Item]) -> list[Item]:
-        """A history without what was deleted from it."""
+        """A history without its deleted items."""
         return [item for item in history if item.id not in self.deleted_items]
 
     def kill(self, root: Root) -> None:
-        """It and all that hangs below it is being erased."""
+        """Begin the erasure of a root and of everything below it."""
         root.is_gone = True
         self.kill_below(root)
 
@@ -202,16 +205,16 @@ class World:
                 self.kill_below(talk.root)
 
     def bury(self) -> None:
-        """What was being erased is gone."""
+        """Remove what was being erased."""
         self.talks = [talk for talk in self.talks if not talk.root.is_dying]
         for turn in self.turns:
             turn.is_deleted |= turn.root.is_dying
 
 
 class Scripts(RuleBasedStateMachine):
-    """The rules; each does something to Redis and to the model, and compares what came back."""
+    """The rules. Each acts on Redis and on the model, and compares the results."""
 
-    redis: Any  # its types do not know that it never decodes
+    redis: Any  # its types do not say that it returns bytes
     runner: asyncio.Runner
     replicas: tuple[Stores, Stores]
 
@@ -232,20 +235,20 @@ class Scripts(RuleBasedStateMachine):
         return self.replicas[0]
 
     def is_time_for_an_end(self) -> bool:
-        """Something has to grow between two ends of much at once, or little else would be tried."""
+        """Objects must grow between two ends of many at once; otherwise few other rules would run."""
         return self.steps_since_an_end > MIN_STEPS_BETWEEN_ENDS
 
     def draw_owner(self, data: st.DataObject, thing: Talk | Turn | None) -> str:
-        """Mostly whose it is."""
+        """Usually the real owner."""
         return data.draw(st.sampled_from([*OWNERS, *([thing.owner] * 4 if thing else [])]))
 
     def draw_turn(self, data: st.DataObject) -> Turn:
-        """Mostly one that is active."""
+        """Usually an active response."""
         active = [turn for turn in self.world.turns if turn.is_active]
         return data.draw(st.sampled_from([*active, *active, *self.world.turns[-4:]]))
 
     def draw_hand(self, data: st.DataObject) -> Hand:
-        """Mostly one that may still write."""
+        """Usually one that may still write."""
         current = [hand for hand in self.world.hands if hand.turn.is_active and hand.epoch == hand.turn.epoch]
         return data.draw(st.sampled_from([*current, *current, *self.world.hands[-4:]]))
 
@@ -253,7 +256,7 @@ class Scripts(RuleBasedStateMachine):
 
     @initialize()
     def begin_with_something(self) -> None:
-        """Conversations, and answers under way, so that every rule has something to work on from the first step."""
+        """Conversations and running answers, so that every rule has something to work on from the first step."""
         for owner in OWNERS:
             self.make_conversation(owner, ["a", "b"])
             self.begin(self.world.talks[-1], "c")
@@ -267,7 +270,7 @@ class Scripts(RuleBasedStateMachine):
     def make_conversation(self, owner: str, said: list[str]) -> None:
         talk_id = ids.new_id(ids.CONVERSATION, PARTITION)
         items: list[Item] = [build_item(text, PARTITION) for text in said]
-        for _ in range(2):  # the second is the client library's, after a lost answer
+        for _ in range(2):  # the second is the client library's retry after a lost answer
             self.do(self.stores.conversations.create(talk_id, owner=owner, metadata={}, items=items))
         root = self.world.roots[f"conv:{talk_id}"] = Root()
         self.world.talks.append(Talk(talk_id, owner, root, items))
@@ -358,7 +361,7 @@ class Scripts(RuleBasedStateMachine):
     @rule(data=st.data(), text=texts)
     @precondition(lambda self: self.is_time_for_an_end())
     def go_on_from_what_is_being_erased(self, data: st.DataObject, text: str) -> None:
-        """Whoever was about to write, or to continue, comes a moment too late."""
+        """A write or a continuation that comes a moment too late."""
         self.steps_since_an_end = 0
         there = [talk for talk in self.world.talks if not (talk.is_deleted or talk.root.is_dying)]
         talk = data.draw(st.sampled_from([None, *there]))
@@ -368,7 +371,7 @@ class Scripts(RuleBasedStateMachine):
         self.forget(talk)
         for hand in [hand for hand in self.world.hands if hand.turn.is_active and hand.turn.root.is_dying]:
             self.end(hand, "completed", is_twice=False)
-        # With the conversation that decides their time, all forks are refused at once.
+        # When the conversation that decides their retention is dying, all its forks are refused.
         roots = {each.root for each in self.world.talks if each.root.top is talk.root} | {talk.root}
         for turn in [turn for turn in self.world.turns if turn.root in roots and turn.status == "completed"]:
             self.check_unknown(build_draft(text, previous_response_id=turn.id), turn.owner)
@@ -576,7 +579,7 @@ class Scripts(RuleBasedStateMachine):
 
     @rule(data=st.data(), text=texts)
     def take_a_whole_turn(self, data: st.DataObject, text: str) -> None:
-        """What happens most: a conversation, or a chain, goes on."""
+        """The most frequent case: a conversation or a chain continues."""
         talks = [talk for talk in self.world.talks if not (talk.active or talk.is_deleted or talk.root.is_dying)]
         turns = [turn for turn in self.world.turns if not (turn.is_deleted or turn.root.is_dying)]
         ended = [turn for turn in turns if turn.status in {"completed", "incomplete", "cancelled"}]
@@ -618,7 +621,7 @@ class Scripts(RuleBasedStateMachine):
         assert list(seized.window) == []
         self.world.hands.append(Hand(turn, seized.epoch, replica))
         if not is_ended:
-            return  # whoever cancelled is gone as well
+            return  # the canceller is gone too
         try:
             narration = self.do(retell(seized.response, event_log=stores.event_log))
             outcome = self.do(end_seized(seized, narration, store=stores.responses))
@@ -641,12 +644,15 @@ class Scripts(RuleBasedStateMachine):
         turn.log.append((entries[0].last_number, list(signals), True))
         turn.end(ended.status, items)
 
-    # --- lost and found ---
+    # --- takeovers and fail-overs ---
 
     @rule(data=st.data(), times=st.integers(1, 4))
     @precondition(lambda self: self.world.turns)
     def take_over(self, data: st.DataObject, times: int) -> None:
-        """Mostly what is lost, and perhaps lost again at once; what goes on with it is a hand like any other."""
+        """Usually a lost response, which may be lost again at once.
+
+        The run that continues it is a hand like any other.
+        """
         turn = self.draw_turn(data)
         for replica in range(times):
             if turn.is_active and not turn.root.is_dying and data.draw(st.booleans()):
@@ -699,7 +705,7 @@ class Scripts(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: any(self.may_fail_over(turn) for turn in self.world.turns))
     def lose_the_end_of_a_log_in_a_fail_over(self, data: st.DataObject) -> None:
-        """Whoever wrote it learns where it ends now."""
+        """The writer learns where the log ends now."""
         written = [turn for turn in self.world.turns if self.may_fail_over(turn) and len(turn.log) > 1]
         turn = data.draw(st.sampled_from([None, *written]))
         if turn is None:
@@ -777,7 +783,7 @@ class Scripts(RuleBasedStateMachine):
     @rule(data=st.data(), text=texts)
     @precondition(lambda self: self.is_time_for_an_end())
     def use_what_was_found_due(self, data: st.DataObject, text: str) -> None:
-        """Between the finding and the erasing a turn may come."""
+        """A turn may come between finding and erasing."""
         self.end_retention_of(data)
         found = self.do(self.stores.eraser.list_due())
         self.take_a_whole_turn(data, text)
@@ -786,7 +792,7 @@ class Scripts(RuleBasedStateMachine):
 
     @rule()
     def find_due(self) -> None:
-        """What another replica has found, and looks at later."""
+        """Another replica has found it, and erases it later."""
         self.world.found += self.do(self.stores.eraser.list_due())
 
     @rule(data=st.data())
@@ -803,7 +809,7 @@ class Scripts(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.is_time_for_an_end())
     def sweep(self, data: st.DataObject) -> None:
-        """What a replica does every two seconds, until nothing is left to do."""
+        """The sweep of a replica, until nothing is left to do."""
         self.steps_since_an_end = 0
         for turn in self.world.turns:
             if turn.is_active and not turn.root.is_dying and data.draw(st.booleans()):
@@ -823,7 +829,7 @@ class Scripts(RuleBasedStateMachine):
             await runner.drain(MAX_RUN_S)
 
     def see_it_ended(self, turn: Turn) -> None:
-        """As it was to be ended, or as the model has gone on."""
+        """It ended as requested, or as the model continued it."""
         turn.take(self.do(self.redis.hget(names.response(turn.id), "epoch")).decode(), is_cancel=False)
         if turn.ending == "cancelled":
             ended = turn.narration.end(completed_at=1, finished=None)
@@ -836,7 +842,7 @@ class Scripts(RuleBasedStateMachine):
             self.take_end(turn, ended, [*turn.draft.input, *ended.output], MORE)
 
     def see_whether_late_ends_counted_as_use(self) -> None:
-        """A lost turn on a fork that is not closed yet may have been ended before the erasure came to it, or not."""
+        """A lost turn on a fork that is not closed yet may have ended before the erasure reached the fork, or not."""
         late = [turn for turn in self.world.turns if turn.is_lost and turn.is_active and turn.root.is_dying]
         for turn in late:
             top = turn.root.top
@@ -861,7 +867,7 @@ class Scripts(RuleBasedStateMachine):
         else:
             self.world.kill(root)
 
-    # --- what must be so ---
+    # --- invariants ---
 
     @invariant()
     def time_goes_on(self) -> None:
@@ -954,7 +960,7 @@ class Scripts(RuleBasedStateMachine):
 
 
 async def find_left(redis: Redis) -> list[str]:
-    """Keys that nothing leads to any more, and that no time limit takes away."""
+    """Keys that nothing refers to any more and that never expire."""
     left = []
     async for key in redis.scan_iter(count=1000):
         name = key.decode().removeprefix(names.prefix(PARTITION))
@@ -969,7 +975,7 @@ async def find_left(redis: Redis) -> list[str]:
 
 @pytest.fixture
 def machine(start_valkey: StartValkey) -> Iterator[type[Scripts]]:
-    """The state machine, on a Valkey and an event loop of its own."""
+    """The state machine on its own Valkey and event loop."""
     server = start_valkey(appendfsync="no")
     with ExitStack() as stack:
         runner = stack.enter_context(asyncio.Runner())
@@ -980,7 +986,7 @@ def machine(start_valkey: StartValkey) -> Iterator[type[Scripts]]:
         yield type("BoundScripts", (Scripts,), attributes)
 
 
-@pytest.mark.timeout(600)  # a failure is made small before it is told
+@pytest.mark.timeout(600)  # hypothesis shrinks a failure before it reports it
 def test_redis_is_as_the_model_says_whatever_happens_in_whatever_order(machine: type[Scripts]) -> None:
     run_state_machine_as_test(machine, settings=FEW)
 
