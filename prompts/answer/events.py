@@ -18,7 +18,7 @@ see what the first one saw.
 
 One message or thought is being said at a time; function calls stay open until the end, because a model may write
 several side by side. Items are done in the order of the output. Sequence numbers start at 0 and have no gaps; exactly
-one terminal event ends the sequence (API.md, "Server-sent events").
+one terminal event ends the sequence (docs/api.md, "Events").
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence

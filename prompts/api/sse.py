@@ -1,4 +1,4 @@
-"""Server-sent events: how an event becomes bytes (API.md, "Server-sent events")."""
+"""Server-sent events: how an event becomes bytes (docs/api.md, "Events")."""
 
 from collections.abc import Iterable
 

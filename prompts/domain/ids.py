@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 
-PARTITIONS = 64
+PARTITIONS = 64  # docs/architecture.md, "Words and ids"
 _BODY = re.compile(r"[0-3][0-9a-f]{31}(?:[0-9a-f]{2}|[0-9a-f]{4})?\Z")
 
 CONVERSATION = "conv"

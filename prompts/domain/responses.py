@@ -13,7 +13,7 @@ from prompts.domain.usage import Usage
 
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 ENDED: frozenset[str] = frozenset({"completed", "incomplete", "failed", "cancelled"})
-# What a next turn may continue from: these moved their timeline (DESIGN, promise 3).
+# What a next turn may continue from: these moved their timeline (docs/architecture.md, promise 3).
 CONTINUABLE: frozenset[str] = ENDED - {"failed"}
 
 
@@ -52,7 +52,7 @@ class ModelInput(Struct, frozen=True, kw_only=True):
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """One answer to one input; every key is present, always, also in `response.created` (API.md)."""
+    """One answer to one input; every key is present, always, also in `response.created` (docs/api.md)."""
 
     id: str
     object: Literal["response"] = "response"

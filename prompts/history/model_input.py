@@ -22,7 +22,7 @@ def compose_items(
     unseal: Unseal,
     compaction: Compaction | None = None,
 ) -> list[Item]:
-    """Instructions first, then previous input and output in order, then the new input.
+    """Instructions first, then previous input and output in order, then the new input (docs/api.md, "Asking").
 
     No compaction is left in it (`prompts.history.compaction`). `compaction` is the one that this answer began with.
     """

@@ -1,7 +1,7 @@
 """Taking over: a response whose replica died, or handed it over, goes on here, on the same log.
 
 The model continues the text that is shown already; whatever cannot be continued honestly is begun again only when
-nothing of it was shown, and else ends as `failed` with what there is (DESIGN §7).
+nothing of it was shown, and else ends as `failed` with what there is (docs/architecture.md, "What happens at a loss").
 """
 
 import structlog

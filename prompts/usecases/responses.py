@@ -20,7 +20,7 @@ from prompts.run.ending import end_seized, retell
 from prompts.run.runner import Runner
 from prompts.usecases.public_ids import check_response_id
 
-# How long a cancel waits for the replica to confirm that the model's connection is closed (API.md).
+# How long a cancel waits for the replica to confirm that the model's connection is closed (docs/api.md).
 CONFIRM_S = 2.0
 # Two may seize a response at once: one wins, and the other looks again.
 MAX_TRIES = 5

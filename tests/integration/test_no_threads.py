@@ -1,4 +1,4 @@
-"""The hot path hands nothing to a thread (DESIGN, promise 7), counted in a process that runs the real application."""
+"""The hot path hands nothing to a thread (docs/architecture.md, promise 7): counted in a real process."""
 
 import sys
 from collections.abc import Mapping

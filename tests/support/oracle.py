@@ -1,4 +1,4 @@
-"""The judge of what leaves the service: the specification's own models, and the rules of API.md that no schema can say.
+"""The judge of what leaves the service: the specification's own models, and what docs/api.md says beyond schemas.
 
 `openresponses-types` is the open specification as pydantic models; what it does not know (conversations, lists, errors)
 is held against the official SDK's types or checked by hand.
@@ -45,7 +45,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "response.output_text.annotation.added": spec.ResponseOutputTextAnnotationAddedStreamingEvent,
 }
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
-# Every key present, always (API.md, "The response object").
+# Every key present, always (docs/api.md, "The response object").
 RESPONSE_KEYS = set(spec.ResponseResource.model_fields)
 ITEMS: dict[str, type[BaseModel]] = {
     "message": spec.Message,
@@ -116,7 +116,7 @@ def check_list(body: dict[str, Any]) -> None:
 def check_item(item: dict[str, Any]) -> None:
     """Check an item: id, type and status; content parts; no null where the specification omits a key."""
     ITEMS[item["type"]].model_validate(item)
-    # What a compaction is has no status in the specification, and none in API.md.
+    # What a compaction is has no status in the specification, and none in docs/api.md.
     assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] == "compaction" else set()), item
     assert item.get("phase", "final_answer") is not None
     for part in item.get("content") or []:
@@ -228,7 +228,7 @@ def read_frame(frame: bytes) -> dict[str, Any]:
 
 
 def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """A whole sequence of events, against the schema and the rules of API.md; gives back the final response."""
+    """A whole sequence of events, against the schema and the rules of docs/api.md; gives back the final response."""
     for event in events:
         known = {**event, "response": _as_specified(event["response"])} if "response" in event else event
         if event.get("item", {}).get("type") in HOSTED:
@@ -245,7 +245,7 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
         check_response(event["response"])
     statuses = [event["response"]["status"] for event in events[: len(opening)]]
     assert statuses == ["queued"] * (2 * final["background"]) + ["in_progress"] * (2 - final["background"])
-    # The specification has no event for a cancelled response (API.md).
+    # The specification has no event for a cancelled response (docs/api.md).
     assert kinds[-1] == f"response.{'incomplete' if final['status'] == 'cancelled' else final['status']}"
     _check_output(events, final)
     return final

@@ -17,7 +17,7 @@ from prompts.errors import InvalidRequest, response_not_ended
 
 # A slice is read in about a millisecond.
 ITEMS_A_SLICE = 200
-# As many as one request may bring (API.md); a history of more is not one to be read at once.
+# As many as one request may bring (docs/api.md, "Limits"); a history of more is not one to be read at once.
 MAX_ITEMS = 5_000
 
 

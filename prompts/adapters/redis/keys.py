@@ -1,4 +1,4 @@
-"""The names of everything in Redis (DESIGN §6); no other module spells a key.
+"""The names of everything in Redis; no other module spells a key. docs/architecture.md has them as a table.
 
 Each key carries its partition as a hash tag, and an id carries its partition: what one script touches lies in one slot.
 Keys that scripts reach from their roots are spelled in the scripts, by the same rules:

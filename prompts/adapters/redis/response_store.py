@@ -46,7 +46,7 @@ decode_failure = msgspec.json.Decoder(Failure).decode
 decode_model_request = msgspec.json.Decoder(ModelRequest).decode
 decode_account = msgspec.json.Decoder(ModelInput).decode
 
-# How long a key answers for its first request (API.md).
+# How long a key answers for its first request (docs/api.md, "Retries").
 IDEMPOTENCY_MS = 24 * 3600 * 1000
 # What is deleted stays unknown for as long as a retry of its creation may come.
 TOMBSTONE_S = 24 * 3600

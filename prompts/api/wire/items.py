@@ -21,7 +21,7 @@ from prompts.errors import InvalidRequest, UnknownCall, unknown_item
 from prompts.ports.sealing import SealKind
 from prompts.usecases.items import StoredItem
 
-MAX_INPUT_ITEMS = 5_000
+MAX_INPUT_ITEMS = 5_000  # docs/api.md, "Limits"
 MAX_ITEMS_A_CALL = 20  # OpenAI's limit for POST /conversations and …/items
 
 Metadata = Annotated[
