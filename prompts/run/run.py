@@ -2,7 +2,8 @@
 
 It narrates the signals of `Answering` as events, and writes them down in groups: an append that finds none in flight
 goes out at once, what arrives meanwhile goes together. No timers: latency is one round trip when idle, and groups grow
-by themselves under load. An event is published to followers only after Redis has acknowledged its group (promise 2).
+by themselves under load. An event is published to followers only after Redis has acknowledged its group
+(docs/architecture.md, promise 2).
 
 A run ends in one commit. A reader that leaves changes nothing; cancelling its task (the process leaves) hands the
 response over: another replica goes on with it where it stands.
