@@ -28,16 +28,8 @@ from typing import Any, Literal, assert_never
 import msgspec
 from msgspec.structs import replace
 
-from prompts.answer.open_items import (
-    OPEN_HOSTED,
-    Happenings,
-    OpenCall,
-    OpenCompaction,
-    OpenHosted,
-    OpenItem,
-    OpenMessage,
-    OpenReasoning,
-)
+from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
+from prompts.answer.open_items import Happenings, OpenCall, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
 from prompts.domain.items import Compaction, Item, Reasoning
 from prompts.domain.responses import IncompleteDetails, Response, ResponseError
 from prompts.domain.signals import (

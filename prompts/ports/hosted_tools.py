@@ -11,7 +11,7 @@ class HostedTool(Protocol):
     """One kind of tool, for all responses."""
 
     kind: str
-    """The tool's `type` in a request; `prompts.answer.open_items.OPEN_HOSTED` has its output item."""
+    """The tool's `type` in a request; `prompts.answer.hosted_items.OPEN_HOSTED` has its output item."""
 
     def find_function(self, request: ModelRequest) -> FunctionTool | None:
         """The function that the model is offered for it, or None where the request does not ask for this tool."""
