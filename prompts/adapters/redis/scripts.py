@@ -19,7 +19,7 @@ Arg: TypeAlias = str | bytes | int
 Call: TypeAlias = tuple[Sequence[str], Sequence[Arg]]
 
 LUA = Path(__file__).parent / "lua"
-INCLUDES = re.compile(r"^-- INCLUDES (\w+)$", re.MULTILINE)
+INCLUDES = re.compile(r"^-- INCLUDES (.+)$", re.MULTILINE)
 # How long Redis remembers a call that removes something: the client's own second try comes within its time limits.
 CALL_KEPT_S = 60
 # What goes to Redis together: enough to save round trips, little enough to hold nobody up.
@@ -56,7 +56,7 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts = {path.stem: redis.register_script(_read_script(path)) for path in LUA.glob("*.lua")}
+        self._scripts = {path.stem: redis.register_script(read_script(path.stem)) for path in LUA.glob("*.lua")}
 
     async def call(self, name: str, *, keys: Sequence[str], args: Sequence[Arg]) -> Any:
         """Run a script; its RETURNS line says what comes back. Raises Unavailable."""
@@ -101,8 +101,17 @@ class Scripts:
             return exc
 
 
-def _read_script(path: Path) -> str:
-    """A script behind the parts that its header includes (`-- INCLUDES name`): Redis itself knows no libraries here."""
-    script = path.read_text("utf-8")
-    parts = [(LUA / "parts" / f"{name}.lua").read_text("utf-8") for name in INCLUDES.findall(script)]
-    return "".join([*parts, script])
+def read_script(name: str) -> str:
+    """A script's text, behind the parts that it includes: a script cannot load another one."""
+    script = (LUA / f"{name}.lua").read_text("utf-8")
+    return "".join([*_read_parts(script), script])
+
+
+def _read_parts(script: str) -> list[str]:
+    """The parts that a script, or another part, includes: each once, behind those that it includes itself."""
+    parts: dict[str, None] = {}  # a set that keeps its order
+    for names in INCLUDES.findall(script):
+        for name in names.split():
+            part = (LUA / "parts" / f"{name}.lua").read_text("utf-8")
+            parts |= dict.fromkeys([*_read_parts(part), part])
+    return list(parts)

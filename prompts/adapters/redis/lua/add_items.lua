@@ -5,7 +5,7 @@
 --      4 retention, ms   5 ids of calls that the history must hold (JSON array)
 -- RETURNS {"ok"}; the same call again changes nothing | {"not_found"} | {"locked", response id}
 --         | {"unknown_call", call id}
--- INCLUDES calls
+-- INCLUDES calls clock expiry items
 local conv_key, expiry_key = KEYS[1], KEYS[2]
 local prefix, owner, items, retention_ms = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), tonumber(ARGV[4])
 
@@ -13,28 +13,20 @@ local conv = redis.call('HMGET', conv_key, 'owner', 'active', 'timeline', 'head'
 if conv[1] ~= owner then return {'not_found'} end
 if #items == 0 or redis.call('EXISTS', prefix .. 'item:' .. items[1][1]) == 1 then return {'ok'} end
 
-local clock = redis.call('TIME')
-local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now_ms = read_clock_ms()
 local active = conv[2]
 if active ~= '' then return {'locked', active} end
 
--- A conversation's timeline is its own root. What is being erased, or hangs on what is, is no longer there.
+-- A conversation's timeline is its own root.
 local timeline, length = conv[3], tonumber(conv[4])
-local meta_key = prefix .. 'tl:' .. timeline .. ':meta'
-local expiry = redis.call('HGET', meta_key, 'expiry')
-if not expiry or not redis.call('ZSCORE', expiry_key, expiry) then return {'not_found'} end
+local expiry = find_expiry(prefix, expiry_key, timeline)
+if not expiry then return {'not_found'} end
 
 for _, call_id in ipairs(cjson.decode(ARGV[5])) do
   if not has_call(prefix, timeline, length, call_id) then return {'unknown_call', call_id} end
 end
 
-for _, entry in ipairs(items) do
-  length = length + 1
-  redis.call('XADD', prefix .. 'tl:' .. timeline, length .. '-0', 'k', entry[1], 'i', entry[2], 't', entry[3])
-  redis.call('SET', prefix .. 'item:' .. entry[1], timeline .. ' ' .. length)
-  if entry[4] ~= '' then redis.call('HSETNX', prefix .. 'tl:' .. timeline .. ':calls', entry[4], length) end
-end
-redis.call('HSET', meta_key, 'length', length)
+length = append_items(prefix, timeline, length, items)
 redis.call('HSET', conv_key, 'head', length, 'used_ms', now_ms)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
 return {'ok'}

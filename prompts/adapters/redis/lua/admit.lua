@@ -12,8 +12,7 @@
 -- RETURNS {"ok", created ms, epoch, account (JSON), item, item, …} (newest item first); the same call again gives the same
 --         {"attach", response id} | {"key_reused"} | {"not_found"} | {"locked", response id} | {"not_ended", status}
 --         {"unknown_call", call id}
--- INCLUDES window
--- INCLUDES calls
+-- INCLUDES calls clock expiry idempotency statuses window
 local resp_key, log_key, leases_key, expiry_key, anchor_key, idem_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local prefix, owner, resp_id, anchor_kind, anchor_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local echo, input, model_request = ARGV[6], ARGV[7], ARGV[8]
@@ -24,8 +23,7 @@ local unanswered, is_stored = cjson.decode(ARGV[19]), ARGV[20] == '1'
 -- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
 local UNSTORED_S = 3600
 
-local clock = redis.call('TIME')
-local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now_ms = read_clock_ms()
 local has_idem = idem_key ~= resp_key
 
 -- Where the history is read from, or nil and the refusal; a turn that continues nothing begins a timeline of its own.
@@ -34,8 +32,7 @@ local function find_base()
   if anchor_kind == 'previous' then
     local prev = redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position', 'unstored')
     if prev[1] ~= owner or prev[5] then return nil, {'not_found'} end
-    local status = prev[2]
-    if status ~= 'completed' and status ~= 'incomplete' and status ~= 'cancelled' then return nil, {'not_ended', status} end
+    if not CONTINUABLE[prev[2]] then return nil, {'not_ended', prev[2]} end
     return { timeline = prev[3], position = tonumber(prev[4]) }
   end
   local conv = redis.call('HMGET', anchor_key, 'owner', 'active', 'timeline', 'head')
@@ -50,12 +47,12 @@ local function find_base()
   return { timeline = conv[3], position = tonumber(conv[4]) }
 end
 
--- The root that a timeline is erased with, and the member of the expiry that its time is kept under. Nil when there is
--- none any more: what is being erased, or hangs on what is, is not continued.
+-- The root that a timeline is erased with, and the member of the expiry that the root lives by. Nil when it does not
+-- live: what is being erased cannot be continued.
 local function find_root(timeline)
   local root = redis.call('HGET', prefix .. 'tl:' .. timeline .. ':meta', 'root')
-  local expiry = root and redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'expiry')
-  if not expiry or not redis.call('ZSCORE', expiry_key, expiry) then return nil end
+  local expiry = root and find_expiry(prefix, expiry_key, root)
+  if not expiry then return nil end
   return root, expiry
 end
 
@@ -68,12 +65,8 @@ if born[3] then
   if born[5] == '1' and born[6] == 'in_progress' then redis.call('ZADD', leases_key, now_ms + lease_ms, resp_id) end
 else
   if has_idem then
-    local earlier = redis.call('GET', idem_key)
-    if earlier then
-      local earlier_id, earlier_hash = string.match(earlier, '^(%S+) (%S+)$')
-      if earlier_hash ~= body_hash then return {'key_reused'} end
-      return {'attach', earlier_id}
-    end
+    local earlier = find_earlier(idem_key, body_hash)
+    if earlier then return earlier end
   end
   local base, refusal = find_base()
   if not base then return refusal end

@@ -7,6 +7,7 @@
 --      12 failure (JSON; "" when it did not fail)   13 retention, ms   14 last sequence number before the last signals
 -- RETURNS 1 ended (or already ended by this epoch) | 0 the run is stale, or what it hangs on is being erased
 --         | -N the log ends at the number N, before the last signals: a fail-over has lost its tail
+-- INCLUDES clock expiry items
 local resp_key, log_key, leases_key, expiry_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix, resp_id, epoch, status, result = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local last_number, signals, items = ARGV[6], ARGV[7], cjson.decode(ARGV[8])
@@ -21,8 +22,7 @@ if logged < after then return -logged end
 local timeline, position = resp[5], tonumber(resp[6])
 local conv_key = resp[3] == 'conversation' and prefix .. 'conv:' .. resp[4]
 
-local clock = redis.call('TIME')
-local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now_ms = read_clock_ms()
 
 if resp[8] then
   -- Nothing of it stays: whoever delivers it erases it.
@@ -36,8 +36,8 @@ end
 
 local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 'root', 'conversation')
 local root, is_conversations = meta[2], meta[3]
-local expiry = root and redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'expiry')
-if not expiry or not redis.call('ZSCORE', expiry_key, expiry) then return 0 end
+local expiry = root and find_expiry(prefix, expiry_key, root)
+if not expiry then return 0 end
 local length = tonumber(meta[1])
 
 -- First, because it is the one write that Redis could refuse, and a script that fails keeps what it wrote before.
@@ -51,14 +51,7 @@ if #items > 0 then
     redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'tl:' .. fresh_timeline)
     timeline, length = fresh_timeline, position
   end
-  for _, entry in ipairs(items) do
-    length = length + 1
-    redis.call('XADD', prefix .. 'tl:' .. timeline, length .. '-0', 'k', entry[1], 'i', entry[2], 't', entry[3])
-    redis.call('SET', prefix .. 'item:' .. entry[1], timeline .. ' ' .. length)
-    if entry[4] ~= '' then redis.call('HSETNX', prefix .. 'tl:' .. timeline .. ':calls', entry[4], length) end
-  end
-  redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', length)
-  position = length
+  position = append_items(prefix, timeline, length, items)
 end
 
 if conv_key and redis.call('HGET', conv_key, 'active') == resp_id then

@@ -4,6 +4,7 @@
 -- ARGV 1 prefix of the partition's keys   2 owner ("" when its time is over, which is looked at again)   3 conversation id
 --      4 how long the tombstone stays, s   5 prefix of the replicas' channels   6 id of this call
 -- RETURNS whose it was: gone (the same call again says the same) | "" unknown, another owner's, or used meanwhile
+-- INCLUDES clock
 local conv_key, leases_key, expiry_key = KEYS[1], KEYS[2], KEYS[3]
 local prefix, owner, conv_id, tombstone_s, replicas, call_id = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
@@ -14,9 +15,8 @@ if not found_owner then
   return conv[4] == call_id and owner or ''
 end
 if owner == '' then
-  local clock = redis.call('TIME')
   local due_ms = redis.call('ZSCORE', expiry_key, 'conv:' .. conv_id)
-  if not due_ms or tonumber(due_ms) > clock[1] * 1000 + math.floor(clock[2] / 1000) then return '' end
+  if not due_ms or tonumber(due_ms) > read_clock_ms() then return '' end
 elseif found_owner ~= owner then
   return ''
 end

@@ -4,6 +4,7 @@
 -- ARGV 1 prefix of the partition's keys   2 the root, a timeline's id   3 what a slice may cost; an item costs 1
 --      4 prefix of the replicas' channels   5 how long a tombstone stays, s
 -- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, …} with the conversations that went
+-- INCLUDES clock
 local expiry_key, leases_key = KEYS[1], KEYS[2]
 local prefix, root, left, replicas, tombstone_s = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
@@ -78,8 +79,7 @@ local meta_key, parts_key = prefix .. 'tl:' .. root .. ':meta', prefix .. 'tl:' 
 local due_ms = redis.call('ZSCORE', expiry_key, 'chain:' .. root)
 if not due_ms then return {0} end
 if redis.call('HEXISTS', meta_key, 'expiry') == 1 then
-  local clock = redis.call('TIME')
-  if tonumber(due_ms) > clock[1] * 1000 + math.floor(clock[2] / 1000) then return {0} end
+  if tonumber(due_ms) > read_clock_ms() then return {0} end
   redis.call('HDEL', meta_key, 'expiry')
 end
 

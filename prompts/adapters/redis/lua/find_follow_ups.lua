@@ -5,7 +5,7 @@
 -- RETURNS {"kept", questions (JSON array)} | {"not_found"} unknown, not stored, or another owner's
 --         | {"none", status, echo, model request, item, item, …}: the history with the response's own turn, newest item
 --           first, within the budget, and the newest in any case; without items unless its turn has joined a history
--- INCLUDES window
+-- INCLUDES statuses window
 local resp_key = KEYS[1]
 local prefix, owner, budget = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
@@ -15,7 +15,7 @@ if resp[1] ~= owner or resp[2] then return {'not_found'} end
 if resp[3] then return {'kept', resp[3]} end
 local status, timeline, position = resp[4], resp[7], tonumber(resp[8])
 local reply = {'none', status, resp[5], resp[6]}
-if status == 'in_progress' or status == 'failed' then return reply end
+if not CONTINUABLE[status] then return reply end
 if read_window(reply, prefix, timeline, position, budget, math.huge) == 0 then
   read_window(reply, prefix, timeline, position, math.huge, 1)
 end

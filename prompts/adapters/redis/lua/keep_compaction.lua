@@ -6,30 +6,22 @@
 --      6 items (JSON array of [id, item JSON, tokens, call id])   7 body hash   8 how long the idempotency key is kept, ms
 --      9 retention, ms   10 a fresh timeline id
 -- RETURNS {"ok"} | {"attach", response id} | {"key_reused"}; the same call again gives the same
+-- INCLUDES clock idempotency items
 local resp_key, expiry_key, idem_key = KEYS[1], KEYS[2], KEYS[3]
 local prefix, owner, resp_id, result, input = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local items, body_hash, idem_ms, retention_ms = cjson.decode(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
-local timeline, length = ARGV[10], 0
+local timeline = ARGV[10]
 
 if redis.call('EXISTS', resp_key) == 1 then return {'ok'} end
 if idem_key ~= resp_key then
-  local earlier = redis.call('GET', idem_key)
-  if earlier then
-    local earlier_id, earlier_hash = string.match(earlier, '^(%S+) (%S+)$')
-    if earlier_hash ~= body_hash then return {'key_reused'} end
-    return {'attach', earlier_id}
-  end
+  local earlier = find_earlier(idem_key, body_hash)
+  if earlier then return earlier end
   redis.call('SET', idem_key, resp_id .. ' ' .. body_hash, 'PX', idem_ms)
 end
 
-local clock = redis.call('TIME')
-local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
-for _, entry in ipairs(items) do
-  length = length + 1
-  redis.call('XADD', prefix .. 'tl:' .. timeline, length .. '-0', 'k', entry[1], 'i', entry[2], 't', entry[3])
-  redis.call('SET', prefix .. 'item:' .. entry[1], timeline .. ' ' .. length)
-end
-redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', length, 'root', timeline, 'owner', owner,
+local now_ms = read_clock_ms()
+local length = append_items(prefix, timeline, 0, items)
+redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'owner', owner,
   'expiry', 'chain:' .. timeline)
 redis.call('SADD', prefix .. 'tl:' .. timeline .. ':parts', 'resp:' .. resp_id)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, 'chain:' .. timeline)

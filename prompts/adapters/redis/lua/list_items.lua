@@ -3,6 +3,7 @@
 -- KEYS 1 the conversation (hash)
 -- ARGV 1 prefix of the partition's keys   2 owner   3 page size   4 "asc" | "desc"   5 item id to begin after, or ""
 -- RETURNS {"ok", item, item, …} (one more than the page, when there is more) | {"not_found"} | {"unknown_after"}
+-- INCLUDES places timelines
 local conv_key = KEYS[1]
 local prefix, owner, limit, order, after = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 
@@ -11,24 +12,16 @@ if conv[1] ~= owner then return {'not_found'} end
 
 -- The stretches the history consists of, newest first: a timeline, and the positions of it that belong.
 local stretches, timeline, last = {}, conv[2], tonumber(conv[3])
-while timeline and timeline ~= '' do
-  local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'parent', 'parent_position')
-  local first = tonumber(meta[2] or 0) + 1
-  stretches[#stretches + 1] = { timeline = timeline, first = first, last = last }
-  timeline, last = meta[1], first - 1
+while timeline do
+  local parent, parent_position = find_parent(prefix, timeline)
+  stretches[#stretches + 1] = { timeline = timeline, first = parent_position + 1, last = last }
+  timeline, last = parent, parent_position
 end
 
 local from = order == 'asc' and 1 or stretches[1].last
 if after ~= '' then
-  local place = redis.call('GET', prefix .. 'item:' .. after)
-  if not place then return {'unknown_after'} end
-  local place_timeline, position = string.match(place, '^(%S+) (%d+)$')
-  position = tonumber(position)
-  local is_here = false
-  for _, stretch in ipairs(stretches) do
-    is_here = is_here or (stretch.timeline == place_timeline and stretch.first <= position and position <= stretch.last)
-  end
-  if not is_here then return {'unknown_after'} end
+  local item_timeline, position = find_place(prefix .. 'item:' .. after)
+  if not is_in_history(prefix, conv[2], tonumber(conv[3]), item_timeline, position) then return {'unknown_after'} end
   from = order == 'asc' and position + 1 or position - 1
 end
 

@@ -3,13 +3,13 @@
 -- KEYS 1 the response (hash)
 -- ARGV 1 owner   2 score   3 comment   4 1: there is a comment | 0: there is none
 -- RETURNS when it was said, ms | 0 unknown, not stored, or another owner's
+-- INCLUDES clock
 local resp_key = KEYS[1]
 local owner, score, comment, has_comment = ARGV[1], ARGV[2], ARGV[3], ARGV[4] == '1'
 
 local resp = redis.call('HMGET', resp_key, 'owner', 'unstored')
 if resp[1] ~= owner or resp[2] then return 0 end
-local clock = redis.call('TIME')
-local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local now_ms = read_clock_ms()
 redis.call('HSET', resp_key, 'feedback_score', score, 'feedback_ms', now_ms)
 if has_comment then
   redis.call('HSET', resp_key, 'feedback_comment', comment)

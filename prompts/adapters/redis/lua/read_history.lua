@@ -5,6 +5,7 @@
 --      from; "" and 0: at the end   6 what the slice may cost; an item costs 1
 -- RETURNS {"ok", timeline, position, item, tokens, item, tokens, …}: where to go on, the timeline "" when there is no more
 --         | {"not_found"} | {"not_ended", status}
+-- INCLUDES statuses timelines
 local anchor_key = KEYS[1]
 local prefix, owner, anchor_kind, timeline, position = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local left = tonumber(ARGV[6])
@@ -18,8 +19,7 @@ if anchor_kind == 'conversation' then
 else
   local prev = redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position', 'unstored')
   if prev[1] ~= owner or prev[5] then return {'not_found'} end
-  local status = prev[2]
-  if status ~= 'completed' and status ~= 'incomplete' and status ~= 'cancelled' then return {'not_ended', status} end
+  if not CONTINUABLE[prev[2]] then return {'not_ended', prev[2]} end
   if timeline == '' then timeline, position = prev[3], tonumber(prev[4]) end
 end
 
@@ -45,7 +45,6 @@ while timeline do
     end
     count = math.min(count * 2, 32) -- one at first: items may be large
   end
-  local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'parent', 'parent_position')
-  timeline, position = meta[1], tonumber(meta[2] or 0)
+  timeline, position = find_parent(prefix, timeline)
 end
 return reply

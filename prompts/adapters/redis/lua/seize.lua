@@ -7,7 +7,7 @@
 --         ending it was to have ("", "cancelled", "failed"), the window newest first, empty for who cancels;
 --         the same call again gives the same
 --         | {"ended", status} | {"not_found"} | {"alive"}
--- INCLUDES window
+-- INCLUDES clock window
 --
 -- An epoch is a count and the call that raised it: a fail-over may lose the raise, and two calls the same count.
 local resp_key, leases_key = KEYS[1], KEYS[2]
@@ -27,8 +27,7 @@ end
 
 local epoch = resp[3]
 if string.match(epoch, '%.(%w+)$') ~= call_id then
-  local clock = redis.call('TIME')
-  local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local now_ms = read_clock_ms()
   if not is_cancel and tonumber(redis.call('ZSCORE', leases_key, resp_id) or 0) > now_ms then return {'alive'} end
   epoch = string.format('%d.%s', tonumber(string.match(epoch, '^%d+')) + 1, call_id)
   redis.call('HSET', resp_key, 'epoch', epoch, 'replica', taker)

@@ -1,12 +1,13 @@
--- The newest items of a timeline up to a position, over forks to the timelines they came from: as many as fit the budget
--- (tokens) and the count. It reads one item, then two, four …: never many more than it gives back, however long the
--- history is. Their JSON is added to a reply, newest first: a reply may hold more than `unpack` can give.
+-- INCLUDES timelines
+-- Add to a reply the newest items of the history that ends at a position of a timeline, newest first: as many as fit a
+-- budget (tokens) and a count. It reads one item, then two, four …: never many more than it gives back, however long the
+-- history is. It adds to the reply itself, because `unpack` fails near 8,000 values.
 -- RETURNS how many items, their tokens
 local function read_window(reply, prefix, timeline, position, budget, max_items)
-  local found, spent, at, count = 0, 0, position, 1
+  local found, spent, count = 0, 0, 1
   while timeline do
-    while at > 0 and found < max_items do
-      local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, at .. '-0', '-', 'COUNT', count)
+    while position > 0 and found < max_items do
+      local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, position .. '-0', '-', 'COUNT', count)
       if #entries == 0 then break end
       for _, entry in ipairs(entries) do
         local fields = entry[2] -- k, id, i, item, t, tokens
@@ -14,12 +15,11 @@ local function read_window(reply, prefix, timeline, position, budget, max_items)
         if spent + tokens > budget or found == max_items then return found, spent end
         spent, found = spent + tokens, found + 1
         reply[#reply + 1] = fields[4]
-        at = tonumber(string.match(entry[1], '^%d+')) - 1
+        position = tonumber(string.match(entry[1], '^%d+')) - 1
       end
       count = math.min(count * 2, 32)
     end
-    local meta = redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'parent', 'parent_position')
-    timeline, at = meta[1], tonumber(meta[2] or 0)
+    timeline, position = find_parent(prefix, timeline)
   end
   return found, spent
 end
