@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import ITEMS_A_SLICE
-from prompts.adapters.redis.scripts import read_script
+from prompts.adapters.redis.lua_files import SCRIPTS
 from prompts.domain import ids
 from prompts.domain.signals import Finished, Text
 from prompts.errors import NotFound, StaleRun
@@ -49,7 +49,7 @@ BATCH = 500
 OWNER = "alice"
 MAX_SLICE_US = 5_000
 # The name of the script in Redis's slow log.
-ERASE = b"EVALSHA " + hashlib.sha1(read_script("erase").encode()).hexdigest().encode()
+ERASE = b"EVALSHA " + hashlib.sha1(SCRIPTS["erase"].text.encode()).hexdigest().encode()
 MAX_WAIT_MS = 10.0
 
 # Another client, in a process of its own: measures its commands' times in ms until its input ends.

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from prompts.adapters.redis import keys as names
 from prompts.domain import ids
 from prompts.domain.signals import Text
-from prompts.errors import ConversationLocked, StaleRun, TailLost
+from prompts.errors import ConversationLocked, NotFound, StaleRun, TailLost
 from prompts.ports.event_log import Group
 from prompts.ports.responses import Admitted
 from tests.support.builders import (
@@ -72,6 +72,14 @@ async def test_admitting_again_after_a_lost_answer_gives_the_same(
     if is_in_conversation:
         with pytest.raises(ConversationLocked):
             await admit(stores, build_draft(conversation_id=conversation_id))
+
+
+async def test_admitting_again_what_was_deleted_meanwhile_finds_nothing(stores: Stores) -> None:
+    draft = build_draft()
+    await admit(stores, draft)
+    await stores.responses.delete(draft.response.id, owner="alice")
+    with pytest.raises(NotFound):
+        await admit(stores, draft)
 
 
 async def test_admission_accounts_for_the_window_and_for_what_it_leaves_out(stores: Stores) -> None:

@@ -6,7 +6,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
-from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
+from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain.ids import hash_key
 from prompts.ports.api_keys import Caller
 
@@ -22,8 +22,13 @@ class RedisApiKeys:
 
     async def find_caller(self, key: str) -> Caller | None:
         """See `ApiKeys.find_caller`."""
-        args: list[Arg] = [hash_key(key), self._requests_per_minute, names.REQUESTS_PREFIX]
-        reply = await self._scripts.call("owner", keys=[names.API_KEYS], args=args)
+        reply = await self._scripts.call(
+            "owner",
+            valid_key=names.API_KEYS,
+            key_hash=hash_key(key),
+            requests_a_minute=self._requests_per_minute,
+            requests_prefix=names.REQUESTS_PREFIX,
+        )
         match reply:
             case [owner, may_ask, remaining, reset_ms]:
                 limit = self._requests_per_minute

@@ -6,7 +6,10 @@ An append that finds none in flight goes out at once; those that arrive meanwhil
 import asyncio
 from collections.abc import Sequence
 
-from prompts.adapters.redis.scripts import Arg, Call, Scripts, translated_errors
+from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call
+from prompts.adapters.redis.scripts import Scripts, translated_errors
+
+APPEND = SCRIPTS["append"]
 
 
 class AppendQueue:
@@ -17,10 +20,10 @@ class AppendQueue:
         self._waiting: list[tuple[Call, asyncio.Future[int]]] = []
         self._sending: asyncio.Task[None] | None = None
 
-    async def append(self, *, keys: Sequence[str], args: Sequence[Arg]) -> int:
+    async def append(self, **values: Arg) -> int:
         """What `append.lua` returns. Raises Unavailable. Cancelled, the append may still be made."""
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._waiting.append(((keys, args), answer))
+        self._waiting.append((APPEND.arrange(values), answer))
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="append groups")
         with translated_errors():
@@ -36,7 +39,7 @@ class AppendQueue:
 
     async def _send_together(self, waiting: Sequence[tuple[Call, asyncio.Future[int]]]) -> None:
         try:
-            answers = await self._scripts.call_together("append", [call for call, _ in waiting])
+            answers = await self._scripts.call_together(APPEND.name, [call for call, _ in waiting])
             for (_, asked), answer in zip(waiting, answers, strict=True):
                 _settle(asked, answer)
         finally:

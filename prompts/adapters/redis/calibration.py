@@ -8,7 +8,7 @@ import structlog
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
-from prompts.adapters.redis.scripts import Arg, Scripts
+from prompts.adapters.redis.scripts import Scripts
 from prompts.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -60,8 +60,15 @@ class RedisCalibration:
         """Tell the others what was noted here, and learn what they know. Raises Unavailable."""
         samples, self._samples = self._samples, {}
         noted = [(model, each.reported / each.estimated, each.answers) for model, each in samples.items()]
-        args: list[Arg] = [encode(noted), str(LOWEST), str(HIGHEST), str(SHARE), self._max_models]
-        reply = await self._scripts.call("calibrate", keys=[names.CALIBRATION], args=args)
+        reply = await self._scripts.call(
+            "calibrate",
+            factors_key=names.CALIBRATION,
+            samples=encode(noted),
+            lowest=str(LOWEST),
+            highest=str(HIGHEST),
+            share=str(SHARE),
+            max_models=self._max_models,
+        )
         known = zip(reply[::2], reply[1::2], strict=True)
         self._factors = {model.decode(): float(value.split()[0]) for model, value in known}
 

@@ -10,7 +10,7 @@ from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.anchors import get_anchor_id
 from prompts.adapters.redis.items import pack_items
 from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
-from prompts.adapters.redis.scripts import Arg, Scripts, translated_errors
+from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain import ids
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
@@ -50,11 +50,22 @@ class RedisCompactions:
         partition, own_key = ids.get_partition(compacted.id), names.response(compacted.id)
         key = claim.idempotency_key
         idempotency_key = names.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
-        args: list[Arg] = [names.prefix(partition), owner, compacted.id, encode(compacted), encode(given)]
-        args += [pack_items(compacted.output), claim.body_hash, IDEMPOTENCY_MS, self._retention_s * 1000]
-        args += [ids.new_id(ids.TIMELINE, partition)]
-        keys = [own_key, names.expiry(partition), idempotency_key]
-        reply = await self._scripts.call("keep_compaction", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "keep_compaction",
+            response_key=own_key,
+            expiry_key=names.expiry(partition),
+            idempotency_key=idempotency_key,
+            prefix=names.prefix(partition),
+            owner=owner,
+            response_id=compacted.id,
+            result=encode(compacted),
+            input=encode(given),
+            items=pack_items(compacted.output),
+            body_hash=claim.body_hash,
+            timeline=ids.new_id(ids.TIMELINE, partition),
+            idempotency_ms=IDEMPOTENCY_MS,
+            retention_ms=self._retention_s * 1000,
+        )
         match reply:
             case [b"attach", response_id]:
                 return Attached(response_id.decode())

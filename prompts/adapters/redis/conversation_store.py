@@ -7,10 +7,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.deletion import delete_conversation
 from prompts.adapters.redis.items import decode_item, pack_items
 from prompts.adapters.redis.listing import touch_listing
-from prompts.adapters.redis.response_store import TOMBSTONE_S
-from prompts.adapters.redis.scripts import CALL_KEPT_S, Arg, Scripts, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
@@ -37,12 +37,21 @@ class RedisConversationStore:
     ) -> Conversation:
         """See `ConversationStore.create`."""
         partition = ids.get_partition(conversation_id)
-        args: list[Arg] = [names.prefix(partition), owner, conversation_id, ids.new_id(ids.TIMELINE, partition)]
-        args += [encode(metadata), pack_items(items), self._retention_ms, title or ""]
-        keys = [names.conversation(conversation_id), names.expiry(partition)]
-        now_ms = await self._scripts.call("create_conversation", keys=keys, args=args)
+        created_ms = await self._scripts.call(
+            "create_conversation",
+            conversation_key=names.conversation(conversation_id),
+            expiry_key=names.expiry(partition),
+            prefix=names.prefix(partition),
+            owner=owner,
+            conversation_id=conversation_id,
+            timeline=ids.new_id(ids.TIMELINE, partition),
+            metadata=encode(metadata),
+            title=title or "",
+            items=pack_items(items),
+            retention_ms=self._retention_ms,
+        )
         await touch_listing(self._scripts, owner, conversation_id)
-        return Conversation(id=conversation_id, created_at=now_ms // 1000, metadata=metadata, title=title or None)
+        return Conversation(id=conversation_id, created_at=created_ms // 1000, metadata=metadata, title=title or None)
 
     async def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """See `ConversationStore.get`."""
@@ -56,10 +65,15 @@ class RedisConversationStore:
         self, conversation_id: str, *, owner: str, metadata: Metadata, title: str | None = None
     ) -> Conversation:
         """See `ConversationStore.update`."""
-        keys = [names.conversation(conversation_id)]
-        args: list[Arg] = [owner, encode(metadata)]
-        args += [] if title is None else [title]
-        if not await self._scripts.call("update_conversation", keys=keys, args=args):
+        is_updated = await self._scripts.call(
+            "update_conversation",
+            conversation_key=names.conversation(conversation_id),
+            owner=owner,
+            metadata=encode(metadata),
+            title=title or "",
+            has_title=int(title is not None),
+        )
+        if not is_updated:
             raise unknown_conversation(conversation_id)
         return await self.get(conversation_id, owner=owner)
 
@@ -100,23 +114,28 @@ class RedisConversationStore:
 
     async def delete(self, conversation_id: str, *, owner: str) -> None:
         """See `ConversationStore.delete`."""
-        partition = ids.get_partition(conversation_id)
-        keys = [names.conversation(conversation_id), names.leases(partition), names.expiry(partition)]
-        args: list[Arg] = [names.prefix(partition), owner, conversation_id, TOMBSTONE_S, names.replica_channel("")]
-        if not await self._scripts.call("delete_conversation", keys=keys, args=[*args, new_call_id()]):
+        if not await delete_conversation(self._redis, self._scripts, conversation_id, owner=owner):
             raise unknown_conversation(conversation_id)
-        with translated_errors():
-            await self._redis.zrem(names.listing(owner), conversation_id)
 
     async def fork(
         self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
     ) -> Conversation:
         """See `ConversationStore.fork`."""
         partition = ids.get_partition(origin_id)
-        keys = [names.conversation(conversation_id), names.conversation(origin_id), names.expiry(partition)]
-        args: list[Arg] = [names.prefix(partition), owner, conversation_id, ids.new_id(ids.TIMELINE, partition)]
-        args += [origin_id, side or "", item_id, self._retention_ms]
-        reply = await self._scripts.call("fork", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "fork",
+            conversation_key=names.conversation(conversation_id),
+            origin_key=names.conversation(origin_id),
+            expiry_key=names.expiry(partition),
+            prefix=names.prefix(partition),
+            owner=owner,
+            conversation_id=conversation_id,
+            origin_id=origin_id,
+            timeline=ids.new_id(ids.TIMELINE, partition),
+            side=side or "",
+            item_id=item_id,
+            retention_ms=self._retention_ms,
+        )
         match reply:
             case [b"not_found"]:
                 raise unknown_conversation(origin_id)
@@ -130,10 +149,16 @@ class RedisConversationStore:
     ) -> None:
         """See `ConversationStore.add_items`."""
         partition = ids.get_partition(conversation_id)
-        keys = [names.conversation(conversation_id), names.expiry(partition)]
-        args: list[Arg] = [names.prefix(partition), owner, pack_items(items), self._retention_ms]
-        args += [encode(unanswered)]
-        reply = await self._scripts.call("add_items", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "add_items",
+            conversation_key=names.conversation(conversation_id),
+            expiry_key=names.expiry(partition),
+            prefix=names.prefix(partition),
+            owner=owner,
+            items=pack_items(items),
+            unanswered=encode(unanswered),
+            retention_ms=self._retention_ms,
+        )
         match reply:
             case [b"unknown_call", call_id]:
                 raise UnknownCall(call_id.decode())
@@ -147,10 +172,15 @@ class RedisConversationStore:
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
     ) -> Page:
         """See `ConversationStore.list_items`."""
-        partition = ids.get_partition(conversation_id)
-        args: list[Arg] = [names.prefix(partition), owner, limit, order, after or ""]
-        keys = [names.conversation(conversation_id)]
-        reply = await self._scripts.call("list_items", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "list_items",
+            conversation_key=names.conversation(conversation_id),
+            prefix=_prefix_of(conversation_id),
+            owner=owner,
+            limit=limit,
+            order=order,
+            after=after or "",
+        )
         match reply:
             case [b"not_found"]:
                 raise unknown_conversation(conversation_id)
@@ -161,10 +191,14 @@ class RedisConversationStore:
 
     async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
         """See `ConversationStore.get_item`."""
-        keys = [names.conversation(conversation_id), names.item(item_id)]
-        args: list[Arg] = [names.prefix(ids.get_partition(conversation_id)), owner]
         await self._check_same_partition(conversation_id, item_id, owner=owner)
-        reply = await self._scripts.call("get_conversation_item", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "get_conversation_item",
+            conversation_key=names.conversation(conversation_id),
+            item_key=names.item(item_id),
+            prefix=_prefix_of(conversation_id),
+            owner=owner,
+        )
         match reply:
             case [b"ok", item]:
                 return cast(bytes, item)
@@ -174,7 +208,9 @@ class RedisConversationStore:
 
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         """See `ConversationStore.find_items`."""
-        calls = [([names.item(item_id)], [_prefix_of(item_id), owner]) for item_id in item_ids]
+        calls = [
+            {"item_key": names.item(item_id), "prefix": _prefix_of(item_id), "owner": owner} for item_id in item_ids
+        ]
         found = await self._scripts.call_many("get_item", calls)
         return [decode_item(reply[0]) if reply else None for reply in found]
 
@@ -187,9 +223,16 @@ class RedisConversationStore:
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """See `ConversationStore.delete_item`."""
         await self._check_same_partition(conversation_id, item_id, owner=owner)
-        keys = [names.conversation(conversation_id), names.item(item_id)]
-        args: list[Arg] = [_prefix_of(conversation_id), owner, item_id, new_call_id(), CALL_KEPT_S]
-        reply = await self._scripts.call("delete_item", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "delete_item",
+            conversation_key=names.conversation(conversation_id),
+            item_key=names.item(item_id),
+            prefix=_prefix_of(conversation_id),
+            owner=owner,
+            item_id=item_id,
+            call_id=new_call_id(),
+            call_kept_s=CALL_KEPT_S,
+        )
         if reply == 0:
             raise unknown_conversation(conversation_id)
         if reply < 0:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
-from prompts.adapters.redis.response_store import TOMBSTONE_S
-from prompts.adapters.redis.scripts import Arg, Scripts, new_call_id, translated_errors
+from prompts.adapters.redis.deletion import TOMBSTONE_S, delete_conversation, leave_listing
+from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain import ids
 
 # Measured: a slice of 50 items of ordinary size (each a stream entry and a key) holds Redis for about 0.2 ms.
@@ -42,22 +42,18 @@ class RedisEraser:
         partition, _, member = due.partition(" ")
         kind, _, name = member.partition(":")
         if kind == "conv":
-            await self._begin(partition, name)
-            return False  # what hangs below is due by itself now
-        args: list[Arg] = [names.prefix(partition), name, self._items_a_slice, names.replica_channel(""), TOMBSTONE_S]
-        keys = [names.expiry(partition), names.leases(partition)]
-        is_more, *gone = await self._scripts.call("erase", keys=keys, args=args)
+            await delete_conversation(self._redis, self._scripts, name, owner=None)
+            return False  # its timeline is due by itself now
+        is_more, *gone = await self._scripts.call(
+            "erase",
+            expiry_key=names.expiry(partition),
+            leases_key=names.leases(partition),
+            prefix=names.prefix(partition),
+            root=name,
+            max_cost=self._items_a_slice,
+            replica_channels=names.replica_channel(""),
+            tombstone_s=TOMBSTONE_S,
+        )
         for owner, conversation_id in zip(gone[::2], gone[1::2], strict=True):
-            await self._forget(owner.decode(), conversation_id.decode())
+            await leave_listing(self._redis, owner.decode(), conversation_id.decode())
         return bool(is_more)
-
-    async def _begin(self, partition: str, conversation_id: str) -> None:
-        keys = [names.conversation(conversation_id), names.leases(partition), names.expiry(partition)]
-        args: list[Arg] = [names.prefix(partition), "", conversation_id, TOMBSTONE_S, names.replica_channel("")]
-        owner = await self._scripts.call("delete_conversation", keys=keys, args=[*args, new_call_id()])
-        if owner:
-            await self._forget(owner.decode(), conversation_id)
-
-    async def _forget(self, owner: str, conversation_id: str) -> None:
-        with translated_errors():
-            await self._redis.zrem(names.listing(owner), conversation_id)

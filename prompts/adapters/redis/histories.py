@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.items import decode_item
-from prompts.adapters.redis.scripts import Arg, Scripts
+from prompts.adapters.redis.scripts import Scripts
 from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, InConversation
 from prompts.domain.items import Item
@@ -59,9 +59,16 @@ class RedisHistories:
         return newest_first[::-1]
 
     async def _read_slice(self, place: AnchorPlace, owner: str, *, after: Slice) -> Slice:
-        args: list[Arg] = [names.prefix(ids.get_partition(place.id)), owner, place.kind]
-        args += [after.timeline, after.position, ITEMS_A_SLICE]
-        reply = await self._scripts.call("read_history", keys=[place.key], args=args)
+        reply = await self._scripts.call(
+            "read_history",
+            anchor_key=place.key,
+            prefix=names.prefix(ids.get_partition(place.id)),
+            owner=owner,
+            anchor_kind=place.kind,
+            timeline=after.timeline,
+            position=after.position,
+            max_cost=ITEMS_A_SLICE,
+        )
         match reply:
             case [b"ok", timeline, position, *found]:
                 return Slice(list(zip(found[::2], found[1::2], strict=True)), timeline, position)

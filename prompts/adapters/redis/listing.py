@@ -15,6 +15,6 @@ async def touch_listing(scripts: Scripts, owner: str, conversation_id: str) -> N
     What it follows is stored already, so a failure here is no reason to tell anyone to try that again.
     """
     try:
-        await scripts.call("touch_listing", keys=[names.listing(owner)], args=[conversation_id])
+        await scripts.call("touch_listing", listing_key=names.listing(owner), conversation_id=conversation_id)
     except Unavailable:
         log.warning("listing_not_touched", conversation_id=conversation_id)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
 from prompts.adapters.redis.items import decode_item
-from prompts.adapters.redis.scripts import Arg, Scripts, read_fields
+from prompts.adapters.redis.scripts import Scripts, read_fields
 from prompts.domain import ids
 from prompts.domain.item_kinds import HIDDEN_TYPES
 from prompts.domain.model_request import ModelRequest
@@ -61,8 +61,13 @@ class RedisResponseNotes:
 
     async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
         """See `ResponseNotes.find_follow_ups`."""
-        args: list[Arg] = [names.prefix(ids.get_partition(response_id)), owner, history_tokens]
-        reply = await self._scripts.call("find_follow_ups", keys=[names.response(response_id)], args=args)
+        reply = await self._scripts.call(
+            "find_follow_ups",
+            response_key=names.response(response_id),
+            prefix=names.prefix(ids.get_partition(response_id)),
+            owner=owner,
+            history_tokens=history_tokens,
+        )
         match reply:
             case [b"kept", questions]:
                 return decode_questions(questions)
@@ -77,16 +82,23 @@ class RedisResponseNotes:
 
     async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
         """See `ResponseNotes.keep_follow_ups`."""
-        args: list[Arg] = [owner, encode(questions)]
-        kept = await self._scripts.call("keep_follow_ups", keys=[names.response(response_id)], args=args)
+        kept = await self._scripts.call(
+            "keep_follow_ups", response_key=names.response(response_id), owner=owner, questions=encode(questions)
+        )
         if kept is None:
             raise unknown_response(response_id)
         return decode_questions(kept)
 
     async def put_feedback(self, response_id: str, *, owner: str, score: Score, comment: str | None) -> Feedback:
         """See `ResponseNotes.put_feedback`."""
-        args: list[Arg] = [owner, score, comment or "", int(comment is not None)]
-        said_ms = await self._scripts.call("put_feedback", keys=[names.response(response_id)], args=args)
+        said_ms = await self._scripts.call(
+            "put_feedback",
+            response_key=names.response(response_id),
+            owner=owner,
+            score=score,
+            comment=comment or "",
+            has_comment=int(comment is not None),
+        )
         if not said_ms:
             raise unknown_response(response_id)
         return Feedback(score, comment, said_ms // 1000)

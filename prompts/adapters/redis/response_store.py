@@ -11,11 +11,12 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys as names
-from prompts.adapters.redis.anchors import find_place
+from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.append_queue import AppendQueue
+from prompts.adapters.redis.deletion import TOMBSTONE_S
 from prompts.adapters.redis.items import decode_item, decode_items, pack_items
 from prompts.adapters.redis.listing import touch_listing
-from prompts.adapters.redis.scripts import Arg, Scripts, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.scripts import Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
@@ -48,8 +49,6 @@ decode_account = msgspec.json.Decoder(ModelInput).decode
 
 # How long a key answers for its first request (docs/api.md, "Retries").
 IDEMPOTENCY_MS = 24 * 3600 * 1000
-# What is deleted stays unknown for as long as a retry of its creation may come.
-TOMBSTONE_S = 24 * 3600
 # What one sweep takes on of a partition; the next one is two seconds away.
 MAX_LOST = 10
 
@@ -81,48 +80,78 @@ class RedisResponseStore:
         kind, anchor_id, anchor_key = (place.kind, place.id, place.key) if place else ("none", "", own_key)
         key = claim.idempotency_key
         idempotency_key = names.idempotency(partition, owner, anchor_id, key) if key else own_key
-        args: list[Arg] = [names.prefix(partition), owner, response_id, kind, anchor_id]
-        args += [encode(draft.response), encode(draft.input), encode(draft.model_request)]
-        args += [int(lease_s * 1000), history_tokens, claim.body_hash, int(claim.is_retry), self._replica_id]
-        args += [ids.new_id(ids.TIMELINE, partition), draft.last_opening_number]
-        args += [self._retention.history_s * 1000, IDEMPOTENCY_MS, encode(draft.model_input), encode(draft.unanswered)]
-        args += [int(draft.response.store)]
-        keys = [*_keys(response_id), names.expiry(partition), anchor_key, idempotency_key]
-        reply = await self._scripts.call("admit", keys=keys, args=args)
-        match reply:
-            case [b"ok", created_ms, epoch, account, *newest_first]:
-                response = replace(draft.response, created_at=created_ms // 1000)
-                return Admitted(response, epoch.decode(), _read_window(newest_first), decode_account(account))
-            case [b"unknown_call", call_id]:
-                raise UnknownCall(call_id.decode())
-            case [b"attach", earlier]:
-                return Attached(earlier.decode())
-            case [b"locked", active]:
-                raise conversation_locked(anchor_id, active.decode())
-            case [b"not_ended", status]:
-                raise response_not_ended(anchor_id, status.decode())
-            case [b"key_reused"]:
-                raise key_reused()
-        assert place is not None  # without an anchor there is nothing that could be unknown
-        raise place.unknown
+        reply = await self._scripts.call(
+            "admit",
+            response_key=own_key,
+            log_key=names.event_log(response_id),
+            leases_key=names.leases(partition),
+            expiry_key=names.expiry(partition),
+            anchor_key=anchor_key,
+            idempotency_key=idempotency_key,
+            prefix=names.prefix(partition),
+            owner=owner,
+            response_id=response_id,
+            anchor_kind=kind,
+            anchor_id=anchor_id,
+            echo=encode(draft.response),
+            input=encode(draft.input),
+            model_request=encode(draft.model_request),
+            lease_ms=int(lease_s * 1000),
+            history_tokens=history_tokens,
+            body_hash=claim.body_hash,
+            is_retry=int(claim.is_retry),
+            replica_id=self._replica_id,
+            fresh_timeline=ids.new_id(ids.TIMELINE, partition),
+            opening_number=draft.last_opening_number,
+            retention_ms=self._retention.history_s * 1000,
+            idempotency_ms=IDEMPOTENCY_MS,
+            account=encode(draft.model_input),
+            unanswered=encode(draft.unanswered),
+            is_stored=int(draft.response.store),
+        )
+        return _read_admission(reply, draft, place)
 
     async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """See `ResponseStore.append`."""
-        args: list[Arg] = [response_id, epoch, int(lease_s * 1000), group.after, group.last_number, group.packed]
-        args += [names.log_channel(response_id)]
-        _check_written(await self._appends.append(keys=_keys(response_id), args=args))
+        written = await self._appends.append(
+            response_key=names.response(response_id),
+            log_key=names.event_log(response_id),
+            leases_key=names.leases(ids.get_partition(response_id)),
+            response_id=response_id,
+            epoch=epoch,
+            lease_ms=int(lease_s * 1000),
+            after=group.after,
+            last_number=group.last_number,
+            signals=group.packed,
+            log_channel=names.log_channel(response_id),
+        )
+        _check_written(written)
 
     async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """See `ResponseStore.commit`."""
         response = outcome.response
         partition = ids.get_partition(response.id)
-        args: list[Arg] = [names.prefix(partition), response.id, epoch, response.status, outcome.result]
-        args += [last.last_number, last.packed, pack_items(outcome.items), self._retention.log_s]
-        args += [ids.new_id(ids.TIMELINE, partition), names.log_channel(response.id)]
-        args += [encode(outcome.failure) if outcome.failure else b"", self._retention.history_s * 1000]
-        args += [last.after]
-        keys = [*_keys(response.id), names.expiry(partition)]
-        committing = self._scripts.call("commit", keys=keys, args=args)
+        committing = self._scripts.call(
+            "commit",
+            response_key=names.response(response.id),
+            log_key=names.event_log(response.id),
+            leases_key=names.leases(partition),
+            expiry_key=names.expiry(partition),
+            prefix=names.prefix(partition),
+            response_id=response.id,
+            epoch=epoch,
+            status=response.status,
+            result=outcome.result,
+            failure=encode(outcome.failure) if outcome.failure else b"",
+            after=last.after,
+            last_number=last.last_number,
+            signals=last.packed,
+            items=pack_items(outcome.items),
+            fresh_timeline=ids.new_id(ids.TIMELINE, partition),
+            log_channel=names.log_channel(response.id),
+            log_retention_s=self._retention.log_s,
+            retention_ms=self._retention.history_s * 1000,
+        )
         if response.conversation is UNSET:
             _check_written(await committing)
         else:
@@ -133,10 +162,18 @@ class RedisResponseStore:
     async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
         """See `ResponseStore.seize`."""
         partition = ids.get_partition(response_id)
-        keys = [names.response(response_id), names.leases(partition)]
-        args: list[Arg] = [names.prefix(partition), response_id, owner or "", int(lease_s * 1000)]
-        args += [names.replica_channel(""), new_call_id(), self._replica_id]
-        reply = await self._scripts.call("seize", keys=keys, args=args)
+        reply = await self._scripts.call(
+            "seize",
+            response_key=names.response(response_id),
+            leases_key=names.leases(partition),
+            prefix=names.prefix(partition),
+            response_id=response_id,
+            canceller=owner or "",
+            lease_ms=int(lease_s * 1000),
+            replica_channels=names.replica_channel(""),
+            call_id=new_call_id(),
+            replica_id=self._replica_id,
+        )
         match reply:
             case [b"seized", *fields]:
                 return _read_seized(fields)
@@ -148,9 +185,16 @@ class RedisResponseStore:
 
     async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
         """See `ResponseStore.release`."""
-        keys = [names.response(response_id), names.leases(ids.get_partition(response_id))]
-        args: list[Arg] = [response_id, epoch, names.LOST_CHANNEL, "failed" if is_broken else ""]
-        _check_written(await self._scripts.call("release", keys=keys, args=args))
+        written = await self._scripts.call(
+            "release",
+            response_key=names.response(response_id),
+            leases_key=names.leases(ids.get_partition(response_id)),
+            response_id=response_id,
+            epoch=epoch,
+            ending="failed" if is_broken else "",
+            lost_channel=names.LOST_CHANNEL,
+        )
+        _check_written(written)
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
@@ -166,10 +210,21 @@ class RedisResponseStore:
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
         partition = ids.get_partition(response_id)
-        args: list[Arg] = [names.prefix(partition), owner, response_id, TOMBSTONE_S, names.replica_channel("")]
-        args += [names.log_channel(response_id), new_call_id()]
-        keys = [*_keys(response_id), names.expiry(partition)]
-        if not await self._scripts.call("delete_response", keys=keys, args=args):
+        is_erased = await self._scripts.call(
+            "delete_response",
+            response_key=names.response(response_id),
+            log_key=names.event_log(response_id),
+            leases_key=names.leases(partition),
+            expiry_key=names.expiry(partition),
+            prefix=names.prefix(partition),
+            owner=owner,
+            response_id=response_id,
+            tombstone_s=TOMBSTONE_S,
+            replica_channels=names.replica_channel(""),
+            log_channel=names.log_channel(response_id),
+            call_id=new_call_id(),
+        )
+        if not is_erased:
             raise unknown_response(response_id)
 
     async def discard(self, response_id: str) -> None:
@@ -190,6 +245,27 @@ class RedisResponseStore:
                 pipeline.zrange(names.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
             found = await pipeline.execute()
         return [response_id.decode() for lost in found for response_id in lost]
+
+
+def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> Admitted | Attached:
+    match reply:
+        case [b"ok", created_ms, epoch, account, *newest_first]:
+            response = replace(draft.response, created_at=created_ms // 1000)
+            return Admitted(response, epoch.decode(), _read_window(newest_first), decode_account(account))
+        case [b"attach", earlier]:
+            return Attached(earlier.decode())
+        case [b"key_reused"]:
+            raise key_reused()
+        case [b"unknown_call", call_id]:
+            raise UnknownCall(call_id.decode())
+    if place is None:  # deleted between the client library's first try and its second
+        raise unknown_response(draft.response.id)
+    match reply:
+        case [b"locked", active]:
+            raise conversation_locked(place.id, active.decode())
+        case [b"not_ended", status]:
+            raise response_not_ended(place.id, status.decode())
+    raise place.unknown
 
 
 def _check_written(answer: int) -> None:
@@ -217,8 +293,3 @@ def _read_seized(fields: Sequence[Any]) -> Seized:
         ending=ending.decode(),
         window=_read_window(newest_first),
     )
-
-
-def _keys(response_id: str) -> Sequence[str]:
-    leases = names.leases(ids.get_partition(response_id))
-    return [names.response(response_id), names.event_log(response_id), leases]

@@ -1,25 +1,16 @@
 """Lua scripts by name, and the one place where redis-py's errors become ours."""
 
-import re
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError
 
+from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call
 from prompts.errors import StorageFull, Unavailable
 
-# What a script takes; redis-py would take more, but not turn it into what was meant.
-Arg: TypeAlias = str | bytes | int
-
-# One call of a script: its keys and its arguments.
-Call: TypeAlias = tuple[Sequence[str], Sequence[Arg]]
-
-LUA = Path(__file__).parent / "lua"
-INCLUDES = re.compile(r"^-- INCLUDES (.+)$", re.MULTILINE)
 # How long Redis remembers a call that removes something: the client's own second try comes within its time limits.
 CALL_KEPT_S = 60
 # What goes to Redis together: enough to save round trips, little enough to hold nobody up.
@@ -52,27 +43,25 @@ def new_call_id() -> str:
 
 
 class Scripts:
-    """The scripts of `lua/`, called by name; each call is one EVALSHA."""
+    """The scripts of `lua/`, called by their names and the names of what they take; each call is one EVALSHA."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts = {path.stem: redis.register_script(read_script(path.stem)) for path in LUA.glob("*.lua")}
+        self._scripts = {name: redis.register_script(script.text) for name, script in SCRIPTS.items()}
 
-    async def call(self, name: str, *, keys: Sequence[str], args: Sequence[Arg]) -> Any:
+    async def call(self, name: str, /, **values: Arg) -> Any:
         """Run a script; its RETURNS line says what comes back. Raises Unavailable."""
+        call = SCRIPTS[name].arrange(values)
         with translated_errors():
-            return await self.call_raw(name, keys=keys, args=args)
+            return await self._call(name, call)
 
-    async def call_raw(self, name: str, *, keys: Sequence[str], args: Sequence[Arg]) -> Any:
-        """The same, with the driver's own errors."""
-        return await self._scripts[name](keys=keys, args=args)
-
-    async def call_many(self, name: str, calls: Sequence[Call]) -> list[Any]:
+    async def call_many(self, name: str, calls: Sequence[Mapping[str, Arg]]) -> list[Any]:
         """Run a script once a call, many in a round trip. Raises Unavailable."""
+        arranged = [SCRIPTS[name].arrange(values) for values in calls]
         answers: list[Any] = []
         with translated_errors():
-            for start in range(0, len(calls), CALLS_A_PIPELINE):
-                answers += await self.call_together(name, calls[start : start + CALLS_A_PIPELINE])
+            for start in range(0, len(arranged), CALLS_A_PIPELINE):
+                answers += await self.call_together(name, arranged[start : start + CALLS_A_PIPELINE])
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
@@ -94,24 +83,12 @@ class Scripts:
             for call, answer in zip(calls, answers, strict=True)
         ]
 
+    async def _call(self, name: str, call: Call) -> Any:
+        keys, args = call
+        return await self._scripts[name](keys=keys, args=args)
+
     async def _call_alone(self, name: str, call: Call) -> Any:
         try:
-            return await self.call_raw(name, keys=call[0], args=call[1])
+            return await self._call(name, call)
         except (RedisError, OSError) as exc:
             return exc
-
-
-def read_script(name: str) -> str:
-    """A script's text, behind the parts that it includes: a script cannot load another one."""
-    script = (LUA / f"{name}.lua").read_text("utf-8")
-    return "".join([*_read_parts(script), script])
-
-
-def _read_parts(script: str) -> list[str]:
-    """The parts that a script, or another part, includes: each once, behind those that it includes itself."""
-    parts: dict[str, None] = {}  # a set that keeps its order
-    for names in INCLUDES.findall(script):
-        for name in names.split():
-            part = (LUA / "parts" / f"{name}.lua").read_text("utf-8")
-            parts |= dict.fromkeys([*_read_parts(part), part])
-    return list(parts)

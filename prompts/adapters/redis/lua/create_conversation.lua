@@ -1,25 +1,29 @@
 -- Make a conversation with its first items.
 --
--- KEYS 1 the conversation (hash)   2 the partition's expiry (zset)
--- ARGV 1 prefix of the partition's keys   2 owner   3 conversation id   4 a fresh timeline id   5 metadata (JSON)
---      6 items (JSON array of [id, item JSON, tokens, call id or ""])   7 retention, ms
---      8 title, "" for none
 -- RETURNS when it was made, ms; the same call again changes nothing
 -- INCLUDES clock items
-local conv_key, expiry_key = KEYS[1], KEYS[2]
-local prefix, owner, conv_id, timeline, metadata = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local items, retention_ms = cjson.decode(ARGV[6]), tonumber(ARGV[7])
+assert(#KEYS == 2 and #ARGV == 8)
+local conversation_key = KEYS[1] -- hash
+local expiry_key = KEYS[2] -- sorted set, of the partition
+local prefix = ARGV[1] -- of the partition's keys
+local owner = ARGV[2]
+local conversation_id = ARGV[3]
+local timeline = ARGV[4] -- a fresh id
+local metadata = ARGV[5] -- JSON
+local title = ARGV[6] -- "" for none
+local items = cjson.decode(ARGV[7]) -- array of {id, item JSON, tokens, call id or ""}
+local retention_ms = tonumber(ARGV[8])
 
 local now_ms = read_clock_ms()
-local made = redis.call('HMGET', conv_key, 'created_ms', 'deleted')
-if made[1] then return tonumber(made[1]) end
-if made[2] then return now_ms end -- made, and deleted since
+local created_ms, deleted = unpack(redis.call('HMGET', conversation_key, 'created_ms', 'deleted'))
+if created_ms then return tonumber(created_ms) end
+if deleted then return now_ms end -- made, and deleted since
 
 local length = append_items(prefix, timeline, 0, items)
 -- `conversation` marks a timeline that only its conversation's own turns extend; every other turn forks.
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'owner', owner,
-  'conversation', conv_id, 'expiry', 'conv:' .. conv_id)
-redis.call('HSET', conv_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline, 'head', length,
-  'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'title', ARGV[8])
-redis.call('ZADD', expiry_key, now_ms + retention_ms, 'conv:' .. conv_id)
+  'conversation', conversation_id, 'expiry', 'conv:' .. conversation_id)
+redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline, 'head', length,
+  'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'title', title)
+redis.call('ZADD', expiry_key, now_ms + retention_ms, 'conv:' .. conversation_id)
 return now_ms

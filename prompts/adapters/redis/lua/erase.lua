@@ -1,20 +1,25 @@
--- Erase one slice of a root: its parts, then its own timeline. Called again until nothing is left.
+-- Erase one slice of a root: its parts, then its own timeline. It is called again until nothing is left.
 --
--- KEYS 1 the partition's expiry (zset)   2 its leases (zset)
--- ARGV 1 prefix of the partition's keys   2 the root, a timeline's id   3 what a slice may cost; an item costs 1
---      4 prefix of the replicas' channels   5 how long a tombstone stays, s
 -- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, …} with the conversations that went
 -- INCLUDES clock
-local expiry_key, leases_key = KEYS[1], KEYS[2]
-local prefix, root, left, replicas, tombstone_s = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+assert(#KEYS == 2 and #ARGV == 5)
+local expiry_key = KEYS[1] -- sorted set, of the partition
+local leases_key = KEYS[2] -- sorted set, of the partition
+local prefix = ARGV[1] -- of the partition's keys
+local root = ARGV[2] -- id of a timeline
+local max_cost = tonumber(ARGV[3]) -- of the slice: an item costs 1, and more when it is large
+local replica_channels = ARGV[4] -- prefix of their names
+local tombstone_s = ARGV[5] -- how long a tombstone stays
 
 -- Some keys, their removal from the sets and a tombstone: about as much work as so many items.
 local PART_COST = 5
 -- Reading an item of this size costs about as much as erasing one.
 local BYTES_AN_ITEM = 4096
+
+local left = max_cost
 local gone = {}
 
--- True when the timeline is gone, false when the slice is spent.
+-- RETURNS true when the timeline is gone | false when the slice is spent
 local function erase_timeline(timeline)
   local key, count = prefix .. 'tl:' .. timeline, 1
   while left > 0 do
@@ -36,30 +41,31 @@ local function erase_timeline(timeline)
   return false
 end
 
-local function erase_response(resp_id)
-  local resp_key = prefix .. 'resp:' .. resp_id
-  local replica = redis.call('HGET', resp_key, 'replica')
-  redis.call('UNLINK', resp_key, prefix .. 'ev:' .. resp_id)
-  if redis.call('ZREM', leases_key, resp_id) == 1 and replica then
-    redis.call('PUBLISH', replicas .. replica, resp_id)
-    redis.call('PUBLISH', prefix .. 'grown:' .. resp_id, 'deleted')
+local function erase_response(response_id)
+  local response_key = prefix .. 'resp:' .. response_id
+  local replica_id = redis.call('HGET', response_key, 'replica')
+  redis.call('UNLINK', response_key, prefix .. 'ev:' .. response_id)
+  if redis.call('ZREM', leases_key, response_id) == 1 and replica_id then
+    redis.call('PUBLISH', replica_channels .. replica_id, response_id)
+    redis.call('PUBLISH', prefix .. 'grown:' .. response_id, 'deleted')
   end
 end
 
--- A fork goes with what it hangs on: gone at once, and a root of its own that is due as well.
-local function erase_fork(conv_id)
-  local conv_key = prefix .. 'conv:' .. conv_id
-  local conv = redis.call('HMGET', conv_key, 'owner', 'timeline')
-  if not conv[1] then return end
-  redis.call('UNLINK', conv_key)
-  redis.call('HDEL', prefix .. 'tl:' .. conv[2] .. ':meta', 'expiry')
-  redis.call('HSET', conv_key, 'deleted', '')
-  redis.call('EXPIRE', conv_key, tombstone_s)
-  redis.call('ZADD', expiry_key, 0, 'chain:' .. conv[2])
-  gone[#gone + 1] = conv[1]
-  gone[#gone + 1] = conv_id
+-- A fork goes with its origin: its conversation is gone at once, and its timeline, a root of its own, is due.
+local function erase_fork(conversation_id)
+  local conversation_key = prefix .. 'conv:' .. conversation_id
+  local owner, timeline = unpack(redis.call('HMGET', conversation_key, 'owner', 'timeline'))
+  if not owner then return end
+  redis.call('UNLINK', conversation_key)
+  redis.call('HDEL', prefix .. 'tl:' .. timeline .. ':meta', 'expiry')
+  redis.call('HSET', conversation_key, 'deleted', '')
+  redis.call('EXPIRE', conversation_key, tombstone_s)
+  redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)
+  gone[#gone + 1] = owner
+  gone[#gone + 1] = conversation_id
 end
 
+-- RETURNS true when the part is gone | false when the slice is spent
 local function erase_part(part)
   local kind, id = string.match(part, '^(%a+):(%S+)$')
   if kind == 'resp' then
@@ -74,7 +80,7 @@ local function erase_part(part)
   return true
 end
 
--- Look again: a turn may have used it since it was found. Once begun, nothing does: a root without `expiry` is refused.
+-- A turn may have used the root since it was found due. Once its `expiry` is gone, no turn can use it any more.
 local meta_key, parts_key = prefix .. 'tl:' .. root .. ':meta', prefix .. 'tl:' .. root .. ':parts'
 local due_ms = redis.call('ZSCORE', expiry_key, 'chain:' .. root)
 if not due_ms then return {0} end

@@ -1,17 +1,18 @@
 -- One item of a conversation's history.
 --
--- KEYS 1 the conversation (hash)   2 the item (string)
--- ARGV 1 prefix of the partition's keys   2 owner
 -- RETURNS {"ok", item} | {"not_found"} unknown conversation | {"unknown_item"}
 -- INCLUDES places
-local conv_key, item_key, prefix, owner = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+assert(#KEYS == 2 and #ARGV == 2)
+local conversation_key = KEYS[1] -- hash
+local item_key = KEYS[2] -- string
+local prefix = ARGV[1] -- of the partition's keys
+local owner = ARGV[2]
 
-local conv = redis.call('HMGET', conv_key, 'owner', 'timeline', 'head')
-if conv[1] ~= owner then return {'not_found'} end
+local found_owner, conversation_timeline, head =
+  unpack(redis.call('HMGET', conversation_key, 'owner', 'timeline', 'head'))
+if found_owner ~= owner then return {'not_found'} end
 local timeline, position = find_place(item_key)
-if not timeline or not is_in_history(prefix, conv[2], tonumber(conv[3]), timeline, position) then
-  return {'unknown_item'}
-end
+if not is_in_history(prefix, conversation_timeline, tonumber(head), timeline, position) then return {'unknown_item'} end
 local entry = redis.call('XRANGE', prefix .. 'tl:' .. timeline, position .. '-0', position .. '-0')[1]
 if not entry then return {'unknown_item'} end
 return {'ok', entry[2][4]} -- k, id, i, item

@@ -1,32 +1,37 @@
 -- Keep a compaction as an ended response at the head of a timeline of its own, so that a turn can continue from it.
 --
--- KEYS 1 the compaction, as a response (hash)   2 the partition's expiry (zset)
---      3 the idempotency key (string); the compaction itself when there is none
--- ARGV 1 prefix of the partition's keys   2 owner   3 its id   4 result (JSON)   5 input items (JSON)
---      6 items (JSON array of [id, item JSON, tokens, call id])   7 body hash   8 how long the idempotency key is kept, ms
---      9 retention, ms   10 a fresh timeline id
 -- RETURNS {"ok"} | {"attach", response id} | {"key_reused"}; the same call again gives the same
 -- INCLUDES clock idempotency items
-local resp_key, expiry_key, idem_key = KEYS[1], KEYS[2], KEYS[3]
-local prefix, owner, resp_id, result, input = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local items, body_hash, idem_ms, retention_ms = cjson.decode(ARGV[6]), ARGV[7], ARGV[8], tonumber(ARGV[9])
-local timeline = ARGV[10]
+assert(#KEYS == 3 and #ARGV == 10)
+local response_key = KEYS[1] -- hash: the compaction
+local expiry_key = KEYS[2] -- sorted set, of the partition
+local idempotency_key = KEYS[3] -- string; the compaction itself when the client chose no key
+local prefix = ARGV[1] -- of the partition's keys
+local owner = ARGV[2]
+local response_id = ARGV[3]
+local result = ARGV[4] -- JSON
+local input = ARGV[5] -- JSON array of items
+local items = cjson.decode(ARGV[6]) -- array of {id, item JSON, tokens, call id or ""}
+local body_hash = ARGV[7]
+local timeline = ARGV[8] -- a fresh id
+local idempotency_ms = ARGV[9] -- how long the idempotency key is kept
+local retention_ms = tonumber(ARGV[10])
 
-if redis.call('EXISTS', resp_key) == 1 then return {'ok'} end
-if idem_key ~= resp_key then
-  local earlier = find_earlier(idem_key, body_hash)
+if redis.call('EXISTS', response_key) == 1 then return {'ok'} end
+if idempotency_key ~= response_key then
+  local earlier = find_earlier(idempotency_key, body_hash)
   if earlier then return earlier end
-  redis.call('SET', idem_key, resp_id .. ' ' .. body_hash, 'PX', idem_ms)
+  redis.call('SET', idempotency_key, response_id .. ' ' .. body_hash, 'PX', idempotency_ms)
 end
 
 local now_ms = read_clock_ms()
 local length = append_items(prefix, timeline, 0, items)
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'owner', owner,
   'expiry', 'chain:' .. timeline)
-redis.call('SADD', prefix .. 'tl:' .. timeline .. ':parts', 'resp:' .. resp_id)
+redis.call('SADD', prefix .. 'tl:' .. timeline .. ':parts', 'resp:' .. response_id)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, 'chain:' .. timeline)
--- Nobody wrote it event by event: the echo that events are told from is empty.
-redis.call('HSET', resp_key, 'v', 1, 'owner', owner, 'status', 'completed', 'anchor_kind', 'none', 'anchor', '',
+-- No run wrote it event by event: it has no echo to tell events from.
+redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'completed', 'anchor_kind', 'none', 'anchor', '',
   'echo', '', 'input', input, 'result', result, 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
   'ended_ms', now_ms, 'timeline', timeline, 'position', length)
 return {'ok'}

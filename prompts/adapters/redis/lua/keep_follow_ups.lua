@@ -1,11 +1,12 @@
--- Keep what could be asked after a response, unless something is kept already: of two that made some, the first counts.
+-- Keep the follow-up questions of a response, unless some are kept already: of two replicas, the first counts.
 --
--- KEYS 1 the response (hash)
--- ARGV 1 owner   2 questions (JSON array)
 -- RETURNS the questions that are kept | false unknown, not stored, or another owner's
-local resp_key, owner, questions = KEYS[1], ARGV[1], ARGV[2]
+assert(#KEYS == 1 and #ARGV == 2)
+local response_key = KEYS[1] -- hash
+local owner = ARGV[1]
+local questions = ARGV[2] -- JSON array
 
-local resp = redis.call('HMGET', resp_key, 'owner', 'unstored')
-if resp[1] ~= owner or resp[2] then return false end
-redis.call('HSETNX', resp_key, 'follow_ups', questions)
-return redis.call('HGET', resp_key, 'follow_ups')
+local found_owner, unstored = unpack(redis.call('HMGET', response_key, 'owner', 'unstored'))
+if found_owner ~= owner or unstored then return false end
+redis.call('HSETNX', response_key, 'follow_ups', questions)
+return redis.call('HGET', response_key, 'follow_ups')

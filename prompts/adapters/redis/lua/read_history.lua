@@ -1,32 +1,38 @@
--- A slice of the history that a turn would continue, newest first; nothing is changed.
+-- One slice of the history that a turn would continue, newest item first. Nothing is changed.
 --
--- KEYS 1 the anchor: the conversation or the previous response (hash)
--- ARGV 1 prefix of the partition's keys   2 owner   3 "conversation" | "previous"   4 timeline and 5 position to go on
---      from; "" and 0: at the end   6 what the slice may cost; an item costs 1
--- RETURNS {"ok", timeline, position, item, tokens, item, tokens, …}: where to go on, the timeline "" when there is no more
+-- RETURNS {"ok", timeline, position, item, tokens, item, tokens, …}: where the next slice begins; timeline "": nowhere
 --         | {"not_found"} | {"not_ended", status}
 -- INCLUDES statuses timelines
-local anchor_key = KEYS[1]
-local prefix, owner, anchor_kind, timeline, position = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
-local left = tonumber(ARGV[6])
+assert(#KEYS == 1 and #ARGV == 6)
+local anchor_key = KEYS[1] -- hash: the conversation or the previous response
+local prefix = ARGV[1] -- of the partition's keys
+local owner = ARGV[2]
+local anchor_kind = ARGV[3] -- "conversation" | "previous"
+local timeline = ARGV[4] -- id of the one to begin on; "": at the end of the history
+local position = tonumber(ARGV[5]) -- where to begin on that timeline
+local max_cost = tonumber(ARGV[6]) -- of the slice: an item costs 1, and more when it is large
+
 -- Reading an item of this size costs about as much as finding one.
 local BYTES_AN_ITEM = 4096
 
+local found_owner, end_timeline, end_position
 if anchor_kind == 'conversation' then
-  local conv = redis.call('HMGET', anchor_key, 'owner', 'timeline', 'head')
-  if conv[1] ~= owner then return {'not_found'} end
-  if timeline == '' then timeline, position = conv[2], tonumber(conv[3]) end
+  found_owner, end_timeline, end_position = unpack(redis.call('HMGET', anchor_key, 'owner', 'timeline', 'head'))
+  if found_owner ~= owner then return {'not_found'} end
 else
-  local prev = redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position', 'unstored')
-  if prev[1] ~= owner or prev[5] then return {'not_found'} end
-  if not CONTINUABLE[prev[2]] then return {'not_ended', prev[2]} end
-  if timeline == '' then timeline, position = prev[3], tonumber(prev[4]) end
+  local status, unstored
+  found_owner, end_timeline, end_position, status, unstored =
+    unpack(redis.call('HMGET', anchor_key, 'owner', 'timeline', 'position', 'status', 'unstored'))
+  if found_owner ~= owner or unstored then return {'not_found'} end
+  if not CONTINUABLE[status] then return {'not_ended', status} end
 end
+if timeline == '' then timeline, position = end_timeline, tonumber(end_position) end
 
 local root = redis.call('HGET', prefix .. 'tl:' .. timeline .. ':meta', 'root')
 if not root or redis.call('HEXISTS', prefix .. 'tl:' .. root .. ':meta', 'expiry') == 0 then return {'not_found'} end
 
 local reply = {'ok', '', 0}
+local left = max_cost
 local count = 1
 while timeline do
   while position > 0 do

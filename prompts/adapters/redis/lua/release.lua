@@ -1,16 +1,18 @@
 -- Hand a response over: its lease ends now, so that another replica takes it over at once.
 --
--- KEYS 1 the response (hash)   2 the partition's leases (zset)
--- ARGV 1 response id   2 epoch   3 the channel that wakes those who look after lost responses
---      4 "failed": it is not to be continued but to be ended; "": it is to be continued
 -- RETURNS 1 released | 0 the run is stale
-local resp_key, leases_key = KEYS[1], KEYS[2]
-local resp_id, epoch, channel, ending = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+assert(#KEYS == 2 and #ARGV == 4)
+local response_key = KEYS[1] -- hash
+local leases_key = KEYS[2] -- sorted set, of the partition
+local response_id = ARGV[1]
+local epoch = ARGV[2]
+local ending = ARGV[3] -- "failed": end it; "": continue it
+local lost_channel = ARGV[4] -- wakes the replicas that look for lost responses
 
-local resp = redis.call('HMGET', resp_key, 'epoch', 'status')
-if resp[1] ~= epoch or resp[2] ~= 'in_progress' then return 0 end
-redis.call('HSET', resp_key, 'released', 1)
-if ending ~= '' then redis.call('HSET', resp_key, 'ending', ending) end
-redis.call('ZADD', leases_key, 0, resp_id)
-redis.call('PUBLISH', channel, resp_id)
+local found_epoch, status = unpack(redis.call('HMGET', response_key, 'epoch', 'status'))
+if found_epoch ~= epoch or status ~= 'in_progress' then return 0 end
+redis.call('HSET', response_key, 'released', 1)
+if ending ~= '' then redis.call('HSET', response_key, 'ending', ending) end
+redis.call('ZADD', leases_key, 0, response_id)
+redis.call('PUBLISH', lost_channel, response_id)
 return 1

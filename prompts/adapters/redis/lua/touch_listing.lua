@@ -1,8 +1,10 @@
 -- Move a conversation to the head of its owner's list.
 --
--- KEYS 1 the owner's listing (zset)
--- ARGV 1 conversation id
 -- RETURNS 1
 -- INCLUDES clock
-redis.call('ZADD', KEYS[1], read_clock_ms(), ARGV[1])
+assert(#KEYS == 1 and #ARGV == 1)
+local listing_key = KEYS[1] -- sorted set
+local conversation_id = ARGV[1]
+
+redis.call('ZADD', listing_key, read_clock_ms(), conversation_id)
 return 1

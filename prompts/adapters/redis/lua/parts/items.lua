@@ -1,4 +1,4 @@
--- Append items (each an array: id, item JSON, tokens, id of the call it makes or "") to a timeline that ends at a position.
+-- Append items, each {id, item JSON, tokens, id of the call it makes or ""}, to a timeline that ends at a position.
 -- RETURNS the position of the last one, which is the timeline's new length
 local function append_items(prefix, timeline, position, items)
   local timeline_key = prefix .. 'tl:' .. timeline

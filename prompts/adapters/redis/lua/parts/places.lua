@@ -7,9 +7,9 @@ local function find_place(item_key)
   return timeline, tonumber(position)
 end
 
--- Whether the history that ends at a position of a timeline holds this place of an item.
+-- Whether the history that ends at a position of a timeline holds an item's place; not when the item has none (nil).
 local function is_in_history(prefix, timeline, position, item_timeline, item_position)
-  while timeline do
+  while timeline and item_timeline do
     if timeline == item_timeline then return item_position <= position end
     timeline, position = find_parent(prefix, timeline)
   end

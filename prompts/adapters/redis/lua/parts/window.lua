@@ -1,7 +1,7 @@
 -- INCLUDES timelines
 -- Add to a reply the newest items of the history that ends at a position of a timeline, newest first: as many as fit a
--- budget (tokens) and a count. It reads one item, then two, four …: never many more than it gives back, however long the
--- history is. It adds to the reply itself, because `unpack` fails near 8,000 values.
+-- budget (tokens) and a count. It reads one item, then two, four …: never many more than it adds, however long the
+-- history is. It takes the reply to add to, because `unpack` fails near 8,000 values.
 -- RETURNS how many items, their tokens
 local function read_window(reply, prefix, timeline, position, budget, max_items)
   local found, spent, count = 0, 0, 1

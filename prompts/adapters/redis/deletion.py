@@ -1,0 +1,40 @@
+"""The deletion of a conversation: by its owner, or by the erasure when its time is over."""
+
+from redis.asyncio import Redis
+
+from prompts.adapters.redis import keys as names
+from prompts.adapters.redis.scripts import Scripts, new_call_id, translated_errors
+from prompts.domain import ids
+
+# What is deleted stays unknown for as long as a retry of its creation may come.
+TOMBSTONE_S = 24 * 3600
+
+
+async def delete_conversation(redis: Redis, scripts: Scripts, conversation_id: str, *, owner: str | None) -> bool:
+    """Delete it for its owner, or for nobody (None) when its time is over; what hangs below it is due from then on.
+
+    False when it is unknown, another owner's, or was used meanwhile. Raises Unavailable.
+    """
+    partition = ids.get_partition(conversation_id)
+    found_owner: bytes = await scripts.call(
+        "delete_conversation",
+        conversation_key=names.conversation(conversation_id),
+        leases_key=names.leases(partition),
+        expiry_key=names.expiry(partition),
+        prefix=names.prefix(partition),
+        owner=owner or "",
+        conversation_id=conversation_id,
+        tombstone_s=TOMBSTONE_S,
+        replica_channels=names.replica_channel(""),
+        call_id=new_call_id(),
+    )
+    if not found_owner:
+        return False
+    await leave_listing(redis, found_owner.decode(), conversation_id)
+    return True
+
+
+async def leave_listing(redis: Redis, owner: str, conversation_id: str) -> None:
+    """Take a deleted conversation from its owner's list. Raises Unavailable."""
+    with translated_errors():
+        await redis.zrem(names.listing(owner), conversation_id)
