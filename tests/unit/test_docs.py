@@ -8,6 +8,7 @@ import pytest
 
 from prompts.api.openapi.event_stream import EVENT_STREAM
 from prompts.api.urls import schema
+from prompts.domain.item_kinds import ITEM_ID_PREFIXES, KINDS_BY_TYPE
 from prompts.errors import NotFound, ServiceError
 from tests.support.processes import REPO_ROOT
 
@@ -124,3 +125,10 @@ def test_every_event_is_named() -> None:
     properties = cast("dict[str, Any]", cast(Any, content.schema).properties)
     names = {str(name).removeprefix("response.") for name in properties["event"].enum} - {"message"}
     assert not names - set(re.findall(r"`([\w.]+)`", PAGES["docs/api.md"]))
+
+
+def test_every_kind_of_item_is_named_with_the_prefix_of_its_ids() -> None:
+    [may_be_sent] = [part for part in PAGES["docs/api.md"].split("\n\n") if part.startswith("**Items**")]
+    assert {kind for kind in KINDS_BY_TYPE if f"`{kind}`" not in may_be_sent} == set()
+    [words] = [row for row in list_tables(PAGES["docs/architecture.md"]) if row[0] == "item"]
+    assert set(re.findall(r"`(\w+)_`", words[2])) == set(ITEM_ID_PREFIXES)
