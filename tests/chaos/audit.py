@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.domain import ids
 from tests.chaos.answers import MAX_ATTEMPTS, Answer, Dialogue
 from tests.chaos.event_reader import EventReader
@@ -65,7 +65,7 @@ async def _check_nothing_left(
 async def _list_leases(experiment: Experiment) -> list[bytes]:
     pipeline = experiment.redis.pipeline(transaction=False)
     for partition in ids.all_partitions():
-        pipeline.zrange(names.leases(partition), 0, -1)
+        pipeline.zrange(keys.leases(partition), 0, -1)
     return [response_id for leases in await pipeline.execute() for response_id in leases]
 
 
@@ -110,7 +110,7 @@ async def _check_conversation(experiment: Experiment, dialogue: Dialogue) -> Non
     """The conversation holds every acknowledged item once, in order, nothing else, and is not locked."""
     assert dialogue.conversation_id is not None
     conversation_id, expected = dialogue.conversation_id, dialogue.history
-    conversation = await read_hash(experiment.redis, names.conversation(conversation_id))
+    conversation = await read_hash(experiment.redis, keys.conversation(conversation_id))
     if conversation[b"active"]:
         experiment.results.add_violation(f"{conversation_id} is not free: {conversation[b'active']!r}")
     if (stored := await _read_timeline(experiment, conversation_id, conversation)) != expected:
@@ -122,7 +122,7 @@ async def _check_conversation(experiment: Experiment, dialogue: Dialogue) -> Non
 
 async def _read_timeline(experiment: Experiment, conversation_id: str, conversation: dict[bytes, bytes]) -> list[Item]:
     """The items in Redis, including any beyond the head."""
-    partition = names.prefix(ids.get_partition(conversation_id))
+    partition = keys.prefix(ids.get_partition(conversation_id))
     entries: list[Any] = await experiment.redis.xrange(f"{partition}tl:{conversation[b'timeline'].decode()}")  # type: ignore[assignment]  # a stream that is there
     return [_as_item(json.loads(fields[b"i"])) for _, fields in entries]
 

@@ -13,7 +13,7 @@ from openai import AsyncOpenAI, AuthenticationError
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from prompts.adapters.redis import keys as redis_names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
@@ -106,7 +106,7 @@ async def test_a_chosen_key_belongs_to_its_first_owner(service: Service) -> None
         await run_manage(service, "create_api_key", "frank", "--key", key)
     assert await ask(service, key) == 200
     async with Redis.from_url(service.valkey.url) as redis:
-        assert await redis.hget(redis_names.API_KEYS, hash_key(key)) == b"erin"
+        assert await redis.hget(keys.API_KEYS, hash_key(key)) == b"erin"
 
 
 @pytest.mark.parametrize("key", ["short", "a key with blanks in it", "ключ-" * 10])

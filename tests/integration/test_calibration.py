@@ -6,7 +6,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as redis_names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.calibration import RedisCalibration
 from prompts.errors import Unavailable
 from tests.support.server_fixtures import StartValkey
@@ -78,7 +78,7 @@ async def test_only_so_many_models_are_kept(redis: Redis) -> None:
     calibration.learn("m9", estimated=100, reported=200)
     calibration.learn("m0", estimated=100, reported=200)
     await calibration.agree()
-    assert await redis.hlen(redis_names.CALIBRATION) == 3
+    assert await redis.hlen(keys.CALIBRATION) == 3
     assert (calibration.get_factor("m0"), calibration.get_factor("m9")) == (2.0, 1.0)
 
 
@@ -101,7 +101,7 @@ async def test_counts_are_those_of_the_model_once_it_has_answered(
         async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as http:
             estimated = await count(http)
             first = (await ask(http, WORDS)).json()
-            await eventually(lambda: redis.exists(redis_names.CALIBRATION), within_s=15)
+            await eventually(lambda: redis.exists(keys.CALIBRATION), within_s=15)
     reported = first["usage"]["input_tokens"]
     assert first["eps:model_input"]["calibration"] == 1.0
     assert first["eps:model_input"]["input_tokens"] == estimated

@@ -10,7 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as redis_names
+from prompts.adapters.redis import keys
 from tests.support.oracle import check_events, read_frames
 from tests.support.servers import eventually
 from tests.support.service import Service
@@ -167,7 +167,7 @@ async def test_pages_of_conversations(http: httpx.AsyncClient) -> None:
 async def test_an_entry_whose_conversation_is_gone_is_passed_over(http: httpx.AsyncClient, service: Service) -> None:
     first, second, third = [await create(http) for _ in range(3)]
     async with Redis.from_url(service.valkey.url) as redis:
-        await redis.delete(redis_names.conversation(second))
+        await redis.delete(keys.conversation(second))
     assert await list_ids(http, limit=2) == [third, first]
 
 

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import ITEMS_A_SLICE
 from prompts.adapters.redis.lua_files import SCRIPTS
@@ -83,14 +83,13 @@ def stores(redis: Redis) -> Stores:
 
 async def find_left(redis: Redis) -> list[str]:
     """All keys except those that expire by themselves."""
-    keys = [key async for key in redis.scan_iter(count=1000)]
-    return [key.decode() for key in keys if await redis.ttl(key) < 0]
+    return [key.decode() async for key in redis.scan_iter(count=1000) if await redis.ttl(key) < 0]
 
 
 async def end_retention(redis: Redis, partition: str) -> None:
     """End the retention of everything in this partition."""
-    members = await redis.zrange(names.expiry(partition), 0, -1)
-    await redis.zadd(names.expiry(partition), {cast(bytes, member): 1 for member in members})
+    members = await redis.zrange(keys.expiry(partition), 0, -1)
+    await redis.zadd(keys.expiry(partition), {cast(bytes, member): 1 for member in members})
 
 
 async def measure_waits(redis_url: str, work: Callable[[], Awaitable[None]]) -> list[float]:
@@ -288,7 +287,7 @@ async def test_a_chain_goes_with_its_last_response(redis: Redis, stores: Stores)
     assert len((await admit(stores, build_draft(previous_response_id=last_id))).window) == 4
     draft = build_draft(previous_response_id=last_id)
     await admit(stores, draft)
-    for response_id in await redis.zrange(names.leases(ids.get_partition(last_id)), 0, -1):
+    for response_id in await redis.zrange(keys.leases(ids.get_partition(last_id)), 0, -1):
         await stores.responses.delete(cast(bytes, response_id).decode(), owner=OWNER)
     await stores.responses.delete(last_id, owner=OWNER)
     await erase_due(stores.eraser)
@@ -355,8 +354,8 @@ async def test_nothing_joins_a_fork_that_is_erased_alone_nor_the_forks_of_it(red
         await commit(stores, admitted, active.input[0])
     with pytest.raises(NotFound):
         await admit(stores, build_draft(previous_response_id=response_ids[0]))
-    while await redis.exists(names.conversation(fork_of_fork_id)) and not await redis.hexists(
-        names.conversation(fork_of_fork_id), "deleted"
+    while await redis.exists(keys.conversation(fork_of_fork_id)) and not await redis.hexists(
+        keys.conversation(fork_of_fork_id), "deleted"
     ):
         await stores.eraser.erase_slice((await stores.eraser.list_due())[0])
     with pytest.raises(NotFound):

@@ -9,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
 from prompts.adapters.redis.scripts import read_fields
@@ -232,9 +232,9 @@ async def test_it_is_erased_with_what_continues_it(redis: Redis, stores: Stores)
     )
     await compactions.keep(compacted, [], Claim(body_hash="of Hello"), owner=OWNER, anchor=None)
     response_id = await take_turn(stores, previous_response_id=compacted.id)
-    [root] = await read_fields(redis, names.response(compacted.id), ["timeline"])
+    [root] = await read_fields(redis, keys.response(compacted.id), ["timeline"])
     assert root is not None
-    await redis.zadd(names.expiry("06"), {b"chain:" + root: 0})
+    await redis.zadd(keys.expiry("06"), {b"chain:" + root: 0})
     await erase_due(stores.eraser, near=compacted.id)
     parts = [root, compacted.id.encode(), response_id.encode(), *(item.id.encode() for item in compacted.output)]
     left = [key async for key in redis.scan_iter("eps:{06}:*", count=1000) if any(part in key for part in parts)]

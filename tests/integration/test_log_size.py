@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from tests.support.builders import admit, build_draft, open_stores, write
 from tests.support.server_fixtures import StartValkey
 
@@ -46,14 +46,14 @@ async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) 
         return draft.response.id
 
     written = await asyncio.gather(*(write_answer() for _ in range(RUNS)))
-    sizes = [await redis.memory_usage(names.event_log(response_id), samples=0) for response_id in written]
+    sizes = [await redis.memory_usage(keys.event_log(response_id), samples=0) for response_id in written]
     a_token = sum(size or 0 for size in sizes) / (RUNS * TOKENS)
     print(f"a token costs {a_token:.1f} bytes of log")  # noqa: T201 -- prints the measurement
     assert a_token <= MAX_BYTES_A_TOKEN
 
     for response_id in written[:3]:
-        entries: Any = await redis.xrange(names.event_log(response_id))
+        entries: Any = await redis.xrange(keys.event_log(response_id))
         assert len(entries) == TOKENS + 1
         assert mark not in str(entries)
-        stored = await redis.hgetall(names.response(response_id))
+        stored = await redis.hgetall(keys.response(response_id))
         assert [field for field, value in stored.items() if mark.encode() in value] == [b"echo"]

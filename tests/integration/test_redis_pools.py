@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from config.redis_pools import build_pool, check_master
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.nudges import Nudges
 from prompts.domain import ids
 from tests.support.processes import find_free_ports
@@ -165,7 +165,7 @@ async def test_a_subscription_does_not_stay_at_the_old_master(watched: WatchedVa
         assert await get_port(redis) == watched.replica.port
 
         async def is_nudged() -> bool:
-            await redis.publish(names.log_channel(response_id), "1")
+            await redis.publish(keys.log_channel(response_id), "1")
             return await watch.wait(0.1)
 
         await eventually(is_nudged, within_s=5)

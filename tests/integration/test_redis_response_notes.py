@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.domain import ids
 from prompts.domain.items import Compaction, Message, text_of
@@ -98,7 +98,7 @@ async def test_nothing_is_kept_with_what_is_not_there(
     redis: Redis, stores: Stores, notes: RedisResponseNotes, fate: str
 ) -> None:
     response_id, owner = await _meet(stores, fate)
-    before = await redis.hgetall(names.response(response_id))
+    before = await redis.hgetall(keys.response(response_id))
     for call in (
         notes.list_input(response_id, owner=owner, limit=1, order="asc", after=None),
         notes.find_follow_ups(response_id, owner=owner, history_tokens=HISTORY_TOKENS),
@@ -109,7 +109,7 @@ async def test_nothing_is_kept_with_what_is_not_there(
         with pytest.raises(NotFound) as raised:
             await call
         assert raised.value.code == "response_not_found"
-    assert await redis.hgetall(names.response(response_id)) == before
+    assert await redis.hgetall(keys.response(response_id)) == before
 
 
 async def _meet(stores: Stores, fate: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.domain import ids
 from prompts.domain.signals import Text
 from prompts.errors import ConversationLocked, NotFound, StaleRun, TailLost
@@ -48,7 +48,7 @@ async def read_texts(stores: Stores, response_id: str) -> list[str]:
 
 async def get_deadline(redis: Redis, response_id: str) -> float:
     """When the response's lease expires."""
-    return await redis.zscore(names.leases(ids.get_partition(response_id)), response_id) or 0
+    return await redis.zscore(keys.leases(ids.get_partition(response_id)), response_id) or 0
 
 
 # --- admission ---
@@ -68,7 +68,7 @@ async def test_admitting_again_after_a_lost_answer_gives_the_same(
     assert isinstance(first, Admitted)
     assert first.epoch == "1"
     assert len(first.window) == (1 if is_in_conversation else 0)
-    assert await redis.xlen(names.event_log(draft.response.id)) == 1
+    assert await redis.xlen(keys.event_log(draft.response.id)) == 1
     if is_in_conversation:
         with pytest.raises(ConversationLocked):
             await admit(stores, build_draft(conversation_id=conversation_id))

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.answer.events import Narration, encode
 from prompts.domain import ids
 from prompts.domain.items import Item
@@ -700,7 +700,7 @@ class Scripts(RuleBasedStateMachine):
         turn = data.draw(st.sampled_from([None, *taken]))
         if turn:
             turn.epochs.pop()
-            self.do(self.redis.hset(names.response(turn.id), "epoch", turn.epoch))
+            self.do(self.redis.hset(keys.response(turn.id), "epoch", turn.epoch))
 
     @rule(data=st.data())
     @precondition(lambda self: any(self.may_fail_over(turn) for turn in self.world.turns))
@@ -711,10 +711,10 @@ class Scripts(RuleBasedStateMachine):
         if turn is None:
             return
         after, (last_number, signals, _) = turn.log[-2][0], turn.log.pop()
-        self.do(self.redis.delete(names.event_log(turn.id)))
+        self.do(self.redis.delete(keys.event_log(turn.id)))
         for number, told, _ in turn.log:
-            self.do(self.redis.xadd(names.event_log(turn.id), {"s": pack(told)}, id=f"0-{number}"))
-        self.do(self.redis.hset(names.response(turn.id), "logged", after))
+            self.do(self.redis.xadd(keys.event_log(turn.id), {"s": pack(told)}, id=f"0-{number}"))
+        self.do(self.redis.hset(keys.response(turn.id), "logged", after))
         turn.narration = Narration(turn.narration.response)
         turn.narration.opening()
         for _, told, _ in turn.log:
@@ -752,7 +752,7 @@ class Scripts(RuleBasedStateMachine):
         self.lose(data.draw(st.sampled_from(active)))
 
     def lose(self, turn: Turn) -> None:
-        assert self.do(self.redis.zadd(names.leases(PARTITION), {turn.id: 1}, xx=True, ch=True)) in {0, 1}
+        assert self.do(self.redis.zadd(keys.leases(PARTITION), {turn.id: 1}, xx=True, ch=True)) in {0, 1}
         turn.is_lost = True
 
     @rule(data=st.data())
@@ -766,7 +766,7 @@ class Scripts(RuleBasedStateMachine):
         there += [talk.root.top for talk in self.world.talks]
         root = data.draw(st.sampled_from([None, *there]))
         if root and not root.is_dying:
-            self.do(self.redis.zadd(names.expiry(PARTITION), {self.find_member(root): 1}, xx=True))
+            self.do(self.redis.zadd(keys.expiry(PARTITION), {self.find_member(root): 1}, xx=True))
             root.is_due = True
 
     def find_member(self, root: Root) -> str:
@@ -774,8 +774,8 @@ class Scripts(RuleBasedStateMachine):
             if known is root:
                 return member
         turn = next(turn for turn in self.world.turns if turn.root is root and not turn.is_deleted)
-        timeline = self.do(self.redis.hget(names.response(turn.id), "timeline"))
-        meta = self.do(self.redis.hgetall(f"{names.prefix(PARTITION)}tl:{timeline.decode()}:meta"))
+        timeline = self.do(self.redis.hget(keys.response(turn.id), "timeline"))
+        meta = self.do(self.redis.hgetall(f"{keys.prefix(PARTITION)}tl:{timeline.decode()}:meta"))
         member = f"chain:{meta[b'root'].decode()}"
         self.world.roots[member] = root
         return member
@@ -830,7 +830,7 @@ class Scripts(RuleBasedStateMachine):
 
     def see_it_ended(self, turn: Turn) -> None:
         """It ended as requested, or as the model continued it."""
-        turn.take(self.do(self.redis.hget(names.response(turn.id), "epoch")).decode(), is_cancel=False)
+        turn.take(self.do(self.redis.hget(keys.response(turn.id), "epoch")).decode(), is_cancel=False)
         if turn.ending == "cancelled":
             ended = turn.narration.end(completed_at=1, finished=None)
             self.take_end(turn, ended, [*turn.draft.input, *ended.output])
@@ -847,7 +847,7 @@ class Scripts(RuleBasedStateMachine):
         for turn in late:
             top = turn.root.top
             if top.is_due and not turn.root.is_closed:
-                score = self.do(self.redis.zscore(names.expiry(PARTITION), self.find_member(top)))
+                score = self.do(self.redis.zscore(keys.expiry(PARTITION), self.find_member(top)))
                 top.is_due = score is None or score <= 1
 
     def erase_everything_due(self) -> None:
@@ -924,18 +924,18 @@ class Scripts(RuleBasedStateMachine):
 
     @invariant()
     def leases_are_those_of_active_responses(self) -> None:
-        leased = {lease.decode() for lease in self.do(self.redis.zrange(names.leases(PARTITION), 0, -1))}
+        leased = {lease.decode() for lease in self.do(self.redis.zrange(keys.leases(PARTITION), 0, -1))}
         dying = {turn.id for turn in self.world.turns if turn.root.is_dying}
         assert leased - dying == {turn.id for turn in self.world.turns if turn.is_active and not turn.root.is_dying}
 
     @invariant()
     def expiry_knows_what_there_is(self) -> None:
-        members = {member.decode() for member in self.do(self.redis.zrange(names.expiry(PARTITION), 0, -1))}
+        members = {member.decode() for member in self.do(self.redis.zrange(keys.expiry(PARTITION), 0, -1))}
         mine = {f"conv:{talk.id}" for talk in self.world.talks if not talk.is_deleted and talk.root.parent is None}
         assert {member for member in members if member.startswith("conv:")} == mine
         for member in members - mine:
             timeline = member.removeprefix("chain:")
-            assert self.do(self.redis.exists(f"{names.prefix(PARTITION)}tl:{timeline}:meta")) == 1
+            assert self.do(self.redis.exists(f"{keys.prefix(PARTITION)}tl:{timeline}:meta")) == 1
 
     @invariant()
     def lists_are_those_of_the_model(self) -> None:
@@ -952,9 +952,9 @@ class Scripts(RuleBasedStateMachine):
         for talk in self.world.talks:
             if not talk.is_deleted and not talk.root.is_dying:
                 self.do(self.stores.conversations.delete(talk.id, owner=talk.owner))
-        members = self.do(self.redis.zrange(names.expiry(PARTITION), 0, -1))
+        members = self.do(self.redis.zrange(keys.expiry(PARTITION), 0, -1))
         if members:
-            self.do(self.redis.zadd(names.expiry(PARTITION), dict.fromkeys(members, 1)))
+            self.do(self.redis.zadd(keys.expiry(PARTITION), dict.fromkeys(members, 1)))
         self.do(erase_due(self.stores.eraser))
         assert self.do(find_left(self.redis)) == []
 
@@ -963,7 +963,7 @@ async def find_left(redis: Redis) -> list[str]:
     """Keys that nothing refers to any more and that never expire."""
     left = []
     async for key in redis.scan_iter(count=1000):
-        name = key.decode().removeprefix(names.prefix(PARTITION))
+        name = key.decode().removeprefix(keys.prefix(PARTITION))
         kind = name.partition(":")[0]
         is_tombstone = kind in {"conv", "resp"} and await redis.hkeys(key) == [b"deleted"]
         is_brief = is_tombstone or kind in {"idem", "gone"}

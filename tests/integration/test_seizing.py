@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.nudges import Nudges
 from prompts.domain import ids
 from prompts.domain.items import Item
@@ -105,7 +105,7 @@ async def test_a_lost_response_is_taken_once(redis: Redis, stores: Stores, other
     assert None in taken
     assert (seized.epoch.partition(".")[0], seized.attempts, seized.ending) == ("2", 2, "")
     assert not await is_lost(other, draft.response.id)
-    assert await redis.hget(names.response(draft.response.id), "replica") in {b"rep_1", b"rep_2"}
+    assert await redis.hget(keys.response(draft.response.id), "replica") in {b"rep_1", b"rep_2"}
 
 
 async def test_what_has_ended_or_is_gone_is_not_taken(redis: Redis, stores: Stores) -> None:
@@ -207,7 +207,7 @@ async def test_two_seizures_of_one_count_cannot_both_write(
     draft = build_draft()
     await admit(stores, draft)
     first = await take_lost(redis, stores, draft.response.id)
-    await redis.hset(names.response(draft.response.id), mapping={"epoch": "1", "attempts": 1, "replica": "rep_1"})
+    await redis.hset(keys.response(draft.response.id), mapping={"epoch": "1", "attempts": 1, "replica": "rep_1"})
     if is_first_back:
         await check_stale(stores, draft.response.id, first.epoch)
     second = await take_lost(redis, other, draft.response.id)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
@@ -153,7 +153,7 @@ async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float 
 
 async def lose_lease(redis: Redis, response_id: str) -> None:
     """Expire the lease of a response, as if its replica had died."""
-    await redis.zadd(names.leases(ids.get_partition(response_id)), {response_id: 1})
+    await redis.zadd(keys.leases(ids.get_partition(response_id)), {response_id: 1})
 
 
 async def make_conversation(stores: Stores, *said: str, partition: str | None = None, owner: str = "alice") -> str:

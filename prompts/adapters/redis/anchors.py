@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.domain.anchors import AfterResponse, Anchor, InConversation
 from prompts.errors import NotFound, unknown_conversation, unknown_previous_response
 
@@ -23,10 +23,10 @@ def find_place(anchor: InConversation | AfterResponse) -> AnchorPlace:
     match anchor:
         case InConversation(conversation_id):
             unknown = unknown_conversation(conversation_id, param="conversation")
-            return AnchorPlace("conversation", conversation_id, names.conversation(conversation_id), unknown)
+            return AnchorPlace("conversation", conversation_id, keys.conversation(conversation_id), unknown)
         case AfterResponse(response_id):
             unknown = unknown_previous_response(response_id)
-            return AnchorPlace("previous", response_id, names.response(response_id), unknown)
+            return AnchorPlace("previous", response_id, keys.response(response_id), unknown)
 
 
 def get_anchor_id(anchor: Anchor) -> str:

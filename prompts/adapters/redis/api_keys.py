@@ -5,7 +5,7 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain.ids import hash_key
 from prompts.ports.api_keys import Caller
@@ -24,10 +24,10 @@ class RedisApiKeys:
         """See `ApiKeys.find_caller`."""
         reply = await self._scripts.call(
             "owner",
-            valid_key=names.API_KEYS,
+            valid_key=keys.API_KEYS,
             key_hash=hash_key(key),
             requests_a_minute=self._requests_per_minute,
-            requests_prefix=names.REQUESTS_PREFIX,
+            requests_prefix=keys.REQUESTS_PREFIX,
         )
         match reply:
             case [owner, may_ask, remaining, reset_ms]:
@@ -38,7 +38,7 @@ class RedisApiKeys:
     async def published(self) -> dict[str, str]:
         """See `ApiKeys.published`."""
         with translated_errors():
-            found = cast("dict[bytes, bytes]", await self._redis.hgetall(names.API_KEYS))
+            found = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.API_KEYS))
         return {key.decode(): owner.decode() for key, owner in found.items()}
 
     async def publish(self, *, added: Mapping[str, str], removed: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ class RedisApiKeys:
         with translated_errors():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 if added:
-                    pipeline.hset(names.API_KEYS, items=[part for pair in added.items() for part in pair])
+                    pipeline.hset(keys.API_KEYS, items=[part for pair in added.items() for part in pair])
                 if removed:
-                    pipeline.hdel(names.API_KEYS, *removed)
+                    pipeline.hdel(keys.API_KEYS, *removed)
                 await pipeline.execute()

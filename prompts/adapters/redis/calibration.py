@@ -7,7 +7,7 @@ import msgspec
 import structlog
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.scripts import Scripts
 from prompts.errors import Unavailable
 
@@ -62,7 +62,7 @@ class RedisCalibration:
         noted = [(model, each.reported / each.estimated, each.answers) for model, each in samples.items()]
         reply = await self._scripts.call(
             "calibrate",
-            factors_key=names.CALIBRATION,
+            factors_key=keys.CALIBRATION,
             samples=encode(noted),
             lowest=str(LOWEST),
             highest=str(HIGHEST),

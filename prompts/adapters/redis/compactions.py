@@ -6,7 +6,7 @@ from typing import cast
 import msgspec
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import get_anchor_id
 from prompts.adapters.redis.items import pack_items
 from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
@@ -34,7 +34,7 @@ class RedisCompactions:
         if claim.idempotency_key is None:
             return None
         with translated_errors():
-            key = names.idempotency(partition, owner, get_anchor_id(anchor), claim.idempotency_key)
+            key = keys.idempotency(partition, owner, get_anchor_id(anchor), claim.idempotency_key)
             found = cast("bytes | None", await self._redis.get(key))
         if found is None:
             return None
@@ -47,15 +47,15 @@ class RedisCompactions:
         self, compacted: CompactedHistory, given: Sequence[Item], claim: Claim, *, owner: str, anchor: Anchor
     ) -> Attached | None:
         """See `Compactions.keep`."""
-        partition, own_key = ids.get_partition(compacted.id), names.response(compacted.id)
+        partition, own_key = ids.get_partition(compacted.id), keys.response(compacted.id)
         key = claim.idempotency_key
-        idempotency_key = names.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
+        idempotency_key = keys.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
         reply = await self._scripts.call(
             "keep_compaction",
             response_key=own_key,
-            expiry_key=names.expiry(partition),
+            expiry_key=keys.expiry(partition),
             idempotency_key=idempotency_key,
-            prefix=names.prefix(partition),
+            prefix=keys.prefix(partition),
             owner=owner,
             response_id=compacted.id,
             result=encode(compacted),

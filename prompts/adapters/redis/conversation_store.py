@@ -6,7 +6,7 @@ from typing import Literal, cast
 import msgspec
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import delete_conversation
 from prompts.adapters.redis.items import decode_item, pack_items
 from prompts.adapters.redis.listing import touch_listing
@@ -39,9 +39,9 @@ class RedisConversationStore:
         partition = ids.get_partition(conversation_id)
         created_ms = await self._scripts.call(
             "create_conversation",
-            conversation_key=names.conversation(conversation_id),
-            expiry_key=names.expiry(partition),
-            prefix=names.prefix(partition),
+            conversation_key=keys.conversation(conversation_id),
+            expiry_key=keys.expiry(partition),
+            prefix=keys.prefix(partition),
             owner=owner,
             conversation_id=conversation_id,
             timeline=ids.new_id(ids.TIMELINE, partition),
@@ -55,7 +55,7 @@ class RedisConversationStore:
 
     async def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """See `ConversationStore.get`."""
-        found = await read_fields(self._redis, names.conversation(conversation_id), FIELDS)
+        found = await read_fields(self._redis, keys.conversation(conversation_id), FIELDS)
         conversation = _read(conversation_id, found, owner)
         if conversation is None:
             raise unknown_conversation(conversation_id)
@@ -67,7 +67,7 @@ class RedisConversationStore:
         """See `ConversationStore.update`."""
         is_updated = await self._scripts.call(
             "update_conversation",
-            conversation_key=names.conversation(conversation_id),
+            conversation_key=keys.conversation(conversation_id),
             owner=owner,
             metadata=encode(metadata),
             title=title or "",
@@ -83,17 +83,17 @@ class RedisConversationStore:
         found: list[Conversation] = []
         while len(found) <= limit:
             with translated_errors():
-                keys = cast("list[bytes]", await self._redis.zrevrange(names.listing(owner), start, start + limit))
-            if not keys:
+                listed = cast("list[bytes]", await self._redis.zrevrange(keys.listing(owner), start, start + limit))
+            if not listed:
                 break
-            there = await self._read_all([key.decode() for key in keys], owner)
+            there = await self._read_all([conversation_id.decode() for conversation_id in listed], owner)
             start += len(there)  # the others have left the index
             found += there
         return found[:limit], len(found) > limit
 
     async def _find_rank(self, conversation_id: str, owner: str) -> int:
         with translated_errors():
-            rank = await self._redis.zrevrank(names.listing(owner), conversation_id)
+            rank = await self._redis.zrevrank(keys.listing(owner), conversation_id)
         if rank is None:
             raise unknown_conversation(conversation_id, param="after")
         return cast(int, rank)
@@ -103,13 +103,13 @@ class RedisConversationStore:
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for conversation_id in conversation_ids:
-                pipeline.hmget(names.conversation(conversation_id), FIELDS)
+                pipeline.hmget(keys.conversation(conversation_id), FIELDS)
             rows = await pipeline.execute()
         read = [_read(key, row, owner) for key, row in zip(conversation_ids, rows, strict=True)]
         dead = [key for key, found in zip(conversation_ids, read, strict=True) if found is None]
         if dead:
             with translated_errors():
-                await self._redis.zrem(names.listing(owner), *dead)
+                await self._redis.zrem(keys.listing(owner), *dead)
         return [conversation for conversation in read if conversation is not None]
 
     async def delete(self, conversation_id: str, *, owner: str) -> None:
@@ -124,10 +124,10 @@ class RedisConversationStore:
         partition = ids.get_partition(origin_id)
         reply = await self._scripts.call(
             "fork",
-            conversation_key=names.conversation(conversation_id),
-            origin_key=names.conversation(origin_id),
-            expiry_key=names.expiry(partition),
-            prefix=names.prefix(partition),
+            conversation_key=keys.conversation(conversation_id),
+            origin_key=keys.conversation(origin_id),
+            expiry_key=keys.expiry(partition),
+            prefix=keys.prefix(partition),
             owner=owner,
             conversation_id=conversation_id,
             origin_id=origin_id,
@@ -151,9 +151,9 @@ class RedisConversationStore:
         partition = ids.get_partition(conversation_id)
         reply = await self._scripts.call(
             "add_items",
-            conversation_key=names.conversation(conversation_id),
-            expiry_key=names.expiry(partition),
-            prefix=names.prefix(partition),
+            conversation_key=keys.conversation(conversation_id),
+            expiry_key=keys.expiry(partition),
+            prefix=keys.prefix(partition),
             owner=owner,
             items=pack_items(items),
             unanswered=encode(unanswered),
@@ -174,7 +174,7 @@ class RedisConversationStore:
         """See `ConversationStore.list_items`."""
         reply = await self._scripts.call(
             "list_items",
-            conversation_key=names.conversation(conversation_id),
+            conversation_key=keys.conversation(conversation_id),
             prefix=_prefix_of(conversation_id),
             owner=owner,
             limit=limit,
@@ -194,8 +194,8 @@ class RedisConversationStore:
         await self._check_same_partition(conversation_id, item_id, owner=owner)
         reply = await self._scripts.call(
             "get_conversation_item",
-            conversation_key=names.conversation(conversation_id),
-            item_key=names.item(item_id),
+            conversation_key=keys.conversation(conversation_id),
+            item_key=keys.item(item_id),
             prefix=_prefix_of(conversation_id),
             owner=owner,
         )
@@ -209,7 +209,7 @@ class RedisConversationStore:
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         """See `ConversationStore.find_items`."""
         calls = [
-            {"item_key": names.item(item_id), "prefix": _prefix_of(item_id), "owner": owner} for item_id in item_ids
+            {"item_key": keys.item(item_id), "prefix": _prefix_of(item_id), "owner": owner} for item_id in item_ids
         ]
         found = await self._scripts.call_many("get_item", calls)
         return [decode_item(reply[0]) if reply else None for reply in found]
@@ -225,8 +225,8 @@ class RedisConversationStore:
         await self._check_same_partition(conversation_id, item_id, owner=owner)
         reply = await self._scripts.call(
             "delete_item",
-            conversation_key=names.conversation(conversation_id),
-            item_key=names.item(item_id),
+            conversation_key=keys.conversation(conversation_id),
+            item_key=keys.item(item_id),
             prefix=_prefix_of(conversation_id),
             owner=owner,
             item_id=item_id,
@@ -266,4 +266,4 @@ def _read(conversation_id: str, found: Sequence[bytes | None], owner: str) -> Co
 
 
 def _prefix_of(public_id: str) -> str:
-    return names.prefix(ids.get_partition(public_id))
+    return keys.prefix(ids.get_partition(public_id))

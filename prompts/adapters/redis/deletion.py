@@ -2,7 +2,7 @@
 
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.scripts import Scripts, new_call_id, translated_errors
 from prompts.domain import ids
 
@@ -18,14 +18,14 @@ async def delete_conversation(redis: Redis, scripts: Scripts, conversation_id: s
     partition = ids.get_partition(conversation_id)
     found_owner: bytes = await scripts.call(
         "delete_conversation",
-        conversation_key=names.conversation(conversation_id),
-        leases_key=names.leases(partition),
-        expiry_key=names.expiry(partition),
-        prefix=names.prefix(partition),
+        conversation_key=keys.conversation(conversation_id),
+        leases_key=keys.leases(partition),
+        expiry_key=keys.expiry(partition),
+        prefix=keys.prefix(partition),
         owner=owner or "",
         conversation_id=conversation_id,
         tombstone_s=TOMBSTONE_S,
-        replica_channels=names.replica_channel(""),
+        replica_channels=keys.replica_channel(""),
         call_id=new_call_id(),
     )
     if not found_owner:
@@ -37,4 +37,4 @@ async def delete_conversation(redis: Redis, scripts: Scripts, conversation_id: s
 async def leave_listing(redis: Redis, owner: str, conversation_id: str) -> None:
     """Take a deleted conversation from its owner's list. Raises Unavailable."""
     with translated_errors():
-        await redis.zrem(names.listing(owner), conversation_id)
+        await redis.zrem(keys.listing(owner), conversation_id)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import TOMBSTONE_S, delete_conversation, leave_listing
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain import ids
@@ -31,7 +31,7 @@ class RedisEraser:
             now_ms = seconds * 1000 + micros // 1000
             pipeline = self._redis.pipeline(transaction=False)
             for partition in partitions:
-                pipeline.zrange(names.expiry(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_DUE)
+                pipeline.zrange(keys.expiry(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_DUE)
             found = await pipeline.execute()
         return [
             f"{partition} {member.decode()}" for partition, due in zip(partitions, found, strict=True) for member in due
@@ -46,12 +46,12 @@ class RedisEraser:
             return False  # its timeline is due by itself now
         is_more, *gone = await self._scripts.call(
             "erase",
-            expiry_key=names.expiry(partition),
-            leases_key=names.leases(partition),
-            prefix=names.prefix(partition),
+            expiry_key=keys.expiry(partition),
+            leases_key=keys.leases(partition),
+            prefix=keys.prefix(partition),
             root=name,
             max_cost=self._items_a_slice,
-            replica_channels=names.replica_channel(""),
+            replica_channels=keys.replica_channel(""),
             tombstone_s=TOMBSTONE_S,
         )
         for owner, conversation_id in zip(gone[::2], gone[1::2], strict=True):

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.scripts import read_fields, translated_errors
 from prompts.domain.responses import Response
@@ -33,7 +33,7 @@ class RedisEventLog:
     async def get_echo(self, response_id: str, *, owner: str) -> Response:
         """See `EventLog.get_echo`."""
         fields = ("owner", "echo", "created_ms")
-        found_owner, echo, created_ms = await read_fields(self._redis, names.response(response_id), fields)
+        found_owner, echo, created_ms = await read_fields(self._redis, keys.response(response_id), fields)
         if found_owner is None or echo is None or found_owner.decode() != owner:
             raise unknown_response(response_id)
         if not echo:
@@ -44,7 +44,7 @@ class RedisEventLog:
         """See `EventLog.read`."""
         with translated_errors():
             first = f"0-{after}" if after >= 0 else "-"
-            found = await self._redis.xrange(names.event_log(response_id), first, "+", count=ENTRIES_A_READ)
+            found = await self._redis.xrange(keys.event_log(response_id), first, "+", count=ENTRIES_A_READ)
         entries = [_read_entry(entry) for entry in found or []]
         if after < 0 or not entries:
             return entries

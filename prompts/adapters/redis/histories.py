@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.scripts import Scripts
@@ -62,7 +62,7 @@ class RedisHistories:
         reply = await self._scripts.call(
             "read_history",
             anchor_key=place.key,
-            prefix=names.prefix(ids.get_partition(place.id)),
+            prefix=keys.prefix(ids.get_partition(place.id)),
             owner=owner,
             anchor_kind=place.kind,
             timeline=after.timeline,

@@ -2,7 +2,7 @@
 
 import structlog
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.scripts import Scripts
 from prompts.errors import Unavailable
 
@@ -15,6 +15,6 @@ async def touch_listing(scripts: Scripts, owner: str, conversation_id: str) -> N
     What it follows is stored already, so a failure here is no reason to tell anyone to try that again.
     """
     try:
-        await scripts.call("touch_listing", listing_key=names.listing(owner), conversation_id=conversation_id)
+        await scripts.call("touch_listing", listing_key=keys.listing(owner), conversation_id=conversation_id)
     except Unavailable:
         log.warning("listing_not_touched", conversation_id=conversation_id)

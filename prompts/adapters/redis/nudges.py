@@ -16,7 +16,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +28,7 @@ LISTEN_S = 1.0
 # then finds None in its place; or uvloop says that it is closed.
 AWAY = (RedisError, OSError, AttributeError, RuntimeError)
 RELEASED = b"released"
-LOST_CHANNEL = names.LOST_CHANNEL.encode()
+LOST_CHANNEL = keys.LOST_CHANNEL.encode()
 
 
 LetGo: TypeAlias = Callable[[str, str], None]
@@ -75,14 +75,14 @@ class Nudges:
     def __init__(self, redis: Redis, replica_id: str) -> None:
         self._lost = asyncio.Event()
         self._redis = redis
-        self._own_channel = names.replica_channel(replica_id).encode()
+        self._own_channel = keys.replica_channel(replica_id).encode()
         self._watches: defaultdict[bytes, set[LogWatch]] = defaultdict(set)
         self._pubsub: PubSub = redis.pubsub()
 
     @asynccontextmanager
     async def watch(self, response_id: str) -> AsyncIterator[LogWatch]:
         """See `EventLog.watch`. While Redis is away nobody is nudged; `listen` subscribes again when it is back."""
-        channel = names.log_channel(response_id).encode()
+        channel = keys.log_channel(response_id).encode()
         watch = LogWatch()
         is_first = not self._watches[channel]
         self._watches[channel].add(watch)
@@ -100,7 +100,7 @@ class Nudges:
         Raises nothing: who is not told says after two seconds that it could not be confirmed.
         """
         try:
-            await self._redis.publish(names.log_channel(response_id), RELEASED)
+            await self._redis.publish(keys.log_channel(response_id), RELEASED)
         except (RedisError, OSError) as exc:
             log.warning("release_not_told", response_id=response_id, reason=type(exc).__name__)
 

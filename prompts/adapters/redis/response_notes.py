@@ -6,7 +6,7 @@ from typing import Literal, cast
 import msgspec
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.scripts import Scripts, read_fields
 from prompts.domain import ids
@@ -63,8 +63,8 @@ class RedisResponseNotes:
         """See `ResponseNotes.find_follow_ups`."""
         reply = await self._scripts.call(
             "find_follow_ups",
-            response_key=names.response(response_id),
-            prefix=names.prefix(ids.get_partition(response_id)),
+            response_key=keys.response(response_id),
+            prefix=keys.prefix(ids.get_partition(response_id)),
             owner=owner,
             history_tokens=history_tokens,
         )
@@ -83,7 +83,7 @@ class RedisResponseNotes:
     async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
         """See `ResponseNotes.keep_follow_ups`."""
         kept = await self._scripts.call(
-            "keep_follow_ups", response_key=names.response(response_id), owner=owner, questions=encode(questions)
+            "keep_follow_ups", response_key=keys.response(response_id), owner=owner, questions=encode(questions)
         )
         if kept is None:
             raise unknown_response(response_id)
@@ -93,7 +93,7 @@ class RedisResponseNotes:
         """See `ResponseNotes.put_feedback`."""
         said_ms = await self._scripts.call(
             "put_feedback",
-            response_key=names.response(response_id),
+            response_key=keys.response(response_id),
             owner=owner,
             score=score,
             comment=comment or "",
@@ -115,7 +115,7 @@ class RedisResponseNotes:
     async def _read(self, response_id: str, owner: str, *fields: str) -> list[bytes | None]:
         """Some fields of the owner's response. Raises NotFound, Unavailable."""
         wanted = ("owner", "unstored", *fields)
-        found_owner, unstored, *found = await read_fields(self._redis, names.response(response_id), wanted)
+        found_owner, unstored, *found = await read_fields(self._redis, keys.response(response_id), wanted)
         if found_owner is None or unstored is not None or found_owner.decode() != owner:
             raise unknown_response(response_id)
         return found

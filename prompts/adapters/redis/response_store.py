@@ -10,7 +10,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from prompts.adapters.redis import keys as names
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.deletion import TOMBSTONE_S
@@ -75,20 +75,20 @@ class RedisResponseStore:
         """See `ResponseStore.admit`."""
         response_id, claim = draft.response.id, draft.claim
         partition = ids.get_partition(response_id)
-        own_key = names.response(response_id)
+        own_key = keys.response(response_id)
         place = find_place(draft.anchor) if draft.anchor is not None else None
         kind, anchor_id, anchor_key = (place.kind, place.id, place.key) if place else ("none", "", own_key)
         key = claim.idempotency_key
-        idempotency_key = names.idempotency(partition, owner, anchor_id, key) if key else own_key
+        idempotency_key = keys.idempotency(partition, owner, anchor_id, key) if key else own_key
         reply = await self._scripts.call(
             "admit",
             response_key=own_key,
-            log_key=names.event_log(response_id),
-            leases_key=names.leases(partition),
-            expiry_key=names.expiry(partition),
+            log_key=keys.event_log(response_id),
+            leases_key=keys.leases(partition),
+            expiry_key=keys.expiry(partition),
             anchor_key=anchor_key,
             idempotency_key=idempotency_key,
-            prefix=names.prefix(partition),
+            prefix=keys.prefix(partition),
             owner=owner,
             response_id=response_id,
             anchor_kind=kind,
@@ -114,16 +114,16 @@ class RedisResponseStore:
     async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """See `ResponseStore.append`."""
         written = await self._appends.append(
-            response_key=names.response(response_id),
-            log_key=names.event_log(response_id),
-            leases_key=names.leases(ids.get_partition(response_id)),
+            response_key=keys.response(response_id),
+            log_key=keys.event_log(response_id),
+            leases_key=keys.leases(ids.get_partition(response_id)),
             response_id=response_id,
             epoch=epoch,
             lease_ms=int(lease_s * 1000),
             after=group.after,
             last_number=group.last_number,
             signals=group.packed,
-            log_channel=names.log_channel(response_id),
+            log_channel=keys.log_channel(response_id),
         )
         _check_written(written)
 
@@ -133,11 +133,11 @@ class RedisResponseStore:
         partition = ids.get_partition(response.id)
         committing = self._scripts.call(
             "commit",
-            response_key=names.response(response.id),
-            log_key=names.event_log(response.id),
-            leases_key=names.leases(partition),
-            expiry_key=names.expiry(partition),
-            prefix=names.prefix(partition),
+            response_key=keys.response(response.id),
+            log_key=keys.event_log(response.id),
+            leases_key=keys.leases(partition),
+            expiry_key=keys.expiry(partition),
+            prefix=keys.prefix(partition),
             response_id=response.id,
             epoch=epoch,
             status=response.status,
@@ -148,7 +148,7 @@ class RedisResponseStore:
             signals=last.packed,
             items=pack_items(outcome.items),
             fresh_timeline=ids.new_id(ids.TIMELINE, partition),
-            log_channel=names.log_channel(response.id),
+            log_channel=keys.log_channel(response.id),
             log_retention_s=self._retention.log_s,
             retention_ms=self._retention.history_s * 1000,
         )
@@ -164,13 +164,13 @@ class RedisResponseStore:
         partition = ids.get_partition(response_id)
         reply = await self._scripts.call(
             "seize",
-            response_key=names.response(response_id),
-            leases_key=names.leases(partition),
-            prefix=names.prefix(partition),
+            response_key=keys.response(response_id),
+            leases_key=keys.leases(partition),
+            prefix=keys.prefix(partition),
             response_id=response_id,
             canceller=owner or "",
             lease_ms=int(lease_s * 1000),
-            replica_channels=names.replica_channel(""),
+            replica_channels=keys.replica_channel(""),
             call_id=new_call_id(),
             replica_id=self._replica_id,
         )
@@ -187,19 +187,19 @@ class RedisResponseStore:
         """See `ResponseStore.release`."""
         written = await self._scripts.call(
             "release",
-            response_key=names.response(response_id),
-            leases_key=names.leases(ids.get_partition(response_id)),
+            response_key=keys.response(response_id),
+            leases_key=keys.leases(ids.get_partition(response_id)),
             response_id=response_id,
             epoch=epoch,
             ending="failed" if is_broken else "",
-            lost_channel=names.LOST_CHANNEL,
+            lost_channel=keys.LOST_CHANNEL,
         )
         _check_written(written)
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
         fields = ("owner", "status", "result", "echo", "created_ms", "failure", "unstored")
-        found = await read_fields(self._redis, names.response(response_id), fields)
+        found = await read_fields(self._redis, keys.response(response_id), fields)
         found_owner, status, result, echo, created_ms, failure, unstored = found
         if found_owner is None or status is None or echo is None or found_owner.decode() != owner:
             raise unknown_response(response_id)
@@ -212,16 +212,16 @@ class RedisResponseStore:
         partition = ids.get_partition(response_id)
         is_erased = await self._scripts.call(
             "delete_response",
-            response_key=names.response(response_id),
-            log_key=names.event_log(response_id),
-            leases_key=names.leases(partition),
-            expiry_key=names.expiry(partition),
-            prefix=names.prefix(partition),
+            response_key=keys.response(response_id),
+            log_key=keys.event_log(response_id),
+            leases_key=keys.leases(partition),
+            expiry_key=keys.expiry(partition),
+            prefix=keys.prefix(partition),
             owner=owner,
             response_id=response_id,
             tombstone_s=TOMBSTONE_S,
-            replica_channels=names.replica_channel(""),
-            log_channel=names.log_channel(response_id),
+            replica_channels=keys.replica_channel(""),
+            log_channel=keys.log_channel(response_id),
             call_id=new_call_id(),
         )
         if not is_erased:
@@ -231,8 +231,8 @@ class RedisResponseStore:
         """See `ResponseStore.discard`."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=True)
-            pipeline.unlink(names.response(response_id), names.event_log(response_id))
-            pipeline.zrem(names.leases(ids.get_partition(response_id)), response_id)
+            pipeline.unlink(keys.response(response_id), keys.event_log(response_id))
+            pipeline.zrem(keys.leases(ids.get_partition(response_id)), response_id)
             await pipeline.execute()
 
     async def list_lost(self) -> Sequence[str]:
@@ -242,7 +242,7 @@ class RedisResponseStore:
             now_ms = seconds * 1000 + micros // 1000
             pipeline = self._redis.pipeline(transaction=False)
             for partition in ids.all_partitions():
-                pipeline.zrange(names.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
+                pipeline.zrange(keys.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
             found = await pipeline.execute()
         return [response_id.decode() for lost in found for response_id in lost]
 
