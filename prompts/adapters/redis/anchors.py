@@ -1,4 +1,4 @@
-"""Where the scripts find the anchor of a turn."""
+"""Where in Redis the anchor of a turn is."""
 
 from dataclasses import dataclass
 
@@ -15,11 +15,10 @@ class AnchorPlace:
     id: str
     key: str
     unknown: NotFound
-    """What a client is told when nothing is there."""
+    """The error when nothing is there."""
 
 
 def find_place(anchor: InConversation | AfterResponse) -> AnchorPlace:
-    """The place of an anchor."""
     match anchor:
         case InConversation(conversation_id):
             unknown = unknown_conversation(conversation_id, param="conversation")

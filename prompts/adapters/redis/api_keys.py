@@ -15,7 +15,7 @@ class RedisApiKeys:
     """`ApiKeys` on Redis, and its publishing."""
 
     def __init__(self, redis: Redis, *, requests_per_minute: int = 0) -> None:
-        """`requests_per_minute` is what an owner may ask, over all replicas; 0 is as much as they like."""
+        """`requests_per_minute` limits an owner's requests, over all replicas; 0 is no limit."""
         self._redis = redis
         self._scripts = Scripts(redis)
         self._requests_per_minute = requests_per_minute

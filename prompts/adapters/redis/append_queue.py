@@ -13,7 +13,7 @@ APPEND = SCRIPTS["append"]
 
 
 class AppendQueue:
-    """Calls of `append.lua`, sent together; each caller gets the answer to its own."""
+    """Calls of `append.lua`, sent together; each caller gets its own answer."""
 
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
@@ -21,7 +21,7 @@ class AppendQueue:
         self._sending: asyncio.Task[None] | None = None
 
     async def append(self, **values: Arg) -> int:
-        """What `append.lua` returns. Raises Unavailable. Cancelled, the append may still be made."""
+        """Call `append.lua` and return its answer. Raises Unavailable. Cancelled, the append may still be made."""
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((APPEND.arrange(values), answer))
         if self._sending is None:
@@ -44,11 +44,11 @@ class AppendQueue:
                 _settle(asked, answer)
         finally:
             for _, asked in waiting:
-                asked.cancel()  # those without an answer: nobody may wait for what will not come
+                asked.cancel()  # no effect on those that have their answer; the others will get none
 
 
 def _settle(asked: asyncio.Future[int], answer: int | Exception) -> None:
-    if asked.done():  # whoever asked has gone
+    if asked.done():  # the caller was cancelled
         return
     if isinstance(answer, Exception):
         asked.set_exception(answer)

@@ -1,4 +1,4 @@
-"""How models count tokens, as all replicas have seen it: one small hash in Redis, looked at every few seconds."""
+"""How models count tokens, learned by all replicas together: one small hash in Redis, read every few seconds."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
 
-# A tokenizer does not change: nobody needs to know sooner.
+# A model's tokenizer does not change, so it is early enough to know in some seconds.
 AGREE_S = 5.0
-# No tokenizer is as far from four characters a token as this; a server that reports nonsense is not believed beyond it.
+# The bounds of a factor. No tokenizer is further from four characters a token; a report beyond them is nonsense.
 LOWEST, HIGHEST = 0.25, 4.0
-# Of a moving mean: some ten answers, so that a model that was replaced under the same name is known within minutes.
+# The share of one answer in the moving mean: after a model was replaced under its name, ten answers are enough to know.
 SHARE = 0.1
-# Clients name models; where the model's server does not say which there are, they could name any number.
+# Clients name the models. Where the model's server lists none, they could name any number.
 MAX_MODELS = 1_000
 
 
 @dataclass(slots=True)
 class Sample:
-    """What answers have shown since the replicas last agreed."""
+    """Tokens of the answers since the replicas last agreed."""
 
     estimated: int = 0
     reported: int = 0
@@ -35,7 +35,7 @@ class Sample:
 
 
 class RedisCalibration:
-    """`Calibration` on Redis; asking and noting cost nothing."""
+    """`Calibration` on Redis. `get_factor` and `learn` touch memory only."""
 
     def __init__(self, redis: Redis, *, max_models: int = MAX_MODELS) -> None:
         self._scripts = Scripts(redis)
@@ -57,13 +57,13 @@ class RedisCalibration:
         sample.answers += 1
 
     async def agree(self) -> None:
-        """Tell the others what was noted here, and learn what they know. Raises Unavailable."""
+        """Share what was learned here, and read what all replicas know. Raises Unavailable."""
         samples, self._samples = self._samples, {}
-        noted = [(model, each.reported / each.estimated, each.answers) for model, each in samples.items()]
+        learned = [(model, each.reported / each.estimated, each.answers) for model, each in samples.items()]
         reply = await self._scripts.call(
             "calibrate",
             factors_key=keys.CALIBRATION,
-            samples=encode(noted),
+            samples=encode(learned),
             lowest=str(LOWEST),
             highest=str(HIGHEST),
             share=str(SHARE),
@@ -73,10 +73,10 @@ class RedisCalibration:
         self._factors = {model.decode(): float(value.split()[0]) for model, value in known}
 
     async def keep_agreed(self) -> None:
-        """Agree now and every few seconds, until cancelled. What was noted while Redis was away is forgotten."""
+        """Agree now and every few seconds, until cancelled. What was learned while Redis is away is lost."""
         while True:
             try:
                 await self.agree()
             except Unavailable:
-                log.debug("not_calibrated")  # readiness says so in its own words
+                log.debug("not_calibrated")  # readiness reports it
             await asyncio.sleep(AGREE_S)

@@ -22,7 +22,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class RedisCompactions:
-    """`Compactions` on Redis; `retention_s` is how long they are kept after their last use."""
+    """`Compactions` on Redis; `retention_s` is how long a compaction is kept after its last use."""
 
     def __init__(self, redis: Redis, *, retention_s: int) -> None:
         self._redis = redis

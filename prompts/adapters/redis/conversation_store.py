@@ -87,7 +87,7 @@ class RedisConversationStore:
             if not listed:
                 break
             there = await self._read_all([conversation_id.decode() for conversation_id in listed], owner)
-            start += len(there)  # the others have left the index
+            start += len(there)  # the others are no longer in the index
             found += there
         return found[:limit], len(found) > limit
 
@@ -99,7 +99,7 @@ class RedisConversationStore:
         return cast(int, rank)
 
     async def _read_all(self, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:
-        """Those that are there; the index may name one that is gone, which leaves it now."""
+        """The conversations that exist. The ids of those that do not are removed from the index."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
             for conversation_id in conversation_ids:
@@ -215,7 +215,7 @@ class RedisConversationStore:
         return [decode_item(reply[0]) if reply else None for reply in found]
 
     async def _check_same_partition(self, conversation_id: str, item_id: str, *, owner: str) -> None:
-        """An item of another partition cannot be of this conversation, and its key lies in another slot."""
+        """Refuse an item of another partition: it is not of this conversation, and its key is in another slot."""
         if ids.get_partition(conversation_id) != ids.get_partition(item_id):
             await self.get(conversation_id, owner=owner)
             raise unknown_item(item_id, param="item_id")

@@ -1,4 +1,4 @@
-"""Erasure in Redis: what its time has come for, whole, in slices of a millisecond or less."""
+"""Erasure in Redis: histories whose time is over, whole, in slices of a millisecond or less."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from prompts.domain import ids
 
 # Measured: a slice of 50 items of ordinary size (each a stream entry and a key) holds Redis for about 0.2 ms.
 ITEMS_A_SLICE = 50
+# Of a partition, in one reading; whoever erases reads again until nothing is due.
 MAX_DUE = 10
 
 
@@ -18,7 +19,7 @@ class RedisEraser:
     """`Eraser` on Redis. A handle is `<partition> conv:<id>` or `<partition> chain:<timeline>`."""
 
     def __init__(self, redis: Redis, *, items_a_slice: int = ITEMS_A_SLICE) -> None:
-        """`items_a_slice` is what one script call erases at most."""
+        """`items_a_slice` is the most that one script call erases."""
         self._redis = redis
         self._items_a_slice = items_a_slice
         self._scripts = Scripts(redis)

@@ -1,4 +1,4 @@
-"""The logs in Redis: reading a stretch, and being told when there is more."""
+"""Event logs in Redis: read them from a number on, and wait for more."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -18,8 +18,8 @@ from prompts.ports.event_log import Entry, Watch
 
 decode_response = msgspec.json.Decoder(Response).decode
 
-# One read's share of a log. An entry is a group: one token of a slow model, some hundreds (at 6 bytes each) of a fast
-# one; so a long answer is never in memory as a whole, and no read holds Redis or this process for milliseconds.
+# An entry is a group: one token of a slow model, some hundreds (at 6 bytes each) of a fast one. So a long answer is
+# never in memory as a whole, and no read takes Redis or this process milliseconds.
 ENTRIES_A_READ = 32
 
 

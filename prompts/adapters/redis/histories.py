@@ -1,4 +1,4 @@
-"""Histories in Redis, read outside of any turn: in slices, so that a long one holds nobody up."""
+"""Whole histories in Redis, read in slices, so that a long one delays no other client."""
 
 import math
 from collections.abc import Sequence

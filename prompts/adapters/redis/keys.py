@@ -16,17 +16,18 @@ import hashlib
 
 from prompts.domain import ids
 
-# API keys by the hash of the key, and what was asked with them in the last minute: one slot, one script a request.
+# Hash: hash of an API key → owner; and sorted sets: an owner's requests of the last minute. One script a request reads
+# both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
-# Hash: how often our estimate of tokens a model reports, and from how many answers that is known.
+# Hash: model → how many times our estimate of tokens it reports, and how many answers have shown that.
 CALIBRATION = "eps:{calibration}:factors"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 
 
 def prefix(partition: str) -> str:
-    """What all keys of a partition begin with; scripts build from it the keys they reach from their roots."""
+    """The beginning of all keys of a partition; scripts build from it the keys they reach from their roots."""
     return f"eps:{{{partition}}}:"
 
 

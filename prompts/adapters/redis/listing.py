@@ -10,9 +10,9 @@ log = structlog.get_logger(__name__)
 
 
 async def touch_listing(scripts: Scripts, owner: str, conversation_id: str) -> None:
-    """The conversation was used now: it goes to the head of the list.
+    """Move a conversation to the head of its owner's list, because it was used now.
 
-    What it follows is stored already, so a failure here is no reason to tell anyone to try that again.
+    Raises nothing: what the client asked for is stored already, and an error would make it ask again.
     """
     try:
         await scripts.call("touch_listing", listing_key=keys.listing(owner), conversation_id=conversation_id)

@@ -1,4 +1,4 @@
-"""What is kept with a response beside its answer: fields of its hash, which live and go with it."""
+"""Input, follow-ups and feedback of a response: fields of its hash, erased with it."""
 
 from collections.abc import Sequence
 from typing import Literal, cast
@@ -24,7 +24,7 @@ from prompts.ports.response_notes import Exchange
 
 
 class _Listed(msgspec.Struct):
-    """What a page looks at of an item."""
+    """The fields of an item that a page of input needs."""
 
     id: str
     type: str

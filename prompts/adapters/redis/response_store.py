@@ -47,22 +47,22 @@ decode_failure = msgspec.json.Decoder(Failure).decode
 decode_model_request = msgspec.json.Decoder(ModelRequest).decode
 decode_account = msgspec.json.Decoder(ModelInput).decode
 
-# How long a key answers for its first request (docs/api.md, "Retries").
+# How long an idempotency key is remembered (docs/api.md, "Retries").
 IDEMPOTENCY_MS = 24 * 3600 * 1000
-# What one sweep takes on of a partition; the next one is two seconds away.
+# Lost responses that one sweep takes of a partition. The next sweep follows in two seconds.
 MAX_LOST = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long Redis keeps: a log after its response, a history after its last use; seconds."""
+    """How long Redis keeps a log after its response has ended, and a history after its last use."""
 
     log_s: int
     history_s: int
 
 
 class RedisResponseStore:
-    """`ResponseStore` on Redis; `replica_id` is where other replicas say that a response is to be let go."""
+    """`ResponseStore` on Redis. `replica_id` is where other replicas tell this one to stop writing a response."""
 
     def __init__(self, redis: Redis, *, replica_id: str, retention: Retention) -> None:
         self._redis = redis
@@ -269,7 +269,7 @@ def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | Non
 
 
 def _check_written(answer: int) -> None:
-    """What the scripts that a run writes with answer."""
+    """Raises StaleRun or TailLost for what a script of a run answers when it has not written."""
     if answer == 0:
         raise StaleRun
     if answer < 0:

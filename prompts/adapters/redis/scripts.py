@@ -1,4 +1,4 @@
-"""Lua scripts by name, and the one place where redis-py's errors become ours."""
+"""Calls of Lua scripts, and the one place where redis-py's errors become ours."""
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +11,15 @@ from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryErro
 from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call
 from prompts.errors import StorageFull, Unavailable
 
-# How long Redis remembers a call that removes something: the client's own second try comes within its time limits.
+# How long Redis remembers the id of a call that deleted something. The second try of the same call comes sooner.
 CALL_KEPT_S = 60
-# What goes to Redis together: enough to save round trips, little enough to hold nobody up.
+# Enough to save round trips, few enough to delay no other client.
 CALLS_A_PIPELINE = 100
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Whatever the driver raises means: not now. Its text stays in the logs, by way of the exception's cause."""
+    """Raise the driver's errors as ours. The driver's text reaches the logs only, as the exception's cause."""
     try:
         yield
     except OutOfMemoryError as exc:
@@ -38,7 +38,7 @@ async def read_fields(redis: Redis, key: str, fields: Sequence[str]) -> list[byt
 
 
 def new_call_id() -> str:
-    """Tells the client's second try of one call, after a lost answer, from another call with the same arguments."""
+    """An id for one call. When an answer is lost, redis-py sends the same call again, with the same id."""
     return secrets.token_hex(8)
 
 
@@ -68,7 +68,7 @@ class Scripts:
         return answers
 
     async def call_together(self, name: str, calls: Sequence[Call]) -> list[Any]:
-        """Run a script once a call, all in one round trip; what a call raised stands in place of its answer."""
+        """Run a script once a call, all in one round trip. The answer of a call that failed is its exception."""
         sha = str(self._scripts[name].sha)
         pipeline = self._redis.pipeline(transaction=False)
         for keys, args in calls:
@@ -77,7 +77,7 @@ class Scripts:
             answers = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as exc:
             return [exc] * len(calls)
-        # A server that was restarted has forgotten the script; a call by itself loads it again.
+        # A restarted server does not have the script any more; a call by itself loads it again.
         return [
             await self._call_alone(name, call) if isinstance(answer, NoScriptError) else answer
             for call, answer in zip(calls, answers, strict=True)

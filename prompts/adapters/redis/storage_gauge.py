@@ -1,4 +1,4 @@
-"""How full Redis is: new runs are refused before the writes of those under way fail."""
+"""How full Redis is: new runs are refused before the writes of active runs fail."""
 
 import asyncio
 
@@ -10,13 +10,13 @@ from prompts.errors import StorageFull, Unavailable
 
 log = structlog.get_logger(__name__)
 
-# Runs that are refused too late cost their answer; the share that is kept free is what those under way still write.
+# New runs are refused beyond this share of Redis's memory limit. The rest is for what active runs still write.
 MAX_USED = 0.95
 LOOK_S = 1.0
 
 
 class RedisGauge:
-    """Looks every second; `check` costs nothing."""
+    """`keep_looking` asks Redis every second; `check` only reads what it saw last."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -28,7 +28,7 @@ class RedisGauge:
             raise StorageFull("The conversation store is nearly full. Try again later.")
 
     async def look(self) -> None:
-        """Ask once. Raises Unavailable."""
+        """Ask Redis once. Raises Unavailable."""
         with translated_errors():
             memory = await self._redis.info("memory")
         limit = int(memory["maxmemory"])
@@ -43,5 +43,5 @@ class RedisGauge:
             try:
                 await self.look()
             except Unavailable:
-                log.debug("storage_unknown")  # readiness says so in its own words
+                log.debug("storage_unknown")  # readiness reports it
             await asyncio.sleep(LOOK_S)
