@@ -7,6 +7,9 @@ import pytest
 from tests.support.model_calls import ModelCalls, SetModel, open_control
 from tests.support.servers import StandinServer
 
+# Their assertions show values, as those of test modules do.
+pytest.register_assert_rewrite("tests.integration.state_machine")
+
 
 @pytest.fixture
 async def model_calls(standin: StandinServer) -> AsyncIterator[ModelCalls]:
