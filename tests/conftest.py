@@ -1,8 +1,8 @@
-"""Fixtures of every test: the running service, and the people who use it."""
+"""Fixtures of every test: the running service, and its clients."""
 
 import os
 
-# Django reads its settings when pytest starts; what a test needs of the real world it starts itself, on free ports.
+# Django reads its settings when pytest starts. The servers of a test are started later, on free ports.
 os.environ.setdefault("SECRET_KEY", "a key for tests, which protects nothing")
 
 from collections.abc import AsyncIterator, Iterator
@@ -23,35 +23,35 @@ pytest_plugins = ["tests.support.server_fixtures"]
 def service(
     valkey: ValkeyServer, standin: StandinServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """One replica of ours for the whole run, with the production server, a real Valkey and the stand-in model."""
+    """The shared replica: the production server on a real Valkey and the stand-in model."""
     with start_service(valkey, standin, tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def other_replica(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
-    """Another replica of the same service, for the whole run."""
+    """The shared second replica of the same service."""
     with Replica(tmp_path_factory.mktemp("replica"), service.environment) as replica:
         yield replica
 
 
 @pytest.fixture
 async def alice(service: Service) -> AsyncIterator[AsyncOpenAI]:
-    """The official SDK with Alice's key; it asks once only, so that a test sees what the server said."""
+    """The official SDK with Alice's key. It never retries, so that a test sees what the server answers."""
     async with AsyncOpenAI(base_url=service.api_url, api_key=service.alice_key, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 async def bob(service: Service) -> AsyncIterator[AsyncOpenAI]:
-    """Another owner."""
+    """The official SDK with the key of another owner."""
     async with AsyncOpenAI(base_url=service.api_url, api_key=service.bob_key, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
-    """Plain HTTP with Alice's key; every answer under `/v1` is held against the specification."""
+    """Plain HTTP with Alice's key. Every answer under `/v1` is checked against the specification."""
     headers = {"Authorization": f"Bearer {service.alice_key}"}
     hooks = {"response": [check_answer]}
     async with httpx.AsyncClient(base_url=service.url, headers=headers, event_hooks=hooks, timeout=30) as client:

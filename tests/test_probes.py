@@ -1,6 +1,6 @@
 """Probes of a real replica whose Redis and Weaviate stop, hang and come back.
 
-Every question here is HTTP/1.0 without a Host header, a key or a cookie, as the plainest prober asks it.
+Every request here is HTTP/1.0 without a Host header, a key or a cookie, as the simplest prober sends it.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ CHECKS = ("startup", "drain", "redis", "storage", "weaviate")
 
 
 TIMEOUT_S = 1.0
-# The time limit of a check, and what the answer itself may take on a busy machine.
+# The time limit of a check, and the time for the answer on a busy machine.
 MAX_ANSWER_S = TIMEOUT_S + 0.5
 NOT_READY = {"detail": "Service not ready"}
 
 
 @dataclass(frozen=True)
 class Service:
-    """A replica and the servers it stands on, which a test may break."""
+    """A replica and its servers, which a test may break."""
 
     replica: Replica
     redis: ValkeyServer
     weaviate: WeaviateServer
 
     def heal(self) -> None:
-        """Whatever a test did: everything runs again."""
+        """Start everything again."""
         for server in (self.redis, self.weaviate):
             if server.is_running:
                 server.thaw()
@@ -48,7 +48,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, and after how long."""
+    """An answer and its time."""
 
     status: int
     headers: str
@@ -57,7 +57,7 @@ class Answer:
 
 
 def configure(redis: ValkeyServer, **more: str) -> dict[str, str]:
-    """The variables of a replica whose model nobody asks."""
+    """The environment of a replica that needs no model."""
     return {
         "REDIS_URL": redis.url,
         "CACHE_URL": redis.cache_url,
@@ -69,7 +69,7 @@ def configure(redis: ValkeyServer, **more: str) -> dict[str, str]:
 
 
 def locate(weaviate: WeaviateServer) -> dict[str, str]:
-    """The variables that name a Weaviate."""
+    """The variables with the address of a Weaviate."""
     return {"WEAVIATE_URL": weaviate.url, "WEAVIATE_GRPC_PORT": str(weaviate.grpc_port)}
 
 
@@ -86,7 +86,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, weaviate_binary: Path) -> 
 
 @pytest.fixture
 async def service(running: Service) -> Service:
-    """The service, healthy whatever the test before has done."""
+    """The service, healthy again after the previous test."""
     running.heal()
     await eventually(lambda: is_ready(running.replica))
     return running
@@ -181,7 +181,7 @@ async def test_dependency_that_is_away_is_told_in_time_and_healed(
     for server in servers:
         break_it(server)
     await eventually(lambda: is_not_ready(service.replica))
-    # Long enough for answers that are remembered, shared and fresh.
+    # Long enough for cached, shared and fresh results.
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
         answer = await ask(service.replica, "/readyz")
@@ -214,7 +214,7 @@ async def test_probes_are_not_logged(service: Service) -> None:
     already_written = len(service.replica.log)
     for path in ("/healthz", "/readyz", "/readyz?verbose", "/readyz/redis", "/health"):
         await ask(service.replica, path)
-    # The control: another path does show, after everything that was asked before.
+    # The control: a request to another path is logged, after all requests before it.
     assert get_status(service.replica.port, "/v1/no-such-path") in {401, 404}
     await eventually(lambda: "/v1/no-such-path" in service.replica.log[already_written:])
     written = service.replica.log[already_written:]

@@ -1,4 +1,4 @@
-"""The servers that tests start: they keep their address and data, and they never outlive the tests."""
+"""The servers that tests start keep their address and data, and never outlive the tests."""
 
 import asyncio
 import socket

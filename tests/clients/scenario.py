@@ -1,6 +1,6 @@
-"""The conversation that every client has: the model calls a tool and says what it gave, and later still knows who asks.
+"""The conversation of every client: the model calls a tool and repeats its result; later it knows a fact.
 
-Each client is somebody else's, unchanged but for the address of the service and a key.
+The clients are unchanged third-party clients; only the address and the key are ours.
 """
 
 from pydantic import BaseModel
@@ -11,17 +11,17 @@ MODEL = "stand-in"
 FIRST = "My name is Ada. Call get_weather city=Paris"
 FIRST_ANSWER = "get_weather returned: 21 degrees in Paris"
 
-# The second turn can be answered only by who knows the first.
+# Only with the first turn in the history can the second be answered.
 SECOND = "What is my name?"
 SECOND_ANSWER = "Your name is Ada."
 
-# Said with a question, it makes the stand-in think aloud first.
+# With this in a question the stand-in sends reasoning first.
 THOUGHT = "Somebody asks me something"
 THINKING = f' [[standin reason="{THOUGHT}"]]'
 
 
 class Answer(BaseModel):
-    """An answer as data; the stand-in puts its plain answer into the field of this name."""
+    """An answer as data. The stand-in puts its plain answer into the field of this name."""
 
     answer: str
 

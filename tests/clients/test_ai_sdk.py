@@ -1,6 +1,6 @@
-"""Vercel's AI SDK with its OpenAI provider, in Node: two streamed turns with a tool, over each way to go on.
+"""Vercel's AI SDK with its OpenAI provider, in Node: two streamed turns with a tool, in each way to continue.
 
-By default it names what the model said by `item_reference`s.
+By default it refers to the model's items with `item_reference`.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from tests.support.processes import REPO_ROOT
 from tests.support.service import Service
 
 PACKAGE = REPO_ROOT / "tests/clients/ai_sdk"
-# What npm writes last, when all of the lock file is installed.
+# npm writes this file last, when the whole lock file is installed.
 INSTALLED = PACKAGE / "node_modules/.package-lock.json"
-# Fourteen packages: 3 s with a warm cache, and once only.
+# Fourteen packages: 3 s with a warm cache, once.
 MAX_INSTALL_S = 90
 # Node starts within a second, and a turn takes a fraction of one.
 MAX_TALK_S = 15
@@ -40,7 +40,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def node() -> Path:
-    """Node, with the SDK installed. Where either is missing, CI fails and others skip."""
+    """Node with the SDK installed. When either is missing, CI fails and others skip."""
     absent = pytest.fail if os.environ.get("CI") else pytest.skip
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -55,13 +55,13 @@ def node() -> Path:
 
 
 def is_installed() -> bool:
-    """Whether the packages are there, and the lock file has not changed since."""
+    """Whether the packages are installed and the lock file has not changed since."""
     return INSTALLED.exists() and INSTALLED.stat().st_mtime >= (PACKAGE / "package-lock.json").stat().st_mtime
 
 
 @pytest.fixture(params=WAYS)
 async def talk(request: pytest.FixtureRequest, node: Path, service: Service, alice: AsyncOpenAI) -> Talk:
-    """Runs a whole conversation in a process of its own, and gives back what the SDK made of it."""
+    """Run a whole conversation in a process of its own; returns the SDK's result."""
     history, options = WAYS[request.param]
     if history == "conversation":
         options = {"conversation": (await alice.conversations.create()).id}
@@ -82,7 +82,7 @@ async def talk(request: pytest.FixtureRequest, node: Path, service: Service, ali
 
 
 async def run_script(node: Path, script: str, argument: dict[str, Any]) -> list[Part]:
-    """What a script prints, when it ends well."""
+    """The output of a script that must succeed."""
     process = await asyncio.create_subprocess_exec(
         node, script, json.dumps(argument), cwd=PACKAGE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -104,7 +104,7 @@ def find(parts: list[Part], kind: str) -> list[Part]:
 
 
 def check_turns(parts: list[Part], *texts: str) -> None:
-    """Each turn has said this, streamed what it said, and nothing went wrong."""
+    """Check the text of each turn, its stream, and that there were no errors."""
     assert find(parts, "error") == []
     turns = find(parts, "turn")
     assert [turn["text"] for turn in turns] == list(texts)

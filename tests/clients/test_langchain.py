@@ -1,4 +1,4 @@
-"""LangChain's `ChatOpenAI` over the Responses API: two turns with a tool, in each form it keeps messages in."""
+"""LangChain's `ChatOpenAI` over the Responses API: two turns with a tool, in each of its message formats."""
 
 from collections.abc import AsyncIterator
 from functools import reduce
@@ -40,7 +40,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 async def settings(service: Service) -> AsyncIterator[dict[str, Any]]:
-    """What every `ChatOpenAI` here is given; its connections are closed at the end, which it leaves to its user."""
+    """The arguments of every `ChatOpenAI` here.
+
+    Its connections are closed at the end; it does not close them itself.
+    """
     with httpx.Client() as blocking:
         async with httpx.AsyncClient() as client:
             yield {
@@ -56,12 +59,12 @@ async def settings(service: Service) -> AsyncIterator[dict[str, Any]]:
 
 @pytest.fixture(params=VARIANTS)
 def chat(request: pytest.FixtureRequest, settings: dict[str, Any]) -> ChatOpenAI:
-    """The model as an application makes it, in each variant."""
+    """The model in each variant, as an application makes it."""
     return ChatOpenAI(**settings, **VARIANTS[request.param])
 
 
 async def stream_turn(chat: ChatOpenAI, messages: list[AnyMessage], words: str) -> AIMessage:
-    """One turn: the question, the calls the model makes, the answer; all of it is added to the messages."""
+    """One turn: question, calls, answer. All of it is added to the messages."""
     bound = chat.bind_tools([WEATHER])
     messages.append(HumanMessage(words))
     while True:
@@ -88,7 +91,7 @@ async def test_thoughts_go_back_as_they_came(chat: ChatOpenAI) -> None:
     messages: list[AnyMessage] = []
     first = await stream_turn(thinking, messages, FIRST + THINKING)
     assert first.text == FIRST_ANSWER
-    # It reads summaries only; of a thought that has none it keeps which one it was.
+    # It reads summaries only. Of reasoning without a summary it keeps the id.
     assert "'rs_" in str(first)
     assert (await stream_turn(thinking, messages, SECOND + THINKING)).text == SECOND_ANSWER
 

@@ -1,4 +1,4 @@
-"""OpenAI's Agents SDK: an agent with a tool, run twice, over each way it knows to keep what was said."""
+"""OpenAI's Agents SDK: an agent with a tool, run twice, in each of its ways to keep a history."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -45,7 +45,7 @@ def agent(alice: AsyncOpenAI) -> Agent:
 
 @pytest.fixture(params=WAYS)
 async def ask(request: pytest.FixtureRequest, alice: AsyncOpenAI) -> Ask:
-    """Runs one turn to its end, and goes on from there the next time."""
+    """Runs one turn to its end; the next call continues from there."""
     way: str = request.param
     history: list[Any] = []
     more: dict[str, Any] = {}
@@ -75,7 +75,7 @@ async def ask(request: pytest.FixtureRequest, alice: AsyncOpenAI) -> Ask:
 
 
 def get_kinds(result: RunResultStreaming) -> list[str]:
-    """What the run has made."""
+    """The types of a run's items."""
     return [item.type for item in result.new_items]
 
 

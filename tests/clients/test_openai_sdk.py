@@ -1,4 +1,4 @@
-"""The official SDK, `openai`: two turns with a tool, streamed and parsed, over each way to go on."""
+"""The official SDK, `openai`: two turns with a tool, streamed and parsed, in each way to continue."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -33,13 +33,13 @@ WAYS: tuple[Way, ...] = ("input", "previous_response_id", "conversation")
 
 
 class City(BaseModel):
-    """What the tool is called with."""
+    """The arguments of the tool."""
 
     city: str
 
 
 class Talk:
-    """The parameters of each request of the conversation, one way or another to go on."""
+    """The parameters of each request of the conversation, in one of the ways to continue."""
 
     def __init__(self, way: Way, conversation_id: str) -> None:
         self._way = way
@@ -51,7 +51,7 @@ class Talk:
         return self._go_on(None, {"role": "user", "content": words})
 
     def give_result(self, response: Response) -> dict[str, Any]:
-        """What the tool gave, when the answer was a call of it."""
+        """The tool's result, after an answer that called it."""
         (call,) = [item for item in response.output if isinstance(item, ResponseFunctionToolCall)]
         assert call.name == "get_weather"
         result = get_weather(City.model_validate_json(call.arguments).city)
@@ -70,14 +70,14 @@ class Talk:
 
 
 class Reader:
-    """Reads raw events as an application does; keeps the final response, and holds it against what was streamed."""
+    """Reads raw events as an application does, and compares the final response with the stream."""
 
     def __init__(self) -> None:
         self._text = self._arguments = ""
         self._final: Response | None = None
 
     def see(self, event: ResponseStreamEvent) -> None:
-        """One event."""
+        """Take one event."""
         assert self._final is None, "nothing follows the terminal event"
         match event.type:
             case "response.output_text.delta":
@@ -105,7 +105,7 @@ def blocking_alice(service: Service) -> Iterator[OpenAI]:
 
 @pytest.fixture(params=WAYS)
 def talk(request: pytest.FixtureRequest, blocking_alice: OpenAI) -> Talk:
-    """The conversation, over each way to go on."""
+    """The conversation, in each way to continue."""
     return Talk(request.param, blocking_alice.conversations.create().id)
 
 
@@ -194,12 +194,12 @@ async def test_thoughts_go_back_as_they_came(alice: AsyncOpenAI, talk: Talk) -> 
 
 
 def flat(request: dict[str, Any]) -> dict[str, Any]:
-    """The same for `create`, which leaves the forms of tools to its caller."""
+    """The same for `create`, whose caller must choose the form of tools."""
     tools = [{"type": "function", **tool["function"]} for tool in request["tools"]]
     return {**request, "tools": tools}
 
 
 def check_parsed_call(response: ParsedResponse[Any]) -> None:
-    """The SDK has read the arguments of the one call."""
+    """Check that the SDK has parsed the arguments of the only call."""
     (call,) = [item for item in response.output if isinstance(item, ParsedResponseFunctionToolCall)]
     assert call.parsed_arguments == City(city="Paris")
