@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment; docs/settings.md has the table, a test compares the two."""
+"""Every setting, read once from the environment. A test compares docs/settings.md with them."""
 
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 0)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days
 EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
 MAX_BODY_BYTES = 10 * 1024 * 1024  # docs/api.md, "Limits"
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django refuses a body over 2.5 MB of its own accord
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django's own limit is 2.5 MB
 
 READYZ_REQUIRED = env.words("READYZ_REQUIRED", ["redis", "weaviate"] if WEAVIATE_URL else ["redis"])
 READYZ_TIMEOUT_S = env.seconds("READYZ_TIMEOUT_S", 1.0)

@@ -1,4 +1,4 @@
-"""The hot path hands nothing to a thread (docs/architecture.md, promise 7): counted in a real process."""
+"""The hot path uses no thread (docs/architecture.md, promise 7), counted in a process with the real application."""
 
 import sys
 from collections.abc import Mapping

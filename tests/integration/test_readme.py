@@ -1,4 +1,4 @@
-"""README.md and docs/ are true: examples run, settings are the settings, commands exist, keys are those of Redis."""
+"""README.md is true: its examples run, its settings are the settings, its commands exist."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ README = (REPO_ROOT / "README.md").read_text("utf-8")
 SETTINGS = (REPO_ROOT / "docs" / "settings.md").read_text("utf-8")
 ARCHITECTURE = (REPO_ROOT / "docs" / "architecture.md").read_text("utf-8")
 PAGES = [REPO_ROOT / "README.md", REPO_ROOT / "CONTRIBUTING.md", *REPO_ROOT.glob("docs/**/*.md")]
-# An example asks the stand-in a question or two.
+# An example asks the stand-in one or two questions.
 MAX_EXAMPLE_S = 30
 
 
@@ -57,7 +57,7 @@ def test_the_curl_example_runs(service: Service) -> None:
 
 
 def read_settings() -> Iterator[tuple[str, str]]:
-    """Each variable that is read, with its default as the code has it."""
+    """Each variable that the settings read, with its default in the code."""
     for name in ("settings.py", "gunicorn.py"):
         for node in ast.walk(ast.parse((REPO_ROOT / "config" / name).read_text("utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("env."):
@@ -66,7 +66,7 @@ def read_settings() -> Iterator[tuple[str, str]]:
 
 
 def write_default(code: str) -> str:
-    """How the page's cell begins; with anything where the default depends on others."""
+    """The beginning of the page's cell for this default; anything when the default depends on other settings."""
     try:
         value = ast.literal_eval(code)
     except ValueError:
@@ -84,7 +84,7 @@ def write_default(code: str) -> str:
 
 
 def read_table() -> dict[str, str]:
-    """Variable → default, as the page has it."""
+    """Variable → default, from the page."""
     return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", SETTINGS, re.MULTILINE))
 
 
@@ -105,7 +105,7 @@ def test_its_make_commands_exist(page: Path) -> None:
 
 
 def list_key_patterns() -> list[re.Pattern[str]]:
-    """The keys of the architecture's table; what stands in angle brackets may be anything."""
+    """The keys in the architecture's table; a name in angle brackets matches anything."""
     rows = re.findall(r"^\| `(eps:.*?)` \|", ARCHITECTURE, re.MULTILINE)
     parts = [re.split(r"<\w+>", row.replace("{pp}", "{<partition>}")) for row in rows]
     return [re.compile(".+".join(map(re.escape, part))) for part in parts]

@@ -1,7 +1,7 @@
-"""The judge of what leaves the service: the specification's own models, and what docs/api.md says beyond schemas.
+"""The oracle: checks everything the service sends with the specification's models, and the rules of docs/api.md.
 
-`openresponses-types` is the open specification as pydantic models; what it does not know (conversations, lists, errors)
-is held against the official SDK's types or checked by hand.
+`openresponses-types` is the open specification as pydantic models. What it does not know (conversations, lists, errors)
+is checked with the official SDK's types or by hand.
 """
 
 from collections import Counter
@@ -38,7 +38,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "response.reasoning_summary_part.done": spec.ResponseReasoningSummaryPartDoneStreamingEvent,
     "response.reasoning_summary_text.delta": spec.ResponseReasoningSummaryDeltaStreamingEvent,
     "response.reasoning_summary_text.done": spec.ResponseReasoningSummaryDoneStreamingEvent,
-    # The specification knows no tools that a server runs: these are the official SDK's types.
+    # The specification has no hosted tools: these are the official SDK's types.
     "response.file_search_call.in_progress": sdk.ResponseFileSearchCallInProgressEvent,
     "response.file_search_call.searching": sdk.ResponseFileSearchCallSearchingEvent,
     "response.file_search_call.completed": sdk.ResponseFileSearchCallCompletedEvent,
@@ -116,7 +116,7 @@ def check_list(body: dict[str, Any]) -> None:
 def check_item(item: dict[str, Any]) -> None:
     """Check an item: id, type and status; content parts; no null where the specification omits a key."""
     ITEMS[item["type"]].model_validate(item)
-    # What a compaction is has no status in the specification, and none in docs/api.md.
+    # A compaction has no status, neither in the specification nor in docs/api.md.
     assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] == "compaction" else set()), item
     assert item.get("phase", "final_answer") is not None
     for part in item.get("content") or []:
@@ -183,9 +183,9 @@ def check_response(response: dict[str, Any]) -> None:
 
 
 def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
-    """The same without what only OpenAI's reference has: calls of hosted tools, the effort `minimal`.
+    """The object without what only OpenAI's reference has: hosted tools, the effort `minimal`.
 
-    And without its JSON schema, which the specification has too, but `openresponses-types` knows as null only.
+    Also without its JSON schema, which `openresponses-types` allows as null only.
     """
     shown = dict(response)
     text_format = response["text"]["format"]
@@ -228,7 +228,7 @@ def read_frame(frame: bytes) -> dict[str, Any]:
 
 
 def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """A whole sequence of events, against the schema and the rules of docs/api.md; gives back the final response."""
+    """Check a whole sequence of events: the schema and the rules of docs/api.md. Returns the final response."""
     for event in events:
         known = {**event, "response": _as_specified(event["response"])} if "response" in event else event
         if event.get("item", {}).get("type") in HOSTED:

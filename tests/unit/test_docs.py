@@ -1,4 +1,4 @@
-"""The pages are true: links lead somewhere, what they name exists, and their tables are those of the code."""
+"""The pages are true: every link works, every name exists, and the tables match the code."""
 
 import re
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from prompts.errors import NotFound, ServiceError
 from tests.support.processes import REPO_ROOT
 
 FOLDERS = ("benchmarks", "config", "docs", "health", "k8s", "launcher", "prompts", "standin", "tests")
-# Not every page below: what npm installs for tests/clients is not ours.
+# Not every page in these folders: npm installs pages of others under tests/clients.
 PLACES = ("*.md", "docs/**/*.md", "*/README.md", "tests/*/README.md")
 PAGES = {
     str(path.relative_to(REPO_ROOT)): path.read_text("utf-8") for place in PLACES for path in REPO_ROOT.glob(place)
@@ -29,12 +29,12 @@ PATH = re.compile(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w./*-]*")
 FILE_NAME = re.compile(r"`([\w-]+\.(?:py|lua|md|toml|txt|in|yaml))`")
 WORD = re.compile(r"`([A-Za-z]\w*[A-Za-z0-9])(?:\(\))?`")
 OPERATION = re.compile(r"\b(GET|POST|PUT|DELETE)\b")
-# What is said of code must be in the code; the other pages speak of clients and servers too.
+# Names on these pages must exist in the code. Other pages also name things of clients and servers.
 PAGES_ABOUT_CODE = ("CONTRIBUTING.md", "docs/architecture.md")
 
 
 def find_anchors(page: str) -> set[str]:
-    """The names that GitHub gives to the headings."""
+    """GitHub's anchors of the headings."""
     headings = HEADING.findall(FENCE.sub("", page))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -47,7 +47,7 @@ def list_tables(page: str) -> Iterator[list[str]]:
 
 
 def read_operations(page: str) -> set[tuple[str, str]]:
-    """Method and path of each row whose first cell names an endpoint; the names of ids do not count."""
+    """Method and path of each row whose first cell names an endpoint. The names of ids are removed."""
     operations = set()
     for cells in list_tables(page):
         if path := re.search(r"/v1/[\w/{}]*", cells[0]):
@@ -57,7 +57,7 @@ def read_operations(page: str) -> set[tuple[str, str]]:
 
 
 def list_operations() -> set[tuple[str, str]]:
-    """The same of what is served."""
+    """The same for the endpoints that are served."""
     paths = cast("dict[str, Any]", schema.convert()["paths"])
     return {
         (method.upper(), re.sub(r"\{\w*\}", "{}", path))
@@ -68,13 +68,13 @@ def list_operations() -> set[tuple[str, str]]:
 
 
 def list_errors(error: type[ServiceError] = ServiceError) -> set[tuple[int, str]]:
-    """Status and code of every error with a code of its own."""
+    """Status and code of every error that has a code of its own."""
     below = {pair for each in error.__subclasses__() if each is not NotFound for pair in list_errors(each)}
     return below | {(error.status, error.code)}
 
 
 def list_absences() -> set[tuple[int, str]]:
-    """The codes of what is not found: whoever raises it says which."""
+    """The codes of objects that are not found; the code that raises the error names them."""
     sources = [path.read_text("utf-8") for path in REPO_ROOT.glob("prompts/**/*.py")]
     return {(404, code) for code in re.findall(r'code="(\w+)"', "".join(sources))}
 

@@ -1,4 +1,4 @@
-"""The table of item kinds: every kind in it is handled everywhere, and a new one needs no more than its entry."""
+"""The table of item kinds: every kind in it is handled everywhere, and a new kind needs only its entry."""
 
 from collections.abc import Sequence
 from typing import Any, cast, get_args
@@ -31,7 +31,7 @@ from prompts.run.summary import compose_transcript
 from prompts.usecases.markdown import render_item
 from tests.support.fakes import said
 
-# One of each kind as a client writes it, with all its fields; the word is what was said in it.
+# One item of each kind as a client writes it, with all its fields. WORD is its text.
 WORD = "pomegranate"
 EXAMPLES: dict[str, dict[str, Any]] = {
     "message": {"role": "assistant", "content": WORD, "phase": "final_answer"},
@@ -45,8 +45,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "file_search_call": {"queries": [WORD], "results": [{"text": WORD}]},
     "compaction": {"encrypted_content": WORD},
 }
-# What is not told: a compaction is its notes by then, Chat Completions takes no thoughts, and what a search gave stands
-# in the answer.
+# Kinds that are left out: a compaction is replaced by its notes, Chat Completions accepts no reasoning, and the results
+# of a search are in the answer.
 NOT_IN_A_TRANSCRIPT = {"compaction"}
 NOT_IN_AN_EXPORT = {"compaction"}
 NOT_IN_CHAT_COMPLETIONS = {"reasoning", "file_search_call"}
@@ -55,23 +55,23 @@ EVERY_KIND = pytest.mark.parametrize("name", KINDS_BY_TYPE)
 
 
 def read_plain(_kind: str, sealed: str) -> str:
-    """For texts that are not sealed at all."""
+    """An unsealer for texts that are not sealed."""
     return sealed
 
 
 def take_any(_kind: str, _sealed: str, _param: str) -> None:
-    """For seals that nobody checks."""
+    """Accepts any seal."""
 
 
 def read(name: str, /, **changes: Any) -> Item:
-    """The example, as read from the wire, with other values in some fields."""
+    """The example as it is read from the wire, with these changes."""
     body = msgspec.json.encode([{"type": name, **EXAMPLES[name], **changes}])
     [item] = read_items(msgspec.json.decode(body, type=list[InputItem]), param="input", unseal=take_any)
     return cast(Item, item)
 
 
 def compose_around(name: str) -> Sequence[Item]:
-    """What a model is given of a history in which the example is: with its call or its output, and an answer."""
+    """The model's input for a history with the example, with its call or output, and an answer."""
     item = read(name)
     calls = [FunctionCall("", "completed", "call_1", "get_fruit", "{}")] if find_answered_call(item) else []
     outputs = [FunctionCallOutput("", "completed", "call_1", "a fruit")] if find_made_call(item) else []
@@ -190,7 +190,7 @@ class Errand(Struct, frozen=True, tag_field="type", tag="errand"):
 
 
 class Souvenir(Struct, frozen=True, tag_field="type", tag="souvenir"):
-    """What such a call gave."""
+    """The output of such a call."""
 
     id: str
     status: ItemStatus

@@ -1,4 +1,4 @@
-"""What a script takes is named in its file, once, for both sides."""
+"""A Lua file names its arguments once, for Lua and for Python."""
 
 from collections.abc import AsyncIterator
 
@@ -23,7 +23,7 @@ VALUES: dict[str, Arg] = {"is_retry": 1, "lease_ms": 10, "owner": "alice", "log_
 
 @pytest.fixture
 async def scripts() -> AsyncIterator[Scripts]:
-    """Scripts of a Redis that is not there: what is refused here never goes out."""
+    """Scripts of a Redis that does not exist: a call that is refused never reaches it."""
     async with Redis(port=1) as redis:
         yield Scripts(redis)
 
