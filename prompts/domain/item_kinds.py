@@ -56,6 +56,8 @@ class ItemKind(Generic[AnyItem]):
     optional: tuple[str, ...] = ()
     pairing: Literal["call", "output"] | None = None
     """A call must have an output with its `call_id` before a model is asked again."""
+    is_taken: bool = True
+    """Whether clients may send it."""
     is_hidden: bool = False
     """Whether `GET /responses/{id}/input_items` leaves it out."""
     size: Callable[[AnyItem], Size]
@@ -151,6 +153,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=FileSearchCall,
         id_prefix=ids.FILE_SEARCH_CALL,
+        is_taken=False,  # the service makes none yet that could come back
         said_by="model",
         needed=("queries",),
         optional=("results",),
@@ -173,6 +176,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ),
 )
 KINDS_BY_TYPE: Mapping[str, ItemKind[Any]] = {kind.type: kind for kind in ITEM_KINDS.values()}
+TAKEN_KINDS: Mapping[str, ItemKind[Any]] = {name: kind for name, kind in KINDS_BY_TYPE.items() if kind.is_taken}
 ITEM_ID_PREFIXES = tuple(kind.id_prefix for kind in ITEM_KINDS.values())
 HIDDEN_TYPES = frozenset(kind.type for kind in ITEM_KINDS.values() if kind.is_hidden)
 

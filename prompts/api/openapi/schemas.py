@@ -10,7 +10,7 @@ from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 from prompts.api.openapi.descriptions import DESCRIPTIONS
 from prompts.api.wire.items import REFERENCE
 from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
-from prompts.domain.item_kinds import KINDS_BY_TYPE
+from prompts.domain.item_kinds import TAKEN_KINDS
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -46,7 +46,7 @@ class WireSerializer(MsgspecSerializer):
 
 def _item_kinds(flat: JsonSchema, ref_template: str) -> dict[str, JsonSchema]:
     """One schema a kind of input item, from the table that `InputItem` itself is checked by."""
-    shown = [_item_kind(flat, name, kind.fields, kind.needed) for name, kind in KINDS_BY_TYPE.items()]
+    shown = [_item_kind(flat, name, kind.fields, kind.needed) for name, kind in TAKEN_KINDS.items()]
     shown.append(_item_kind(flat, REFERENCE, (), ("id",)))
     kinds = {each["title"]: each for each in shown}
     choice = {"oneOf": [{"$ref": ref_template + name} for name in kinds]}

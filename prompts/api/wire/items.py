@@ -15,7 +15,7 @@ from prompts.api.wire.parts import (
     read_content,
     read_given,
 )
-from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind, is_item_id
+from prompts.domain.item_kinds import TAKEN_KINDS, ItemKind, is_item_id
 from prompts.domain.items import GivenPart, Item, Message, Part, Phase, ReasoningText, Role, SummaryText
 from prompts.errors import InvalidRequest, UnknownCall, unknown_item
 from prompts.ports.sealing import SealKind
@@ -35,7 +35,7 @@ REFERENCE = "item_reference"
 if TYPE_CHECKING:  # mypy knows no types that are computed
     InputItemType: TypeAlias = str
 else:
-    InputItemType = Literal[(*KINDS_BY_TYPE, REFERENCE)]
+    InputItemType = Literal[(*TAKEN_KINDS, REFERENCE)]
 
 Unseal: TypeAlias = Callable[[SealKind, str, str], None]
 """Told a sealed text's kind, the text and its place; raises InvalidRequest when the seal is not ours, or not theirs."""
@@ -60,8 +60,6 @@ class InputItem(Struct, forbid_unknown_fields=True):
     output: str | list[GivenInputPart] | UnsetType = UNSET
     summary: list[SummaryTextPart] | UnsetType = UNSET
     encrypted_content: str | UnsetType | None = UNSET
-    queries: list[str] | UnsetType = UNSET
-    results: list[Any] | UnsetType | None = UNSET
 
 
 def read_items(items: Sequence[InputItem], *, param: str, unseal: Unseal) -> list[Item | StoredItem]:
@@ -199,5 +197,5 @@ _FIELD_READERS: dict[str, _FieldReader] = {
     "summary": _read_summary,
     "encrypted_content": _read_sealed,
 }
-_READERS = {name: ItemReader(kind) for name, kind in KINDS_BY_TYPE.items()}
+_READERS = {name: ItemReader(kind) for name, kind in TAKEN_KINDS.items()}
 _REFERENCE_RULES = _compose_rules((), ())

@@ -3,7 +3,7 @@
 import re
 
 from prompts.api.wire.items import REFERENCE
-from prompts.domain.item_kinds import KINDS_BY_TYPE
+from prompts.domain.item_kinds import TAKEN_KINDS
 from prompts.errors import InvalidRequest
 
 # msgspec ends its messages with the place: "Expected `str`, got `int` - at `$.input[0].role`". The key of a dictionary
@@ -36,7 +36,7 @@ _CHOICES = (
     (re.compile(r"format\.type$"), "'text', 'json_object' or 'json_schema'"),
     (re.compile(r"^tool_choice\.type$"), "'function' or 'allowed_tools'"),
     (re.compile(r"^tool_choice(\.mode)?$"), "'none', 'auto' or 'required'"),
-    (re.compile(r"\]\.type$"), f"{', '.join(map(repr, KINDS_BY_TYPE))} or {REFERENCE!r}"),
+    (re.compile(r"\]\.type$"), f"{', '.join(map(repr, TAKEN_KINDS))} or {REFERENCE!r}"),
     (re.compile(r"\.phase$"), "'commentary' or 'final_answer'"),
     (re.compile(r"\.detail$"), "'low', 'high' or 'auto'"),
     (re.compile(r"\.effort$"), "'none', 'minimal', 'low', 'medium', 'high' or 'xhigh'"),
