@@ -11,7 +11,7 @@ from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
 from prompts.ports.chat_model import ChatModel
-from tests.support.asking import Asker
+from tests.support.model_asker import Asker
 from tests.support.servers import StandinServer
 
 PROTOCOLS: dict[str, Callable[[AsyncOpenAI, Patience], ChatModel]] = {

@@ -30,8 +30,8 @@ from prompts.domain.tools import (
     FunctionTool,
     ToolChoice,
 )
-from tests.support.asking import Asker
-from tests.support.fakes import called, returned, said
+from tests.support.items import called, returned, said
+from tests.support.model_asker import Asker
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 ZONE = {"type": "object", "properties": {"zone": {"type": "string"}}, "required": ["zone"]}

@@ -9,8 +9,8 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished
 from prompts.domain.tools import FunctionTool
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError, UpstreamTimeout
-from tests.support.asking import Asker
-from tests.support.fakes import said
+from tests.support.items import said
+from tests.support.model_asker import Asker
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER = FunctionTool(name="get_weather", parameters=CITY)

@@ -37,7 +37,7 @@ from tests.support.builders import (
     take_turn,
     write,
 )
-from tests.support.fakes import ScriptedModel
+from tests.support.fakes.chat_model import ScriptedModel
 from tests.support.processes import REPO_ROOT
 from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import eventually

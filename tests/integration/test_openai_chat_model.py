@@ -20,7 +20,7 @@ from prompts.adapters.openai.streams import AFTER_REASON_S, BACKOFF_S, Patience
 from prompts.domain.model_request import Model, ModelRequest
 from prompts.domain.signals import Finished, Refused, Signal, Text
 from prompts.errors import InvalidPrompt, UpstreamError, UpstreamTimeout
-from tests.support.fakes import said
+from tests.support.items import said
 from tests.support.servers import StandinServer
 
 # What the server sends: bytes at once; a number pauses that many seconds; None cuts the connection.

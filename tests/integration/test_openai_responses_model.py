@@ -15,8 +15,8 @@ from prompts.domain.items import Item, Reasoning, SummaryText
 from prompts.domain.signals import Finished, Sealed, Summarized, Text, Thought
 from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
-from tests.support.asking import Asker
-from tests.support.fakes import returned, said
+from tests.support.items import returned, said
+from tests.support.model_asker import Asker
 from tests.support.model_calls import ModelCalls
 from tests.support.servers import StandinServer
 

@@ -24,7 +24,7 @@ from tests.support.builders import (
     take_turn,
     write,
 )
-from tests.support.fakes import LAST_OPENING_NUMBER
+from tests.support.sample_turn import LAST_OPENING_NUMBER
 from tests.support.server_fixtures import StartValkey
 
 

@@ -18,7 +18,7 @@ from prompts.adapters.openai.continuation import NewText, Way, get_prefix
 from prompts.adapters.openai.streams import Patience
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Signal, Text
-from tests.support.fakes import said
+from tests.support.items import said
 from tests.support.processes import ServerProcess
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import get_status

@@ -12,6 +12,7 @@ from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
 from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.answer.events import Narration, encode
 from prompts.domain import ids
@@ -21,17 +22,16 @@ from prompts.domain.responses import Response
 from prompts.domain.signals import Finished, Signal, Text, pack
 from prompts.history.account import measure
 from prompts.ports.chat_model import ChatModel
-from prompts.ports.event_log import Group
+from prompts.ports.conversations import ConversationStore
+from prompts.ports.eraser import Eraser
+from prompts.ports.event_log import EventLog, Group
 from prompts.ports.observer import Unobserved
-from prompts.ports.responses import (
-    Admitted,
-    Claim,
-    Draft,
-    Outcome,
-)
+from prompts.ports.response_notes import ResponseNotes
+from prompts.ports.responses import Admitted, Claim, Draft, Outcome, ResponseStore
 from prompts.run.runner import Limits, Runner
 from prompts.usecases.anchors import read_anchor
-from tests.support.fakes import SEALER, FakeCalibration
+from tests.support.fakes.calibration import FakeCalibration
+from tests.support.sealer import SEALER
 
 RETENTION_S = 3600
 HISTORY_TOKENS = 8000
@@ -39,12 +39,13 @@ HISTORY_TOKENS = 8000
 
 @dataclass(frozen=True)
 class Stores:
-    """The stores of one replica on a Redis."""
+    """The stores of one replica: on a Redis, or in the memory of the fakes."""
 
-    responses: RedisResponseStore
-    conversations: RedisConversationStore
-    event_log: RedisEventLog
-    eraser: RedisEraser
+    responses: ResponseStore
+    conversations: ConversationStore
+    event_log: EventLog
+    notes: ResponseNotes
+    eraser: Eraser
 
 
 class RetryingRedis:
@@ -72,12 +73,16 @@ class RetryingRedis:
         return call
 
 
-def open_stores(redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int = 100) -> Stores:
+def open_stores(
+    redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int = 100, nudges: Nudges | None = None
+) -> Stores:
+    """The stores of a replica; `nudges` that listen are needed by whoever watches a log."""
     retention = Retention(log_s=RETENTION_S, history_s=RETENTION_S)
     return Stores(
         responses=RedisResponseStore(redis, replica_id=replica_id, retention=retention),
         conversations=RedisConversationStore(redis, retention_s=RETENTION_S),
-        event_log=RedisEventLog(redis, Nudges(redis, replica_id)),
+        event_log=RedisEventLog(redis, nudges or Nudges(redis, replica_id)),
+        notes=RedisResponseNotes(redis),
         eraser=RedisEraser(redis, items_a_slice=items_a_slice),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.runs import Harness
+from tests.support.runner_harness import Harness
 
 
 @pytest.fixture

@@ -32,8 +32,11 @@ from prompts.run.brief import Brief
 from prompts.run.ending import end_seized, retell
 from prompts.run.run import Run
 from prompts.run.takeover import take_over
-from tests.support.fakes import RESPONSE_ID, FakeEventLog, FakeResponseStore, Step, make_brief, make_draft
-from tests.support.runs import MAX_S, Harness, check, read, settle
+from tests.support.fakes.chat_model import Step
+from tests.support.fakes.event_log import FakeEventLog
+from tests.support.fakes.response_store import FakeResponseStore
+from tests.support.runner_harness import MAX_S, Harness, check, read, settle
+from tests.support.sample_turn import OWNER, RESPONSE_ID, make_brief, make_draft
 
 SEARCH = FunctionTool(name="search", description="Search the files.")
 CALL = HostedCall("call_1", "file_search", "search", '{"query":"code"}')
@@ -222,8 +225,9 @@ async def test_a_cancellation_between_two_rounds_stops_the_tool(harness: Harness
         await run.wait()
     assert search.is_stopped
     assert run.outcome is None
-    log = FakeEventLog(harness.store)
-    seized = build_seized(ending="cancelled")
+    log = FakeEventLog(harness.memory)
+    seized = await harness.store.seize(RESPONSE_ID, owner=OWNER, lease_s=MAX_S)
+    assert isinstance(seized, Seized)
     outcome = await end_seized(seized, await retell(seized.response, event_log=log), store=harness.store)
     assert outcome.response.status == "cancelled"
     [item] = outcome.response.output
@@ -294,30 +298,13 @@ async def take(harness: Harness, *groups: list[Signal]) -> Run:
         narration.tell(signals)
         group = Group(after, narration.next_number - 1, pack(signals))
         await harness.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
-    harness.store.seized = build_seized()
-    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.store), runner=harness.runner)
+    harness.lose_lease()
+    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.memory), runner=harness.runner)
     run = harness.runner.find(RESPONSE_ID)
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
     return run
-
-
-def build_seized(**changes: Any) -> Seized:
-    """The response to `Hello`, seized from its first run."""
-    draft = make_draft()
-    known: dict[str, Any] = {
-        "response": draft.response,
-        "owner": "alice",
-        "input": draft.input,
-        "model_request": draft.model_request,
-        "model_input": draft.model_input,
-        "epoch": "2.a",
-        "attempts": 2,
-        "ending": "",
-        "window": [],
-    }
-    return Seized(**known | changes)
 
 
 def slots(brief: Brief) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from prompts.domain.tools import (
     FunctionTool,
     ToolChoice,
 )
-from tests.support.fakes import called, returned, said
+from tests.support.items import called, returned, said
 
 PNG = "data:image/png;base64,AAAA"
 BARE = base64.b64encode(b"My name is Ada.").decode()

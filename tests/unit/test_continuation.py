@@ -14,7 +14,7 @@ from prompts.adapters.openai.chat_request import continuation_body, model_body
 from prompts.adapters.openai.continuation import INSTRUCTION, NewText, Way, Ways, get_prefix
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Refused, Signal, Text
-from tests.support.fakes import said
+from tests.support.items import said
 
 # Few letters and much white space give texts that look like their own beginnings, and every kind of seam.
 Texts = st.text("ab \n\t\u3000é🌊", max_size=12) | st.text(max_size=12)

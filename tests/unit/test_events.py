@@ -38,8 +38,8 @@ from prompts.domain.signals import (
     unpack,
 )
 from prompts.domain.usage import Usage
-from tests.support.fakes import RESPONSE_ID
 from tests.support.oracle import check_events, read_frames
+from tests.support.sample_turn import RESPONSE_ID
 
 # Any text that UTF-8 can encode: astral and combining characters, controls, quotes, line separators, the empty text.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

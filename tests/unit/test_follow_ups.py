@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import cast
+from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
-from prompts.domain.items import Message
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Status
 from prompts.domain.signals import Finished, Refused, Text, Thought
@@ -22,52 +21,58 @@ from prompts.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from prompts.ports.response_notes import Exchange, ResponseNotes
 from prompts.usecases.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, FollowUps
-from tests.support.fakes import RESPONSE_ID, SEALER, ScriptedModel, Step, said
+from tests.support.fakes.chat_model import ScriptedModel, Step
+from tests.support.fakes.memory import Memory
+from tests.support.fakes.records import new_root
+from tests.support.fakes.response_notes import FakeResponseNotes
+from tests.support.items import said
+from tests.support.sample_turn import OWNER, RESPONSE_ID, make_draft
+from tests.support.sealer import SEALER
 
 END = Finished("stop")
 DOCUMENT = '{"questions": ["Why?", "How?", "When?"]}'
 QUESTIONS = ["Why?", "How?", "When?"]
+REQUEST = ModelRequest(model="stand-in")
 WINDOW = [said("user", "My name is Ada."), said("assistant", "Hello, Ada.")]
 
 
-@dataclass
-class FakeNotes:
-    """The follow-ups part of `ResponseNotes`, for one response."""
+class Answered:
+    """A response, and the follow-ups that are kept with it."""
 
-    status: Status = "completed"
-    window: Sequence[Message] = field(default_factory=lambda: WINDOW)
-    request: ModelRequest = field(default_factory=lambda: ModelRequest(model="stand-in"))
-    kept: Sequence[str] | None = None
+    def __init__(
+        self, *, status: Status = "completed", request: ModelRequest = REQUEST, kept: Sequence[str] | None = None
+    ) -> None:
+        draft = make_draft()
+        response = structs.replace(draft.response, instructions="Be brief.")
+        draft = replace(draft, response=response, model_request=request)
+        memory = Memory()
+        root = new_root(RESPONSE_ID, OWNER)
+        self._kept = memory.place(draft, owner=OWNER, root=root, history=tuple(WINDOW), created_at=1)
+        self._kept.status = status
+        self._kept.follow_ups = kept
+        self.notes = FakeResponseNotes(memory)
 
-    async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
-        """See `ResponseNotes.find_follow_ups`."""
-        if self.kept is not None:
-            return self.kept
-        return Exchange(self.status, "Be brief.", self.request, self.window)
-
-    async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
-        """See `ResponseNotes.keep_follow_ups`."""
-        if self.kept is None:
-            self.kept = questions
-        return self.kept
-
-
-def open_follow_ups(notes: FakeNotes, model: ScriptedModel, *, max_s: float = 10) -> FollowUps:
-    return FollowUps(notes=cast(ResponseNotes, notes), model=model, sealer=SEALER, history_tokens=1_000, max_s=max_s)
+    @property
+    def kept(self) -> Sequence[str] | None:
+        """The questions that are kept."""
+        return self._kept.follow_ups
 
 
-async def get(notes: FakeNotes, *steps: Step) -> tuple[Sequence[str], ScriptedModel]:
+def open_follow_ups(answered: Answered, model: ScriptedModel, *, max_s: float = 10) -> FollowUps:
+    return FollowUps(notes=answered.notes, model=model, sealer=SEALER, history_tokens=1_000, max_s=max_s)
+
+
+async def get(answered: Answered, *steps: Step) -> tuple[Sequence[str], ScriptedModel]:
     """The follow-ups for a client, and the model that was asked."""
     model = ScriptedModel(steps)
-    return await open_follow_ups(notes, model).get(RESPONSE_ID, owner="alice"), model
+    return await open_follow_ups(answered, model).get(RESPONSE_ID, owner=OWNER), model
 
 
 async def test_the_model_goes_on_from_its_own_turn() -> None:
-    notes = FakeNotes()
-    questions, model = await get(notes, [Thought("Hm.")], [Text(DOCUMENT[:9]), Text(DOCUMENT[9:])], [END])
-    assert questions == notes.kept == QUESTIONS
+    answered = Answered()
+    questions, model = await get(answered, [Thought("Hm.")], [Text(DOCUMENT[:9]), Text(DOCUMENT[9:])], [END])
+    assert questions == answered.kept == QUESTIONS
     [asked], [request] = model.asked, model.requests
     assert asked == [said("system", "Be brief."), *WINDOW, said("user", INSTRUCTION)]
     assert isinstance(request.text.format, JsonSchema)
@@ -75,18 +80,18 @@ async def test_the_model_goes_on_from_its_own_turn() -> None:
 
 
 async def test_kept_suggestions_are_not_asked_for_again() -> None:
-    questions, model = await get(FakeNotes(kept=["Who?"]))
+    questions, model = await get(Answered(kept=["Who?"]))
     assert questions == ["Who?"]
     assert model.asked == []
 
 
 async def test_of_two_concurrent_suggestions_the_first_is_kept() -> None:
-    notes = FakeNotes()
+    answered = Answered()
 
     async def suggest_quickly() -> None:
-        notes.kept = ["Quicker?"]
+        await answered.notes.keep_follow_ups(RESPONSE_ID, ["Quicker?"], owner=OWNER)
 
-    questions, _ = await get(notes, suggest_quickly, [Text(DOCUMENT), END])
+    questions, _ = await get(answered, suggest_quickly, [Text(DOCUMENT), END])
     assert questions == ["Quicker?"]
 
 
@@ -95,11 +100,11 @@ async def test_of_two_concurrent_suggestions_the_first_is_kept() -> None:
     ["", "Why?", DOCUMENT[:-1], "[]", "{}", '{"questions": "Why?"}', '{"questions": [1]}', '{"questions": null}'],
 )
 async def test_an_unreadable_suggestion_is_not_kept(document: str) -> None:
-    notes = FakeNotes()
-    questions, _ = await get(notes, [Text(document), END])
+    answered = Answered()
+    questions, _ = await get(answered, [Text(document), END])
     assert questions == []
-    assert notes.kept is None
-    assert (await get(notes, [Text(DOCUMENT), END]))[0] == QUESTIONS
+    assert answered.kept is None
+    assert (await get(answered, [Text(DOCUMENT), END]))[0] == QUESTIONS
 
 
 @pytest.mark.parametrize(
@@ -111,15 +116,15 @@ async def test_an_unreadable_suggestion_is_not_kept(document: str) -> None:
     ],
 )
 async def test_an_empty_list_is_kept_when_the_model_refuses(steps: list[Step]) -> None:
-    notes = FakeNotes()
-    questions, _ = await get(notes, *steps)
-    assert questions == notes.kept == []
+    answered = Answered()
+    questions, _ = await get(answered, *steps)
+    assert questions == answered.kept == []
 
 
 async def test_a_broken_suggestion_is_not_kept() -> None:
-    notes = FakeNotes()
-    assert (await get(notes, [Text('{"questions": ["Why'), Finished("length")]))[0] == []
-    assert notes.kept is None
+    answered = Answered()
+    assert (await get(answered, [Text('{"questions": ["Why'), Finished("length")]))[0] == []
+    assert answered.kept is None
 
 
 @pytest.mark.parametrize(
@@ -131,51 +136,51 @@ async def test_a_broken_suggestion_is_not_kept() -> None:
     ],
 )
 async def test_questions_are_few_short_and_different(document: str, expected: list[str]) -> None:
-    assert (await get(FakeNotes(), [Text(document), END]))[0] == expected
+    assert (await get(Answered(), [Text(document), END]))[0] == expected
 
 
 async def test_a_response_is_asked_about_when_it_has_ended() -> None:
     with pytest.raises(ResponseNotEnded) as raised:
-        await get(FakeNotes(status="in_progress", window=[]))
+        await get(Answered(status="in_progress"))
     assert raised.value.param == "response_id"
 
 
 async def test_after_a_failure_there_is_nothing_to_ask() -> None:
-    questions, model = await get(FakeNotes(status="failed", window=[]))
+    questions, model = await get(Answered(status="failed"))
     assert questions == []
     assert model.asked == []
 
 
 async def test_a_malformed_id_leads_nowhere() -> None:
     with pytest.raises(NotFound):
-        await open_follow_ups(FakeNotes(), ScriptedModel([])).get("resp_1", owner="alice")
+        await open_follow_ups(Answered(), ScriptedModel([])).get("resp_1", owner=OWNER)
 
 
 @pytest.mark.parametrize("error", [InvalidPrompt("No such format."), NotFound("Gone.", code="model_not_found")])
 async def test_a_permanent_failure_gives_an_empty_list(error: ServiceError) -> None:
-    notes = FakeNotes()
-    assert (await get(notes, error))[0] == []
-    assert notes.kept is None
+    answered = Answered()
+    assert (await get(answered, error))[0] == []
+    assert answered.kept is None
 
 
 @pytest.mark.parametrize("error", [UpstreamError("Away."), UpstreamTimeout("Slow."), RateLimited("Later.")])
 async def test_a_failure_that_a_retry_may_help_is_reported(error: ServiceError) -> None:
-    notes = FakeNotes()
+    answered = Answered()
     with pytest.raises(type(error)):
-        await get(notes, [Text(DOCUMENT)], error)
-    assert notes.kept is None
+        await get(answered, [Text(DOCUMENT)], error)
+    assert answered.kept is None
 
 
 async def test_a_model_has_only_so_much_time() -> None:
     model = ScriptedModel([asyncio.Event()])
     with pytest.raises(UpstreamTimeout):
-        await open_follow_ups(FakeNotes(), model, max_s=0.01).get(RESPONSE_ID, owner="alice")
+        await open_follow_ups(Answered(), model, max_s=0.01).get(RESPONSE_ID, owner=OWNER)
     assert model.is_closed
 
 
 async def test_a_model_that_never_ends_is_stopped() -> None:
-    notes = FakeNotes()
-    questions, model = await get(notes, [Text("{" * (MAX_CHARACTERS + 1))], asyncio.Event())
+    answered = Answered()
+    questions, model = await get(answered, [Text("{" * (MAX_CHARACTERS + 1))], asyncio.Event())
     assert questions == []
     assert model.is_closed
 
@@ -187,7 +192,7 @@ async def test_a_client_that_leaves_closes_the_connection() -> None:
         begun.set()
 
     model = ScriptedModel([[Text("{")], begin, asyncio.Event()])
-    getting = asyncio.create_task(open_follow_ups(FakeNotes(), model).get(RESPONSE_ID, owner="alice"))
+    getting = asyncio.create_task(open_follow_ups(Answered(), model).get(RESPONSE_ID, owner=OWNER))
     await begun.wait()
     getting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -202,15 +207,15 @@ async def test_a_process_asks_for_a_few_at_once() -> None:
         begun.release()
 
     model = ScriptedModel([begin, answering, [Text(DOCUMENT), END]])
-    follow_ups = open_follow_ups(FakeNotes(), model)
-    getting = [asyncio.create_task(follow_ups.get(RESPONSE_ID, owner="alice")) for _ in range(MAX_AT_ONCE)]
+    follow_ups = open_follow_ups(Answered(), model)
+    getting = [asyncio.create_task(follow_ups.get(RESPONSE_ID, owner=OWNER)) for _ in range(MAX_AT_ONCE)]
     for _ in getting:
         await begun.acquire()
     with pytest.raises(Overloaded):
-        await follow_ups.get(RESPONSE_ID, owner="alice")
+        await follow_ups.get(RESPONSE_ID, owner=OWNER)
     answering.set()
     assert await asyncio.gather(*getting) == [QUESTIONS] * MAX_AT_ONCE
-    assert await follow_ups.get(RESPONSE_ID, owner="alice") == QUESTIONS
+    assert await follow_ups.get(RESPONSE_ID, owner=OWNER) == QUESTIONS
 
 
 @pytest.mark.parametrize(
@@ -222,6 +227,6 @@ async def test_a_process_asks_for_a_few_at_once() -> None:
 )
 async def test_a_reasoning_model_is_asked_for_little_effort(given: ReasoningConfig, expected: ReasoningConfig) -> None:
     request = ModelRequest(model="stand-in", reasoning=given, temperature=2, tools=[], user="ada")
-    _, model = await get(FakeNotes(request=request), [Text(DOCUMENT), END])
+    _, model = await get(Answered(request=request), [Text(DOCUMENT), END])
     assert (model.requests[0].reasoning, model.requests[0].user) == (expected, "ada")
     assert model.requests[0].temperature is None

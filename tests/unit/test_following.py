@@ -13,8 +13,11 @@ from prompts.errors import Draining, Unavailable
 from prompts.run.following import LOOK_S as LOOKS_EVERY_S
 from prompts.run.following import Followers, Pace, follow_response
 from prompts.run.run import Run
-from tests.support.fakes import RESPONSE_ID, FakeEventLog, Fate, Step, make_brief
-from tests.support.runs import MAX_S, STOP, Harness, check, settle
+from tests.support.fakes.chat_model import Step
+from tests.support.fakes.event_log import FakeEventLog
+from tests.support.fakes.fates import Fate
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, settle
+from tests.support.sample_turn import RESPONSE_ID, make_brief
 
 WORDS = 300
 # How often a reader without a nudge reads the log; in the service every two seconds.
@@ -33,7 +36,7 @@ class FollowClient:
 
     def __init__(self, harness: Harness) -> None:
         self.store = harness.store
-        self.log = FakeEventLog(harness.store)
+        self.log = FakeEventLog(harness.memory)
         self.followers = Followers()
 
     def set_pace(self, **pace: Any) -> None:
@@ -135,6 +138,7 @@ async def test_a_nudge_spares_the_wait_for_the_next_look(harness: Harness, clien
     gate = asyncio.Event()
     await harness.start([Text("1")], gate, [STOP])
     await settle()
+    harness.memory.are_nudges_lost = True
     reader = client.follow(run=None, quiet_s=MAX_S)
     seen = await see_words(reader, 1)
     resting = asyncio.ensure_future(read_rest(reader))
@@ -142,7 +146,8 @@ async def test_a_nudge_spares_the_wait_for_the_next_look(harness: Harness, clien
     gate.set()
     await settle()
     assert not resting.done()
-    client.log.grown.set()
+    harness.memory.are_nudges_lost = False
+    harness.memory.nudge(RESPONSE_ID)
     async with asyncio.timeout(LOOKS_EVERY_S / 2):
         assert check([*seen, *await resting])["status"] == "completed"
 

@@ -11,8 +11,10 @@ from prompts.answer.events import TERMINAL, Event
 from prompts.domain.signals import Text
 from prompts.errors import StaleRun, TailLost, Unavailable, UpstreamError
 from prompts.run.run import Run
-from tests.support.fakes import LAST_OPENING_NUMBER, RESPONSE_ID, FakeResponseStore, Fate, make_brief
-from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, texts, written
+from tests.support.fakes.fates import Fate
+from tests.support.fakes.response_store import FakeResponseStore
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, read, settle, texts, written
+from tests.support.sample_turn import LAST_OPENING_NUMBER, RESPONSE_ID, make_brief
 
 
 def check_handed_over(run: Run, store: FakeResponseStore) -> None:
@@ -184,7 +186,7 @@ async def test_a_lost_log_tail_is_written_again_in_order(harness: Harness) -> No
         gate.set()
     await settle()
     assert texts(harness.store.appends) == [["1"], ["2"], ["3"]]
-    harness.store.lose_tail(harness.store.appends[0].last_number)
+    harness.lose_tail(harness.store.appends[0].last_number)
     gates[2].set()
     final = check(await read(run))
     assert final["status"] == "completed"
@@ -198,7 +200,7 @@ async def test_the_whole_log_but_its_opening_is_written_again(harness: Harness) 
     gate = asyncio.Event()
     run = await harness.start([Text("1")], gate, [Text("2")], [STOP])
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     assert check(await read(run))["output"][0]["content"][0]["text"] == "12" == written(harness.store)
     check_whole(harness.store)
@@ -210,7 +212,7 @@ async def test_a_lease_renewal_notices_a_lost_log_tail(harness: Harness) -> None
     gate = asyncio.Event()
     run = await harness.start([Text("1")], gate, [STOP])
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     async with asyncio.timeout(MAX_S):
         while written(harness.store) != "1":
             harness.store.called.clear()
@@ -225,7 +227,7 @@ async def test_a_lost_log_tail_is_written_again_before_the_end(harness: Harness,
     gate = asyncio.Event()
     run = await harness.start([Text("1")], gate, end)
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     final = check(await read(run))
     assert final["output"][0]["content"][0]["text"] == "1"
@@ -237,7 +239,7 @@ async def test_a_lost_log_tail_is_written_again_before_the_end(harness: Harness,
 async def test_a_lost_log_tail_is_written_again_before_a_hand_over(harness: Harness) -> None:
     run = await harness.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event())
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     harness.store.append_fates = [Unavailable("away")]
     gate.set()
     await settle()
@@ -253,7 +255,7 @@ async def test_a_log_may_lose_its_tail_again_while_it_is_repaired(harness: Harne
     await settle()
     gates[0].set()
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     # The first repaired group is acknowledged; then Redis is away for a moment.
     harness.store.append_fates = [None, None, Unavailable("away")]
     gates[1].set()
@@ -268,7 +270,7 @@ async def test_a_run_gives_up_when_it_cannot_repair_the_log(harness: Harness, fa
     before = brief.narration.next_number - 1
     run = await harness.start([Text("1")], gate := asyncio.Event(), [Text("2")], asyncio.Event(), brief=brief)
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     harness.store.release_fates = [fate]
     gate.set()
     async with asyncio.timeout(MAX_S):
@@ -286,7 +288,7 @@ async def test_a_run_gives_up_when_its_end_does_not_follow_the_log(harness: Harn
     brief = make_brief(shown=["Good "], epoch="2.a")
     run = await harness.start(gate := asyncio.Event(), end, brief=brief)
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
@@ -299,7 +301,7 @@ async def test_a_run_gives_up_when_its_hand_over_does_not_follow_the_log(harness
     harness.store.append_fates = [gate]
     run = await harness.start([Text("1")], asyncio.Event(), brief=make_brief(shown=["Good "], epoch="2.a"))
     await settle()
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     closing = asyncio.ensure_future(harness.runner.close())
     await settle()
     gate.set()
@@ -327,7 +329,7 @@ async def test_giving_up_may_fail(harness: Harness, fate: Exception) -> None:
     harness.make_runner(lease_s=0.1)
     harness.store.release_fates = [fate] * 10
     run = await harness.start(gate := asyncio.Event(), [Text("1")], brief=make_brief(shown=["Good "], epoch="2.a"))
-    harness.store.lose_tail(LAST_OPENING_NUMBER)
+    harness.lose_tail(LAST_OPENING_NUMBER)
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()
@@ -339,7 +341,7 @@ async def test_a_group_that_is_cut_in_two_cannot_be_written_again(harness: Harne
     """Redis keeps groups whole. A log that ends inside a group belongs to another run."""
     run = await harness.start([Text("1"), Text("2")], gate := asyncio.Event(), [Text("3")], asyncio.Event())
     await settle()
-    harness.store.last_number = harness.store.appends[0].last_number - 1
+    harness.lose_tail(harness.store.appends[0].last_number - 1)
     gate.set()
     async with asyncio.timeout(MAX_S):
         await run.wait()

@@ -19,7 +19,7 @@ from prompts.domain.items import (
 from prompts.errors import BrokenSeal
 from prompts.history.compaction import apply_compactions, list_replaceable, replace_with_notes
 from prompts.history.model_input import compose_items
-from tests.support.fakes import said
+from tests.support.items import said
 
 ADA = said("user", "I am Ada.")
 NICE = said("assistant", "Nice to meet you.")

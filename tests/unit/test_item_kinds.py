@@ -30,7 +30,7 @@ from prompts.history.estimates import TOKENS_A_MESSAGE, estimate_tokens
 from prompts.history.model_input import compose_items
 from prompts.run.summary import compose_transcript
 from prompts.usecases.markdown import render_item
-from tests.support.fakes import said
+from tests.support.items import said
 
 # One item of each kind as a client writes it, with all its fields. WORD is its text.
 WORD = "pomegranate"

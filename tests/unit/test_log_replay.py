@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import pytest
@@ -16,10 +15,14 @@ from prompts.answer.events import Event, Narration, encode
 from prompts.domain.responses import Response, ResponseError
 from prompts.domain.signals import Finished, Refused, Signal, Text, pack, unpack
 from prompts.ports.event_log import Entry, EventLog, Group
-from prompts.ports.responses import Outcome, StoredResponse
+from prompts.ports.responses import Draft, Outcome, ResponseStore
 from prompts.run.following import Followers, follow_response
 from tests.support.builders import admit, build_draft, open_stores
-from tests.support.fakes import FakeResponseStore
+from tests.support.fakes.event_log import FakeEventLog
+from tests.support.fakes.memory import Memory
+from tests.support.fakes.records import new_root
+from tests.support.fakes.response_store import FakeResponseStore
+from tests.support.runner_harness import settle
 from tests.support.servers import ValkeyServer
 
 OWNER = "alice"
@@ -65,58 +68,18 @@ def cut(signals: Sequence[Signal], at: Sequence[int]) -> list[Sequence[Signal]]:
     return [signals[start:stop] for start, stop in zip([0, *places], [*places, len(signals)], strict=True)]
 
 
-class ScriptedLog:
-    """`EventLog` of one response. It grows by an entry whenever its reader waits, and returns a few entries a read."""
-
-    def __init__(self, echo: Response, entries: Sequence[Entry], *, there: int, at_once: int) -> None:
-        self._echo = echo
-        self._entries = entries
-        self._there = there
-        self._at_once = at_once
-
-    async def get_echo(self, response_id: str, *, owner: str) -> Response:
-        """See `EventLog.get_echo`."""
-        return self._echo
-
-    async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
-        """See `EventLog.read`."""
-        return [entry for entry in self._entries[: self._there] if entry.last_number > after][: self._at_once]
-
-    @asynccontextmanager
-    async def watch(self, response_id: str) -> AsyncIterator["ScriptedLog"]:
-        """See `EventLog.watch`."""
-        yield self
-
-    async def wait(self, within_s: float) -> bool:
-        """See `Watch.wait`."""
-        self._there += 1
-        return True
-
-    async def wait_released(self, within_s: float) -> bool:
-        """See `Watch.wait_released`."""
-        return False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the log has its end."""
-        return self._there >= len(self._entries)
+async def write(told: Told, draft: Draft, store: ResponseStore, *, entries: slice, epoch: str = "1") -> None:
+    """Write some of the entries after the opening, as a run does. The last entry ends the response."""
+    befores = [entry.last_number for entry in told.entries]
+    for before, entry in list(zip(befores, told.entries[1:], strict=False))[entries]:
+        group = Group(before, entry.last_number, pack(entry.signals))
+        if entry.is_last:
+            await store.commit(Outcome(told.ended, told.result, []), group, owner=OWNER, epoch=epoch)
+        else:
+            await store.append(draft.response.id, group, epoch=epoch, lease_s=9)
 
 
-class StandingStore(FakeResponseStore):
-    """The stored response while its log grows."""
-
-    log: ScriptedLog | None = None
-    told: Told | None = None
-
-    async def get(self, response_id: str, *, owner: str) -> StoredResponse:
-        """See `ResponseStore.get`."""
-        assert self.told is not None
-        if self.log is not None and not self.log.is_whole:
-            return StoredResponse("in_progress", encode(self.told.ended))
-        return StoredResponse(self.told.ended.status, self.told.result)
-
-
-async def follow(response_id: str, *, after: int, store: StandingStore, event_log: EventLog) -> list[Event]:
+async def follow(response_id: str, *, after: int, store: ResponseStore, event_log: EventLog) -> list[Event]:
     """All events above `after`."""
     following = follow_response(
         response_id,
@@ -132,13 +95,27 @@ async def follow(response_id: str, *, after: int, store: StandingStore, event_lo
         return list(chain.from_iterable([events async for events in following]))
 
 
+async def follow_as_it_grows(told: Told, draft: Draft, *, after: int, there: int, entries_a_read: int) -> list[Event]:
+    """All events above `after`, read while a run writes the log: its first `there` entries are written before."""
+    memory = Memory()
+    store, event_log = FakeResponseStore(memory), FakeEventLog(memory, entries_a_read=entries_a_read)
+    root, created_at = new_root(draft.response.id, OWNER), draft.response.created_at
+    memory.place(draft, owner=OWNER, root=root, history=(), created_at=created_at)
+    await write(told, draft, store, entries=slice(there - 1))
+    following = asyncio.create_task(follow(draft.response.id, after=after, store=store, event_log=event_log))
+    for number in range(there - 1, len(told.entries) - 1):
+        await settle()
+        await write(told, draft, store, entries=slice(number, number + 1))
+    return await following
+
+
 @given(
     signals=SIGNALS,
     at=st.lists(st.integers(0, 20)),
     end=ENDS,
     is_background=st.booleans(),
     there=st.integers(1, 8),
-    at_once=st.integers(1, 5),
+    entries_a_read=st.integers(1, 5),
     data=st.data(),
 )
 def test_any_grouping_read_from_any_number_tells_the_same_bytes(  # noqa: PLR0917 -- hypothesis gives them by name
@@ -147,7 +124,7 @@ def test_any_grouping_read_from_any_number_tells_the_same_bytes(  # noqa: PLR091
     end: End,
     is_background: bool,
     there: int,
-    at_once: int,
+    entries_a_read: int,
     data: st.DataObject,
 ) -> None:
     draft = build_draft()
@@ -160,11 +137,9 @@ def test_any_grouping_read_from_any_number_tells_the_same_bytes(  # noqa: PLR091
     # A cursor beyond the log's end is refused; a reader that continues has a cursor within it.
     there = min(there, len(told.entries))
     after = data.draw(st.integers(-1, told.entries[there - 1].last_number))
-    log = ScriptedLog(echo, told.entries, there=there, at_once=at_once)
-    store = StandingStore()
-    store.log, store.told = log, told
+    draft = replace(draft, response=echo, last_opening_number=told.entries[0].last_number)
 
-    read = asyncio.run(follow(echo.id, after=after, store=store, event_log=log))
+    read = asyncio.run(follow_as_it_grows(told, draft, after=after, there=there, entries_a_read=entries_a_read))
 
     assert [event.data for event in read] == [event.data for event in told.events[after + 1 :]]
 
@@ -181,22 +156,10 @@ async def test_a_log_in_redis_tells_the_same_bytes(valkey: ValkeyServer, seed: i
         draft = build_draft()
         admitted = await admit(stores, draft)
         told = tell(admitted.response, cut(signals, chance.sample(range(30), 8)), end)
-        opening, *early, last = told.entries
-        after = opening.last_number
-        for entry in early:
-            group = Group(after, entry.last_number, pack(entry.signals))
-            await stores.responses.append(draft.response.id, group, epoch=admitted.epoch, lease_s=9)
-            after = entry.last_number
-        outcome = Outcome(told.ended, told.result, [])
-        closing = Group(after, last.last_number, pack(last.signals))
-        await stores.responses.commit(outcome, closing, owner=OWNER, epoch=admitted.epoch)
+        await write(told, draft, stores.responses, entries=slice(None), epoch=admitted.epoch)
 
         assert await stores.event_log.get_echo(draft.response.id, owner=OWNER) == admitted.response
-        entries = await stores.event_log.read(draft.response.id, after=-1)
-        assert entries == told.entries
-        log = ScriptedLog(admitted.response, entries, there=len(entries), at_once=3)
+        assert await stores.event_log.read(draft.response.id, after=-1) == told.entries
         for after in {-1, chance.randrange(len(told.events)), 0}:
-            store = StandingStore()
-            store.log, store.told = log, told
-            read = await follow(draft.response.id, after=after, store=store, event_log=log)
+            read = await follow(draft.response.id, after=after, store=stores.responses, event_log=stores.event_log)
             assert [event.data for event in read] == [event.data for event in told.events[after + 1 :]]

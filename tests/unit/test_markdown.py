@@ -25,7 +25,7 @@ from prompts.domain.items import (
     SummaryText,
 )
 from prompts.usecases.markdown import render_item, render_title
-from tests.support.fakes import said
+from tests.support.items import said
 
 # As lenient as a viewer may be: HTML is allowed.
 VIEWER = MarkdownIt("commonmark", {"html": True}).enable("table")

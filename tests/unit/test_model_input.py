@@ -20,7 +20,7 @@ from prompts.domain.items import (
 )
 from prompts.history.estimates import estimate_tokens
 from prompts.history.model_input import compose_items, drop_oldest
-from tests.support.fakes import called, returned, said
+from tests.support.items import called, returned, said
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 PARTS = st.one_of(TEXTS.map(InputText), TEXTS.map(OutputText), TEXTS.map(Refusal))

@@ -30,7 +30,7 @@ from prompts.domain.text import (
     TextConfig,
 )
 from prompts.domain.tools import AllowedTools, FunctionChoice, FunctionTool
-from tests.support.fakes import said
+from tests.support.items import said
 
 PLAIN = ModelRequest(model="m")
 QUESTION = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}

@@ -14,8 +14,9 @@ from prompts.domain.items import Message, OutputText
 from prompts.domain.signals import Text
 from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
 from prompts.run.follower_buffer import MAX_AT_ONCE
-from tests.support.fakes import Step, make_brief
-from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, texts, written
+from tests.support.fakes.chat_model import Step
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, read, settle, texts, written
+from tests.support.sample_turn import make_brief
 
 
 async def test_it_works(harness: Harness) -> None:

@@ -29,8 +29,11 @@ from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
 from prompts.run.brief import Brief
 from prompts.run.summary import INSTRUCTION, MAX_OUTPUT_TOKENS, compose_transcript
-from tests.support.fakes import SEALER, Step, make_brief, said
-from tests.support.runs import Harness, check, read
+from tests.support.fakes.chat_model import Step
+from tests.support.items import said
+from tests.support.runner_harness import Harness, check, read
+from tests.support.sample_turn import make_brief
+from tests.support.sealer import SEALER
 
 ADA = said("user", "My name is Ada.")
 TOLD = said("assistant", "The code is 4711. " * 100)

@@ -6,8 +6,9 @@ import pytest
 
 from prompts.domain.signals import Text
 from prompts.errors import Draining, Overloaded, StaleRun, StorageFull, UpstreamError
-from tests.support.fakes import RESPONSE_ID, Step, make_brief
-from tests.support.runs import MAX_S, STOP, Harness, check, read, settle, written
+from tests.support.fakes.chat_model import Step
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, read, settle, written
+from tests.support.sample_turn import RESPONSE_ID, make_brief
 
 # The epoch of a takeover of a run with the epoch "1".
 NEXT = "2.a"
@@ -111,6 +112,7 @@ async def test_a_run_is_released_for_a_later_epoch_and_for_a_deletion(
     """A process hears of its own seizures too. Of two seizures with the same count, the store decides."""
     gate = asyncio.Event()
     harness.model.steps = [[Text("1")], gate, [STOP]]
+    harness.place(make_brief(epoch=epoch))
     with harness.runner.reserve():
         if is_early:
             harness.runner.let_go(RESPONSE_ID, taken_by)

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
+from msgspec import structs
 
 from prompts.answer.events import TERMINAL, Narration
 from prompts.domain.items import (
     InputText,
+    Item,
     Message,
     OutputText,
     Part,
@@ -17,43 +19,37 @@ from prompts.domain.items import (
     text_of,
 )
 from prompts.domain.model_request import ModelRequest
+from prompts.domain.responses import Status
 from prompts.domain.signals import Compacted, Finished, Refused, Signal, Text, pack
 from prompts.domain.usage import Usage
 from prompts.errors import StaleRun, StreamExpired, Unavailable
+from prompts.history.estimates import estimate_items
 from prompts.ports.event_log import Group
-from prompts.ports.responses import Seized
 from prompts.run.following import Followers, follow_response
 from prompts.run.run import Run
 from prompts.run.takeover import MAX_ATTEMPTS, take_over
-from tests.support.fakes import RESPONSE_ID, SEALER, FakeEventLog, make_draft, said
-from tests.support.runs import MAX_S, STOP, Harness, check, settle, written
+from tests.support.fakes.event_log import FakeEventLog
+from tests.support.fakes.records import KeptResponse
+from tests.support.items import said
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, settle, written
+from tests.support.sample_turn import RESPONSE_ID, make_draft
+from tests.support.sealer import SEALER
 
+REQUEST = ModelRequest(model="stand-in", max_output_tokens=10)
 EARLIER = Message(id="msg_0a" + "1" * 30, status="completed", role="user", content=[InputText("I am Ada.")])
 
 
-def build_seized(**changes: Any) -> Seized:
-    """The response to `Hello`, lost by its first run."""
-    draft = make_draft()
-    known: dict[str, Any] = {
-        "response": replace(draft.response, instructions="Be kind."),
-        "owner": "alice",
-        "input": draft.input,
-        "model_request": ModelRequest(model="stand-in", max_output_tokens=10),
-        "model_input": replace(draft.model_input, history_items=1, dropped_items=3),
-        "epoch": "2.a",
-        "attempts": 2,
-        "ending": "",
-        "window": [EARLIER],
-    }
-    return Seized(**known | changes)
-
-
 class Lost:
-    """A lost response, and a replica that finds it."""
+    """A response whose first run was lost, and a replica that finds it."""
 
     def __init__(self, harness: Harness) -> None:
         self.harness = harness
-        self.log = FakeEventLog(harness.store)
+        self.log = FakeEventLog(harness.memory)
+
+    @property
+    def kept(self) -> KeptResponse:
+        """The response as the store has it."""
+        return self.harness.memory.responses[RESPONSE_ID]
 
     async def write(self, *groups: Sequence[Signal]) -> None:
         """Write to the log as its first run."""
@@ -65,9 +61,29 @@ class Lost:
             group = Group(after, narration.next_number - 1, pack(signals))
             await self.harness.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
 
-    async def find(self, **changes: Any) -> Run | None:
-        """Take it over. Returns the run that continues it, if any."""
-        self.harness.store.seized = build_seized(**changes)
+    def lose(
+        self,
+        *,
+        attempts: int = 2,
+        ending: str = "",
+        window: Sequence[Item] = (EARLIER,),
+        model_request: ModelRequest = REQUEST,
+    ) -> None:
+        """Let its lease expire. The next run is attempt number `attempts`."""
+        kept = self.kept
+        response = structs.replace(kept.draft.response, instructions="Be kind.")
+        kept.draft = replace(kept.draft, response=response, model_request=model_request)
+        kept.history, given = tuple(window), len(window)
+        kept.model_input = structs.replace(
+            kept.model_input, history_items=given, history_tokens=estimate_items(window), dropped_items=3
+        )
+        # A hand-over does not count as an attempt that was lost.
+        kept.ending, kept.attempts, kept.is_released = ending, max(1, attempts - 1), attempts == 1
+        self.harness.lose_lease()
+
+    async def find(self, **state: Any) -> Run | None:
+        """Lose it in this state (see `lose`) and take it over. Returns the run that continues it, if any."""
+        self.lose(**state)
         await take_over(RESPONSE_ID, store=self.harness.store, event_log=self.log, runner=self.harness.runner)
         return self.harness.runner.find(RESPONSE_ID)
 
@@ -125,14 +141,14 @@ async def test_an_answer_that_had_not_begun_begins(lost: Lost) -> None:
     lost.harness.model.steps = [[Text("Good morning!"), STOP]]
     run = await lost.find()
     assert run is not None
-    assert run.epoch == "2.a"
+    assert run.epoch.startswith("2.")
     async with asyncio.timeout(MAX_S):
         await run.wait()
     assert lost.harness.model.shown == [""]
     [asked] = lost.harness.model.asked
     given = [(item.role, text_of(item)) for item in asked if isinstance(item, Message)]
     assert given == [("system", "Be kind."), ("user", "I am Ada."), ("user", "Hello")]
-    assert lost.harness.model.requests == [ModelRequest(model="stand-in", max_output_tokens=10)]
+    assert lost.harness.model.requests == [REQUEST]
     await lost.check_ended("completed", "Good morning!")
     assert lost.harness.store.outcome is not None
     assert [item.id for item in lost.harness.store.outcome.items][:1] == [make_draft().input[0].id]
@@ -174,7 +190,7 @@ async def test_an_answer_may_be_taken_over_again(lost: Lost) -> None:
     assert first.is_handed_over
     lost.harness.make_runner()
     lost.harness.model.steps = [[Text("three"), STOP]]
-    second = await lost.find(epoch="3.b")
+    second = await lost.find()
     assert second is not None
     async with asyncio.timeout(MAX_S):
         await second.wait()
@@ -302,9 +318,10 @@ async def test_a_full_store_does_not_keep_an_answer_from_going_on(lost: Lost) ->
     assert await lost.find() is not None
 
 
-@pytest.mark.parametrize("answer", [None, "completed", "cancelled"])
-async def test_a_response_that_another_replica_took_or_ended_is_left_alone(lost: Lost, answer: Any) -> None:
-    lost.harness.store.seized = answer
+@pytest.mark.parametrize("status", ["in_progress", "completed", "cancelled"])
+async def test_a_response_that_another_replica_took_or_ended_is_left_alone(lost: Lost, status: Status) -> None:
+    lost.kept.status = status
+    lost.kept.renew_lease(MAX_S)
     await take_over(RESPONSE_ID, store=lost.harness.store, event_log=lost.log, runner=lost.harness.runner)
     assert lost.harness.runner.find(RESPONSE_ID) is None
     assert not lost.log.is_read
@@ -356,9 +373,9 @@ async def test_no_event_shows_a_takeover(lost: Lost) -> None:
     assert run is not None
     async with asyncio.timeout(MAX_S):
         await run.wait()
-    narration = Narration(build_seized().response)
+    narration = Narration(lost.kept.draft.response)
     told = [*narration.opening(), *narration.tell([Text("Good "), Text("day.")])]
-    assert lost.harness.store.last_number == run.last_number
+    assert lost.kept.logged == run.last_number
     new = [event async for events in run.follow(after=told[-2].sequence_number, quiet_s=MAX_S) for event in events]
     assert new[0] == told[-1]
     assert new[-1].type in TERMINAL

@@ -16,7 +16,7 @@ from tests.integration.state_machine.machine import LEASE_S, LOST, PARTITION, te
 from tests.integration.state_machine.response_rules import ResponseRules
 from tests.integration.state_machine.world import Root, Turn
 from tests.support.builders import build_draft, build_item, open_runner
-from tests.support.fakes import ScriptedModel
+from tests.support.fakes.chat_model import ScriptedModel
 
 # The limit for a run that hangs; the model's answer is complete already.
 MAX_RUN_S = 10

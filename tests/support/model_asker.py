@@ -8,7 +8,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
 from prompts.errors import ServiceError
 from prompts.ports.chat_model import ChatModel
-from tests.support.fakes import said
+from tests.support.items import said
 
 
 @dataclass

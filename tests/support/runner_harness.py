@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,21 +12,19 @@ from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Text
 from prompts.domain.usage import Usage
 from prompts.errors import StorageFull
+from prompts.ports.event_log import Entry
 from prompts.ports.hosted_tools import HostedTool
 from prompts.run.brief import Brief
 from prompts.run.run import Run
 from prompts.run.runner import Limits, Runner
-from tests.support.fakes import (
-    SEALER,
-    Append,
-    FakeCalibration,
-    FakeObserver,
-    FakeResponseStore,
-    ScriptedModel,
-    Step,
-    make_brief,
-)
+from tests.support.fakes.calibration import FakeCalibration
+from tests.support.fakes.chat_model import ScriptedModel, Step
+from tests.support.fakes.observer import FakeObserver
+from tests.support.fakes.records import KeptResponse, new_root
+from tests.support.fakes.response_store import Append, FakeResponseStore
 from tests.support.oracle import check_events
+from tests.support.sample_turn import OWNER, RESPONSE_ID, make_brief, make_draft
+from tests.support.sealer import SEALER
 
 # The limit for a run that hangs; everything here takes milliseconds.
 MAX_S = 5
@@ -37,6 +36,7 @@ class Harness:
 
     def __init__(self) -> None:
         self.store = FakeResponseStore()
+        self.memory = self.store.memory
         self.model = ScriptedModel([])
         self.calibration = FakeCalibration()
         self.released: list[tuple[str, bool]] = []
@@ -44,6 +44,7 @@ class Harness:
         self.observer = FakeObserver()
         self.hosted_tools: list[HostedTool] = []
         self.runner = self.make_runner()
+        self.place()
 
     def make_runner(
         self, *, max_runs: int = 10, max_run_s: float = MAX_S, lease_s: float = 1.0, **limits_of_runs: int
@@ -72,12 +73,35 @@ class Harness:
         if self.is_full:
             raise StorageFull("Full.")
 
+    def place(self, brief: Brief | None = None) -> KeptResponse:
+        """Keep the sample response in the store: as it was just admitted, or as the brief of its next run says."""
+        brief = brief or make_brief()
+        kept = self.memory.responses.get(RESPONSE_ID)
+        if kept is None or kept.draft.response != brief.response:
+            draft = replace(make_draft(), response=brief.response, model_request=brief.model_request, input=brief.input)
+            root, created_at = new_root(RESPONSE_ID, OWNER), brief.response.created_at
+            kept = self.memory.place(draft, owner=OWNER, root=root, history=(), created_at=created_at)
+        kept.epoch = brief.epoch
+        shown = [Text(piece) for piece in brief.narration.find_open_text() or ()]
+        if (last_number := brief.narration.next_number - 1) > kept.logged:
+            kept.log.append(Entry(last_number, shown, is_last=False))
+            kept.logged = last_number
+        return kept
+
+    def lose_lease(self) -> None:
+        """The replica of the sample response has not been heard of for longer than its lease."""
+        self.memory.responses[RESPONSE_ID].lease_until = 0
+
+    def lose_tail(self, last_number: int) -> None:
+        """A fail-over to a replica of Redis that lagged behind: the sample response's log ends here."""
+        self.store.lose_tail(RESPONSE_ID, last_number)
+
     async def start(self, *steps: Step, brief: Brief | None = None) -> Run:
         """Start a run whose model takes these steps; of a new response unless `brief` names another."""
         self.model.steps = steps
         with self.runner.reserve():
             brief = brief or make_brief()
-            self.store.last_number = brief.narration.next_number - 1
+            self.place(brief)
             return self.runner.start(brief)
 
     async def run(self, *steps: Step, brief: Brief | None = None) -> Run:
@@ -91,6 +115,8 @@ class Harness:
         """Make the store ready for another run of the response."""
         self.store.outcome = None
         self.store.appends.clear()
+        self.memory.responses.clear()
+        self.place()
 
 
 async def read(run: Run, *, after: int = -1) -> list[Event]:

@@ -1,0 +1,26 @@
+"""Pages of a list of items."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from prompts.answer.events import encode
+from prompts.domain.items import Item
+from prompts.errors import unknown_item
+from prompts.ports.pages import Page
+
+
+def cut_page(items: Sequence[Item], *, limit: int, order: Literal["asc", "desc"], after: str | None) -> Page:
+    """One page of `items`, which are oldest first. Raises NotFound for an unknown `after`."""
+    ordered = list(items) if order == "asc" else list(reversed(items))
+    start = 0 if after is None else find_place(after, ordered, param="after") + 1
+    page = ordered[start : start + limit]
+    first_id, last_id = (page[0].id, page[-1].id) if page else (None, None)
+    return Page([encode(item) for item in page], first_id, last_id, has_more=len(ordered) > start + limit)
+
+
+def find_place(item_id: str, items: Sequence[Item], *, param: str) -> int:
+    """The index of the item with this id. Raises NotFound."""
+    for place, item in enumerate(items):
+        if item.id == item_id:
+            return place
+    raise unknown_item(item_id, param=param)
