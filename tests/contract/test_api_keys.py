@@ -1,0 +1,113 @@
+"""`ApiKeys`: the owner of a key, and how many requests they may send. On Redis alone: there is no fake."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.domain.ids import hash_key
+from prompts.ports.api_keys import ApiKeys, Caller
+from tests.contract.port_turns import OWNER, STRANGER
+
+KEY, OTHER_KEY = "a key of Alice's", "a key of Bob's"
+A_MINUTE_S = 60
+
+
+@pytest.fixture
+async def api_keys(redis: Redis) -> ApiKeys:
+    """A key of Alice and one of Bob, without a limit."""
+    return await open_keys(redis)
+
+
+async def open_keys(redis: Redis, *, requests_per_minute: int = 0) -> ApiKeys:
+    """The same with a limit."""
+    opened = RedisApiKeys(redis, requests_per_minute=requests_per_minute)
+    await opened.publish(added={hash_key(KEY): OWNER, hash_key(OTHER_KEY): STRANGER}, removed=[])
+    return opened
+
+
+async def find_owner(api_keys: ApiKeys, key: str) -> str | None:
+    """The owner of a key."""
+    caller = await api_keys.find_caller(key)
+    return caller.owner if caller else None
+
+
+async def ask(api_keys: ApiKeys, key: str = KEY) -> Caller:
+    """One request with a valid key."""
+    caller = await api_keys.find_caller(key)
+    assert caller is not None
+    return caller
+
+
+async def test_a_key_is_its_owners(api_keys: ApiKeys) -> None:
+    assert [await find_owner(api_keys, key) for key in (KEY, OTHER_KEY)] == [OWNER, STRANGER]
+
+
+@pytest.mark.parametrize("key", ["", "wrong", hash_key(KEY), KEY.upper(), f"{KEY} ", "ключ", "\ud800"])
+async def test_another_text_is_not_a_key(api_keys: ApiKeys, key: str) -> None:
+    assert await api_keys.find_caller(key) is None
+
+
+async def test_published_keys_can_be_listed(api_keys: ApiKeys) -> None:
+    assert await api_keys.published() == {hash_key(KEY): OWNER, hash_key(OTHER_KEY): STRANGER}
+
+
+async def test_a_removed_key_is_not_valid(api_keys: ApiKeys) -> None:
+    await api_keys.publish(added={}, removed=[hash_key(KEY), hash_key("never published")])
+    assert [await find_owner(api_keys, key) for key in (KEY, OTHER_KEY)] == [None, STRANGER]
+
+
+async def test_keys_come_and_go_in_one_step(api_keys: ApiKeys) -> None:
+    await api_keys.publish(added={hash_key("new"): "carol"}, removed=[hash_key(KEY)])
+    assert await api_keys.published() == {hash_key("new"): "carol", hash_key(OTHER_KEY): STRANGER}
+
+
+async def test_a_key_may_be_given_to_another_owner(api_keys: ApiKeys) -> None:
+    await api_keys.publish(added={hash_key(KEY): STRANGER}, removed=[])
+    assert await find_owner(api_keys, KEY) == STRANGER
+
+
+async def test_publishing_nothing_changes_nothing(api_keys: ApiKeys) -> None:
+    before = await api_keys.published()
+    await api_keys.publish(added={}, removed=[])
+    assert await api_keys.published() == before
+
+
+# --- the limit ---
+
+
+async def test_without_a_limit_everybody_may_ask(api_keys: ApiKeys) -> None:
+    for _ in range(20):
+        assert await ask(api_keys) == Caller(OWNER, may_ask=True, limit=0, remaining=0, reset_s=0)
+
+
+async def test_an_owner_may_ask_so_much_a_minute(redis: Redis) -> None:
+    api_keys = await open_keys(redis, requests_per_minute=3)
+    asked = [await ask(api_keys) for _ in range(5)]
+    assert [caller.may_ask for caller in asked] == [True, True, True, False, False]
+    assert [caller.remaining for caller in asked] == [2, 1, 0, 0, 0]
+    for caller in asked:
+        assert (caller.owner, caller.limit) == (OWNER, 3)
+        assert 0 < caller.reset_s <= A_MINUTE_S
+
+
+async def test_the_limit_is_the_owners_whichever_key_they_use(redis: Redis) -> None:
+    api_keys = await open_keys(redis, requests_per_minute=2)
+    await api_keys.publish(added={hash_key("another of Alice's"): OWNER}, removed=[])
+    asked = [await ask(api_keys, key) for key in (KEY, "another of Alice's", KEY)]
+    assert [caller.may_ask for caller in asked] == [True, True, False]
+    assert (await ask(api_keys, OTHER_KEY)).may_ask
+
+
+async def test_of_many_at_once_over_all_replicas_no_more_may_ask(redis: Redis) -> None:
+    replicas = [await open_keys(redis, requests_per_minute=5) for _ in range(2)]
+    asked = await asyncio.gather(*(ask(replica) for replica in replicas for _ in range(10)))
+    assert [caller.may_ask for caller in asked].count(True) == 5
+
+
+async def test_a_wrong_key_uses_up_nothing(redis: Redis) -> None:
+    api_keys = await open_keys(redis, requests_per_minute=1)
+    for _ in range(3):
+        assert await api_keys.find_caller("wrong") is None
+    assert (await ask(api_keys)).may_ask
