@@ -29,47 +29,6 @@ async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
         yield client
 
 
-async def test_what_one_replica_learns_all_replicas_know(redis: Redis) -> None:
-    first, second = RedisCalibration(redis), RedisCalibration(redis)
-    assert first.get_factor("m") == 1.0
-    first.learn("m", estimated=1000, reported=1500)
-    assert first.get_factor("m") == 1.0, "nobody goes by what is not agreed on"
-    await first.agree()
-    await second.agree()
-    assert [each.get_factor("m") for each in (first, second)] == [1.5, 1.5]
-    assert second.get_factor("another") == 1.0
-
-
-async def test_early_answers_count_alike_and_long_ones_more(redis: Redis) -> None:
-    calibration = RedisCalibration(redis)
-    calibration.learn("m", estimated=100, reported=300)
-    calibration.learn("m", estimated=900, reported=900)
-    await calibration.agree()
-    assert calibration.get_factor("m") == pytest.approx(1.2)
-    for _ in range(2):
-        calibration.learn("m", estimated=1000, reported=2000)
-    await calibration.agree()
-    assert calibration.get_factor("m") == pytest.approx(1.6)
-
-
-async def test_a_model_that_changes_is_followed_however_long_it_was_known(redis: Redis) -> None:
-    calibration = RedisCalibration(redis)
-    for reported in (1000, 2000):
-        for _ in range(50):
-            for _ in range(10):
-                calibration.learn("m", estimated=1000, reported=reported)
-            await calibration.agree()
-        assert calibration.get_factor("m") == pytest.approx(reported / 1000, abs=0.01)
-
-
-@pytest.mark.parametrize(("reported", "factor"), [(1, 0.25), (1_000_000, 4.0), (0, 1.0), (-5, 1.0)])
-async def test_absurd_counts_are_bounded(redis: Redis, reported: int, factor: float) -> None:
-    calibration = RedisCalibration(redis)
-    calibration.learn("m", estimated=1000, reported=reported)
-    await calibration.agree()
-    assert calibration.get_factor("m") == factor
-
-
 async def test_only_so_many_models_are_kept(redis: Redis) -> None:
     calibration = RedisCalibration(redis, max_models=3)
     for number in range(5):

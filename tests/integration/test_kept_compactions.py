@@ -11,17 +11,16 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.compactions import RedisCompactions
-from prompts.adapters.redis.histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
+from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.scripts import read_fields
 from prompts.domain import ids
 from prompts.domain.items import Compaction, Message, text_of
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.usage import Usage
-from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
 from prompts.ports.responses import Claim
 from prompts.run.sweeping import erase_due
 from prompts.usecases.anchors import read_anchor
-from tests.support.builders import RetryingRedis, Stores, admit, build_draft, build_item, open_stores, take_turn
+from tests.support.builders import RetryingRedis, Stores, build_item, open_stores, take_turn
 from tests.support.model_calls import ModelCalls
 from tests.support.refusals import check_refusal
 from tests.support.server_fixtures import StartReplica
@@ -150,16 +149,6 @@ def stores(redis: Redis) -> Stores:
     return open_stores(redis)
 
 
-async def fill(stores: Stores, count: int) -> str:
-    """A conversation with this many numbered items."""
-    conversation_id = ids.new_id(ids.CONVERSATION, "05")
-    await stores.conversations.create(conversation_id, owner=OWNER, metadata={}, items=[])
-    items = [build_item(str(number), "05") for number in range(count)]
-    for start in range(0, count, 500):
-        await stores.conversations.add_items(conversation_id, owner=OWNER, items=items[start : start + 500])
-    return conversation_id
-
-
 async def read(
     redis: Redis, *, conversation_id: str | None = None, response_id: str | None = None, max_tokens: int | None = None
 ) -> list[str]:
@@ -168,42 +157,6 @@ async def read(
     assert anchor is not None
     items = await RedisHistories(redis).read(anchor, owner=OWNER, max_tokens=max_tokens)
     return [text_of(item) for item in items if isinstance(item, Message)]
-
-
-@pytest.mark.parametrize("count", [0, 1, ITEMS_A_SLICE, 3 * ITEMS_A_SLICE + 7])
-async def test_a_history_is_read_whole_over_its_slices_and_forks(redis: Redis, stores: Stores, count: int) -> None:
-    conversation_id = await fill(stores, count)
-    numbers = [str(number) for number in range(count)]
-    assert await read(redis, conversation_id=conversation_id) == numbers
-    fork_id = ids.new_id(ids.CONVERSATION, "05")
-    await stores.conversations.fork(fork_id, conversation_id, owner=OWNER, side=None, item_id="")
-    await stores.conversations.add_items(fork_id, owner=OWNER, items=[build_item("more", "05")])
-    assert await read(redis, conversation_id=fork_id) == [*numbers, "more"]
-    assert await read(redis, conversation_id=conversation_id) == numbers
-
-
-async def test_a_history_is_read_up_to_its_tokens_newest_first(redis: Redis, stores: Stores) -> None:
-    conversation_id = await fill(stores, 20)
-    assert await read(redis, conversation_id=conversation_id, max_tokens=5 * 5) == [str(n) for n in range(15, 20)]
-    assert await read(redis, conversation_id=conversation_id, max_tokens=4) == []
-
-
-async def test_a_history_that_is_too_long_to_be_read_at_once_is_refused(redis: Redis, stores: Stores) -> None:
-    conversation_id = await fill(stores, MAX_ITEMS + 1)
-    with pytest.raises(InvalidRequest, match="5,000 items"):
-        await read(redis, conversation_id=conversation_id)
-    assert len(await read(redis, conversation_id=conversation_id, max_tokens=100)) == 20
-
-
-async def test_what_is_not_there_or_not_ended_has_no_history(redis: Redis, stores: Stores) -> None:
-    with pytest.raises(NotFound, match="Conversation"):
-        await read(redis, conversation_id="conv_" + "0" * 32)
-    with pytest.raises(NotFound, match="Previous response"):
-        await read(redis, response_id="resp_" + "0" * 32)
-    active = build_draft()
-    await admit(stores, active)
-    with pytest.raises(ResponseNotEnded):
-        await read(redis, response_id=active.response.id)
 
 
 async def test_keeping_one_again_after_a_lost_answer_keeps_it_once(redis: Redis) -> None:
