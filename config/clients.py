@@ -42,7 +42,9 @@ from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.observer import Unobserved
+from prompts.run.breaker import Breaker
 from prompts.run.following import Followers
+from prompts.run.guarded_model import GuardedModel
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
 from prompts.usecases.ask import Defaults
@@ -210,7 +212,11 @@ def _build_state(
     patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
     limits = Limits(max_runs=settings.MAX_RUNS, max_run_s=settings.MAX_RUN_S, lease_s=settings.LEASE_S)
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
-    model = MODELS[settings.MODEL_PROTOCOL](openai, patience)
+    observer = Unobserved()
+    model = GuardedModel(
+        MODELS[settings.MODEL_PROTOCOL](openai, patience),
+        Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer),
+    )
     responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
@@ -222,7 +228,7 @@ def _build_state(
         limits=limits,
         release=nudges.release,
         check_storage=gauge.check,
-        observer=Unobserved(),
+        observer=observer,
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s)
     turns = TurnPorts(

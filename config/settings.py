@@ -52,6 +52,7 @@ DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
 # A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes.
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)
+MODEL_BREAKER_FAILURES = env.integer("MODEL_BREAKER_FAILURES", 5)
 MODEL_SILENCE_S = env.seconds("MODEL_SILENCE_S", 60.0)
 
 HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)

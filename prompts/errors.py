@@ -20,6 +20,7 @@
       RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
       InternalError                      internal_error             server_error            500     yes
       UpstreamError                      upstream_error             server_error            502     yes
+        UpstreamUnavailable              upstream_unavailable       server_error            503     yes
       UpstreamTimeout                    upstream_timeout           server_error            504     yes
       Unavailable                        dependency_unavailable     server_error            503     yes
         Draining                         draining                   server_error            503     yes
@@ -203,6 +204,13 @@ class UpstreamError(ServiceError):
     def __init__(self, message: str, *, retry_after_s: float | None = None, is_final: bool = False) -> None:
         super().__init__(message, retry_after_s=retry_after_s)
         self.is_final = is_final  # asking again fails the same way
+
+
+class UpstreamUnavailable(UpstreamError):
+    """The model's server failed again and again, and is left alone for a moment."""
+
+    code = "upstream_unavailable"
+    status = 503
 
 
 class UpstreamTimeout(ServiceError):

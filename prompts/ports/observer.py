@@ -58,7 +58,15 @@ class Appended:
     took_s: float
 
 
-Happening: TypeAlias = RunStarted | FirstTokenCame | RunEnded | RunHandedOver | RunLost | Appended
+@dataclass(frozen=True, slots=True)
+class BreakerChanged:
+    """The breaker of a dependency ("model", "weaviate") is "closed", "open" or "half_open" from now on."""
+
+    target: str
+    state: str
+
+
+Happening: TypeAlias = RunStarted | FirstTokenCame | RunEnded | RunHandedOver | RunLost | Appended | BreakerChanged
 
 
 class Observer(Protocol):

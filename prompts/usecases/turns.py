@@ -26,6 +26,7 @@ from prompts.ports.event_log import EventLog
 from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
 from prompts.run.brief import Brief
 from prompts.run.following import Followers, follow_response
+from prompts.run.guarded_model import GuardedModel
 from prompts.run.run import Run
 from prompts.run.runner import Runner
 from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
@@ -44,7 +45,7 @@ class TurnPorts:
     store: ResponseStore
     event_log: EventLog
     conversations: ConversationStore
-    model: ChatModel
+    model: GuardedModel
     calibration: Calibration
     runner: Runner
     followers: Followers
@@ -66,10 +67,12 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
     Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
-    UnknownCall, Draining, Overloaded, StorageFull, Unavailable.
+    UnknownCall, UpstreamUnavailable, Draining, Overloaded, StorageFull, Unavailable.
     """
     request = build_model_request(ask, ports.defaults)
     await check_model(request.model, ports.model)
+    if ask.claim.idempotency_key is None and not ask.claim.is_retry:
+        ports.model.check()  # a retry may belong to a response that is there already: admission says so
     draft = await _draft(ask, request, ports)
     runner = ports.runner
     with runner.reserve():

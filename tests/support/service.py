@@ -50,6 +50,7 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
         "HTTPS": "false",
         "MODEL_FIRST_TOKEN_S": "3",
         "MODEL_SILENCE_S": "2",
+        "MODEL_BREAKER_FAILURES": "0",  # tests that make the model fail must not stop those that come after
     }
 
 
