@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.recycling import Wear, WearLimits
 from config.redis_pools import build_pool, check_master
 from health.probes import Readiness
 from prompts.adapters.openai.chat_model import OpenAIChatModel
@@ -75,10 +76,23 @@ class Clients:
 
     prompts: State
     readiness: Readiness
+    wear: Wear
 
     def state(self) -> dict[str, object]:
         """The entries of `scope["state"]`."""
-        return {"prompts": self.prompts, "readiness": self.readiness}
+        return {"prompts": self.prompts, "readiness": self.readiness, "wear": self.wear}
+
+    async def wait_until_worn(self) -> None:
+        """See `Drainable.wait_until_worn`."""
+        await self.wear.wait_until_worn()
+
+    async def wind_down(self) -> None:
+        """Until nobody is served any more, for DRAIN_S at most; answers that run on are handed over by the drain."""
+        turns = self.prompts.turns
+        with suppress(TimeoutError):
+            async with asyncio.timeout(settings.DRAIN_S):
+                await turns.followers.wait_until_left()
+        await asyncio.sleep(min(LINGER_S, settings.DRAIN_S))
 
     async def drain(self) -> None:
         """Not ready any more, no new runs; what runs may come to its end here or elsewhere, and be followed so long."""
@@ -123,7 +137,8 @@ async def open_clients() -> AsyncIterator[Clients]:
             await stack.enter_async_context(_in_background(name, chore))
         readiness = _build_readiness(redis, weaviate, gauge)
         readiness.mark_started()
-        yield Clients(prompts=state, readiness=readiness)
+        limits = WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB)
+        yield Clients(prompts=state, readiness=readiness, wear=Wear(limits))
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ It knows no app: the given context manager opens the state, and the state knows 
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -25,6 +26,12 @@ class Drainable(Protocol):
     async def drain(self) -> None:
         """Refuse new work and let running work end. Returns within the grace that the process has."""
 
+    async def wait_until_worn(self) -> None:
+        """Returns when the process is to be replaced by a fresh one; never, where it is not."""
+
+    async def wind_down(self) -> None:
+        """Serve the connections that are open; no others come any more. Returns within bounded time."""
+
 
 class Lifespan:
     """The life of a process: start-up, the drain after SIGTERM, shutdown."""
@@ -37,10 +44,22 @@ class Lifespan:
         async with self._open_state() as opened:
             if "state" in scope:
                 scope["state"].update(opened.state())
+            server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)  # uvicorn's, whose handler this is
             _defer_sigterm(opened)
+            recycling = asyncio.create_task(_recycle_when_worn(opened, server), name="recycle")
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
+            recycling.cancel()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+async def _recycle_when_worn(opened: Drainable, server: object) -> None:
+    """Close the listening sockets of this process, wind down, and leave as after a SIGTERM."""
+    await opened.wait_until_worn()
+    for listener in getattr(server, "servers", ()):
+        listener.close()  # the other workers accept on theirs
+    await opened.wind_down()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _defer_sigterm(opened: Drainable) -> None:

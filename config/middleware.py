@@ -52,8 +52,13 @@ def close_while_draining(view: View) -> View:
 
     async def answer(request: HttpRequest) -> Response:
         response = await view(request)
-        readiness = cast(ASGIRequest, request).scope["state"].get("readiness")
-        if readiness is not None and readiness.is_draining:
+        state = cast(ASGIRequest, request).scope["state"]
+        readiness, wear = state.get("readiness"), state.get("wear")
+        is_leaving = readiness is not None and readiness.is_draining
+        if wear is not None:
+            wear.requests += 1
+            is_leaving = is_leaving or wear.is_recycling
+        if is_leaving:
             response["Connection"] = "close"
         return response
 

@@ -60,6 +60,9 @@ MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
+# 0 means never.
+MAX_REQUESTS = env.integer("MAX_REQUESTS", 0)
+MAX_WORKER_MB = env.integer("MAX_WORKER_MB", 0)
 # 0 means no limit.
 REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 0)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days

@@ -77,12 +77,16 @@ class Followers:
         self._is_over = True
         await self._wait(2 * self.pace.look_s)  # every reader looks at least once in this time
 
+    async def wait_until_left(self) -> None:
+        """Returns when nobody follows here any more."""
+        while self._count:
+            self._left.clear()
+            await self._left.wait()
+
     async def _wait(self, within_s: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                while self._count:
-                    self._left.clear()
-                    await self._left.wait()
+                await self.wait_until_left()
 
 
 async def follow_response(

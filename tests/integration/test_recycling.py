@@ -1,0 +1,43 @@
+"""Workers are replaced under load: no stream is cut, no request fails, none is killed."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+
+from tests.support.oracle import check_events, read_frames
+from tests.support.servers import Replica, StandinServer, ValkeyServer
+from tests.support.service import ALICE_KEY, manage, service_environment
+
+CLIENTS = 8
+TURNS = 12
+WORDS = 30
+
+
+async def test_recycled_workers_lose_nothing(valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> None:
+    environment = service_environment(valkey, standin, tmp_path)
+    environment |= {"WORKERS": "2", "MAX_REQUESTS": "15", "DRAIN_S": "5", "LEASE_S": "5"}
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    with Replica(tmp_path / "replica", environment) as replica:
+        await asyncio.gather(
+            *(talk(replica.url, f"write {WORDS} words [[standin token_s=0.02]]") for _ in range(CLIENTS))
+        )
+        log = replica.log
+        assert log.count('"worker_recycled"') >= 2, log[-3000:]
+        assert log.count("Booting worker with pid") >= 4
+        assert "SIGABRT" not in log
+        assert "WORKER TIMEOUT" not in log
+        assert '"run_lost"' not in log
+
+
+async def talk(url: str, text: str) -> None:
+    """One client's streamed turns, each on a connection of its own: every one is whole."""
+    headers = {"Authorization": f"Bearer {ALICE_KEY}", "Connection": "close"}
+    for _ in range(TURNS):
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
+            answer = await http.post("/v1/responses", json={"input": text, "stream": True})
+        assert answer.status_code == 200, answer.text
+        final = check_events(read_frames(answer.content))
+        assert final["status"] == "completed"
+        assert len(final["output"][0]["content"][0]["text"].split()) == WORDS
