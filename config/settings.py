@@ -60,6 +60,8 @@ MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
+# What the orchestrator allows between SIGTERM and SIGKILL; 0: unknown. Only checked, never waited for.
+GRACE_PERIOD_S = env.seconds("GRACE_PERIOD_S", 0.0, minimum=0.0)
 # 0 means never.
 MAX_REQUESTS = env.integer("MAX_REQUESTS", 0)
 MAX_WORKER_MB = env.integer("MAX_WORKER_MB", 0)
@@ -133,7 +135,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- SQL: keys, prompts, the archive; no turn uses it ------------------------------------------------------------
 
 DATABASE_URL = env.text("DATABASE_URL", f"sqlite:///{DATA_DIR / 'db.sqlite3'}")
-DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)}
+DATABASES: dict[str, Any] = {"default": dj_database_url.parse(DATABASE_URL, conn_max_age=0)}
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         # WAL: readers and the writer do not block each other. IMMEDIATE takes the write lock first, where it can wait.

@@ -12,6 +12,7 @@ import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.cache import cache
+from django.core.checks import CheckMessage
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -19,6 +20,7 @@ from openai import AsyncOpenAI
 from typing_extensions import override
 
 from config.clients import build_checks, open_openai, open_redis, open_weaviate
+from config.live_checks import judge, read_facts
 from config.redaction import hide_credentials
 
 log = structlog.get_logger(__name__)
@@ -51,16 +53,20 @@ class Command(BaseCommand):
     @override
     def handle(self, *args: Any, **options: Any) -> None:
         """The table goes to standard output, also when a check failed."""
-        rows = asyncio.run(_verify())
+        rows, complaints = asyncio.run(_verify())
         width = max(len(row.name) for row in rows), max(len(row.place) for row in rows)
         for row in rows:
             took = f"{row.took_ms:6.0f} ms"
             self.stdout.write(f"{row.name:{width[0]}}  {row.place:{width[1]}}  {took}  {row.verdict}")
+        for complaint in complaints:
+            self.stderr.write(str(complaint))
         if missing := [row.name for row in rows if not row.is_ok]:
             raise CommandError(f"Not there: {', '.join(missing)}.")
+        if errors := [complaint.id or "" for complaint in complaints if complaint.is_serious()]:
+            raise CommandError(f"Not fit to run: {', '.join(errors)}.")
 
 
-async def _verify() -> list[Row]:
+async def _verify() -> tuple[list[Row], list[CheckMessage]]:
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(open_redis())
         weaviate = await stack.enter_async_context(open_weaviate())
@@ -71,7 +77,9 @@ async def _verify() -> list[Row]:
             "database": sync_to_async(_check_database, thread_sensitive=False),
             "model": _model_check(openai),
         }
-        return list(await asyncio.gather(*(_ask(name, check) for name, check in checks.items())))
+        rows = list(await asyncio.gather(*(_ask(name, check) for name, check in checks.items())))
+        is_redis_there = next(row.is_ok for row in rows if row.name == "redis")
+        return rows, judge(await read_facts(redis)) if is_redis_there else []
 
 
 async def _ask(name: str, check: Check) -> Row:
