@@ -11,7 +11,9 @@ from prompts.errors import InvalidPrompt, RateLimited, UpstreamError, UpstreamTi
 from prompts.ports.observer import BreakerChanged
 from prompts.run.breaker import MAX_OPEN_S, OPEN_S, PROBE_S, Breaker
 from prompts.run.guarded_model import GuardedModel
-from tests.support.fakes import FakeObserver, ScriptedModel, Step, said
+from tests.support.fakes.chat_model import ScriptedModel, Step
+from tests.support.fakes.observer import FakeObserver
+from tests.support.items import said
 from tests.support.runner_harness import STOP
 
 MAX_FAILURES = 5
