@@ -7,6 +7,7 @@ through the Sentinels, or under the same host name, which may lead to another se
 
 import asyncio
 import re
+from contextlib import suppress
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -26,11 +27,13 @@ from redis.asyncio.sentinel import (
 )
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 from typing_extensions import override
 
 from config.redis_address import SentinelAddress, parse_address
 
+PROBE_KEY = "eps:{probe}:write"
+PROBE_MS = 60_000
 # In the error's code; before Redis 7, inside the text of a script's error. MASTERDOWN: a replica without a master.
 SAYS_REPLICA = re.compile(r"\b(READONLY|MASTERDOWN)\b")
 
@@ -54,14 +57,18 @@ def build_pool(url: str, *, max_connections: int, timeout_s: float) -> BlockingC
 
 
 async def check_master(redis: Redis) -> None:
-    """Raises redis-py's errors unless a server that accepts writes answers."""
-    try:
+    """Raises redis-py's errors unless a server that accepts writes answers.
+
+    A server may answer and refuse writes: it lacks replicas (NOREPLICAS), cannot save (MISCONF), is stuck in a script
+    (BUSY). Only a write tells, so one is made.
+    """
+    with suppress(NoPermissionError):
         replication = await redis.info("replication")
-    except ResponseError:
-        return  # it answers, but may not show its role to us: the first write will tell
-    if replication.get("role") == "slave":
-        await redis.connection_pool.disconnect(inuse_connections=False)
-        raise RedisConnectionError("the server is a replica")
+        if replication.get("role") == "slave":
+            await redis.connection_pool.disconnect(inuse_connections=False)
+            raise RedisConnectionError("the server is a replica")
+    with suppress(NoPermissionError):  # a user that may not write this key may still write ours
+        await redis.set(PROBE_KEY, 1, px=PROBE_MS)
 
 
 class _RejectsReplicas(AbstractConnection):

@@ -7,13 +7,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from tests.support.processes import ServerProcess
 from tests.support.server_fixtures import StartReplica, StartValkey
@@ -197,6 +198,54 @@ async def test_dependency_that_is_away_is_told_in_time_and_healed(
         assert (single.status, single.body["status"], single.body["detail"]) == (503, "failed", detail)
     service.heal()
     await eventually(lambda: is_ready(service.replica))
+
+
+async def test_a_redis_that_refuses_writes_is_told(service: Service) -> None:
+    with Redis.from_url(service.redis.url) as redis:
+        redis.config_set("min-replicas-to-write", 1)
+        try:
+            await eventually(lambda: is_not_ready(service.replica))
+            assert (await get_details(service.replica))["redis"] == "not ready"
+            assert (await ask(service.replica, "/healthz")).status == 200
+        finally:
+            redis.config_set("min-replicas-to-write", 0)
+    await eventually(lambda: is_ready(service.replica))
+
+
+async def test_a_redis_that_is_stuck_in_a_script_is_told(service: Service) -> None:
+    with Redis.from_url(service.redis.url) as redis, Redis.from_url(service.redis.url, socket_timeout=20) as stuck:
+        redis.config_set("busy-reply-threshold", 200)
+        script = asyncio.create_task(asyncio.to_thread(run_endless_script, stuck))
+        try:
+            await eventually(lambda: is_not_ready(service.replica))
+            answer = await ask(service.replica, "/readyz")
+            assert answer.took_s < MAX_ANSWER_S
+            assert (await ask(service.replica, "/healthz")).status == 200
+        finally:
+            redis.script_kill()
+            await script
+    await eventually(lambda: is_ready(service.replica))
+
+
+def run_endless_script(redis: Redis) -> None:
+    """Until it is killed."""
+    with suppress(ResponseError):
+        redis.eval("while true do end", 0)
+
+
+async def test_a_process_whose_event_loop_is_stuck_is_not_alive(service: Service) -> None:
+    service.replica.freeze()
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.replica.port)
+        writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):
+                await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    finally:
+        service.replica.thaw()
+    assert (await ask(service.replica, "/healthz")).status == 200
 
 
 async def test_many_probes_at_once_are_one_check(service: Service) -> None:
