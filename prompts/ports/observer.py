@@ -1,7 +1,8 @@
-"""What happens to the runs of a process, for whoever measures: metrics and traces hang on it."""
+"""What happens in a process, told to whoever measures it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from prompts.domain.responses import Status
 from prompts.domain.usage import Usage
@@ -18,7 +19,10 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class FirstTokenCame:
-    """The model said its first word, so long after the run began; seconds."""
+    """The model said the first word of an answer, so long after its run began; seconds.
+
+    Not told of an answer that was taken over: part of the wait passed elsewhere.
+    """
 
     response_id: str
     model: str
@@ -52,6 +56,23 @@ class RunLost:
 
 
 @dataclass(frozen=True, slots=True)
+class RunLeft:
+    """The process is done with a run, however the run ended."""
+
+    response_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndedOutsideRun:
+    """A response was ended by somebody other than its run: its owner cancelled it, or its replicas were lost."""
+
+    response_id: str
+    model: str
+    status: Status
+    code: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Appended:
     """A group was acknowledged by Redis; seconds."""
 
@@ -59,14 +80,78 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelCalled:
+    """A call of the model is over, for an answer, a summary or follow-ups; seconds.
+
+    `code` is the error's, where it failed. `writing_s` is from the first word to the end, and `written_tokens` is how
+    many tokens came in that time, the first one included; None when the call did not end by itself, or the server did
+    not count.
+    """
+
+    model: str
+    took_s: float
+    code: str | None
+    usage: Usage | None
+    writing_s: float | None
+    written_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsListed:
+    """The model's server named its models."""
+
+    models: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerJoined:
+    """Somebody began to follow a response through this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerLeft:
+    """Somebody follows no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterIgnored:
+    """A part of a request was left out because this server does not know it."""
+
+    kind: Literal["field", "item_field", "tool", "include"]
+
+
+@dataclass(frozen=True, slots=True)
+class KnowledgeFailed:
+    """The knowledge server did not do what it was asked."""
+
+    kind: Literal["timeout", "unreachable", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerChanged:
-    """The breaker of a dependency ("model", "weaviate") is "closed", "open" or "half_open" from now on."""
+    """A circuit breaker changed its state."""
 
-    target: str
-    state: str
+    target: Literal["model", "weaviate"]
+    state: Literal["closed", "open", "half_open"]
 
 
-Happening: TypeAlias = RunStarted | FirstTokenCame | RunEnded | RunHandedOver | RunLost | Appended | BreakerChanged
+Happening: TypeAlias = (
+    RunStarted
+    | FirstTokenCame
+    | RunEnded
+    | RunHandedOver
+    | RunLost
+    | RunLeft
+    | EndedOutsideRun
+    | Appended
+    | ModelCalled
+    | ModelsListed
+    | FollowerJoined
+    | FollowerLeft
+    | ParameterIgnored
+    | KnowledgeFailed
+    | BreakerChanged
+)
 
 
 class Observer(Protocol):
@@ -77,7 +162,10 @@ class Observer(Protocol):
 
 
 class Unobserved:
-    """`Observer` that does nothing."""
+    """`Observer` that nobody looks at."""
 
     def notice(self, happening: Happening) -> None:
         """See `Observer.notice`."""
+
+
+UNOBSERVED = Unobserved()

@@ -13,6 +13,7 @@ from prompts.domain.signals import Finished, Signal, pack
 from prompts.errors import ReplicaLost, ServiceError
 from prompts.history.account import calibrate
 from prompts.ports.event_log import EventLog, Group
+from prompts.ports.observer import UNOBSERVED, EndedOutsideRun, Observer
 from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized
 from prompts.run.log_reader import read_slices
 
@@ -61,6 +62,7 @@ async def end_seized(
     narration: Narration,
     *,
     store: ResponseStore,
+    observer: Observer = UNOBSERVED,
     finished: Finished | None = None,
     error: ServiceError | None = None,
 ) -> Outcome:
@@ -77,6 +79,8 @@ async def end_seized(
         error=error,
     )
     await store.commit(conclusion.outcome, conclusion.last, owner=seized.owner, epoch=seized.epoch)
+    ended, model, code = conclusion.outcome.response, seized.model_request.model, error.code if error else None
+    observer.notice(EndedOutsideRun(ended.id, model, ended.status, code))
     return conclusion.outcome
 
 

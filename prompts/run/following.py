@@ -16,6 +16,7 @@ from prompts.domain.responses import ENDED, Response
 from prompts.domain.signals import read_signals
 from prompts.errors import Draining, InvalidRequest, StreamExpired, Unavailable
 from prompts.ports.event_log import Entry, EventLog
+from prompts.ports.observer import UNOBSERVED, FollowerJoined, FollowerLeft, Observer
 from prompts.ports.responses import ResponseStore, StoredResponse
 from prompts.run.log_reader import SIGNALS_A_SLICE, read_slices
 from prompts.run.run import Run
@@ -40,8 +41,9 @@ class Pace:
 class Followers:
     """The readers of responses at this process, wherever the responses are written."""
 
-    def __init__(self, pace: Pace = Pace()) -> None:
+    def __init__(self, pace: Pace = Pace(), observer: Observer = UNOBSERVED) -> None:
         self.pace = pace
+        self._observer = observer
         self._count = 0
         self._left = asyncio.Event()
         self._is_leaving = False
@@ -56,10 +58,12 @@ class Followers:
         if self._is_leaving and not is_here:
             raise Draining("This replica is leaving. Send the request again; another one will serve it.")
         self._count += 1
+        self._observer.notice(FollowerJoined())
         try:
             yield
         finally:
             self._count -= 1
+            self._observer.notice(FollowerLeft())
             self._left.set()
 
     def check(self) -> None:

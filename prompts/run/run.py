@@ -169,15 +169,15 @@ class Run:
         return finished
 
     async def _read(self, answering: Answering) -> Finished:
-        began = time.monotonic()
+        began = time.monotonic() if self._brief.opening else None
         async with aclosing(answering.signals(self._written)) as groups:
             async for signals in groups:
                 match signals:
                     case [Finished() as finished]:  # the end is written down by the commit
                         return finished
-                if began and any(map(get_size, signals)):
+                if began is not None and any(map(get_size, signals)):
                     self._notice_first_token(time.monotonic() - began)
-                    began = 0.0
+                    began = None
                 self._pending += signals
                 self._arrived.set()
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis

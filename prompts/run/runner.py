@@ -13,7 +13,7 @@ from prompts.errors import Draining, Overloaded, Unavailable
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.hosted_tools import HostedTool
-from prompts.ports.observer import Observer, RunEnded, RunStarted
+from prompts.ports.observer import Observer, RunEnded, RunLeft, RunStarted
 from prompts.ports.responses import ResponseStore
 from prompts.ports.sealing import Sealer
 from prompts.run.answering import MAX_ANSWER_CHARACTERS, Answering
@@ -83,6 +83,11 @@ class Runner:
     def limits(self) -> Limits:
         """What this process allows its runs."""
         return self._limits
+
+    @property
+    def observer(self) -> Observer:
+        """Who is told what happens to responses."""
+        return self._observer
 
     @contextmanager
     def reserve(self, *, is_new: bool = True) -> Iterator[None]:
@@ -248,6 +253,7 @@ class Runner:
     def _leave(self, run: Run) -> None:
         del self._tasks[run]
         self._forget(run)
+        self._observer.notice(RunLeft(run.response.id))
         self._left.set()
 
 

@@ -49,12 +49,12 @@ async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, r
     narration = await retell(seized.response, event_log=event_log)
     pieces = narration.find_open_text()
     if seized.ending == "cancelled":
-        await end_seized(seized, narration, store=store)
+        await end_seized(seized, narration, store=store, observer=runner.observer)
     elif error := _find_error(seized, pieces):
-        await end_seized(seized, narration, store=store, error=error)
+        await end_seized(seized, narration, store=store, observer=runner.observer, error=error)
         log.warning("response_lost", response_id=seized.response.id, owner=seized.owner, attempts=seized.attempts)
     elif not _has_room(seized.model_request, narration, len(pieces or ())):
-        await end_seized(seized, narration, store=store, finished=Finished("length"))
+        await end_seized(seized, narration, store=store, observer=runner.observer, finished=Finished("length"))
     else:
         runner.start(_brief(seized, narration))
         shown = len(pieces or ())

@@ -57,7 +57,7 @@ async def cancel_response(
                 return await _get_cancelled(response_id, owner=owner, store=store), True
             try:
                 narration = await retell(seized.response, event_log=event_log)
-                outcome = await end_seized(seized, narration, store=store)
+                outcome = await end_seized(seized, narration, store=store, observer=runner.observer)
             except StaleRun:
                 await _wait_for_end(response_id, owner=owner, store=store, watch=watch)
                 continue
