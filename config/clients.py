@@ -15,13 +15,18 @@ import httpx2
 import structlog
 from django.conf import settings
 from openai import AsyncOpenAI, DefaultAioHttpClient
+from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.redis_pools import build_pool, check_master
+from health.metrics import ProbeMetrics
 from health.probes import Readiness
+from prompts.adapters.measured_model import MeasuredModel
+from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
@@ -42,7 +47,7 @@ from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
 from prompts.ports.api_keys import ApiKeys
-from prompts.ports.observer import Unobserved
+from prompts.ports.observer import UNOBSERVED, Observer
 from prompts.run.breaker import Breaker
 from prompts.run.following import Followers
 from prompts.run.guarded_model import GuardedModel
@@ -76,11 +81,17 @@ class Clients:
 
     prompts: State
     readiness: Readiness
+    http_metrics: HttpMetrics
     wear: Wear
 
     def state(self) -> dict[str, object]:
         """The entries of `scope["state"]`."""
-        return {"prompts": self.prompts, "readiness": self.readiness, "wear": self.wear}
+        return {
+            "prompts": self.prompts,
+            "readiness": self.readiness,
+            "wear": self.wear,
+            "http_metrics": self.http_metrics,
+        }
 
     async def wait_until_worn(self) -> None:
         """See `Drainable.wait_until_worn`."""
@@ -109,12 +120,14 @@ class Clients:
 async def open_clients() -> AsyncIterator[Clients]:
     """Everything a process serves with."""
     async with AsyncExitStack() as stack:
+        registry = CollectorRegistry()
+        observer = PrometheusObserver(registry, models=[settings.DEFAULT_MODEL])
         redis = await stack.enter_async_context(open_redis())
-        weaviate = await stack.enter_async_context(open_weaviate())
+        weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai())
         gauge = RedisGauge(redis)
         calibration = RedisCalibration(redis)
-        state, nudges = _build_state(redis, openai, gauge, calibration)
+        state, nudges = _build_state(redis, openai, gauge, calibration, observer)
         turns = state.turns
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
@@ -132,13 +145,14 @@ async def open_clients() -> AsyncIterator[Clients]:
             "gauge": gauge.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
+            "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
         }
         for name, chore in chores.items():
             await stack.enter_async_context(_in_background(name, chore))
-        readiness = _build_readiness(redis, weaviate, gauge)
+        readiness = _build_readiness(redis, weaviate, gauge, registry)
         readiness.mark_started()
         limits = WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB)
-        yield Clients(prompts=state, readiness=readiness, wear=Wear(limits))
+        yield Clients(prompts=state, readiness=readiness, wear=Wear(limits), http_metrics=HttpMetrics(registry))
 
 
 @asynccontextmanager
@@ -162,7 +176,7 @@ async def open_api_keys() -> AsyncIterator[ApiKeys]:
 
 
 @asynccontextmanager
-async def open_weaviate() -> AsyncIterator["WeaviateConnection | None"]:
+async def open_weaviate(observer: Observer = UNOBSERVED) -> AsyncIterator["WeaviateConnection | None"]:
     """The knowledge server, when one is configured."""
     if settings.WEAVIATE_URL is None:
         yield None
@@ -171,7 +185,10 @@ async def open_weaviate() -> AsyncIterator["WeaviateConnection | None"]:
     from prompts.adapters.weaviate.connection import WeaviateConnection
 
     connection = WeaviateConnection(
-        settings.WEAVIATE_URL, grpc_port=settings.WEAVIATE_GRPC_PORT, api_key=settings.WEAVIATE_API_KEY
+        settings.WEAVIATE_URL,
+        grpc_port=settings.WEAVIATE_GRPC_PORT,
+        api_key=settings.WEAVIATE_API_KEY,
+        observer=observer,
     )
     try:
         yield connection
@@ -210,26 +227,28 @@ def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> dict[st
     return checks
 
 
-def _build_readiness(redis: Redis, weaviate: "WeaviateConnection | None", gauge: RedisGauge) -> Readiness:
+def _build_readiness(
+    redis: Redis, weaviate: "WeaviateConnection | None", gauge: RedisGauge, registry: CollectorRegistry
+) -> Readiness:
     async def check_storage() -> None:
         gauge.check()
 
     checks = {**build_checks(redis, weaviate), "storage": check_storage}
     # A replica that refuses every new run is not ready, whatever is asked of it.
     required = [*settings.READYZ_REQUIRED, "storage"]
-    return Readiness(checks, required=required, timeout_s=settings.READYZ_TIMEOUT_S)
+    metrics = ProbeMetrics(registry, checks=checks)
+    return Readiness(checks, required=required, timeout_s=settings.READYZ_TIMEOUT_S, record=metrics.record)
 
 
 def _build_state(
-    redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge, calibration: RedisCalibration
+    redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge, calibration: RedisCalibration, observer: Observer
 ) -> tuple[State, Nudges]:
     replica_id = ids.new_id(ids.REPLICA, ids.new_partition())
     patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
     limits = Limits(max_runs=settings.MAX_RUNS, max_run_s=settings.MAX_RUN_S, lease_s=settings.LEASE_S)
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
-    observer = Unobserved()
     model = GuardedModel(
-        MODELS[settings.MODEL_PROTOCOL](openai, patience),
+        MeasuredModel(MODELS[settings.MODEL_PROTOCOL](openai, patience), observer),
         Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer),
     )
     responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
@@ -253,7 +272,7 @@ def _build_state(
         model=model,
         calibration=calibration,
         runner=runner,
-        followers=Followers(),
+        followers=Followers(observer=observer),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
     )
     histories = HistoryPorts(

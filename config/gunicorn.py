@@ -9,10 +9,16 @@ from uvicorn_worker import UvicornWorker
 
 from config import env
 from config.logs import logging_config
+from config.metrics_directory import make_metrics_directory
 
 HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000, minimum=1)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
+METRICS_PORT = env.integer("METRICS_PORT", 9090)
+
+# gunicorn reads this file under that name, and imports it once more, by its own, for the worker class.
+if METRICS_PORT and __name__ == "__config__":
+    make_metrics_directory()
 
 
 class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no types
@@ -55,3 +61,32 @@ logconfig_dict = logging_config(
     env.choice("LOG_FORMAT", "json", ("json", "console")),
     env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
 )
+
+
+def when_ready(server: Any) -> None:
+    """The master is about to start its workers."""
+    server.metrics = None
+    if METRICS_PORT:
+        # Here, because prometheus_client must not be imported before the directory is made.
+        from config.metrics_server import MetricsServer
+
+        server.metrics = MetricsServer()
+        server.metrics.start(HOST, METRICS_PORT)
+
+
+def post_fork(server: Any, _worker: Any) -> None:
+    """A worker begins."""
+    if server.metrics is not None:
+        server.metrics.leave_to_master()
+
+
+def child_exit(server: Any, worker: Any) -> None:
+    """The master has noticed that a worker ended."""
+    if server.metrics is not None:
+        server.metrics.forget_worker(worker.pid)
+
+
+def on_exit(server: Any) -> None:
+    """The master ends; its workers have ended."""
+    if server.metrics is not None:
+        server.metrics.stop()

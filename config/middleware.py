@@ -1,4 +1,4 @@
-"""Middleware for both handlers: the request id, and one log line a request."""
+"""Middleware for both handlers: the request id, and of each request one log line and its metrics."""
 
 import re
 import time
@@ -13,6 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
 
 from config.lean_handler import Response, View
+from config.metrics import HttpMetrics
 
 log = structlog.get_logger("access")
 
@@ -76,6 +77,17 @@ def _begin(request: HttpRequest) -> float:
 
 def _end(request: HttpRequest, response: HttpResponseBase, began: float) -> None:
     response["x-request-id"] = request.request_id  # type: ignore[attr-defined]
+    took_s = time.perf_counter() - began
+    _record(request, response, took_s)
     if not request.path.startswith(UNLOGGED):
-        took_ms = round((time.perf_counter() - began) * 1000, 1)
+        took_ms = round(took_s * 1000, 1)
         log.info("request", method=request.method, path=request.path, status=response.status_code, took_ms=took_ms)
+
+
+def _record(request: HttpRequest, response: HttpResponseBase, took_s: float) -> None:
+    metrics: HttpMetrics | None = cast(ASGIRequest, request).scope["state"].get("http_metrics")
+    if metrics is not None:
+        match = request.resolver_match
+        metrics.record(
+            route=match.route if match else None, method=request.method, status=response.status_code, took_s=took_s
+        )

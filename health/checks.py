@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import structlog
 
@@ -38,14 +39,21 @@ class CheckResult:
         return time.monotonic() - self.checked_at
 
 
+Record: TypeAlias = Callable[[CheckResult], None]
+
+
 class SharedCheck:
     """A check with a time limit. It runs once at a time; callers within `MAX_AGE_S` share its result."""
 
-    def __init__(self, name: str, check: Check, *, is_required: bool, timeout_s: float) -> None:
+    def __init__(
+        self, name: str, check: Check, *, is_required: bool, timeout_s: float, record: Record | None = None
+    ) -> None:
+        """`record` is called with each result, once."""
         self.is_required = is_required
         self._name = name
         self._check = check
         self._timeout_s = timeout_s
+        self._record = record
         self._in_flight: asyncio.Task[CheckResult] | None = None
         self._last: CheckResult | None = None
         self._abandoned: set[asyncio.Task[None]] = set()  # asyncio keeps only a weak reference to a task
@@ -68,6 +76,8 @@ class SharedCheck:
             result = CheckResult(self._name, error is None, detail, self.is_required, duration_ms, ended)
             self._log_change(result, error)
             self._last = result
+            if self._record is not None:
+                self._record(result)
             return result
         finally:
             self._in_flight = None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from health.checks import Check, CheckResult, NotConfiguredError, SharedCheck
+from health.checks import Check, CheckResult, NotConfiguredError, Record, SharedCheck
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,15 @@ class Readiness:
     passes. `checks` may hold optional checks too; they never decide. One object a process.
     """
 
-    def __init__(self, checks: Mapping[str, Check], *, required: Sequence[str], timeout_s: float) -> None:
+    def __init__(
+        self, checks: Mapping[str, Check], *, required: Sequence[str], timeout_s: float, record: Record | None = None
+    ) -> None:
+        """`record` is called with each result of a check."""
         self._is_started = False
         self._is_draining = False
         missing = {name: _fail_as_not_configured for name in required if name not in checks}
         self._checks = {
-            name: SharedCheck(name, check, is_required=name in required, timeout_s=timeout_s)
+            name: SharedCheck(name, check, is_required=name in required, timeout_s=timeout_s, record=record)
             for name, check in {**checks, **missing}.items()
         }
 

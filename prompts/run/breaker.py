@@ -34,7 +34,12 @@ class Breaker:
     """
 
     def __init__(
-        self, target: Literal["model", "weaviate"], *, max_failures: int, observer: Observer, clock: Callable[[], float] = time.monotonic
+        self,
+        target: Literal["model", "weaviate"],
+        *,
+        max_failures: int,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._target = target
         self._max_failures = max_failures

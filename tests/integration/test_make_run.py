@@ -42,7 +42,8 @@ class MakeRun:
             stderr=subprocess.STDOUT,
             text=True,
             cwd=REPO_ROOT,
-            env={**inherited, "DATA_DIR": str(data_dir), **variables},
+            # Its default port may be taken, by a Prometheus or by another test.
+            env={**inherited, "DATA_DIR": str(data_dir), "METRICS_PORT": "0", **variables},
         )
         self._has_news = threading.Condition()
         self._has_ended = False

@@ -137,6 +137,8 @@ class Replica(ServerProcess):
     master and its workers, as when a pod's machine dies.
     """
 
+    port_count = 2
+
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         super().__init__(directory)
         self._environment = environment
@@ -144,6 +146,11 @@ class Replica(ServerProcess):
     @property
     def port(self) -> int:
         return self.ports[0]
+
+    @property
+    def metrics_url(self) -> str:
+        """Where its master serves the metrics of its workers."""
+        return f"http://127.0.0.1:{self.ports[1]}/metrics"
 
     @override
     def get_command(self) -> list[str]:
@@ -154,6 +161,7 @@ class Replica(ServerProcess):
         defaults = {
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
+            "METRICS_PORT": str(self.ports[1]),
             "WORKERS": "1",
             "SECRET_KEY": "a key for tests, which protects nothing",
             "ALLOWED_HOSTS": "127.0.0.1,localhost",

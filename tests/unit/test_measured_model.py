@@ -12,7 +12,8 @@ from prompts.domain.signals import Finished, Signal, Text, Thought
 from prompts.domain.usage import OutputTokensDetails, Usage
 from prompts.errors import ServiceError, UpstreamError
 from prompts.ports.observer import Happening, ModelCalled, ModelsListed
-from tests.support.fakes import FakeObserver, ScriptedModel, Step
+from tests.support.fakes.chat_model import ScriptedModel, Step
+from tests.support.fakes.observer import FakeObserver
 
 USAGE = Usage(7, 12, 19, output_tokens_details=OutputTokensDetails(reasoning_tokens=2))
 END: Step = [Finished("stop", USAGE)]

@@ -7,8 +7,9 @@ from prompts.domain.signals import Text
 from prompts.errors import StaleRun
 from prompts.ports.observer import FollowerJoined, FollowerLeft, RunEnded, RunStarted
 from prompts.run.following import Followers
-from tests.support.fakes import FakeObserver, make_brief
-from tests.support.runs import MAX_S, STOP, Harness, settle
+from tests.support.fakes.observer import FakeObserver
+from tests.support.runner_harness import MAX_S, STOP, Harness, settle
+from tests.support.sample_turn import make_brief
 
 Told = TypeVar("Told")
 

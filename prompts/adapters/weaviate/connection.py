@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import grpc  # type: ignore[import-untyped]
@@ -12,6 +13,8 @@ from weaviate.classes.init import AdditionalConfig, Auth
 from weaviate.config import GrpcConfig
 from weaviate.connect import ConnectionParams
 from weaviate.exceptions import WeaviateBaseError, WeaviateConnectionError, WeaviateStartUpError, WeaviateTimeoutError
+
+from prompts.ports.observer import UNOBSERVED, KnowledgeFailed, Observer
 
 # Connecting is one GET; whoever needs the connection is in a turn and has the model to ask yet.
 MAX_CONNECT_S = 2.0
@@ -42,11 +45,14 @@ class WeaviateConnection:
     `WeaviateNotReadyError` that it answers and refuses.
     """
 
-    def __init__(self, url: str, *, grpc_port: int, api_key: str | None = None) -> None:
+    def __init__(
+        self, url: str, *, grpc_port: int, api_key: str | None = None, observer: Observer = UNOBSERVED
+    ) -> None:
         """`url` is the REST endpoint; gRPC is expected on the same host, and with TLS when the URL is https."""
         self._url = url
         self._parameters = ConnectionParams.from_url(url, grpc_port)
         self._api_key = api_key
+        self._observer = observer
         self._client: WeaviateAsyncClient | None = None
         self._connecting: asyncio.Task[WeaviateAsyncClient] | None = None
         self._failed_at = -RETRY_PAUSE_S
@@ -70,10 +76,11 @@ class WeaviateConnection:
 
     async def check_ready(self) -> None:
         """Return when REST and gRPC both say ready; else an error of the three above."""
-        await self.client()
-        if self._probe is None:
-            self._probe = _Probe(self._url, self._parameters)
-        await self._probe.check()
+        with self._reported_errors():
+            await self.client()
+            if self._probe is None:
+                self._probe = _Probe(self._url, self._parameters)
+            await self._probe.check()
 
     async def close(self) -> None:
         """Close every connection; afterwards `client` raises."""
@@ -87,6 +94,20 @@ class WeaviateConnection:
         if self._probe is not None:
             await self._probe.close()
             self._probe = None
+
+    @contextmanager
+    def _reported_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (TimeoutError, asyncio.CancelledError):  # whoever asks has a time limit of their own
+            self._observer.notice(KnowledgeFailed("timeout"))
+            raise
+        except ConnectionError:
+            self._observer.notice(KnowledgeFailed("unreachable"))
+            raise
+        except WeaviateNotReadyError:
+            self._observer.notice(KnowledgeFailed("refused"))
+            raise
 
     async def _connect(self) -> WeaviateAsyncClient:
         client = self._build_client()

@@ -1,0 +1,220 @@
+"""What happens in a process, as Prometheus metrics. docs/operating/metrics.md has the table.
+
+Names and units follow OpenTelemetry's conventions for generative AI where these have one.
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from prompts.adapters.metrics.labels import MODEL_NOT_FOUND, CodeLabels, ModelLabels
+from prompts.adapters.metrics.tallied_histogram import TalliedHistogram
+from prompts.errors import (
+    InternalError,
+    InvalidImage,
+    InvalidPrompt,
+    RateLimited,
+    ReplicaLost,
+    UpstreamError,
+    UpstreamTimeout,
+)
+from prompts.ports.observer import (
+    Appended,
+    BreakerChanged,
+    EndedOutsideRun,
+    FirstTokenCame,
+    FollowerJoined,
+    FollowerLeft,
+    Happening,
+    KnowledgeFailed,
+    ModelCalled,
+    ModelsListed,
+    ParameterIgnored,
+    RunEnded,
+    RunHandedOver,
+    RunLeft,
+    RunLost,
+    RunStarted,
+)
+
+MODEL = "gen_ai_request_model"
+NO_CODE = "none"
+# What a call of the model fails with; and what else ends a turn as failed. Their series begin at 0 with the process.
+UPSTREAM_CODES = (
+    *(error.code for error in (UpstreamError, UpstreamTimeout, RateLimited, InvalidPrompt, InvalidImage)),
+    MODEL_NOT_FOUND,
+)
+FAILURE_CODES = (*UPSTREAM_CODES, InternalError.code, ReplicaLost.code)
+
+# The conventions' boundaries; to the first token also those of models that think for minutes.
+FIRST_TOKEN_S = (*(0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10), 30, 60, 120)
+OUTPUT_TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
+OPERATION_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)
+TOKENS = tuple(4**power for power in range(14))
+# A round trip on the local network is below a millisecond; beyond the lease nothing is waited for.
+APPEND_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+
+class PrometheusObserver:
+    """`Observer` that counts. In memory, or in the files of `PROMETHEUS_MULTIPROC_DIR` when that is set."""
+
+    def __init__(self, registry: CollectorRegistry, *, models: Iterable[str]) -> None:
+        """`models` are those that are configured; others are named as soon as the model's server lists them."""
+        self._codes = CodeLabels()
+        self._models = ModelLabels(models)
+        self._runs = _RunMetrics(registry)
+        self._calls = _CallMetrics(registry)
+        self._servers = _ServerMetrics(registry)
+        self._handlers: Mapping[type[Happening], Callable[[Any], None]] = {
+            Appended: self._appended,
+            RunStarted: self._run_started,
+            FirstTokenCame: self._first_token_came,
+            RunEnded: self._turn_ended,
+            EndedOutsideRun: self._turn_ended,
+            RunHandedOver: lambda _: self._runs.hand_overs.inc(),
+            RunLost: lambda _: self._runs.lease_losses.inc(),
+            RunLeft: self._run_left,
+            FollowerJoined: lambda _: self._runs.followers.inc(),
+            FollowerLeft: lambda _: self._runs.followers.dec(),
+            ModelCalled: self._model_called,
+            ModelsListed: lambda told: self._models.learn(told.models),
+            ParameterIgnored: lambda told: self._servers.ignored[told.kind].inc(),
+            KnowledgeFailed: lambda told: self._servers.weaviate_errors[told.kind].inc(),
+            BreakerChanged: self._breaker_changed,
+        }
+        for model in self._models.list_configured():
+            self._calls.begin(model)
+
+    def notice(self, happening: Happening) -> None:
+        """See `Observer.notice`."""
+        self._handlers[type(happening)](happening)
+
+    def flush(self) -> None:
+        """Write down what is counted in memory first: the times of appends. Whoever asks is told them after this."""
+        self._runs.appends.flush()
+
+    def _appended(self, told: Appended) -> None:
+        self._runs.appends.tally(told.took_s)
+
+    def _run_started(self, told: RunStarted) -> None:
+        self._runs.active.inc()
+        if told.is_takeover:
+            self._runs.takeovers.inc()
+
+    def _run_left(self, _: RunLeft) -> None:
+        self._runs.active.dec()
+        self.flush()
+
+    def _turn_ended(self, told: RunEnded | EndedOutsideRun) -> None:
+        code = NO_CODE if told.code is None else self._codes.get(told.code)
+        self._runs.turns.labels(told.status, code).inc()
+
+    def _first_token_came(self, told: FirstTokenCame) -> None:
+        self._calls.first_token.labels(self._models.get(told.model)).observe(told.after_s)
+
+    def _model_called(self, told: ModelCalled) -> None:
+        model = self._models.get(told.model)
+        self._calls.operations.labels(model).observe(told.took_s)
+        if told.code is not None:
+            self._servers.upstream_errors.labels(self._codes.get(told.code)).inc()
+        if told.usage is not None:
+            self._calls.tokens.labels("input", model).observe(told.usage.input_tokens)
+            self._calls.tokens.labels("output", model).observe(told.usage.output_tokens)
+        if told.writing_s is not None and told.written_tokens is not None and told.written_tokens > 1:
+            pace_s = told.writing_s / (told.written_tokens - 1)
+            self._calls.output_token.labels(model).observe(pace_s)
+
+    def _breaker_changed(self, told: BreakerChanged) -> None:
+        for state, gauge in self._servers.breakers[told.target].items():
+            gauge.set(state == told.state)
+
+
+class _RunMetrics:
+    """Turns, and the runs and followers of this process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.turns = Counter("eps_turns", "Responses that ended.", ("status", "code"), registry=registry)
+        self.active = _gauge("eps_active_runs", "Answers that are being written.", registry)
+        self.followers = _gauge("eps_followers", "Requests that follow an answer.", registry)
+        self.takeovers = Counter("eps_takeovers", "Runs that went on with another run's answer.", registry=registry)
+        self.hand_overs = Counter("eps_hand_overs", "Runs that a leaving process gave to others.", registry=registry)
+        self.lease_losses = Counter("eps_lease_losses", "Runs that found they may write no more.", registry=registry)
+        help_text = "From a group of events to Redis's acknowledgement."
+        self.appends = TalliedHistogram(
+            "eps_log_append_duration_seconds", help_text, buckets=APPEND_S, registry=registry
+        )
+        for status in ("completed", "incomplete", "cancelled"):
+            self.turns.labels(status, NO_CODE)
+        for code in FAILURE_CODES:
+            self.turns.labels("failed", code)
+
+
+class _CallMetrics:
+    """Calls of the model."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def build(name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(name, help_text, (*labels, MODEL), buckets=buckets, registry=registry)
+
+        self.first_token = build(
+            "gen_ai_server_time_to_first_token_seconds",
+            "From the start of a new answer to its first word.",
+            FIRST_TOKEN_S,
+        )
+        self.output_token = build(
+            "gen_ai_server_time_per_output_token_seconds",
+            "Between two tokens of a call, after its first word.",
+            OUTPUT_TOKEN_S,
+        )
+        self.operations = build(
+            "gen_ai_client_operation_duration_seconds", "From a call of the model to its end.", OPERATION_S
+        )
+        self.tokens = build("gen_ai_client_token_usage", "Tokens of a call, as reported.", TOKENS, "gen_ai_token_type")
+
+    def begin(self, model: str) -> None:
+        """Let the series of a model begin at 0."""
+        for histogram in (self.first_token, self.output_token, self.operations):
+            histogram.labels(model)
+        for token_type in ("input", "output"):
+            self.tokens.labels(token_type, model)
+
+
+class _ServerMetrics:
+    """What other servers fail at, and what is left out of requests."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.upstream_errors = Counter(
+            "eps_upstream_errors", "Calls of the model that failed, after all tries.", ("code",), registry=registry
+        )
+        for code in UPSTREAM_CODES:
+            self.upstream_errors.labels(code)
+        weaviate_errors = Counter("eps_weaviate_errors", "Calls of Weaviate that failed.", ("kind",), registry=registry)
+        self.weaviate_errors = {kind: weaviate_errors.labels(kind) for kind in _list_values(KnowledgeFailed, "kind")}
+        ignored = Counter("eps_ignored_parameters", "Parts of requests left out.", ("kind",), registry=registry)
+        self.ignored = {kind: ignored.labels(kind) for kind in _list_values(ParameterIgnored, "kind")}
+        # 1 when any process of the replica is in the state: each has its own breakers.
+        breaker = Gauge(
+            "eps_breaker_state",
+            "1 when a circuit breaker is in this state.",
+            ("target", "state"),
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        self.breakers = {
+            target: {state: breaker.labels(target, state) for state in _list_values(BreakerChanged, "state")}
+            for target in _list_values(BreakerChanged, "target")
+        }
+        for states in self.breakers.values():
+            states["closed"].set(1)
+
+
+def _gauge(name: str, help_text: str, registry: CollectorRegistry) -> Gauge:
+    """One whose values are added up over the processes that live."""
+    return Gauge(name, help_text, multiprocess_mode="livesum", registry=registry)
+
+
+def _list_values(happening: type[Happening], field: str) -> tuple[str, ...]:
+    """What a field of a happening may say."""
+    return get_args(happening.__annotations__[field])

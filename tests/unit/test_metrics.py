@@ -1,0 +1,194 @@
+"""What the Prometheus observer counts, and the bounds of its labels."""
+
+from typing import get_args
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from health.checks import CheckResult
+from health.metrics import ProbeMetrics
+from prompts.adapters.metrics.labels import MAX_MODELS, OTHER
+from prompts.adapters.metrics.observer import PrometheusObserver
+from prompts.domain.usage import Usage
+from prompts.ports.observer import (
+    Appended,
+    BreakerChanged,
+    EndedOutsideRun,
+    FirstTokenCame,
+    FollowerJoined,
+    FollowerLeft,
+    Happening,
+    KnowledgeFailed,
+    ModelCalled,
+    ModelsListed,
+    ParameterIgnored,
+    RunEnded,
+    RunHandedOver,
+    RunLeft,
+    RunLost,
+    RunStarted,
+)
+from tests.support.scraping import Scrape, read_scrape
+
+USAGE = Usage(100, 21, 121)
+ONE_OF_EACH: list[Happening] = [
+    RunStarted("resp_1", "m", is_takeover=True),
+    FirstTokenCame("resp_1", "m", after_s=0.1),
+    Appended(took_s=0.001),
+    ModelCalled("m", 3.0, None, USAGE, 2.0, 21),
+    RunEnded("resp_1", "m", status="completed", code=None, usage=USAGE, took_s=1),
+    EndedOutsideRun("resp_1", "m", status="cancelled", code=None),
+    RunHandedOver("resp_1"),
+    RunLost("resp_1"),
+    RunLeft("resp_1"),
+    ModelsListed(["m"]),
+    FollowerJoined(),
+    FollowerLeft(),
+    ParameterIgnored("tool"),
+    KnowledgeFailed("timeout"),
+    BreakerChanged("model", "open"),
+]
+
+
+class Counted:
+    """An observer and what it has counted."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.observer = PrometheusObserver(self.registry, models=["m"])
+
+    def notice(self, *happenings: Happening) -> Scrape:
+        for happening in happenings:
+            self.observer.notice(happening)
+        return read_scrape(generate_latest(self.registry).decode())
+
+
+@pytest.fixture
+def counted() -> Counted:
+    return Counted()
+
+
+def test_everything_that_may_happen_is_counted(counted: Counted) -> None:
+    assert {type(happening) for happening in ONE_OF_EACH} == set(get_args(Happening))
+    seen = counted.notice(*ONE_OF_EACH)
+    ones = {
+        "eps_turns_total": {"status": "completed", "code": "none"},
+        "eps_takeovers_total": {},
+        "eps_hand_overs_total": {},
+        "eps_lease_losses_total": {},
+        "eps_log_append_duration_seconds_count": {},
+        "gen_ai_server_time_to_first_token_seconds_count": {"gen_ai_request_model": "m"},
+        "gen_ai_server_time_per_output_token_seconds_count": {"gen_ai_request_model": "m"},
+        "gen_ai_client_operation_duration_seconds_count": {"gen_ai_request_model": "m"},
+        "gen_ai_client_token_usage_count": {"gen_ai_request_model": "m", "gen_ai_token_type": "input"},
+        "eps_ignored_parameters_total": {"kind": "tool"},
+        "eps_weaviate_errors_total": {"kind": "timeout"},
+        "eps_breaker_state": {"target": "model", "state": "open"},
+    }
+    assert {name: seen.get(name, **labels) for name, labels in ones.items()} == dict.fromkeys(ones, 1)
+    assert seen.get("eps_turns_total", status="cancelled") == 1
+    assert seen.get("eps_active_runs") == seen.get("eps_followers") == 0
+    assert seen.get("gen_ai_client_token_usage_sum", gen_ai_token_type="output") == 21
+    assert seen.get("gen_ai_server_time_per_output_token_seconds_sum") == pytest.approx(0.1)
+
+
+def test_series_begin_at_zero_with_the_process(counted: Counted) -> None:
+    seen = counted.notice()
+    assert seen.get("eps_breaker_state", state="closed") == 2
+    assert {"upstream_error", "rate_limit_exceeded"} <= seen.list_labels("eps_upstream_errors", "code")
+    assert {"completed", "incomplete", "cancelled", "failed"} == seen.list_labels("eps_turns", "status")
+    for name in (
+        "gen_ai_server_time_to_first_token_seconds",
+        "gen_ai_server_time_per_output_token_seconds",
+        "gen_ai_client_operation_duration_seconds",
+        "gen_ai_client_token_usage",
+    ):
+        assert seen.list_labels(name, "gen_ai_request_model") == {"m"}
+
+
+def test_runs_and_followers_are_those_of_now(counted: Counted) -> None:
+    began = [RunStarted(f"resp_{number}", "m", is_takeover=False) for number in range(3)]
+    seen = counted.notice(*began, RunLeft("resp_1"), FollowerJoined(), FollowerJoined(), FollowerLeft())
+    assert (seen.get("eps_active_runs"), seen.get("eps_followers")) == (2, 1)
+    assert seen.get("eps_takeovers_total") == 0
+
+
+def test_a_failed_call_is_counted_by_its_code(counted: Counted) -> None:
+    seen = counted.notice(ModelCalled("m", 1.0, "upstream_timeout", None, None, None))
+    assert seen.get("eps_upstream_errors_total", code="upstream_timeout") == 1
+    assert seen.get("eps_upstream_errors_total") == 1
+    assert seen.get("gen_ai_client_token_usage_count") == 0
+
+
+def test_one_token_has_no_pace(counted: Counted) -> None:
+    seen = counted.notice(ModelCalled("m", 1.0, None, Usage(1, 1, 2), 0.5, 1))
+    assert seen.get("gen_ai_server_time_per_output_token_seconds_count") == 0
+
+
+def test_appends_are_written_down_when_asked_for_or_when_a_run_is_over(counted: Counted) -> None:
+    def count(seen: Scrape) -> tuple[float, float]:
+        name = "eps_log_append_duration_seconds"
+        return seen.get(f"{name}_count"), seen.get(f"{name}_bucket", le="0.001")
+
+    assert count(counted.notice(Appended(0.0007), Appended(0.02))) == (0, 0)
+    counted.observer.flush()
+    assert count(counted.notice()) == (2, 1)
+    assert count(counted.notice(Appended(0.001), RunLeft("resp_1"))) == (3, 2)
+    counted.observer.flush()
+    assert counted.notice().get("eps_log_append_duration_seconds_sum") == pytest.approx(0.0217)
+
+
+def test_a_breaker_is_in_one_state(counted: Counted) -> None:
+    for state in ("open", "half_open", "closed"):
+        seen = counted.notice(BreakerChanged("weaviate", state))
+        assert seen.get("eps_breaker_state", target="weaviate") == 1
+        assert seen.get("eps_breaker_state", target="weaviate", state=state) == 1
+    assert counted.notice().get("eps_breaker_state", target="model", state="closed") == 1
+
+
+# --- bounds ---
+
+
+def call(model: str) -> ModelCalled:
+    return ModelCalled(model, 1.0, None, USAGE, 2.0, 21)
+
+
+def test_models_that_nobody_serves_share_a_label(counted: Counted) -> None:
+    hostile = ["", "a" * 10_000, 'm"} 1\n', "../../etc/passwd", *(f"model-{number}" for number in range(10_000))]
+    seen = counted.notice(*map(call, hostile))
+    assert seen.list_labels("gen_ai_client_token_usage", "gen_ai_request_model") == {"m", OTHER}
+    name = "gen_ai_client_operation_duration_seconds_count"
+    assert seen.get(name, gen_ai_request_model=OTHER) == len(hostile)
+
+
+def test_models_are_named_as_soon_as_they_are_listed_up_to_a_limit(counted: Counted) -> None:
+    counted.notice(call("late"), ModelsListed(["late", *(f"listed-{number}" for number in range(200))]))
+    seen = counted.notice(call("late"), *(call(f"listed-{number}") for number in range(200)), call("unlisted"))
+    named = seen.list_labels("gen_ai_client_operation_duration_seconds", "gen_ai_request_model")
+    assert {"m", "late", "listed-0", OTHER} <= named
+    assert len(named - {OTHER}) == MAX_MODELS
+
+
+def test_a_code_from_elsewhere_is_counted_as_other(counted: Counted) -> None:
+    seen = counted.notice(
+        EndedOutsideRun("resp_1", "m", status="failed", code="replica_lost"),
+        RunEnded("resp_1", "m", status="failed", code="model_not_found", usage=None, took_s=1),
+        RunEnded("resp_1", "m", status="failed", code="a code of some later release", usage=None, took_s=1),
+    )
+    counts = {code: seen.get("eps_turns_total", code=code) for code in ("replica_lost", "model_not_found", OTHER)}
+    assert counts == {"replica_lost": 1, "model_not_found": 1, OTHER: 1}
+
+
+# --- probes ---
+
+
+def test_checks_are_counted_by_their_result() -> None:
+    registry = CollectorRegistry()
+    metrics = ProbeMetrics(registry, checks=["redis", "weaviate"])
+    for is_ok in (True, True, False):
+        metrics.record(CheckResult("redis", is_ok, "", is_required=True, duration_ms=20.0, checked_at=0))
+    seen = read_scrape(generate_latest(registry).decode())
+    assert seen.get("eps_probe_results_total", check="redis", result="ok") == 2
+    assert seen.get("eps_probe_results_total", check="redis", result="failed") == 1
+    assert seen.get("eps_probe_duration_seconds_sum", check="redis") == pytest.approx(0.06)
+    assert seen.list_labels("eps_probe_results", "check") == {"redis", "weaviate"}
