@@ -23,6 +23,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.redis_pools import build_pool, check_master
+from config.tracing import open_tracing
 from health.metrics import ProbeMetrics
 from health.probes import Readiness
 from prompts.adapters.measured_model import MeasuredModel
@@ -47,7 +48,9 @@ from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
 from prompts.ports.api_keys import ApiKeys
+from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import UNOBSERVED, Observer
+from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
 from prompts.run.following import Followers
 from prompts.run.guarded_model import GuardedModel
@@ -59,6 +62,8 @@ from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.turns import TurnPorts
 
 if TYPE_CHECKING:
+    from config.http_tracing import HttpTracing
+    from config.traced_clients import TracedClients
     from prompts.adapters.weaviate.connection import WeaviateConnection
 
 Check = Callable[[], Awaitable[None]]
@@ -82,16 +87,13 @@ class Clients:
     prompts: State
     readiness: Readiness
     http_metrics: HttpMetrics
+    http_tracing: "HttpTracing | None"
     wear: Wear
 
     def state(self) -> dict[str, object]:
         """The entries of `scope["state"]`."""
-        return {
-            "prompts": self.prompts,
-            "readiness": self.readiness,
-            "wear": self.wear,
-            "http_metrics": self.http_metrics,
-        }
+        telemetry = {"http_metrics": self.http_metrics, "http_tracing": self.http_tracing}
+        return {"prompts": self.prompts, "readiness": self.readiness, "wear": self.wear, **telemetry}
 
     async def wait_until_worn(self) -> None:
         """See `Drainable.wait_until_worn`."""
@@ -120,14 +122,26 @@ class Clients:
 async def open_clients() -> AsyncIterator[Clients]:
     """Everything a process serves with."""
     async with AsyncExitStack() as stack:
+        replica_id = ids.new_id(ids.REPLICA, ids.new_partition())
         registry = CollectorRegistry()
         observer = PrometheusObserver(registry, models=[settings.DEFAULT_MODEL])
-        redis = await stack.enter_async_context(open_redis())
+        traced = await stack.enter_async_context(open_tracing(replica_id))
+        redis = await stack.enter_async_context(open_redis(traced))
         weaviate = await stack.enter_async_context(open_weaviate(observer))
-        openai = await stack.enter_async_context(open_openai())
+        openai = await stack.enter_async_context(open_openai(traced))
         gauge = RedisGauge(redis)
         calibration = RedisCalibration(redis)
-        state, nudges = _build_state(redis, openai, gauge, calibration, observer)
+        model = _build_model(openai, observer, traced)
+        tracing = UNTRACED if traced is None else traced.runs
+        state, nudges = _build_state(
+            replica_id,
+            redis=redis,
+            model=model,
+            gauge=gauge,
+            calibration=calibration,
+            observer=observer,
+            tracing=tracing,
+        )
         turns = state.turns
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
@@ -152,16 +166,22 @@ async def open_clients() -> AsyncIterator[Clients]:
         readiness = _build_readiness(redis, weaviate, gauge, registry)
         readiness.mark_started()
         limits = WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB)
-        yield Clients(prompts=state, readiness=readiness, wear=Wear(limits), http_metrics=HttpMetrics(registry))
+        yield Clients(
+            prompts=state,
+            readiness=readiness,
+            wear=Wear(limits),
+            http_metrics=HttpMetrics(registry),
+            http_tracing=traced.http if traced is not None else None,
+        )
 
 
 @asynccontextmanager
-async def open_redis() -> AsyncIterator[Redis]:
+async def open_redis(traced: "TracedClients | None" = None) -> AsyncIterator[Redis]:
     """A pooled client; a connection is made when it is first needed, and again when it broke."""
     pool = build_pool(
         settings.REDIS_URL, max_connections=settings.REDIS_MAX_CONNECTIONS, timeout_s=settings.REDIS_TIMEOUT_S
     )
-    redis = Redis.from_pool(pool)
+    redis = Redis.from_pool(pool) if traced is None else traced.open_redis(pool)
     try:
         yield redis
     finally:
@@ -197,13 +217,14 @@ async def open_weaviate(observer: Observer = UNOBSERVED) -> AsyncIterator["Weavi
 
 
 @asynccontextmanager
-async def open_openai() -> AsyncIterator[AsyncOpenAI]:
+async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[AsyncOpenAI]:
     """The official client over aiohttp; a run holds a connection for its whole answer, so all of them fit.
 
     Those beside are for what is asked besides runs: follow-ups, the list of models.
     """
     limits = httpx2.Limits(max_connections=settings.MAX_RUNS + 10, max_keepalive_connections=50)
-    http_client = DefaultAioHttpClient(limits=limits)
+    hooks = {} if traced is None else {"request": [traced.name_trace]}
+    http_client = DefaultAioHttpClient(limits=limits, event_hooks=hooks)
     # A model's server without keys still wants the header to be there.
     api_key = settings.OPENAI_API_KEY or "none"
     async with AsyncOpenAI(base_url=settings.OPENAI_BASE_URL, api_key=api_key, http_client=http_client) as client:
@@ -240,17 +261,26 @@ def _build_readiness(
     return Readiness(checks, required=required, timeout_s=settings.READYZ_TIMEOUT_S, record=metrics.record)
 
 
-def _build_state(
-    redis: Redis, openai: AsyncOpenAI, gauge: RedisGauge, calibration: RedisCalibration, observer: Observer
-) -> tuple[State, Nudges]:
-    replica_id = ids.new_id(ids.REPLICA, ids.new_partition())
+def _build_model(openai: AsyncOpenAI, observer: Observer, traced: "TracedClients | None") -> GuardedModel:
     patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
+    model: ChatModel = MeasuredModel(MODELS[settings.MODEL_PROTOCOL](openai, patience), observer)
+    if traced is not None:
+        model = traced.trace_model(model, base_url=settings.OPENAI_BASE_URL)
+    return GuardedModel(model, Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer))
+
+
+def _build_state(
+    replica_id: str,
+    *,
+    redis: Redis,
+    model: GuardedModel,
+    gauge: RedisGauge,
+    calibration: RedisCalibration,
+    observer: Observer,
+    tracing: Tracing,
+) -> tuple[State, Nudges]:
     limits = Limits(max_runs=settings.MAX_RUNS, max_run_s=settings.MAX_RUN_S, lease_s=settings.LEASE_S)
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
-    model = GuardedModel(
-        MeasuredModel(MODELS[settings.MODEL_PROTOCOL](openai, patience), observer),
-        Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer),
-    )
     responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
@@ -263,6 +293,7 @@ def _build_state(
         release=nudges.release,
         check_storage=gauge.check,
         observer=observer,
+        tracing=tracing,
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s)
     turns = TurnPorts(
@@ -274,6 +305,7 @@ def _build_state(
         runner=runner,
         followers=Followers(observer=observer),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
+        tracing=tracing,
     )
     histories = HistoryPorts(
         turns=turns,

@@ -104,6 +104,7 @@ MIDDLEWARE = [
 # Outermost first. Async only: none may use a thread.
 LEAN_MIDDLEWARE = [
     "config.middleware.request_id",
+    "config.middleware.traced",
     "config.middleware.close_while_draining",
     "prompts.api.errors.envelope",
 ]

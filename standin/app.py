@@ -65,7 +65,13 @@ class StandIn:
         if client.method != "POST":
             raise StandInError(405, f"{client.path} takes POST only.")
         body = await client.read_body()
-        call = self._state.calls.begin(client.path, body, _hash(client.headers.get(b"authorization")))
+        traceparent = client.headers.get(b"traceparent")
+        call = self._state.calls.begin(
+            client.path,
+            body,
+            authorization_sha256=_hash(client.headers.get(b"authorization")),
+            traceparent=None if traceparent is None else traceparent.decode("latin-1"),
+        )
         outcome: Outcome = "failed"
         try:
             self._require_key(client)

@@ -2,7 +2,7 @@
 
 from typing import Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from prompts.domain.text import ReasoningConfig, TextConfig
 from prompts.domain.tools import AllowedTools, FunctionChoice, FunctionTool, ToolChoice
@@ -45,6 +45,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     user: str | None = None
     compact_threshold: int | None = None
     """From how many tokens (estimates) the history is compacted before the model is asked."""
+    traceparent: str | UnsetType = UNSET
+    """Who asked, in the words of their trace, for whoever takes the response over (`prompts.ports.tracing`)."""
 
     @property
     def offered(self) -> list[FunctionTool]:

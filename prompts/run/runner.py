@@ -16,6 +16,7 @@ from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.observer import Observer, RunEnded, RunLeft, RunStarted
 from prompts.ports.responses import ResponseStore
 from prompts.ports.sealing import Sealer
+from prompts.ports.tracing import UNTRACED, RunTrace, Tracing
 from prompts.run.answering import MAX_ANSWER_CHARACTERS, Answering
 from prompts.run.brief import Brief
 from prompts.run.follower_buffer import MAX_KEPT_BYTES
@@ -54,6 +55,7 @@ class Runner:
         release: Release,
         check_storage: Callable[[], None],
         observer: Observer,
+        tracing: Tracing = UNTRACED,
         hosted_tools: Sequence[HostedTool] = (),
     ) -> None:
         """`release` is awaited with the id of a response that was let go, once the model's connection is closed.
@@ -68,6 +70,7 @@ class Runner:
         self._calibration = calibration
         self._limits = limits
         self._observer = observer
+        self._tracing = tracing
         self._hosted_tools = hosted_tools
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
@@ -197,14 +200,16 @@ class Runner:
             hosted_tools=self._hosted_tools,
             max_characters=self._limits.max_answer_characters,
         )
-        try:
-            await run.execute(answering, max_run_s=self._limits.max_run_s)
-            self._learn(run, brief, answering)
-        finally:
-            self._tell_end(run, brief, time.perf_counter() - began)
-            self._forget(run)  # from here on the store answers for it
-            if run.is_let_go:
-                await self._release(run.response.id)
+        tracing = self._tracing.trace_run(brief.response, brief.model_request, is_takeover=not brief.opening)
+        with tracing as trace:
+            try:
+                await run.execute(answering, max_run_s=self._limits.max_run_s)
+                self._learn(run, brief, answering)
+            finally:
+                self._tell_end(run, brief, time.perf_counter() - began, trace)
+                self._forget(run)  # from here on the store answers for it
+                if run.is_let_go:
+                    await self._release(run.response.id)
 
     def _learn(self, run: Run, brief: Brief, answering: Answering) -> None:
         usage = run.outcome.response.usage if run.outcome else None
@@ -212,11 +217,13 @@ class Runner:
             model = brief.model_request.model
             self._calibration.learn(model, estimated=answering.comparable_tokens, reported=usage.input_tokens)
 
-    def _tell_end(self, run: Run, brief: Brief, took_s: float) -> None:
-        code = run.error.code if run.error else None
-        log.info("run_ended", status=_status(run), code=code, took_ms=round(took_s * 1000, 1))
-        if run.outcome is not None:
-            ended, model = run.outcome.response, brief.model_request.model
+    def _tell_end(self, run: Run, brief: Brief, took_s: float, trace: RunTrace) -> None:
+        code, ending = run.error.code if run.error else None, _status(run)
+        ended = run.outcome.response if run.outcome else None
+        log.info("run_ended", status=ending, code=code, took_ms=round(took_s * 1000, 1))
+        trace.end(ending, response=ended, code=code)
+        if ended is not None:
+            model = brief.model_request.model
             self._observer.notice(RunEnded(ended.id, model, ended.status, code, ended.usage, took_s))
 
     async def drain(self, within_s: float) -> None:

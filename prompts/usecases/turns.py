@@ -24,6 +24,7 @@ from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.event_log import EventLog
 from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
+from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.brief import Brief
 from prompts.run.following import Followers, follow_response
 from prompts.run.guarded_model import GuardedModel
@@ -50,6 +51,7 @@ class TurnPorts:
     runner: Runner
     followers: Followers
     defaults: Defaults
+    tracing: Tracing = UNTRACED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     UnknownCall, UpstreamUnavailable, Draining, Overloaded, StorageFull, Unavailable.
     """
     request = build_model_request(ask, ports.defaults)
+    if traceparent := ports.tracing.find_traceparent():
+        request = replace(request, traceparent=traceparent)
     await check_model(request.model, ports.model)
     if ask.claim.idempotency_key is None and not ask.claim.is_retry:
         ports.model.check()  # a retry may belong to a response that is there already: admission says so

@@ -27,6 +27,7 @@ class LoggedCall:
     path: str
     body: bytes
     authorization_sha256: str | None
+    traceparent: str | None
     started_at: float = field(default_factory=time.time)
     ended_at: float | None = None
     outcome: Outcome = "running"
@@ -46,9 +47,9 @@ class CallLog:
         """How many calls are being answered now."""
         return self._active
 
-    def begin(self, path: str, body: bytes, authorization_sha256: str | None) -> LoggedCall:
+    def begin(self, path: str, body: bytes, *, authorization_sha256: str | None, traceparent: str | None) -> LoggedCall:
         """Log a new call. `end` must follow."""
-        call = LoggedCall(self._next_index, path, body, authorization_sha256)
+        call = LoggedCall(self._next_index, path, body, authorization_sha256, traceparent)
         self._next_index += 1
         self._calls.append(call)
         self._body_bytes += len(body)
@@ -94,6 +95,7 @@ def _describe(call: LoggedCall) -> dict[str, object]:
         "messages": fields.get("messages"),
         "body": body,
         "authorization_sha256": call.authorization_sha256,
+        "traceparent": call.traceparent,
         "started_at": call.started_at,
         "ended_at": call.ended_at,
         "outcome": call.outcome,

@@ -23,18 +23,33 @@ class ModelCalls:
 
     async def list_bodies(self) -> list[dict[str, Any]]:
         """The bodies of all requests, oldest first."""
-        return [call["body"] for call in (await self._client.get("/_control/calls")).json()]
+        return [call["body"] for call in await self._list()]
 
     async def get_body(self, words: str) -> dict[str, Any]:
         """The body of the newest request with these words in a message."""
-        bodies = [body for body in await self.list_bodies() if words in str(body.get("messages", body.get("input")))]
-        assert bodies, f"the model was never asked with {words!r}"
-        return bodies[-1]
+        body: dict[str, Any] = (await self._get(words))["body"]
+        return body
+
+    async def get_traceparent(self, words: str) -> str | None:
+        """The header of that name of that request."""
+        traceparent: str | None = (await self._get(words))["traceparent"]
+        return traceparent
 
     async def get_messages(self, words: str) -> list[dict[str, Any]]:
         """The messages of that request."""
         messages: list[dict[str, Any]] = (await self.get_body(words))["messages"]
         return messages
+
+    async def _list(self) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = (await self._client.get("/_control/calls")).json()
+        return calls
+
+    async def _get(self, words: str) -> dict[str, Any]:
+        calls = [
+            call for call in await self._list() if words in str(call["body"].get("messages", call["body"].get("input")))
+        ]
+        assert calls, f"the model was never asked with {words!r}"
+        return calls[-1]
 
 
 def open_control(standin: StandinServer) -> httpx.AsyncClient:

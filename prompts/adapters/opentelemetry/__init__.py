@@ -1,0 +1,1 @@
+"""Traces by OpenTelemetry. Imported only by a process that traces."""
