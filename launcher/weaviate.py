@@ -4,22 +4,22 @@
 cache has it). It does nothing when the binary is there already.
 """
 
-import fcntl
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-WEAVIATE_VERSION = "v1.38.11"
-PACKAGE = "github.com/weaviate/weaviate/cmd/weaviate-server"
-BINARY = "weaviate-server"
-# A cold build takes about five minutes on two idle cores; the rest is for a slow network and busy neighbours.
-MAX_BUILD_S = 1800
+from launcher.go_programs import GoBuildError, GoProgram, build_program
+
+WEAVIATE = GoProgram(
+    binary="weaviate-server",
+    package="github.com/weaviate/weaviate/cmd/weaviate-server",
+    version="v1.38.11",
+    # A cold build takes about five minutes on two idle cores; the rest is for a slow network and busy neighbours.
+    max_build_s=1800,
+    needs_c=True,
+)
 HOW_TO_GET_IT = (
     "run `make weaviate` (needs Go 1.26 or newer and a C compiler), put weaviate-server on the PATH, "
     "or name a running one with WEAVIATE_URL and WEAVIATE_GRPC_PORT"
@@ -49,10 +49,10 @@ def get_bin_dir() -> Path:
 
 def find_weaviate_server(bin_dir: Path | None = None) -> Path | None:
     """The server on the PATH, else the one built into `bin_dir` (default `DATA_DIR/bin`)."""
-    on_path = shutil.which(BINARY)
+    on_path = shutil.which(WEAVIATE.binary)
     if on_path:
         return Path(on_path)
-    built = _built_path(bin_dir or get_bin_dir())
+    built = WEAVIATE.path(bin_dir or get_bin_dir())
     return built if built.exists() else None
 
 
@@ -61,14 +61,10 @@ def build_weaviate_server(bin_dir: Path) -> Path:
 
     Raises `WeaviateBuildError`.
     """
-    built = _built_path(bin_dir)
-    if built.exists():
-        return built
-    bin_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(bin_dir / "weaviate-server.lock"):
-        if not built.exists():
-            _build(built)
-    return built
+    try:
+        return build_program(WEAVIATE, bin_dir)
+    except GoBuildError as error:
+        raise WeaviateBuildError(f"{error}\nTo have a server: {HOW_TO_GET_IT}") from error
 
 
 def weaviate_command(server: Path, ports: WeaviatePorts) -> list[str]:
@@ -105,39 +101,6 @@ def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]
         "LOG_FORMAT": "text",
         "LOG_LEVEL": "info",
     }
-
-
-def _built_path(bin_dir: Path) -> Path:
-    # The name contains the version: a new version is built anew.
-    return bin_dir / f"{BINARY}-{WEAVIATE_VERSION}"
-
-
-def _build(built: Path) -> None:
-    if shutil.which("go") is None:
-        raise WeaviateBuildError(f"weaviate-server is built with Go, and there is no `go` here: {HOW_TO_GET_IT}")
-    with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
-        _go_install(Path(scratch).resolve())
-        # Rename into place: an interrupted build leaves no partial binary.
-        (Path(scratch) / BINARY).replace(built)
-
-
-def _go_install(gobin: Path) -> None:
-    environment = os.environ | {"CGO_ENABLED": "1", "GOBIN": str(gobin)}
-    command = ["go", "install", f"{PACKAGE}@{WEAVIATE_VERSION}"]
-    try:
-        subprocess.run(command, env=environment, capture_output=True, text=True, timeout=MAX_BUILD_S, check=True)
-    except subprocess.CalledProcessError as error:
-        reason = f"`{' '.join(command)}` failed:\n{error.stderr[-2000:]}"
-        raise WeaviateBuildError(f"{reason}\nTo have a server: {HOW_TO_GET_IT}") from error
-    except subprocess.TimeoutExpired as error:
-        raise WeaviateBuildError(f"`{' '.join(command)}` took more than {MAX_BUILD_S} s: {HOW_TO_GET_IT}") from error
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def main(arguments: list[str]) -> int:
