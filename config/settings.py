@@ -125,8 +125,16 @@ TEMPLATES: list[dict[str, Any]] = [
     },
 ]
 STATIC_URL = "static/"
-# Served from the packages, without collectstatic: only the admin and the API page have static files.
-WHITENOISE_USE_FINDERS = True
+# Unset: static files are served from the packages, without collectstatic. Set, as in the image: from this directory,
+# where collectstatic has put them under names that contain a hash of the content, so that browsers may keep them.
+STATIC_ROOT = env.find_text("STATIC_ROOT")
+if STATIC_ROOT:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    }
+WHITENOISE_USE_FINDERS = not STATIC_ROOT
+WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # pages name no others
 WHITENOISE_AUTOREFRESH = False
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
