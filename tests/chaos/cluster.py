@@ -60,10 +60,14 @@ class Cluster:
 
     def build_replica(self) -> Replica:
         """Add a replica without starting it."""
-        replica = Replica(self._directory / f"replica-{len(self.all_replicas) + 1}", self.environment)
+        replica = self.make_replica(self._directory / f"replica-{len(self.all_replicas) + 1}")
         self.replicas.append(replica)
         self.all_replicas.append(replica)
         return replica
+
+    def make_replica(self, directory: Path) -> Replica:
+        """A replica of this cluster, not started. A subclass may run it in another way."""
+        return Replica(directory, self.environment)
 
     def list_ports(self) -> list[int]:
         """The ports of all running replicas, ready or not."""

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -138,6 +138,8 @@ class Replica(ServerProcess):
     """
 
     port_count = 2
+    # From the end of a drain to the end of the process.
+    max_exit_s: ClassVar[float] = 5
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
         super().__init__(directory)
