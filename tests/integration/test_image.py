@@ -193,7 +193,10 @@ async def test_its_first_process_passes_a_sigterm_on_as_a_drain(
 
 def test_its_commands_run_in_it(image: Image, environment: dict[str, str]) -> None:
     """What the migration's Job and the init container run."""
-    variables = [f"--env={name}={value}" for name, value in {**environment, "SECRET_KEY": "for this test"}.items()]
+    variables = [
+        f"--env={name}={value}"
+        for name, value in {**environment, "SECRET_KEY": "a key for tests, which protects nothing"}.items()
+    ]
     assert "No migrations to apply" in image.run("python", "manage.py", "migrate", options=variables)
     table = image.run("python", "manage.py", "verify_startup", options=variables)
     assert all(line.endswith("ok") for line in table.splitlines()), table

@@ -24,7 +24,7 @@ OPTIONS = {variable["name"]: variable["value"] for variable in CONTAINER["env"]}
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
     """An empty database, and the Job's own variables."""
     with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
-        yield {"DATABASE_URL": server.url, "SECRET_KEY": "for this test", **OPTIONS}
+        yield {"DATABASE_URL": server.url, "SECRET_KEY": "a key for tests, which protects nothing", **OPTIONS}
 
 
 def migrate(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:

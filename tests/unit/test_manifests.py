@@ -14,6 +14,7 @@ import yaml
 from django.core.management import get_commands
 from django.urls import resolve
 
+from config.checks import CLOSING_S
 from health import views
 from launcher.weaviate import WEAVIATE
 from prompts.api.sse import KEEP_ALIVE_S
@@ -48,8 +49,6 @@ SOURCES = sorted(
 )
 DRAIN_S = int(SETTINGS["DRAIN_S"])
 PRE_STOP_S = int(SERVER["lifecycle"]["preStop"]["exec"]["command"][1])
-# From the end of both drains to the end of the pod.
-CLOSING_S = 15
 UID = 10001
 # Every metric there is, as alerts and the dashboard may name it, and what of Prometheus' own is added to a histogram.
 METRICS = {
@@ -106,12 +105,15 @@ def test_probes_ask_what_they_are_for_on_named_ports() -> None:
 
 
 def test_the_grace_period_is_derived_from_the_drain(gunicorn: dict[str, Any]) -> None:
-    assert POD["terminationGracePeriodSeconds"] == PRE_STOP_S + 2 * DRAIN_S + CLOSING_S
+    grace_s = 2 * DRAIN_S + CLOSING_S
+    assert POD["terminationGracePeriodSeconds"] == PRE_STOP_S + grace_s
     # gunicorn comes to its end by itself before the kubelet kills it.
-    assert 2 * DRAIN_S < gunicorn["graceful_timeout"] < 2 * DRAIN_S + CLOSING_S
-    assert COMPOSE["services"]["service"]["stop_grace_period"] == f"{2 * DRAIN_S + CLOSING_S}s"
-    assert COMPOSE["services"]["service"]["environment"]["DRAIN_S"] == SETTINGS["DRAIN_S"]
-    assert f"hard-stop-after {2 * DRAIN_S + CLOSING_S}s" in HAPROXY
+    assert 2 * DRAIN_S < gunicorn["graceful_timeout"] < grace_s
+    composed = COMPOSE["services"]["service"]
+    assert composed["stop_grace_period"] == f"{grace_s}s"
+    assert f"hard-stop-after {grace_s}s" in HAPROXY
+    for given in (SETTINGS, composed["environment"]):
+        assert (int(given["DRAIN_S"]), int(given["GRACE_PERIOD_S"])) == (DRAIN_S, grace_s)
 
 
 def test_probe_times_fit_the_limits_inside(gunicorn: dict[str, Any]) -> None:
