@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
+from tests.support.processes import REPO_ROOT
 from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import ALICE_KEY, manage, service_environment
 
@@ -21,9 +22,12 @@ EXPECTED_ERRORS = re.compile(r"Worker \(pid:\d+\) was sent SIGKILL|ASGI callable
 class Cluster:
     """The servers; `with` starts them and kills them at the end."""
 
-    def __init__(self, directory: Path, *, replicas: int, settings: Mapping[str, str]) -> None:
-        """`settings` are added to the replicas' environment."""
+    def __init__(
+        self, directory: Path, *, replicas: int, settings: Mapping[str, str], source: Path = REPO_ROOT
+    ) -> None:
+        """`settings` are added to the replicas' environment; `source` is the directory of the code they run."""
         self._directory = directory
+        self._source = source
         self._settings = settings
         self._count = replicas
         self._servers = ExitStack()
@@ -46,8 +50,8 @@ class Cluster:
                 **LONG_MODEL_LIMITS,
                 **self._settings,
             }
-            manage(self.environment, "migrate", "--verbosity", "0")
-            manage(self.environment, "create_api_key", "alice", "--key", ALICE_KEY)
+            self.deploy(self._source)
+            manage(self.environment, "create_api_key", "alice", "--key", ALICE_KEY, source=self._source)
             self._servers = stack.pop_all()
         for _ in range(self._count):
             self.build_replica()
@@ -58,6 +62,11 @@ class Cluster:
             replica.kill()
         self._servers.close()
 
+    def deploy(self, source: Path) -> None:
+        """Migrate with the code in this directory. Replicas built from now on run it; the others are left alone."""
+        manage(self.environment, "migrate", "--verbosity", "0", source=source)
+        self._source = source
+
     def build_replica(self) -> Replica:
         """Add a replica without starting it."""
         replica = self.make_replica(self._directory / f"replica-{len(self.all_replicas) + 1}")
@@ -67,7 +76,7 @@ class Cluster:
 
     def make_replica(self, directory: Path) -> Replica:
         """A replica of this cluster, not started. A subclass may run it in another way."""
-        return Replica(directory, self.environment)
+        return Replica(directory, self.environment, source=self._source)
 
     def list_ports(self) -> list[int]:
         """The ports of all running replicas, ready or not."""

@@ -1,13 +1,14 @@
 """A rolling restart under load, seen by clients of every kind, among them the plain official SDK."""
 
 import asyncio
+from collections.abc import Sequence
 
 from openai import AsyncOpenAI
 
 from tests.chaos.actions import replace_all_replicas
 from tests.chaos.answers import Answer
 from tests.chaos.experiment import TOKEN_S, Experiment
-from tests.chaos.workload import ask_with_second_reader, hold_conversations, leave_and_return, under_load
+from tests.chaos.workload import Behaviour, ask_with_second_reader, hold_conversations, leave_and_return, under_load
 
 # In units of DRAIN_S: an answer that may be handed over; the leaving process follows it to its end …
 WITHIN_GRACE = 1.3
@@ -16,10 +17,13 @@ BEYOND_GRACE = 4.0
 LONG_CLIENTS = 3
 
 
-async def restart_under_load(experiment: Experiment, *, clients: int) -> None:
-    """Replace all replicas. A connection may be lost only where an answer outlives the drain and the following."""
+async def restart_under_load(experiment: Experiment, *, clients: int, more: Sequence[Behaviour] = ()) -> None:
+    """Replace all replicas. A connection may be lost only where an answer outlives the drain and the following.
+
+    `more` are behaviours of clients besides the usual ones.
+    """
     before = len(experiment.results.lost_connections)
-    behaviours = (use_the_sdk, hold_conversations, ask_with_second_reader, use_the_sdk, leave_and_return)
+    behaviours = (use_the_sdk, hold_conversations, ask_with_second_reader, use_the_sdk, leave_and_return, *more)
     async with (
         under_load(experiment, clients=clients, behaviours=behaviours),
         under_load(experiment, clients=LONG_CLIENTS, behaviours=(ask_long,)),

@@ -41,6 +41,7 @@ class ServerProcess:
     def __init__(self, directory: Path) -> None:
         """`directory` holds its data and its log; it is created when missing."""
         self.directory = directory
+        self.working_directory = REPO_ROOT
         self.log_path = directory / "server.log"
         self.ports: Sequence[int] = ()
         self._process: subprocess.Popen[bytes] | None = None
@@ -147,7 +148,7 @@ class ServerProcess:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 self.get_command(),
-                cwd=REPO_ROOT,
+                cwd=self.working_directory,
                 env=inherited | dict(self.get_environment()),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

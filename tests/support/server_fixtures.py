@@ -12,6 +12,7 @@ import pytest
 from launcher.valkey import Fsync
 from launcher.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
 from tests.support.processes import REPO_ROOT
+from tests.support.releases import extract_release, get_last_release
 from tests.support.servers import (
     Replica,
     SentinelServer,
@@ -91,6 +92,13 @@ def weaviate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     binary: Path = request.getfixturevalue("weaviate_binary")
     with WeaviateServer(tmp_path_factory.mktemp("weaviate"), binary) as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def release_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The code of the last release. It runs with the packages of the working tree."""
+    release = get_last_release()
+    return extract_release(release, tmp_path_factory.mktemp(f"release-{release.version}"))
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from launcher.valkey import Fsync, get_valkey_server, valkey_command
 from launcher.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
-from tests.support.processes import POLL_S, ServerProcess
+from tests.support.processes import POLL_S, REPO_ROOT, ServerProcess
 
 # The limit of one readiness check: long for loopback, short beside every start limit.
 PROBE_LIMIT_S = 1.0
@@ -141,8 +141,10 @@ class Replica(ServerProcess):
     # From the end of a drain to the end of the process.
     max_exit_s: ClassVar[float] = 5
 
-    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, environment: Mapping[str, str], *, source: Path = REPO_ROOT) -> None:
+        """`source` is the directory of the code, of the working tree or of a release."""
         super().__init__(directory)
+        self.working_directory = source
         self._environment = environment
 
     @property

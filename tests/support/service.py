@@ -54,12 +54,12 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
     }
 
 
-def manage(environment: Mapping[str, str], *arguments: str) -> str:
-    """Run `manage.py` in a process of its own; return its output."""
+def manage(environment: Mapping[str, str], *arguments: str, source: Path = REPO_ROOT) -> str:
+    """Run `manage.py`, of the working tree or of a release, in a process of its own; return its output."""
     command = [sys.executable, "manage.py", *arguments]
     settings = {**os.environ, **environment}
     done = subprocess.run(
-        command, cwd=REPO_ROOT, env=settings, capture_output=True, text=True, timeout=MAX_COMMAND_S, check=False
+        command, cwd=source, env=settings, capture_output=True, text=True, timeout=MAX_COMMAND_S, check=False
     )
     assert done.returncode == 0, f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
     return done.stdout
