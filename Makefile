@@ -1,7 +1,7 @@
 # Every command for developers and CI. Variables reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check chaos bench format weaviate pin clean
+.PHONY: help install run test test-long check chaos bench load format weaviate pin clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -116,3 +116,6 @@ image: ## Build the image, and the stand-in's: TAG=dev BASE_IMAGE=… PIP_INDEX_
 
 manifests: $(INSTALLED_DEV) ## Render k8s/ into .run/manifests and check it, its alerts and compose.yaml (needs Go)
 	$(BIN)/python -m tests.manifests
+
+load: $(INSTALLED_BENCH) $(INSTALLED_DEV) ## Measure 1, 2 and 4 replicas behind HAProxy, a scale-up and a rolling restart (about 3 minutes)
+	$(BIN)/python -m benchmarks.load
