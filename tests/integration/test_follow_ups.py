@@ -89,6 +89,12 @@ async def test_after_a_failure_there_is_nothing_to_ask(http: httpx.AsyncClient, 
     assert await model_calls.list_bodies() == []
 
 
+async def test_a_compaction_has_none(http: httpx.AsyncClient) -> None:
+    compacted = await http.post("/v1/responses/compact", json={"model": "stand-in", "input": "My name is Ada."})
+    answer = await http.post(f"/v1/responses/{compacted.json()['id']}/follow_ups")
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
+
+
 async def test_they_are_deleted_with_their_response(http: httpx.AsyncClient) -> None:
     response = (await ask(http, "My name is Ada.")).json()
     await get_follow_ups(http, response["id"])

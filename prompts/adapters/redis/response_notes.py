@@ -71,6 +71,8 @@ class RedisResponseNotes:
         match reply:
             case [b"kept", questions]:
                 return decode_questions(questions)
+            case [b"none", _, b"", *_]:
+                return []  # a compaction: nobody asked anything that could be followed up
             case [b"none", status, echo, model_request, *newest_first]:
                 return Exchange(
                     status=cast(Status, status.decode()),
