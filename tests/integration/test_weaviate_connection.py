@@ -9,6 +9,8 @@ import pytest
 from weaviate.classes.config import Configure
 
 from prompts.adapters.weaviate.connection import MAX_CONNECT_S, WeaviateConnection
+from prompts.ports.observer import KnowledgeFailed
+from tests.support.fakes.observer import FakeObserver
 from tests.support.processes import find_free_ports
 from tests.support.server_fixtures import StartWeaviate
 from tests.support.servers import WeaviateAddress, WeaviateServer, eventually
@@ -20,12 +22,17 @@ SEARCH_LIMIT_S = 1.0
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
+def observer() -> FakeObserver:
+    return FakeObserver()
+
+
+@pytest.fixture
+async def connect(observer: FakeObserver) -> AsyncIterator[Connect]:
     """Open connections that are closed at the end of the test."""
     async with AsyncExitStack() as stack:
 
         def make(address: WeaviateAddress) -> WeaviateConnection:
-            connection = WeaviateConnection(address.url, grpc_port=address.grpc_port)
+            connection = WeaviateConnection(address.url, grpc_port=address.grpc_port, observer=observer)
             stack.push_async_callback(connection.close)
             return connection
 
@@ -72,6 +79,27 @@ async def test_nobody_there_is_unreachable_and_later_attempts_fail_at_once(conne
         with pytest.raises(ConnectionError):
             await connection.client()
     assert time.monotonic() - began < 0.1
+
+
+async def test_the_observer_is_told_what_a_check_failed_at(connect: Connect, observer: FakeObserver) -> None:
+    http, grpc = find_free_ports(2)
+    connection = connect(WeaviateAddress(f"http://127.0.0.1:{http}", grpc))
+    with pytest.raises(ConnectionError):
+        await connection.check_ready()
+    assert observer.noticed == [KnowledgeFailed("unreachable")]
+
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    observer.noticed.clear()
+    silent = await asyncio.start_server(stay_silent, "127.0.0.1", 0)
+    async with silent:
+        connection = connect(WeaviateAddress(f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}", grpc))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await connection.check_ready()
+    assert observer.noticed == [KnowledgeFailed("timeout")]
 
 
 async def test_wrong_grpc_port_is_not_ready(weaviate: WeaviateAddress, connect: Connect) -> None:

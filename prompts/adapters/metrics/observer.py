@@ -5,6 +5,7 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -85,7 +86,7 @@ class PrometheusObserver:
             BreakerChanged: self._breaker_changed,
         }
         for model in self._models.list_configured():
-            self._calls.begin(model)
+            self._calls.get(model)
 
     def notice(self, happening: Happening) -> None:
         """See `Observer.notice`."""
@@ -112,19 +113,18 @@ class PrometheusObserver:
         self._runs.turns.labels(told.status, code).inc()
 
     def _first_token_came(self, told: FirstTokenCame) -> None:
-        self._calls.first_token.labels(self._models.get(told.model)).observe(told.after_s)
+        self._calls.get(self._models.get(told.model)).first_token.observe(told.after_s)
 
     def _model_called(self, told: ModelCalled) -> None:
-        model = self._models.get(told.model)
-        self._calls.operations.labels(model).observe(told.took_s)
+        metrics = self._calls.get(self._models.get(told.model))
+        metrics.operation.observe(told.took_s)
         if told.code is not None:
             self._servers.upstream_errors.labels(self._codes.get(told.code)).inc()
         if told.usage is not None:
-            self._calls.tokens.labels("input", model).observe(told.usage.input_tokens)
-            self._calls.tokens.labels("output", model).observe(told.usage.output_tokens)
+            metrics.input_tokens.observe(told.usage.input_tokens)
+            metrics.output_tokens.observe(told.usage.output_tokens)
         if told.writing_s is not None and told.written_tokens is not None and told.written_tokens > 1:
-            pace_s = told.writing_s / (told.written_tokens - 1)
-            self._calls.output_token.labels(model).observe(pace_s)
+            metrics.output_token.observe(told.writing_s / (told.written_tokens - 1))
 
     def _breaker_changed(self, told: BreakerChanged) -> None:
         for state, gauge in self._servers.breakers[told.target].items():
@@ -152,33 +152,50 @@ class _RunMetrics:
 
 
 class _CallMetrics:
-    """Calls of the model."""
+    """Calls of the models."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def build(name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(name, help_text, (*labels, MODEL), buckets=buckets, registry=registry)
 
-        self.first_token = build(
+        self._first_token = build(
             "gen_ai_server_time_to_first_token_seconds",
             "From the start of a new answer to its first word.",
             FIRST_TOKEN_S,
         )
-        self.output_token = build(
+        self._output_token = build(
             "gen_ai_server_time_per_output_token_seconds",
             "Between two tokens of a call, after its first word.",
             OUTPUT_TOKEN_S,
         )
-        self.operations = build(
+        self._operation = build(
             "gen_ai_client_operation_duration_seconds", "From a call of the model to its end.", OPERATION_S
         )
-        self.tokens = build("gen_ai_client_token_usage", "Tokens of a call, as reported.", TOKENS, "gen_ai_token_type")
+        self._tokens = build("gen_ai_client_token_usage", "Tokens of a call, as reported.", TOKENS, "gen_ai_token_type")
+        self._models: dict[str, _ModelMetrics] = {}
 
-    def begin(self, model: str) -> None:
-        """Let the series of a model begin at 0."""
-        for histogram in (self.first_token, self.output_token, self.operations):
-            histogram.labels(model)
-        for token_type in ("input", "output"):
-            self.tokens.labels(token_type, model)
+    def get(self, model: str) -> "_ModelMetrics":
+        """Those of one model, by its label; from the first time on its series are there."""
+        if model not in self._models:
+            self._models[model] = _ModelMetrics(
+                first_token=self._first_token.labels(model),
+                output_token=self._output_token.labels(model),
+                operation=self._operation.labels(model),
+                input_tokens=self._tokens.labels("input", model),
+                output_tokens=self._tokens.labels("output", model),
+            )
+        return self._models[model]
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelMetrics:
+    """The series of one model: finding them by their labels costs as much as counting."""
+
+    first_token: Histogram
+    output_token: Histogram
+    operation: Histogram
+    input_tokens: Histogram
+    output_tokens: Histogram
 
 
 class _ServerMetrics:
