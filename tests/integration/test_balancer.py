@@ -115,7 +115,7 @@ async def test_replicas_leave_and_come_back_and_the_plain_sdk_notices_nothing(
     assert set(answers) == {" ".join(str(number) for number in range(1, 21))}
 
 
-async def test_a_dead_replica_is_passed_over(client: httpx.AsyncClient, replicas: list[Replica]) -> None:
+async def test_a_dying_replica_fails_no_get(client: httpx.AsyncClient, replicas: list[Replica]) -> None:
     replicas[0].kill()
     try:
         statuses = {(await client.get("/healthz")).status_code for _ in range(20)}
