@@ -84,6 +84,10 @@ def test_its_pods_start_and_a_turn_through_the_service_is_answered(
     assert network.run(sys.executable, "-c", ASK, key).splitlines()[-1] == "Your name is Ada."
 
     [container] = pod["containers"]
+    [port] = [port["containerPort"] for port in container["ports"] if port["name"] == "metrics"]
+    scrape = f"import urllib.request as http; print(http.urlopen('http://127.0.0.1:{port}/metrics').read().decode())"
+    assert 'eps_turns_total{code="none",status="completed"} 2.0' in network.run("python3", "-c", scrape)
+
     server.execute(*container["lifecycle"]["preStop"]["exec"]["command"])
     server.terminate()
     assert server.wait(within_s=pod["terminationGracePeriodSeconds"]) == 0

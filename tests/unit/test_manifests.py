@@ -13,10 +13,15 @@ import pytest
 import yaml
 from django.core.management import get_commands
 from django.urls import resolve
+from prometheus_client import CollectorRegistry
+from redis.asyncio import ConnectionPool
 
 from config.checks import CLOSING_S
+from config.metrics import HttpMetrics, ProcessSampler
 from health import views
+from health.metrics import RESULTS, ProbeMetrics
 from launcher.weaviate import WEAVIATE
+from prompts.adapters.metrics.observer import FIRST_TOKEN_S, PrometheusObserver
 from prompts.api.sse import KEEP_ALIVE_S
 from tests.manifests.sources import (
     ALERTS,
@@ -50,15 +55,17 @@ SOURCES = sorted(
 DRAIN_S = int(SETTINGS["DRAIN_S"])
 PRE_STOP_S = int(SERVER["lifecycle"]["preStop"]["exec"]["command"][1])
 UID = 10001
-# Every metric there is, as alerts and the dashboard may name it, and what of Prometheus' own is added to a histogram.
-METRICS = {
-    *("eps_probe_results_total", "eps_probe_duration_seconds", "eps_turns_total", "eps_log_append_duration_seconds"),
-    *("gen_ai_server_time_to_first_token_seconds", "gen_ai_server_time_per_output_token_seconds"),
-    *("gen_ai_client_token_usage", "gen_ai_client_operation_duration_seconds", "eps_active_runs", "eps_followers"),
-    *("eps_takeovers_total", "eps_hand_overs_total", "eps_lease_losses_total", "eps_upstream_errors_total"),
-    *("eps_weaviate_errors_total", "eps_breaker_state", "eps_redis_pool_connections", "eps_event_loop_lag_seconds"),
-    *("eps_ignored_parameters_total", "eps_http_requests_total", "eps_http_request_duration_seconds"),
-}
+GUNICORN_NAMES = ("bind", "workers", "timeout", "graceful_timeout", "METRICS_PORT")
+
+
+def list_metrics() -> set[str]:
+    """The name of every metric that a replica serves; of a histogram, without its suffixes."""
+    registry = CollectorRegistry()
+    PrometheusObserver(registry, models=[])
+    ProbeMetrics(registry, checks=[])
+    HttpMetrics(registry)
+    ProcessSampler(registry, ConnectionPool(), flush=lambda: None)
+    return {f"{one.name}_total" if one.type == "counter" else one.name for one in registry.collect()}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +73,7 @@ def gunicorn() -> dict[str, Any]:
     """What the production server makes of the manifests' settings."""
     script = (
         "import json, config.gunicorn as g; "
-        "print(json.dumps({n: getattr(g, n) for n in ('bind', 'workers', 'timeout', 'graceful_timeout', 'keepalive')}))"
+        f"print(json.dumps({{name: getattr(g, name) for name in {GUNICORN_NAMES!r}}}))"
     )
     plain = {name: value for name, value in SETTINGS.items() if not name.endswith("_FILE")}
     done = subprocess.run(
@@ -84,6 +91,7 @@ def gunicorn() -> dict[str, Any]:
 def test_ports_are_the_same_everywhere(gunicorn: dict[str, Any]) -> None:
     ports = {port["name"]: port["containerPort"] for port in SERVER["ports"]}
     assert gunicorn["bind"] == f"0.0.0.0:{ports['http']}"
+    assert gunicorn["METRICS_PORT"] == ports["metrics"]
     last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
     assert f"EXPOSE {ports['http']} {ports['metrics']}\n" in last_stage
     assert f"PORT={ports['http']} " in last_stage
@@ -141,7 +149,7 @@ def test_limits_follow_from_the_runs_of_a_pod() -> None:
     runs = int(SETTINGS["MAX_RUNS"]) * int(SETTINGS["WORKERS"])
     [autoscaler] = read_objects(K8S / "overlays/production/autoscaler.yaml")
     by_runs = next(metric["pods"] for metric in autoscaler["spec"]["metrics"] if metric["type"] == "Pods")
-    assert by_runs["metric"]["name"] in METRICS
+    assert by_runs["metric"]["name"] in list_metrics()
     assert int(by_runs["target"]["averageValue"]) == runs / 2
     assert f"(eps_active_runs) > {runs * 0.8:g}" in ALERTS.read_text("utf-8")
     assert autoscaler["spec"]["minReplicas"] == DEPLOYMENT["spec"]["replicas"] == 3
@@ -242,9 +250,14 @@ def test_alerts_and_dashboard_name_metrics_that_there_are() -> None:
     named = {name for expr in expressions for name in re.findall(r"(?<![\w:])(?:eps|gen_ai)_\w+(?=[{\[)\s,]|$)", expr)}
     labels = {"gen_ai_request_model", "gen_ai_token_type"}
     found = {re.sub("_(bucket|count|sum)$", "", name) for name in named - labels}
-    assert found <= METRICS, found - METRICS
-    # Nothing is measured for nobody.
-    assert found == METRICS
+    # The dashboard shows every metric.
+    assert found == list_metrics()
+
+
+def test_alerts_name_buckets_and_results_that_the_code_has() -> None:
+    alerts = ALERTS.read_text("utf-8")
+    assert {float(bound) for bound in re.findall(r'le="([\d.]+)"', alerts)} <= set(FIRST_TOKEN_S)
+    assert set(re.findall(r'result="(\w+)"', alerts)) <= set(RESULTS)
 
 
 def test_every_alert_has_its_place_in_the_runbook_and_a_test() -> None:
