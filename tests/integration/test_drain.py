@@ -50,6 +50,12 @@ async def test_a_drain_finishes_short_answers_and_refuses_new_runs(
         stream = Stream.of_turn(client, THREE_SECONDS)
         whole = asyncio.create_task(ask(client, THREE_SECONDS))
         await stream.see_words()
+        async with httpx.AsyncClient(base_url=service.standin.url) as control:
+
+            async def are_both_written() -> bool:
+                return int((await control.get("/_control/active")).json()["active"]) > 1
+
+            await eventually(are_both_written)
         await begin_drain(replica, client)
         refused = await ask(client, "Hello")
         assert (refused.status_code, refused.json()["error"]["code"]) == (503, "draining")
