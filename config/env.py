@@ -4,8 +4,10 @@
 is cut. An empty variable counts as unset: `NAME= make run` uses the default.
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -65,6 +67,26 @@ def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
     return value
+
+
+def json_object(name: str) -> dict[str, Any]:
+    """A JSON object; empty by default."""
+    value = text(name, "{}")
+    try:
+        decoded = json.loads(value)
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{name} must be a JSON object: {exc}.") from None
+    if not isinstance(decoded, dict):
+        raise ImproperlyConfigured(f"{name} must be a JSON object, not {value!r}.")
+    return decoded
+
+
+def json_strings(name: str) -> dict[str, str]:
+    """A JSON object whose values are strings that are not empty; empty by default."""
+    decoded = json_object(name)
+    if not all(isinstance(value, str) and value for value in decoded.values()):
+        raise ImproperlyConfigured(f"{name} must be a JSON object of strings, not {text(name, '')!r}.")
+    return decoded
 
 
 def redis_url(name: str, default: str) -> str:

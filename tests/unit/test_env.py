@@ -26,6 +26,8 @@ READERS: list[tuple[Callable[[], object], object]] = [
     (lambda: env.integer(NAME, 7), 7),
     (lambda: env.seconds(NAME, 0.5), 0.5),
     (lambda: env.choice(NAME, "a", ("a", "b")), "a"),
+    (lambda: env.json_object(NAME), {}),
+    (lambda: env.json_strings(NAME), {}),
 ]
 
 
@@ -53,6 +55,8 @@ def test_unset_and_empty_mean_the_default(
         (lambda: env.seconds(NAME, 7), "0.25", 0.25),
         (lambda: env.seconds(NAME, 7), "3", 3.0),
         (lambda: env.choice(NAME, "a", ("a", "b")), "b", "b"),
+        (lambda: env.json_object(NAME), '{"top_k": 5, "a": {"b": null}}', {"top_k": 5, "a": {"b": None}}),
+        (lambda: env.json_strings(NAME), '{"gpt": "llama3.2"}', {"gpt": "llama3.2"}),
     ],
 )
 def test_values(monkeypatch: pytest.MonkeyPatch, read: Callable[[], object], value: str, expected: object) -> None:
@@ -67,6 +71,8 @@ def test_values(monkeypatch: pytest.MonkeyPatch, read: Callable[[], object], val
         *[(lambda: env.integer(NAME, 7, minimum=2), value) for value in ("1", "-3", "1.5", "two", "1e3", "inf")],
         *[(lambda: env.seconds(NAME, 7), value) for value in ("0", "-1", "nan", "inf", "1e400", "soon", "1s")],
         (lambda: env.choice(NAME, "a", ("a", "b")), "c"),
+        *[(lambda: env.json_object(NAME), value) for value in ("[]", "{", "7", "top_k=5")],
+        *[(lambda: env.json_strings(NAME), value) for value in ('{"a": 7}', '{"a": ""}', '["a"]')],
     ],
 )
 def test_a_wrong_value_is_refused_by_name(
