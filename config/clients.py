@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import structlog
 from django.conf import settings
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -29,6 +29,7 @@ from health.probes import Readiness
 from prompts.adapters.measured_model import MeasuredModel
 from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
+from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
@@ -224,7 +225,7 @@ async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[As
     """
     limits = httpx2.Limits(max_connections=settings.MAX_RUNS + 10, max_keepalive_connections=50)
     hooks = {} if traced is None else {"request": [traced.name_trace]}
-    http_client = DefaultAioHttpClient(limits=limits, event_hooks=hooks)
+    http_client = ModelServerClient(limits=limits, event_hooks=hooks)
     # A model's server without keys still wants the header to be there.
     api_key = settings.OPENAI_API_KEY or "none"
     async with AsyncOpenAI(base_url=settings.OPENAI_BASE_URL, api_key=api_key, http_client=http_client) as client:

@@ -1,0 +1,54 @@
+"""The HTTP client for a model's server, which is not trusted: what it sends is bounded, and it sends us nowhere."""
+
+from typing import Any
+
+import httpx2
+from openai import DefaultAioHttpClient
+from typing_extensions import override
+
+# Of an error: enough for any that is meant to be read.
+MAX_ERROR_BYTES = 64 * 1024
+# Of an answer that is no stream: a list of models.
+MAX_WHOLE_BYTES = 16 * 1024 * 1024
+_ENCODED_HEADERS = {"content-encoding", "content-length", "transfer-encoding"}
+
+
+class ModelServerClient(DefaultAioHttpClient):
+    """The official client's own HTTP client, with bounds.
+
+    Redirections are not followed: they would take a conversation to a stranger, and the stranger's word for the answer.
+    Compression is not asked for: it holds tokens up, and a small body may become a large one.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        """`arguments`: those of `httpx2.AsyncClient`."""
+        headers = {"accept-encoding": "identity", **arguments.pop("headers", {})}
+        super().__init__(**{**arguments, "follow_redirects": False, "headers": headers})
+
+    @override
+    async def send(self, request: httpx2.Request, *, stream: bool = False, **options: Any) -> httpx2.Response:
+        """The response; of an error, or where no stream is wanted, only the beginning of its body."""
+        response = await super().send(request, stream=True, **{**options, "follow_redirects": False})
+        if stream and response.is_success:
+            return response
+        try:
+            return await _cut(response, MAX_WHOLE_BYTES if response.is_success else MAX_ERROR_BYTES)
+        finally:
+            await response.aclose()
+
+
+async def _cut(response: httpx2.Response, max_bytes: int) -> httpx2.Response:
+    """The same with the first bytes of its body, as they are when inflated."""
+    body = bytearray()
+    async for data in response.aiter_bytes():
+        body += data[: max_bytes - len(body)]
+        if len(body) == max_bytes:
+            break
+    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _ENCODED_HEADERS]
+    return httpx2.Response(
+        response.status_code,
+        headers=headers,
+        content=bytes(body),
+        request=response.request,
+        extensions=response.extensions,
+    )
