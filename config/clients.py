@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx2
 import structlog
@@ -31,8 +31,10 @@ from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.model import OpenAIModel
+from prompts.adapters.openai.quirks import ModelQuirks, ReasoningReplay, SystemMessages
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
+from prompts.adapters.openai.think_tags import read_tagged_models
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.calibration import RedisCalibration
 from prompts.adapters.redis.compactions import RedisCompactions
@@ -264,7 +266,7 @@ def _build_readiness(
 
 def _build_model(openai: AsyncOpenAI, observer: Observer, traced: "TracedClients | None") -> GuardedModel:
     patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
-    model: ChatModel = MeasuredModel(MODELS[settings.MODEL_PROTOCOL](openai, patience), observer)
+    model: ChatModel = MeasuredModel(MODELS[settings.MODEL_PROTOCOL](openai, patience, _build_quirks()), observer)
     if traced is not None:
         model = traced.trace_model(model, base_url=settings.OPENAI_BASE_URL)
     return GuardedModel(model, Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer))
@@ -326,6 +328,17 @@ def _build_state(
         sealer=sealer,
     )
     return state, nudges
+
+
+def _build_quirks() -> ModelQuirks:
+    return ModelQuirks(
+        options=settings.MODEL_OPTIONS,
+        option_names=frozenset(settings.MODEL_OPTION_NAMES),
+        aliases=settings.MODEL_ALIASES,
+        reasoning_replay=cast(ReasoningReplay, settings.REASONING_REPLAY),  # the setting is one of its words
+        system_messages=cast(SystemMessages, settings.SYSTEM_MESSAGES),
+        tagged_models=tuple(map(read_tagged_models, settings.THINK_TAGS)),
+    )
 
 
 @asynccontextmanager

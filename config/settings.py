@@ -54,6 +54,27 @@ MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)
 MODEL_BREAKER_FAILURES = env.integer("MODEL_BREAKER_FAILURES", 5)
 MODEL_SILENCE_S = env.seconds("MODEL_SILENCE_S", 60.0)
+# Sent with every request to the model's server that does not say otherwise.
+MODEL_OPTIONS = env.json_object("MODEL_OPTIONS")
+# Its own options, which a client may set at the top of its request; not part of OpenAI's API.
+MODEL_OPTION_NAMES = env.words(
+    "MODEL_OPTION_NAMES",
+    [
+        "top_k",
+        "min_p",
+        "typical_p",
+        "seed",
+        "stop",
+        "repetition_penalty",
+        "logit_bias",
+        "chat_template_kwargs",
+        "structured_outputs",
+    ],
+)
+MODEL_ALIASES = env.json_strings("MODEL_ALIASES")
+REASONING_REPLAY = env.choice("REASONING_REPLAY", "tools", ("tools", "always", "never"))
+SYSTEM_MESSAGES = env.choice("SYSTEM_MESSAGES", "merge", ("merge", "keep"))
+THINK_TAGS = env.words("THINK_TAGS", [])
 
 HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
 MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)

@@ -1,6 +1,6 @@
 """What a turn asks of the model, and the models that can be asked."""
 
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -47,6 +47,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """From how many tokens (estimates) the history is compacted before the model is asked."""
     traceparent: str | UnsetType = UNSET
     """Who asked, in the words of their trace, for whoever takes the response over (`prompts.ports.tracing`)."""
+    options: dict[str, Any] | UnsetType = UNSET
+    """The model server's own options, by their names there (`top_k`, `min_p` …)."""
 
     @property
     def offered(self) -> list[FunctionTool]:

@@ -22,7 +22,12 @@ class ChatModel(Protocol):
 
         `shown`: what of this very answer is written already; it goes on after that, and only what is new is given.
 
-        Raises, on entering or while iterating: RateLimited, UpstreamError, UpstreamTimeout, InvalidPrompt.
+        A `Finished` is given only when the model's server said that the answer has ended, and that it is an end; an
+        answer with a call that was cut ends with the reason `length`, whatever the server called it. What fails before
+        any signal was given has been tried again already. A `Sealed` is what the server wants back, with the item that
+        follows it, when these items are continued; it comes whether or not thoughts are told.
+
+        Raises, on entering or while iterating: RateLimited, UpstreamError, UpstreamTimeout, InvalidPrompt, NotFound.
         """
 
     async def list_models(self) -> Sequence[Model]:

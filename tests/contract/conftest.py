@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
 from prompts.adapters.openai.chat_model import OpenAIChatModel
+from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
 from prompts.ports.chat_model import ChatModel
@@ -28,10 +29,10 @@ PATIENCE = Patience(connect_s=2, first_token_s=2, silence_s=0.5)
 
 
 @asynccontextmanager
-async def open_model(protocol: str, base_url: str) -> AsyncIterator[ChatModel]:
+async def open_model(protocol: str, base_url: str, patience: Patience = PATIENCE) -> AsyncIterator[ChatModel]:
     """As `config.clients` makes it."""
-    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=DefaultAioHttpClient()) as client:
-        yield PROTOCOLS[protocol](client, PATIENCE)
+    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
+        yield PROTOCOLS[protocol](client, patience)
 
 
 @pytest.fixture(params=PROTOCOLS)

@@ -12,10 +12,11 @@ from typing import Any, TypeAlias
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI
 
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.continuation import INSTRUCTION
+from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.streams import AFTER_REASON_S, BACKOFF_S, Patience
 from prompts.domain.model_request import Model, ModelRequest
 from prompts.domain.signals import Finished, Refused, Signal, Text
@@ -99,7 +100,7 @@ async def model(script: Script) -> AsyncIterator[OpenAIChatModel]:
 @asynccontextmanager
 async def open_model(base_url: str) -> AsyncIterator[OpenAIChatModel]:
     """The adapter as `config.clients` makes it."""
-    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=DefaultAioHttpClient()) as client:
+    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
         yield OpenAIChatModel(client, PATIENCE)
 
 

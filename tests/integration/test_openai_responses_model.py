@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from openai import AsyncOpenAI, DefaultAioHttpClient
+from openai import AsyncOpenAI
 
 from prompts.adapters.openai.continuation import INSTRUCTION
+from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
 from prompts.domain.items import Item, Reasoning, SummaryText
@@ -33,7 +34,7 @@ async def asker(standin: StandinServer) -> AsyncIterator[Asker]:
 @asynccontextmanager
 async def open_asker(base_url: str) -> AsyncIterator[Asker]:
     """The adapter as `config.clients` makes it."""
-    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=DefaultAioHttpClient()) as client:
+    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
         yield Asker(OpenAIResponsesModel(client, Patience(connect_s=1, first_token_s=2, silence_s=2)))
 
 
@@ -148,11 +149,12 @@ async def test_an_answer_that_has_little_room_left_is_continued(asker: Asker) ->
 
 
 HEADERS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+HI = b'data: {"type":"response.output_text.delta","delta":"Hi"}\n\n'
 END = b'data: {"type":"response.completed","response":{"status":"completed"}}\n\n'
 DONE = b"data: [DONE]\n\n"
 
 
-@pytest.mark.parametrize("parts", [[END], [END, DONE], [END + DONE]])
+@pytest.mark.parametrize("parts", [[HI + END], [HI + END, DONE], [HI + END + DONE]])
 async def test_answers_that_end_share_a_connection(parts: list[bytes]) -> None:
     connections = 0
 
@@ -175,6 +177,6 @@ async def test_answers_that_end_share_a_connection(parts: list[bytes]) -> None:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with open_asker(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1") as asker:
         for _ in range(4):
-            assert (await asker.ask("Hello")).signals == [Finished("stop")]
+            assert (await asker.ask("Hello")).signals == [Text("Hi"), Finished("stop")]
     server.close()
     assert connections == 1

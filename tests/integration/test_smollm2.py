@@ -7,14 +7,15 @@ from importlib.util import find_spec
 
 import httpx
 import pytest
-from openai import AsyncOpenAI, DefaultAioHttpClient, NotFoundError
+from openai import AsyncOpenAI, NotFoundError
 from typing_extensions import override
 
 from launcher.smollm2 import MODEL
 from prompts.adapters.openai.chat_model import OpenAIChatModel
-from prompts.adapters.openai.chat_request import continuation_body
+from prompts.adapters.openai.chat_request import continuation_body, model_body
 from prompts.adapters.openai.chat_stream import ChatReading
 from prompts.adapters.openai.continuation import NewText, Way, get_prefix
+from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.streams import Patience
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Signal, Text
@@ -97,7 +98,7 @@ BEGINNING_CHARACTERS = 20
 async def model(smollm2: SmolLM2Server) -> AsyncIterator[OpenAIChatModel]:
     """The adapter in front of the model."""
     patience = Patience(connect_s=5, first_token_s=60, silence_s=60)
-    http_client = DefaultAioHttpClient()
+    http_client = ModelServerClient()
     async with AsyncOpenAI(base_url=f"{smollm2.url}/v1", api_key="any", http_client=http_client) as client:
         yield OpenAIChatModel(client, patience)
 
@@ -130,7 +131,7 @@ async def test_a_real_model_goes_on_from_the_middle_of_its_answer(model: OpenAIC
 async def test_the_echo_of_a_real_server_is_dropped(model: OpenAIChatModel, smollm2: SmolLM2Server) -> None:
     whole = await say(model)
     shown = whole[: whole.index(" ", 60)] + " "
-    body = {**continuation_body(REQUEST, QUESTION, get_prefix(shown), Way.OPEN), "echo": True}
+    body = {**continuation_body(model_body(REQUEST, QUESTION), get_prefix(shown), Way.OPEN), "echo": True}
     reading, new, said, given = ChatReading(), NewText(shown), list[Signal](), list[Signal]()
     async with (
         httpx.AsyncClient(base_url=smollm2.url, timeout=60) as http,

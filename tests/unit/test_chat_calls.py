@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from prompts.adapters.openai.chat_calls import MAX_CALL_ID_CHARACTERS
+from prompts.adapters.openai.call_ids import MAX_CALL_ID_CHARACTERS
+from prompts.adapters.openai.chat_calls import MAX_ARGUMENTS_CHARACTERS, MAX_CALLS
 from prompts.adapters.openai.chat_stream import ChatReading
 from prompts.domain.signals import Argued, Called, Finished, Signal
+from prompts.errors import UpstreamError
 
 OURS = re.compile(r"call_[0-9a-f]{24}")
 END = {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}
@@ -224,8 +226,58 @@ TWO = [("a", "get_weather", PARIS), ("b", "get_time", ROME)]
         ),
         pytest.param(
             [chunk(delta("ping", index=0, call_id="a")), chunk(delta("pong", "", index=1, call_id="b"))],
-            [("a", "ping", ""), ("b", "pong", "")],
+            [("a", "ping", "{}"), ("b", "pong", "{}")],
             id="without arguments",
+        ),
+        pytest.param(
+            [chunk(delta("ping", index=0, call_id="a")), chunk(delta("ping", "", index=0, call_id="b"))],
+            [("a", "ping", "{}"), ("b", "ping", "{}")],
+            id="without arguments, index always 0",
+        ),
+        pytest.param([chunk(delta("ping", " ", index=0, call_id="a"))], [("a", "ping", " {}")], id="blank arguments"),
+        pytest.param(
+            [
+                chunk(delta("get_weather", piece, index=0, call_id=f"x{n}"))
+                for n, piece in enumerate((" ", *pieces(PARIS, 1)))
+            ],
+            [("x0", "get_weather", f" {PARIS}")],
+            id="another id and the name again with every piece",
+        ),
+        pytest.param(
+            [
+                *(chunk(delta("f", piece, index=0, call_id=f"x{n}")) for n, piece in enumerate(pieces('{"a":{}}', 1))),
+                *(chunk(delta("f", piece, index=0, call_id=f"y{n}")) for n, piece in enumerate(pieces(ROME, 1))),
+            ],
+            [("x0", "f", '{"a":{}}'), ("y0", "f", ROME)],
+            id="the same, twice",
+        ),
+        pytest.param(
+            [
+                {"choices": [{"delta": {"tool_calls": {"index": "0", "id": 7, "function": {"name": "ping"}}}}]},
+                {"choices": [{"delta": {"tool_calls": [{"index": 0.0, "function": {"arguments": "{}"}}]}}]},
+            ],
+            [("7", "ping", "{}")],
+            id="numbers as strings, and a string as a number",
+        ),
+        pytest.param([chunk(delta("f", '"foo"', index=0, call_id="a"))], [("a", "f", '"foo"')], id="a JSON string"),
+        pytest.param(
+            [
+                {
+                    "choices": [
+                        {
+                            "message": {
+                                "role": "assistant",
+                                "tool_calls": [
+                                    {"id": "a", "function": {"name": "get_weather", "arguments": PARIS}},
+                                    {"id": "b", "function": {"name": "get_time", "arguments": ROME}},
+                                ],
+                            }
+                        }
+                    ]
+                }
+            ],
+            TWO,
+            id="a whole message",
         ),
     ],
 )
@@ -237,6 +289,10 @@ def test_servers(chunks: list[dict[str, Any]], expected: list[tuple[str, str, st
     "chunks",
     [
         pytest.param([chunk(delta("get_weather", PARIS), delta("get_weather", ROME))], id="nothing but names"),
+        pytest.param(
+            [chunk(delta("get_weather", piece)) for piece in (*pieces(PARIS), *pieces(ROME))],
+            id="nothing but the name, with every piece",
+        ),
         pytest.param(
             [
                 chunk(delta("get_weather", PARIS, index=0, call_id="")),
@@ -258,6 +314,34 @@ def test_a_call_without_an_id_of_its_own_is_given_one(chunks: list[dict[str, Any
     assert [name for _, name, _ in calls] == ["get_weather"] * 2
     assert all(OURS.fullmatch(call_id) for call_id, _, _ in calls)
     assert len({call_id for call_id, _, _ in calls}) == 2
+
+
+@pytest.mark.parametrize("call_id", ["a\x00b", "a\nb", "\x7f", "a\u202eb", "\ud83d"])
+def test_an_id_with_control_characters_is_replaced(call_id: str) -> None:
+    data = msgspec.json.encode(chunk(delta("ping", "{}", index=0, call_id="?"))).decode()
+    reading = ChatReading()
+    escaped = "".join(f"\\u{ord(character):04x}" for character in call_id)
+    signals = reading.feed(f"data: {data.replace('?', escaped)}\n\n".encode())
+    assert isinstance(signals[0], Called)
+    assert OURS.fullmatch(signals[0].call_id)
+
+
+def test_no_answer_has_calls_without_end() -> None:
+    reading = ChatReading()
+    calls = [delta("f", "{}", index=n, call_id=f"id{n}") for n in range(20_000)]
+    told = feed(reading, chunk(*calls))
+    assert len([signal for signal in told if isinstance(signal, Called)]) <= MAX_CALLS
+    with pytest.raises(UpstreamError):
+        reading.finish()
+
+
+def test_arguments_of_a_call_without_a_name_do_not_fill_the_memory() -> None:
+    reading = ChatReading()
+    piece = chunk(delta(arguments="x" * 1_000_000, index=0, call_id="a"))
+    for _ in range(MAX_ARGUMENTS_CHARACTERS // 1_000_000 + 1):
+        feed(reading, piece)
+    with pytest.raises(UpstreamError):
+        reading.finish()
 
 
 @pytest.mark.parametrize("indexes", [(0, 1), (0, 0), (None, None)])
@@ -307,9 +391,10 @@ def test_a_call_is_told_when_the_next_one_begins() -> None:
     assert feed(reading, chunk(delta("pong", "", index=1, call_id="b"))) == [Called(0, "a", "ping")]
 
 
-def test_arguments_that_are_no_json_are_told_as_they_are() -> None:
-    broken = chunk(delta("get_weather", PARIS[:-1], index=0, call_id="a"))
-    assert assemble(read(broken)) == [("a", "get_weather", PARIS[:-1])]
+@pytest.mark.parametrize("arguments", [PARIS[:-1], PARIS + "}", "{x: 1}", '{"x": NaN}', "[" * 2000 + "]" * 2000])
+def test_arguments_that_are_no_json_are_told_as_they_are_and_never_complete(arguments: str) -> None:
+    signals = read(chunk(delta("get_weather", arguments, index=0, call_id="a")))
+    assert signals == [Called(0, "a", "get_weather"), Argued(0, arguments), Finished("length")]
 
 
 def test_a_call_that_was_cut_is_told_as_far_as_it_goes() -> None:

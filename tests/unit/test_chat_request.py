@@ -1,12 +1,18 @@
 """The body of a Chat Completions request: items as messages, parameters as fields, nothing else."""
 
 import base64
+import re
 from typing import Any
 
 import pytest
 from msgspec import UNSET
 
 from prompts.adapters.openai.chat_request import model_body
+from prompts.adapters.openai.instructions import MARK
+from prompts.adapters.openai.kept_thoughts import KeptThought, pack_kept
+from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
+from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
+from prompts.adapters.openai.thought_replay import NO_SIGNATURE
 from prompts.domain.items import (
     Compaction,
     InputFile,
@@ -17,6 +23,7 @@ from prompts.domain.items import (
     OutputText,
     Part,
     Reasoning,
+    ReasoningText,
     Refusal,
     Role,
     SummaryText,
@@ -45,10 +52,20 @@ def speak(role: Role, *parts: Part) -> Message:
     return Message(id="", status="completed", role=role, content=list(parts))
 
 
-def messages(*items: Item) -> list[dict[str, Any]]:
+def messages(*items: Item, quirks: ModelQuirks = NO_QUIRKS, traits: Traits = NOTHING_LEARNED) -> list[dict[str, Any]]:
     """The messages that are sent for these items."""
-    composed: list[dict[str, Any]] = model_body(ModelRequest(model="m"), items)["messages"]
+    composed: list[dict[str, Any]] = model_body(ModelRequest(model="m"), items, quirks, traits)["messages"]
     return composed
+
+
+def reasoning(kept_as: str) -> Reasoning:
+    """A thought as it comes back from where it was kept."""
+    return Reasoning(id="", status="completed", summary=[], encrypted_content=kept_as)
+
+
+def kept(text: str) -> Reasoning:
+    """A thought that came as `reasoning`."""
+    return reasoning(pack_kept(KeptThought("reasoning", text)))
 
 
 def fields(**asked: Any) -> dict[str, Any]:
@@ -76,8 +93,7 @@ def test_the_body_asks_for_what_was_asked_for_and_no_more() -> None:
     assert model_body(ModelRequest(model="m"), items) == {
         "model": "m",
         "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "system", "content": "Very."},
+            {"role": "system", "content": "Be brief.\n\nVery."},
             {"role": "user", "content": "Hi"},
             {"role": "assistant", "content": "Ho"},
         ],
@@ -171,10 +187,10 @@ def test_calls_one_after_another_are_a_message_each() -> None:
     ]
 
 
-def test_outputs_follow_their_calls_at_once_wherever_they_stand() -> None:
+def test_outputs_follow_their_calls_at_once() -> None:
     items: list[Item] = [
         *(called("a"), called("b"), said("assistant", "One moment.")),
-        *(returned("b", "2"), called("c"), said("user", "Well?"), returned("c", "3"), returned("a", "1")),
+        *(returned("b", "2"), called("c"), returned("c", "3"), returned("a", "1")),
     ]
     assert messages(*items) == [
         calling("a", "b", content="One moment."),
@@ -182,7 +198,88 @@ def test_outputs_follow_their_calls_at_once_wherever_they_stand() -> None:
         result("a", "1"),
         calling("c"),
         result("c", "3"),
+    ]
+
+
+def test_a_call_moves_down_to_an_output_before_which_somebody_has_spoken() -> None:
+    question = {"role": "user", "content": "What is it?"}
+    items: list[Item] = [said("user", "What is it?"), called("a"), said("user", "What is it?"), returned("a", "1")]
+    assert messages(*items) == [question, question, calling("a"), result("a", "1")]
+
+
+def test_calls_side_by_side_move_together_and_those_that_were_answered_stay() -> None:
+    items: list[Item] = [
+        *(said("assistant", "One moment."), called("a"), called("b"), called("c"), returned("b", "2")),
+        *(said("user", "Well?"), returned("c", "3"), returned("a", "1"), said("assistant", "Done.")),
+    ]
+    assert messages(*items) == [
+        calling("b", content="One moment."),
+        result("b", "2"),
         {"role": "user", "content": "Well?"},
+        calling("c", "a"),
+        result("c", "3"),
+        result("a", "1"),
+        {"role": "assistant", "content": "Done."},
+    ]
+
+
+def test_a_thought_moves_with_its_calls_and_stays_with_those_that_stay() -> None:
+    items: list[Item] = [
+        *(kept("Hm."), called("a"), called("b"), returned("b", "2"), said("user", "Well?"), returned("a", "1")),
+        *(kept("So."), called("c"), said("user", "And?"), returned("c", "3")),
+    ]
+    assert messages(*items) == [
+        {**calling("b"), "reasoning": "Hm."},
+        result("b", "2"),
+        {"role": "user", "content": "Well?"},
+        {**calling("a"), "reasoning": "Hm."},
+        result("a", "1"),
+        {"role": "user", "content": "And?"},
+        {**calling("c"), "reasoning": "So."},
+        result("c", "3"),
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["", " ", "{}"])
+def test_no_arguments_are_an_empty_object(arguments: str) -> None:
+    [message, _] = messages(called("a", arguments=arguments), returned("a", "1"))
+    assert message == calling("a")
+
+
+MIXED = [
+    said("developer", "Rule B."),
+    said("assistant", "Hello!"),
+    said("system", "Rule C."),
+    said("user", "One"),
+    said("developer", "Rule D."),
+    said("user", "Two"),
+]
+
+
+def test_instructions_are_one_system_message_first() -> None:
+    assert messages(said("system", "Rule A."), *MIXED) == [
+        {"role": "system", "content": "Rule A.\n\nRule B.\n\nRule C.\n\nRule D."},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "One"},
+        {"role": "user", "content": "Two"},
+    ]
+
+
+def test_later_instructions_may_keep_their_place_as_marked_words_of_the_user() -> None:
+    assert messages(said("system", "Rule A."), *MIXED, quirks=ModelQuirks(system_messages="keep")) == [
+        {"role": "system", "content": "Rule A.\n\nRule B.\n\nRule C."},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "One"},
+        {"role": "user", "content": f"{MARK}Rule D."},
+        {"role": "user", "content": "Two"},
+    ]
+
+
+def test_instructions_of_several_parts_keep_what_is_no_text() -> None:
+    picture = speak("developer", InputText("See "), InputText("this:"), InputImage(PNG))
+    assert messages(said("system", "Rule A."), picture, said("user", "Hi"))[0]["content"] == [
+        {"type": "text", "text": "Rule A.\n\nSee this:"},
+        {"type": "image_url", "image_url": {"url": PNG, "detail": "auto"}},
     ]
 
 
@@ -227,12 +324,126 @@ def test_a_function_may_return_nothing(output: Any) -> None:
     assert messages(called("a"), returned("a", output))[1] == result("a", "")
 
 
-def test_thoughts_and_phases_are_not_sent() -> None:
-    thought = Reasoning(id="", status="completed", summary=[SummaryText("Hm.")], encrypted_content="x")
+def test_phases_are_not_sent() -> None:
     comment = Message(id="", status="completed", role="assistant", content=[OutputText("Hi")], phase="commentary")
-    assert messages(thought, comment, called("a"), thought, called("b"), returned("a", "1"))[:1] == [
-        calling("a", "b", content="Hi")
+    assert messages(comment, called("a"), returned("a", "1"))[:1] == [calling("a", content="Hi")]
+
+
+PLAIN = {"role": "assistant", "content": "Hi"}
+
+
+def test_thoughts_go_back_with_turns_that_call() -> None:
+    items: list[Item] = [kept("One."), said("assistant", "Hi"), said("user", "And?"), kept("Two."), called("a")]
+    assert messages(*items, returned("a", "1"))[0] == PLAIN
+    assert messages(*items, returned("a", "1"))[2] == {**calling("a"), "reasoning": "Two."}
+
+
+def test_the_thought_before_the_answer_goes_back_when_calls_led_to_it() -> None:
+    items: list[Item] = [kept("One."), called("a"), returned("a", "1"), kept("Two."), said("assistant", "Hi")]
+    assert messages(*items, said("user", "And?"), kept("Three."), said("assistant", "Hi")) == [
+        {**calling("a"), "reasoning": "One."},
+        result("a", "1"),
+        {**PLAIN, "reasoning": "Two."},
+        {"role": "user", "content": "And?"},
+        PLAIN,
     ]
+
+
+def test_thoughts_go_back_always_or_never_by_setting() -> None:
+    items: list[Item] = [kept("One."), said("assistant", "Hi"), kept("Two."), called("a"), returned("a", "1")]
+    said_and_called = calling("a", content="Hi")
+    always = messages(*items, quirks=ModelQuirks(reasoning_replay="always"))
+    assert always[0] == {**said_and_called, "reasoning": "One.Two."}
+    assert messages(kept("One."), said("assistant", "Hi"), quirks=ModelQuirks(reasoning_replay="always")) == [
+        {**PLAIN, "reasoning": "One."}
+    ]
+    assert messages(*items, quirks=ModelQuirks(reasoning_replay="never"))[0] == said_and_called
+
+
+def test_a_thought_belongs_to_nobody_once_somebody_else_has_spoken() -> None:
+    assert messages(kept("Hm."), said("user", "Hi"), called("a"), returned("a", "1"))[1] == calling("a")
+
+
+@pytest.mark.parametrize(
+    ("thought", "sent"),
+    [
+        (KeptThought("reasoning_content", "Hm."), {"reasoning_content": "Hm."}),
+        (KeptThought("reasoning", "Hm."), {"reasoning": "Hm."}),
+        (
+            KeptThought("reasoning", "Hm.", [{"type": "reasoning.text"}]),
+            {"reasoning_details": [{"type": "reasoning.text"}]},
+        ),
+        (
+            KeptThought("thinking", "Hm."),
+            {
+                "content": [
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+                    {"type": "text", "text": "Hi"},
+                ]
+            },
+        ),
+        (KeptThought("<think>", "Hm."), {"content": "<think>\nHm.\n</think>\n\nHi"}),
+    ],
+)
+def test_a_thought_goes_back_under_the_name_it_came_in(thought: KeptThought, sent: dict[str, Any]) -> None:
+    items: list[Item] = [reasoning(pack_kept(thought)), said("assistant", "Hi"), called("a"), returned("a", "1")]
+    assert messages(*items)[0] == {**calling("a", content="Hi"), **sent}
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        Reasoning("", "completed", summary=[SummaryText("Hm.")]),
+        Reasoning("", "completed", summary=[], content=[ReasoningText("Hm.")]),
+        Reasoning(
+            "", "completed", summary=[SummaryText("Short")], content=[ReasoningText("Hm.")], encrypted_content="x"
+        ),
+    ],
+)
+def test_a_thought_that_a_client_has_kept_goes_under_the_name_its_server_has(thought: Reasoning) -> None:
+    items: list[Item] = [thought, called("a"), returned("a", "1")]
+    assert messages(*items)[0] == {**calling("a"), "reasoning_content": "Hm."}
+    for name, sent in (("reasoning", "reasoning"), ("reasoning_content",) * 2, ("<think>", "reasoning_content")):
+        assert messages(*items, traits=Traits(thought_name=name))[0] == {**calling("a"), sent: "Hm."}
+
+
+def test_a_server_that_misses_a_thought_gets_an_empty_one() -> None:
+    items: list[Item] = [
+        called("a"),
+        returned("a", "1"),
+        kept("Hm."),
+        called("b"),
+        returned("b", "2"),
+        said("user", "?"),
+    ]
+    composed = messages(*items, traits=Traits(needs_thoughts=True))
+    assert composed[0] == {**calling("a"), "reasoning_content": ""}
+    assert composed[2] == {**calling("b"), "reasoning": "Hm."}
+    assert composed[4] == {"role": "user", "content": "?"}
+
+
+SIGNED = {"extra_content": {"google": {"thought_signature": "c2lnbmVk"}}}
+
+
+def test_what_a_server_has_signed_goes_back_on_the_call() -> None:
+    signature = reasoning(pack_kept(KeptThought(calls={"a": SIGNED})))
+    items: list[Item] = [signature, called("a"), called("b"), returned("a", "1"), returned("b", "2")]
+    one, other = messages(*items)[0]["tool_calls"]
+    assert one == {**calling("a")["tool_calls"][0], **SIGNED}
+    assert other == calling("b")["tool_calls"][0]
+    one, other = messages(*items, traits=Traits(needs_signatures=True))[0]["tool_calls"]
+    assert one == {**calling("a")["tool_calls"][0], **SIGNED}
+    assert other == {**calling("b")["tool_calls"][0], **NO_SIGNATURE}
+    assert messages(*items, quirks=ModelQuirks(reasoning_replay="never"))[0] == calling("a", "b")
+
+
+def test_ids_in_the_form_that_a_server_wants() -> None:
+    items: list[Item] = [called("call_1"), called("abcdEFG12"), returned("call_1", "1"), returned("abcdEFG12", "2")]
+    assistant, *results = messages(*items, traits=Traits(has_short_ids=True))
+    ids = [call["id"] for call in assistant["tool_calls"]]
+    assert ids == [answer["tool_call_id"] for answer in results]
+    assert re.fullmatch(r"[a-zA-Z0-9]{9}", ids[0])
+    assert ids[1] == "abcdEFG12"
 
 
 def test_a_compaction_that_is_still_sealed_is_a_mistake_of_ours() -> None:

@@ -127,7 +127,7 @@ def test_an_echo_of_a_long_answer_is_followed_in_linear_time() -> None:
 
 def last_messages(way: Way) -> list[dict[str, Any]]:
     """The messages after the conversation."""
-    messages = continuation_body(REQUEST, HELLO, "The sea", way)["messages"]
+    messages = continuation_body(model_body(REQUEST, HELLO), "The sea", way)["messages"]
     assert messages[0] == {"role": "user", "content": "Hello"}
     return list(messages[1:])
 
@@ -139,10 +139,10 @@ def test_the_fields_of_each_way() -> None:
     assert last_messages(Way.OPEN) == [begun]
     assert last_messages(Way.MARKED) == [{**begun, "prefix": True}]
     assert last_messages(Way.ASKED) == [begun, {"role": "user", "content": INSTRUCTION}]
-    assert continuation_body(REQUEST, HELLO, "", Way.ANEW) == plain
-    assert continuation_body(REQUEST, HELLO, "a", Way.OPEN).items() >= fields.items()
+    assert continuation_body(model_body(REQUEST, HELLO), "", Way.ANEW) == plain
+    assert continuation_body(model_body(REQUEST, HELLO), "a", Way.OPEN).items() >= fields.items()
     for way in (Way.MARKED, Way.ASKED):  # other servers refuse these fields
-        assert continuation_body(REQUEST, HELLO, "a", way).keys() == plain.keys()
+        assert continuation_body(model_body(REQUEST, HELLO), "a", way).keys() == plain.keys()
 
 
 @pytest.mark.parametrize(

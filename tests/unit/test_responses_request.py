@@ -6,6 +6,7 @@ import pytest
 from msgspec import UNSET
 
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.kept_thoughts import KeptThought, pack_kept
 from prompts.adapters.openai.responses_request import MIN_OUTPUT_TOKENS, compose_body, compose_continuation
 from prompts.domain.items import (
     FunctionCall,
@@ -74,10 +75,15 @@ def test_it_asks_a_server_that_keeps_nothing() -> None:
 
 def test_the_leading_system_message_is_the_instructions() -> None:
     body = compose_body(PLAIN, [said("system", "Be brief."), said("developer", "Very."), said("user", "Hi")])
-    assert body["instructions"] == "Be brief."
-    later = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Very."}]}
-    assert body["input"] == [later, QUESTION]
-    assert send(said("system", "Alone.")) == [{**later, "content": [{"type": "input_text", "text": "Alone."}]}]
+    assert body["instructions"] == "Be brief.\n\nVery."
+    assert body["input"] == [QUESTION]
+    alone = {"type": "message", "role": "system", "content": [{"type": "input_text", "text": "Alone."}]}
+    assert send(said("system", "Alone.")) == [alone]
+
+
+def test_thoughts_that_another_protocol_has_kept_are_not_sent() -> None:
+    thought = Reasoning("rs_1", "completed", summary=[], encrypted_content=pack_kept(KeptThought("reasoning", "Hm.")))
+    assert send(thought, CALL) == send(CALL)
 
 
 def test_what_the_model_said_goes_back_as_it_said_it() -> None:
@@ -191,7 +197,9 @@ BEGUN = {
 
 def test_ways_to_go_on() -> None:
     def end_of(way: Way) -> list[dict[str, Any]]:
-        sent: list[dict[str, Any]] = compose_continuation(PLAIN, [said("user", "Hi")], "Oh.", way)["input"]
+        sent: list[dict[str, Any]] = compose_continuation(compose_body(PLAIN, [said("user", "Hi")]), "Oh.", way)[
+            "input"
+        ]
         assert sent[0] == QUESTION
         return sent[1:]
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prompts.adapters.openai.chat_calls import MAX_CALLS
 from prompts.adapters.openai.responses_stream import ResponsesReading
 from prompts.domain.items import Logprob, TopLogprob
 from prompts.domain.model_request import ModelRequest
@@ -204,6 +205,44 @@ def test_a_call_may_come_whole(opening: bytes) -> None:
     assert read(opening + item("done", 0, **CALL, arguments="{}") + END) == said
 
 
+@pytest.mark.parametrize("call_id", [None, "", "a\x00b", "x" * 65])
+def test_an_id_that_could_not_come_back_is_replaced(call_id: str | None) -> None:
+    signals = read(item("added", 0, **{**CALL, "call_id": call_id}) + item("done", 0, **CALL, arguments="{}") + END)
+    assert isinstance(signals[0], Called)
+    assert signals[0].call_id.startswith("call_")
+    assert signals[0].call_id != call_id
+
+
+def test_a_call_that_was_cut_is_never_completed() -> None:
+    cut = item("added", 0, **CALL) + delta("function_call_arguments", '{"city": "Par') + item("done", 0, **CALL)
+    assert read(cut, END)[-1] == Finished("length")
+
+
+def test_no_answer_has_calls_without_end() -> None:
+    calls = b"".join(item("added", n, **{**CALL, "call_id": f"call_{n}"}) for n in range(MAX_CALLS + 1))
+    with pytest.raises(UpstreamError):
+        read(calls, END)
+
+
+@pytest.mark.parametrize(
+    ("parts", "is_empty"),
+    [
+        ([END], True),
+        ([item("added", 0, type="message"), END], True),
+        ([HI, END], False),
+        ([delta("refusal", "No"), END], False),
+        ([item("added", 0, **CALL), END], False),
+        ([end(usage={"input_tokens": 3, "output_tokens": 2})], False),
+        ([end("incomplete")], False),
+    ],
+)
+def test_an_answer_that_says_nothing_is_empty(parts: list[bytes], is_empty: bool) -> None:
+    reading = ResponsesReading(PLAIN)
+    feed_all(reading, parts)
+    reading.finish()
+    assert reading.is_empty == is_empty
+
+
 def test_likelihoods_are_said_to_who_asks() -> None:
     likely = {"token": "Hi", "logprob": -0.5, "top_logprobs": [{"token": "Ho", "logprob": -1.5, "bytes": [72]}]}
     asked = ModelRequest(model="m", wants_logprobs=True)
@@ -294,18 +333,62 @@ def test_a_stream_without_a_terminal_event_is_a_failure(data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x00\xfe\xff{]]] this is neither JSON nor an event stream\r\n",
-        b'{"error": {"message": "whole, not streamed"}}\n',
-        b"data: []\n\n",
-        b'data: {"type": 3}\n\n',
+        b'data: {"type": "response.output_text.delta", \n\n',
         event("response.output_text.delta", delta=None),
-        event("response.output_item.added", item={"type": "function_call", "name": "f"}),
+        event("response.output_text.delta", delta={"unheard of": 1}),
+        event("response.output_item.added", item={"type": "function_call", "call_id": "call_1"}),
         event("response.completed"),
     ],
 )
-def test_what_is_no_stream_is_refused(data: bytes) -> None:
+def test_what_cannot_be_read_is_a_failure(data: bytes) -> None:
     with pytest.raises(UpstreamError, match="not an answer"):
         read(data, END)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"data: null\n\n",
+        b"data: []\n\n",
+        b"data: : a relay's comment\n\n",
+        b'data: {"type": 3}\n\n',
+        b'data: {"type": "response.metadata", "x": "\xff", "y": NaN}\n\n',
+        b"an unknown line\n",
+    ],
+)
+def test_what_says_nothing_spoils_nothing(odd: bytes) -> None:
+    assert read(odd, HI, odd, END) == [Text("Hi"), Finished("stop")]
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (HI.replace(b"Hi", b"H\xffi"), "H\ufffdi"),
+        (HI.replace(b"Hi", b"\\ud83d") + HI.replace(b"Hi", b"\\ude00!"), "\U0001f600!"),
+        (delta("output_text", "Hi").replace(b'"Hi"', b'{"text": "Hi"}'), "Hi"),
+        (HI.replace(b"\n", b"\r"), "Hi"),
+        (HI.replace(b', "', b',\ndata: "').replace(b',"', b',\ndata: "'), "Hi"),
+    ],
+)
+def test_odd_text_is_read(data: bytes, text: str) -> None:
+    signals = read(data, END)
+    assert "".join(signal.text for signal in signals if isinstance(signal, Text)) == text
+
+
+def test_a_response_that_came_whole_though_a_stream_was_asked_for() -> None:
+    whole = {
+        "object": "response",
+        "status": "completed",
+        "output": [
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm"}], "encrypted_content": "sealed"},
+            {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
+            {"type": "function_call", "call_id": "call_1", "name": "get_time", "arguments": ""},
+        ],
+        "usage": {"input_tokens": 3.0, "output_tokens": 2},
+    }
+    said = [Summarized("Hm"), Sealed("sealed"), Text("Hi"), Called(2, "call_1", "get_time"), Argued(2, "{}")]
+    for body in (msgspec.json.encode(whole), msgspec.json.format(msgspec.json.encode(whole))):
+        assert read(body, request=THINKING) == [*said, Finished("stop", Usage(3, 2, 5))]
 
 
 @pytest.mark.parametrize(

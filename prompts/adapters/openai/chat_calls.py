@@ -3,43 +3,35 @@
 OpenAI gives each call an `index`, its first delta an id and the name, and the others a piece of the arguments. Servers
 that say they do the same
 
-    leave the index out (Gemini), or give 0 to every call (ai-dynamo/dynamo#4723)
+    leave the index out (Gemini), give 0 to every call (ai-dynamo/dynamo#4723), or write it as a string
     count it on with every piece of one call (Nebius, Cerebras: dirac-run/dirac#215)
-    leave the id out (Ollama: continuedev/continue#13225), repeat it, or give every piece another one (older vLLM)
+    leave the id out (Ollama: continuedev/continue#13225), repeat it, or give every piece another one (older vLLM, and
+      LM Studio, which repeats the name too: NousResearch/hermes-agent#106943)
     send each call whole, in one delta, several of them in one chunk, or whole once more at its end
     repeat the name with every piece, or send it in pieces
     send the arguments as an object instead of its JSON
     call one function, the old way: `function_call`
 """
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
+from prompts.adapters.openai.call_ids import is_fit_call_id, make_call_id
+from prompts.adapters.openai.chat_chunks import CallDelta, FunctionDelta
+from prompts.adapters.openai.lines import is_document, unreadable
+from prompts.adapters.openai.odd_values import read_integer, read_text
+from prompts.adapters.openai.surrogates import Halves
 from prompts.domain.signals import Argued, Called, Signal
 
 encode = msgspec.json.Encoder().encode
 
-# What our own API takes as a call's id; a longer one could not come back to us with the call's output.
-MAX_CALL_ID_CHARACTERS = 64
-
-
-class FunctionDelta(Struct):
-    """A piece of the name, and of the arguments."""
-
-    name: str | None = None
-    arguments: Any = None
-
-
-class CallDelta(Struct):
-    """What a chunk adds to a call."""
-
-    index: int | None = None
-    id: str | None = None
-    function: FunctionDelta | None = None
+# As many as there may be tools. A server that sends more without end must not fill the memory.
+MAX_CALLS = 128
+# The longest arguments, all calls together: what an answer may have of text.
+MAX_ARGUMENTS_CHARACTERS = 8_000_000
+_NO_FUNCTION = FunctionDelta()
 
 
 class OpenCall:
@@ -49,26 +41,32 @@ class OpenCall:
         self.index = index
         self.wire_id = wire_id
         self.name = ""
-        self.is_told = False
+        self.call_id = ""
+        """Ours, from when it is told."""
         self.pieces: list[str] = []
+        self.half = Halves()
+        self.extra: dict[str, Any] = {}
+        """What the server wants back with the call, field by field."""
 
     def looks_whole(self) -> bool:
         """Whether its arguments are a JSON document: nothing more can belong to it."""
         if not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
             return False
-        try:
-            msgspec.json.decode("".join(self.pieces))
-        except msgspec.DecodeError:
-            return False
-        return True
+        return is_document("".join(self.pieces))
 
     def has_said(self, arguments: str) -> bool:
         """Whether these are its whole arguments, once more."""
         return self.looks_whole() and arguments == "".join(self.pieces)
 
+    def goes_on(self, name: str, arguments: str) -> bool:
+        """Whether these are more of its arguments, though they come under another id."""
+        if name != self.name or not arguments:
+            return False
+        return not (self.looks_whole() if self.pieces else is_document(arguments))
+
     def take_name(self, name: str) -> None:
         """A piece of it, or all of it again."""
-        if not self.is_told:
+        if not self.call_id:
             self.name = name if name.startswith(self.name) else self.name + name
 
 
@@ -80,72 +78,121 @@ class ChatCalls:
         self._latest: dict[int | None, OpenCall] = {}
         self._by_id: dict[tuple[int | None, str], OpenCall] = {}
         self._told_ids: set[str] = set()
+        self._size = 0
 
     def take(self, deltas: Sequence[CallDelta]) -> list[Signal]:
-        """What these deltas say; nothing yet of a call whose name may go on."""
+        """What these deltas say; nothing yet of a call whose name may go on. Raises UpstreamError beyond all bounds."""
         signals: list[Signal] = []
         for delta in deltas:
-            function = delta.function or FunctionDelta()
-            name, arguments = function.name or "", _as_text(function.arguments)
-            call = self._find(delta, name, arguments)
+            index = delta.index if type(delta.index) is int else read_integer(delta.index)
+            wire_id = read_text(delta.id) if delta.id else ""
+            function = delta.function or _NO_FUNCTION
+            name, arguments = read_text(function.name) if function.name else "", _as_text(function.arguments)
+            call = self._find(index, wire_id, name, arguments)
             if call is None:
                 signals += self.tell()
-                call = self._open(delta)
-            call.wire_id = call.wire_id or delta.id or ""
-            call.take_name(name)
+                call = self._open(index, wire_id)
+            call.wire_id = call.wire_id or wire_id
+            if name:
+                call.take_name(name)
+            if delta.extra_content or delta.provider_specific_fields or delta.thought_signature:
+                _keep_extra(call, delta)
+            if not arguments.isascii() or call.half.held:
+                arguments = call.half.join(arguments)
             if arguments and not (name and call.has_said(arguments)):
                 signals += self._argue(call, arguments)
         return signals
 
     def tell(self) -> list[Signal]:
         """The calls that nothing more was said of: they are complete, without arguments."""
-        return [signal for call in self._calls if call.name or call.pieces for signal in self._tell(call)]
+        untold = [call for call in self._calls if not call.call_id and (call.name or call.pieces)]
+        return [signal for call in untold for signal in self._tell(call)]
 
-    def _find(self, delta: CallDelta, name: str, arguments: str) -> OpenCall | None:
+    def complete(self) -> list[Signal]:
+        """What is left when the model has ended well: a call without arguments has none, `{}`."""
+        signals = self.tell()
+        for call in self._calls:
+            if call.call_id and not "".join(call.pieces).strip():
+                call.pieces.append("{}")
+                signals.append(Argued(call.index, "{}"))
+        return signals
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the arguments of a call are no JSON: vLLM says `tool_calls` when they were cut (vllm#53269)."""
+        return any(call.call_id and not is_document("".join(call.pieces)) for call in self._calls)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether a call was told."""
+        return bool(self._told_ids)
+
+    def get_extras(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the server wants back with its calls, by our id of the call."""
+        return {call.call_id: call.extra for call in self._calls if call.call_id and call.extra}
+
+    def _find(self, index: int | None, wire_id: str, name: str, arguments: str) -> OpenCall | None:
         """The call that this delta goes on with; None when it begins one."""
-        known = self._by_id.get((delta.index, delta.id or ""))
-        call = known or self._latest.get(delta.index)
+        known = self._by_id.get((index, wire_id)) if wire_id else None
+        call = known or self._latest.get(index)
         if call is None:
-            is_piece = self._calls and not (name or delta.id)  # the index alone is new: it only counts the pieces
+            is_piece = self._calls and not (name or wire_id)  # the index alone is new: it only counts the pieces
             return self._calls[-1] if is_piece else None
         if not name:
             return call
-        is_other = bool(call.wire_id) and delta.id != call.wire_id if delta.id else delta.index is None
-        is_again = bool(delta.id) and call.has_said(arguments)
+        is_other = bool(call.wire_id) and wire_id != call.wire_id if wire_id else index is None
+        if is_other:
+            return call if call.goes_on(name, arguments) else None
+        is_again = bool(wire_id) and call.has_said(arguments)
         is_next = call.looks_whole() and not is_again and (bool(arguments) or name != call.name)
-        return None if is_other or is_next else call
+        return None if is_next else call
 
-    def _open(self, delta: CallDelta) -> OpenCall:
-        call = OpenCall(len(self._calls), delta.id or "")
+    def _open(self, index: int | None, wire_id: str) -> OpenCall:
+        if len(self._calls) == MAX_CALLS:
+            raise unreadable()
+        call = OpenCall(len(self._calls), wire_id)
         self._calls.append(call)
-        self._latest[delta.index] = call
-        if delta.id:
-            self._by_id[delta.index, delta.id] = call
+        self._latest[index] = call
+        if wire_id:
+            self._by_id[index, wire_id] = call
         return call
 
     def _argue(self, call: OpenCall, arguments: str) -> list[Signal]:
+        self._size += len(arguments)
+        if self._size > MAX_ARGUMENTS_CHARACTERS:
+            raise unreadable()
         call.pieces.append(arguments)
-        if call.is_told:
+        if call.call_id:
             return [Argued(call.index, arguments)]
         return self._tell(call) if call.name else []
 
     def _tell(self, call: OpenCall) -> list[Signal]:
         """The call, with what there is of its arguments; once."""
-        if call.is_told:
-            return []
-        call.is_told = True
-        called = Called(call.index, self._choose_id(call), call.name)
+        call.call_id = self._choose_id(call)
+        called = Called(call.index, call.call_id, call.name)
         return [called, *(Argued(call.index, piece) for piece in call.pieces)]
 
     def _choose_id(self, call: OpenCall) -> str:
-        """The server's; a new one when there is none, or none that could tell this call from the others."""
-        is_fit = 0 < len(call.wire_id) <= MAX_CALL_ID_CHARACTERS and call.wire_id not in self._told_ids
-        call_id = call.wire_id if is_fit else f"call_{secrets.token_hex(12)}"
+        """The server's; a new one when there is none, or none that could be stored and tell it from the others."""
+        is_fit = is_fit_call_id(call.wire_id) and call.wire_id not in self._told_ids
+        call_id = call.wire_id if is_fit else make_call_id()
         self._told_ids.add(call_id)
         return call_id
 
 
 def _as_text(arguments: Any) -> str:
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
+    if type(arguments) is str:
+        return arguments
+    if arguments is None:
+        return ""
     return encode(arguments).decode()
+
+
+# What of a call only its server can read, under the names it has it.
+_EXTRA = ("extra_content", "provider_specific_fields", "thought_signature")
+
+
+def _keep_extra(call: OpenCall, delta: CallDelta) -> None:
+    for name in _EXTRA:
+        if value := getattr(delta, name):
+            call.extra[name] = value

@@ -28,6 +28,12 @@ class WireLogprobs(Struct):
     content: list[WireLogprob] | None = None
 
 
+# Likelihoods of tokens that have no text yet: half a character takes a few. A server sends no more to fill our memory.
+MAX_HELD_LOGPROBS = 1_000
+# What may be asked for, and what a token takes.
+MAX_TOP_LOGPROBS = 20
+MAX_TOKEN_CHARACTERS = 1_000
+
 decode_logprobs = msgspec.json.Decoder(WireLogprobs | None).decode
 
 
@@ -40,13 +46,18 @@ def read_logprobs(raw: Raw) -> list[Logprob]:
     except (msgspec.DecodeError, RecursionError):
         return []
     entries = (logprobs.content or ()) if logprobs else ()
-    return [_as_ours(entry) for entry in entries if isfinite(entry.logprob)]
+    return [_as_ours(entry) for entry in entries if _is_sound(entry)]
 
 
 def _as_ours(entry: WireLogprob) -> Logprob:
     top = [
         TopLogprob(option.token, option.logprob, option.bytes or [])
-        for option in entry.top_logprobs or ()
-        if isfinite(option.logprob)
+        for option in (entry.top_logprobs or ())[:MAX_TOP_LOGPROBS]
+        if _is_sound(option)
     ]
     return Logprob(entry.token, entry.logprob, entry.bytes or [], top)
+
+
+def _is_sound(entry: WireTopLogprob) -> bool:
+    is_short = max(len(entry.token), len(entry.bytes or ())) <= MAX_TOKEN_CHARACTERS
+    return is_short and isfinite(entry.logprob)

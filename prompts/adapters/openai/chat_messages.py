@@ -3,22 +3,29 @@
 That protocol is narrower than items are. What has no place in it, and where it goes:
 
     calls side by side        one assistant message, with what was said in the same breath; their outputs follow it at
-                              once, wherever they stood: servers refuse anything else
+                              once, as servers want it (`call_places.py` says where, when they stood elsewhere)
     images and files that     a tool message holds text only: they follow in a user message, which says whose they are
       a function returned
     a file's address          is told as text; whether it can be fetched is the model's affair
-    thoughts                  are left out: servers take no earlier ones (DeepSeek answers 400), and the templates of
-                              models that think drop them anyway
+    instructions              are one system message, first (`instructions.py`)
+    thoughts                  go back with the turn that they led to, under the name they came in, where the server
+                              wants them; others are left out, as templates of models that think drop them anyway
     phases                    are not sent
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, assert_never
 
 from msgspec import UNSET
 
+from prompts.adapters.openai.call_places import bring_calls_to_outputs
 from prompts.adapters.openai.files import as_data_uri
+from prompts.adapters.openai.instructions import arrange_instructions
+from prompts.adapters.openai.kept_thoughts import KeptThought
+from prompts.adapters.openai.quirks import SystemMessages
+from prompts.adapters.openai.thought_replay import USUAL_REPLAY, ThoughtReplay
 from prompts.domain.items import (
     Compaction,
     FileSearchCall,
@@ -42,10 +49,13 @@ _ROLES = {"developer": "system"}
 _FOLLOWS = "The result follows in the next message."
 
 
-def compose_messages(items: Sequence[Item]) -> list[dict[str, Any]]:
+def compose_messages(
+    items: Sequence[Item], *, system_messages: SystemMessages = "merge", replay: ThoughtReplay = USUAL_REPLAY
+) -> list[dict[str, Any]]:
     """The items as `compose_items` gives them: each output after its call, each compaction opened."""
-    dialogue = _Dialogue()
-    for item in items:
+    arranged = bring_calls_to_outputs(arrange_instructions(items, system_messages))
+    dialogue = _Dialogue(replay, replay.find_extras(arranged))
+    for item in arranged:
         dialogue.add(item)
     return dialogue.list_messages()
 
@@ -55,6 +65,7 @@ class _Turn:
     """One message; when it makes calls, their results too, and what of these no tool message can hold."""
 
     message: dict[str, Any]
+    thoughts: list[KeptThought] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     attachments: list[dict[str, Any]] = field(default_factory=list)
 
@@ -63,10 +74,11 @@ class _Turn:
         """Whether the assistant may say and call more in it."""
         return self.message["role"] == "assistant" and not self.results
 
-    def call(self, item: FunctionCall) -> None:
-        """One more call, beside the others."""
-        function = {"name": item.name, "arguments": item.arguments}
-        self.message.setdefault("tool_calls", []).append({"id": item.call_id, "type": "function", "function": function})
+    def call(self, item: FunctionCall, extra: Mapping[str, Any]) -> None:
+        """One more call, beside the others; some servers want JSON where there are no arguments."""
+        function = {"name": item.name, "arguments": (item.arguments.strip() and item.arguments) or "{}"}
+        call = {"id": item.call_id, "type": "function", "function": function, **extra}
+        self.message.setdefault("tool_calls", []).append(call)
 
     def add_result(self, item: FunctionCallOutput) -> None:
         """What one of its calls gave."""
@@ -79,9 +91,9 @@ class _Turn:
         if attachments:
             self.attachments += [_text(f"What the function call {item.call_id} returned:"), *attachments]
 
-    def list_messages(self) -> Iterable[dict[str, Any]]:
-        """They, in order."""
-        yield self.message
+    def list_messages(self, replay: ThoughtReplay, *, is_calling: bool) -> Iterable[dict[str, Any]]:
+        """The messages, in order."""
+        yield replay.add_thoughts(self.message, self.thoughts, is_calling=is_calling)
         yield from self.results
         if self.attachments:
             yield {"role": "user", "content": self.attachments}
@@ -90,8 +102,13 @@ class _Turn:
 class _Dialogue:
     """Messages in the making."""
 
-    def __init__(self) -> None:
+    def __init__(self, replay: ThoughtReplay, extras: Mapping[str, Mapping[str, Any]]) -> None:
+        """`extras`: what goes back with calls, by their ids."""
+        self._replay = replay
+        self._extras = extras
         self._turns: list[_Turn] = []
+        self._thoughts: list[KeptThought] = []
+        """What was thought before what the model says or calls next."""
         self._callers: dict[str, _Turn] = {}
 
     def add(self, item: Item) -> None:
@@ -100,12 +117,15 @@ class _Dialogue:
             case Message(role="assistant"):
                 self._say(item)
             case Message():
+                self._thoughts = []
                 self._turns.append(_Turn(_given(item)))
             case FunctionCall():
                 self._call(item)
             case FunctionCallOutput():
                 self._callers[item.call_id].add_result(item)
-            case Reasoning() | FileSearchCall():
+            case Reasoning():
+                self._thoughts.append(self._replay.read_thought(item))
+            case FileSearchCall():
                 pass  # what a search gave stands in the answer
             case Compaction():
                 raise AssertionError("a compaction is opened before a model is asked")
@@ -114,23 +134,40 @@ class _Dialogue:
 
     def list_messages(self) -> list[dict[str, Any]]:
         """All of them."""
-        return [message for turn in self._turns for message in turn.list_messages()]
+        messages: list[dict[str, Any]] = []
+        for is_models, group in groupby(self._turns, key=lambda turn: turn.message["role"] == "assistant"):
+            turns = list(group)
+            is_calling = is_models and any("tool_calls" in turn.message for turn in turns)
+            for turn in turns:
+                messages += turn.list_messages(self._replay, is_calling=is_calling)
+        return messages
 
     def _say(self, item: Message) -> None:
         """A message of its own; between calls and their outputs, where none may stand, it joins theirs."""
         said = _said(item)
         last = self._turns[-1] if self._turns else None
         if last is None or not last.is_open or "tool_calls" not in last.message:
-            self._turns.append(_Turn(said))
+            self._begin(said)
             return
         content = "\n".join(filter(None, (last.message["content"], said["content"])))
         last.message = {**last.message, **said, "content": content or None}
+        last.thoughts += self._take_thoughts()
 
     def _call(self, item: FunctionCall) -> None:
         if not self._turns or not self._turns[-1].is_open:
-            self._turns.append(_Turn({"role": "assistant", "content": None}))
-        self._turns[-1].call(item)
-        self._callers[item.call_id] = self._turns[-1]
+            self._begin({"role": "assistant", "content": None})
+        turn = self._turns[-1]
+        turn.thoughts += self._take_thoughts()
+        turn.call(item, self._extras.get(item.call_id, {}))
+        self._callers[item.call_id] = turn
+
+    def _begin(self, message: dict[str, Any]) -> None:
+        """What the model said, with what it thought before."""
+        self._turns.append(_Turn(message, self._take_thoughts()))
+
+    def _take_thoughts(self) -> list[KeptThought]:
+        thoughts, self._thoughts = self._thoughts, []
+        return thoughts
 
 
 def _given(item: Message) -> dict[str, Any]:

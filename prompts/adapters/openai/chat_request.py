@@ -9,8 +9,12 @@ from typing import Any, assert_never
 
 from msgspec import UNSET
 
+from prompts.adapters.openai.call_ids import with_short_ids
 from prompts.adapters.openai.chat_messages import compose_messages
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
+from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
+from prompts.adapters.openai.thought_replay import ThoughtReplay
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.text import (
@@ -27,11 +31,20 @@ from prompts.domain.tools import (
 )
 
 
-def model_body(request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]:
+def model_body(
+    request: ModelRequest, items: Sequence[Item], quirks: ModelQuirks = NO_QUIRKS, traits: Traits = NOTHING_LEARNED
+) -> dict[str, Any]:
     """The request's body; what was not asked for is left to the model's server."""
+    replay = ThoughtReplay(
+        policy="never" if traits.takes_no_thoughts else quirks.reasoning_replay,
+        name=traits.thought_name,
+        needs_thoughts=traits.needs_thoughts,
+        needs_signatures=traits.needs_signatures,
+    )
+    messages = compose_messages(items, system_messages=quirks.system_messages, replay=replay)
     return {
         "model": request.model,
-        "messages": compose_messages(items),
+        "messages": with_short_ids(messages) if traits.has_short_ids else messages,
         "stream": True,
         "stream_options": {"include_usage": True},
         **_list_sampling(request),
@@ -41,24 +54,22 @@ def model_body(request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def continuation_body(request: ModelRequest, items: Sequence[Item], prefix: str, way: Way) -> dict[str, Any]:
-    """The request's body for the rest of an answer that begins with `prefix`."""
-    body = model_body(request, items)
+def continuation_body(body: dict[str, Any], prefix: str, way: Way) -> dict[str, Any]:
+    """The request's body for the rest of an answer that begins with `prefix`, made of the one for all of it."""
     begun = {"role": "assistant", "content": prefix}
     match way:
         case Way.OPEN:
-            body["messages"].append(begun)
-            return {**body, "continue_final_message": True, "add_generation_prompt": False}
+            opened = {"continue_final_message": True, "add_generation_prompt": False}
+            return {**body, "messages": [*body["messages"], begun], **opened}
         case Way.MARKED:
-            body["messages"].append({**begun, "prefix": True})
+            return {**body, "messages": [*body["messages"], {**begun, "prefix": True}]}
         case Way.ASKED:
             # A user: a system message has its place at the beginning in many templates, and turns alternate.
-            body["messages"] += [begun, {"role": "user", "content": INSTRUCTION}]
+            return {**body, "messages": [*body["messages"], begun, {"role": "user", "content": INSTRUCTION}]}
         case Way.ANEW:
-            pass
+            return body
         case _:
             assert_never(way)
-    return body
 
 
 def _list_sampling(request: ModelRequest) -> dict[str, Any]:

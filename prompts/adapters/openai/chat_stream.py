@@ -1,198 +1,303 @@
 """A stream of Chat Completions, as signals.
 
-Lenient in what it reads: servers leave out what they like, but a stream without a finish reason is a failure.
+Lenient in what it reads: servers leave out what they like, and say it in other forms. Strict in what is an end: without
+a finish reason that says so an answer broke off, and one with half a call was cut, whatever its reason says.
 """
 
-import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
-from prompts.adapters.openai.chat_calls import CallDelta, ChatCalls, FunctionDelta
-from prompts.adapters.openai.chat_logprobs import read_logprobs
+from prompts.adapters.openai.chat_calls import ChatCalls
+from prompts.adapters.openai.chat_chunks import (
+    UNDECODABLE,
+    CallDelta,
+    Chunk,
+    Delta,
+    decode_chunk,
+    find_choice,
+    find_error,
+    find_fuller,
+    find_usage,
+    is_end,
+    read_chunks,
+)
+from prompts.adapters.openai.chat_logprobs import MAX_HELD_LOGPROBS, read_logprobs
 from prompts.adapters.openai.errors import stream_error
+from prompts.adapters.openai.finish_reasons import read_reason
+from prompts.adapters.openai.kept_thoughts import PARTS, ThoughtKeeper, find_thought, has_other_thought
 from prompts.adapters.openai.lines import EventLines, unreadable
+from prompts.adapters.openai.odd_values import read_parts, read_text
+from prompts.adapters.openai.surrogates import Halves
+from prompts.adapters.openai.think_tags import Stretch, TaggedText, TagMode
+from prompts.adapters.openai.usage import read_usage
 from prompts.domain.items import Logprob
-from prompts.domain.signals import Finished, Refused, Signal, Text, Thought
-from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
+from prompts.domain.signals import Called, Finished, Refused, Signal, Text, Thought
+from prompts.domain.usage import Usage
 from prompts.errors import ServiceError, UpstreamError
 
-encode = msgspec.json.Encoder().encode
-
-
-class Delta(Struct):
-    """What a chunk adds; a model's thinking is `reasoning_content` at most servers, `reasoning` at newer ones."""
-
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    tool_calls: list[CallDelta] | None = None
-    function_call: FunctionDelta | None = None
-
-
-class Choice(Struct):
-    """One answer of the chunk; we ask for one only."""
-
-    delta: Delta | None = None
-    finish_reason: str | None = None
-    logprobs: Raw = Raw()  # read only when they were asked for: odd ones must not spoil an answer
-
-
-class TokenDetails(Struct):
-    """Either of the two details objects; a server may leave out both."""
-
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class ChatUsage(Struct):
-    """Usage under Chat Completions' names."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: TokenDetails | None = None
-    completion_tokens_details: TokenDetails | None = None
-
-
-class Chunk(Struct):
-    """One event of the stream; an error may come in place of choices."""
-
-    choices: list[Choice] | None = None
-    usage: Any = None  # read by `_usage`: an odd one must not spoil an answer
-    error: Any = None
-
-
-decode_chunk = msgspec.json.Decoder(Chunk).decode
-
-_REASONS: dict[str, Literal["stop", "length", "content_filter"]] = {
-    "length": "length",
-    "content_filter": "content_filter",
-}
+# In place of null, while the answer goes on.
+_NO_REASONS = ("null", "None", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class Interest:
-    """What of an answer is read beside its text and its calls."""
+    """What is read of an answer, beside its text and its calls."""
 
     has_thoughts: bool = False
     has_logprobs: bool = False
+    keeps_thoughts: bool = False
+    """Whether thoughts are to go back to the model's server, whoever sees them."""
+    tag_mode: TagMode = "off"
+
+
+def _ignore(_: str) -> None:
+    """Do nothing with the name."""
 
 
 class ChatReading:
-    """The state of reading one stream, fed with bytes as they arrive, cut anywhere."""
+    """`Reading` of one stream of Chat Completions."""
 
-    def __init__(self, interest: Interest = Interest()) -> None:
+    def __init__(self, interest: Interest = Interest(), note_thought_name: Callable[[str], None] = _ignore) -> None:
+        """`note_thought_name` gets the name of the field in which the server sends thoughts."""
         self._interest = interest
+        self._note_thought_name = note_thought_name
         self._lines = EventLines()
         self._calls = ChatCalls()
+        self._tagged = TaggedText(interest.tag_mode) if interest.tag_mode != "off" else None
+        self._keeper = ThoughtKeeper()
+        self._may_be_plain = not (self._tagged or interest.has_logprobs)
+        self._is_plain = self._may_be_plain
+        """Whether text needs no more than its own signal, as nearly always."""
+        self._thought_name = ""
+        self._text_half, self._refusal_half, self._thought_half = Halves(), Halves(), Halves()
         self._logprobs: list[Logprob] = []
-        self._reason: str | None = None
-        self._usage: Any = None
+        self._reason: Any = None
+        self._is_reason_early = False
+        self._reported: Any = None
+        self._reported_before: Any = None
+        self._usage: Usage | None = None
+        self._error: ServiceError | None = None
+        self._has_said = False
+        """Whether there was any text, refusal, or thought that was told."""
         self.has_begun = False
-        """Whether the model has said, thought or called something."""
         self.is_done = False
-        """Whether `[DONE]` was read; what comes after it is not looked at."""
         self.event_count = 0
-        """How many events were read: it stands still while the model is silent, whatever keeps the connection awake."""
 
     @property
     def has_reason(self) -> bool:
-        """Whether the model has come to its end; only usage and `[DONE]` may follow."""
-        return self._reason is not None
+        """See `Reading`."""
+        return self._reason is not None and not self._is_reason_early
+
+    @property
+    def has_all(self) -> bool:
+        """See `Reading`."""
+        return self.has_reason and self._reported is not None
+
+    @property
+    def is_empty(self) -> bool:
+        """See `Reading`."""
+        has_used = self._usage is not None and self._usage.output_tokens > 0
+        return read_reason(self._reason) == "stop" and not (self._has_said or self._calls.has_any or has_used)
 
     def feed(self, data: bytes) -> list[Signal]:
-        """What these bytes say. Raises a ServiceError for an error in the stream, or what is no stream."""
-        signals: list[Signal] = []
-        for said in () if self.is_done else self._lines.feed(data):
-            if said == b"[DONE]":
-                self.is_done = True
-                break
-            self.event_count += 1
-            self._read_chunk(_decode(said), signals)
-        return signals
+        """See `Reading.feed`."""
+        return self._read(self._lines.feed(data))
 
     def finish(self) -> list[Signal]:
-        """What is left when the bytes end, and how the answer ended: the last is a `Finished`.
-
-        Raises UpstreamError when the answer did not end: it broke off.
-        """
-        signals = self._feed_end()
+        """See `Reading.finish`."""
+        signals = self._read(self._lines.finish())
+        if self._error is not None:
+            raise self._error
         if self._reason is None:
-            raise UpstreamError("The model's answer broke off before its end. Send the input again.")
-        finished = Finished(reason=_REASONS.get(self._reason, "stop"), usage=_usage(self._usage))
-        return [*signals, *self._calls.tell(), finished]
+            raise broken_off() if self.event_count or self.is_done else unreadable()
+        reason = read_reason(self._reason)
+        if reason is None:
+            raise UpstreamError("The model's server ended the answer before it was whole. Send the input again.")
+        self._say_rest(signals)
+        self._tell_calls(self._calls.complete() if reason == "stop" else self._calls.tell(), signals)
+        self._seal(signals)
+        self._usage = read_usage(self._reported) or read_usage(self._reported_before)
+        is_cut = reason == "stop" and self._calls.is_cut
+        return [*signals, Finished("length" if is_cut else reason, self._usage)]
 
-    def _feed_end(self) -> list[Signal]:
-        """The last line may lack its end; half an event after the finish reason spoils nothing."""
+    def _read(self, events: Iterator[bytes | bytearray]) -> list[Signal]:
+        """The signals of these events. An error is kept for `finish`: what was said before it comes first."""
+        signals: list[Signal] = []
+        if self.is_done:
+            return signals
         try:
-            return self.feed(b"\n")
-        except ServiceError:
+            for said in events:
+                try:
+                    chunk = decode_chunk(said)
+                except UNDECODABLE:
+                    if is_end(said):
+                        self.is_done = True
+                        break
+                    self._read_odd(said, signals)
+                else:
+                    self.event_count += 1
+                    self._read_chunk(chunk, signals)
+        except ServiceError as error:
+            self._error = error
+            self.is_done = True
+        return signals
+
+    def _read_odd(self, said: bytes | bytearray, signals: list[Signal]) -> None:
+        """An event that does not decode. After the finish reason it may be broken: nothing of the answer is lost."""
+        try:
+            chunks = list(read_chunks(said))
+        except UpstreamError:
             if self._reason is None:
                 raise
-            return []
+            return
+        if not chunks and self._lines.event_name == b"error":
+            raise stream_error(said.decode("utf-8", "replace"))
+        for chunk in chunks:
+            self.event_count += 1
+            self._read_chunk(chunk, signals)
 
     def _read_chunk(self, chunk: Chunk, signals: list[Signal]) -> None:
-        if chunk.error:
-            raise stream_error(chunk.error)
-        self._usage = chunk.usage or self._usage
-        for choice in (chunk.choices or ())[:1]:
-            self._reason = choice.finish_reason or self._reason
-            if choice.delta is not None:
-                self._read_delta(choice.delta, choice.logprobs, signals)
+        choice = find_choice(chunk.choices) if chunk.choices else None
+        if usage := find_usage(chunk, choice):
+            self._reported_before, self._reported = self._reported, usage
+        if choice is not None:
+            delta = choice.delta or choice.message
+            if choice.message is not None and not (self._has_said or self._calls.has_any):
+                delta = find_fuller(choice.delta, choice.message)
+            if choice.finish_reason or self._reason is not None:
+                self._note_reason(choice.finish_reason, has_content=delta is not None and bool(delta.content))
+            if delta is not None:
+                self._read_delta(delta, choice.logprobs, signals)
+        if chunk.error or not chunk.choices:
+            error = find_error(chunk, is_named_error=self._lines.event_name == b"error")
+            if error is not None:
+                raise stream_error(error)
+
+    def _note_reason(self, told: Any, *, has_content: bool) -> None:
+        """Relays of Gemini's send a reason with every chunk: where text follows a reason, more may follow."""
+        is_first = self._reason is None
+        if told and told not in _NO_REASONS:
+            self._reason = told
+            self._is_reason_early = has_content and not is_first
+        elif has_content and not is_first:
+            self._is_reason_early = True
 
     def _read_delta(self, delta: Delta, logprobs: Raw, signals: list[Signal]) -> None:
-        if thought := delta.reasoning_content or delta.reasoning:
-            self.has_begun = True
-            signals += [Thought(thought)] if self._interest.has_thoughts else []
+        if delta.reasoning_content or delta.reasoning or has_other_thought(delta):
+            self._read_thought(delta, signals)
         elif self._interest.has_logprobs:
-            self._logprobs += read_logprobs(logprobs)
-        if delta.content:
-            self.has_begun = True
-            signals.append(Text(delta.content, self._take_logprobs()) if self._logprobs else Text(delta.content))
+            self._logprobs += read_logprobs(logprobs)[: MAX_HELD_LOGPROBS - len(self._logprobs)]
+        if content := delta.content:
+            self._read_content(content, signals)
         if delta.refusal:
-            self.has_begun = True
-            signals.append(Refused(delta.refusal))
+            self._refuse(read_text(delta.refusal), signals)
         if delta.tool_calls or delta.function_call:
-            self.has_begun = True
-            old_way = [CallDelta(index=0, function=delta.function_call)] if delta.function_call else []
-            signals += self._calls.take([*(delta.tool_calls or ()), *old_way])
+            self._read_calls(delta, signals)
+
+    def _read_content(self, content: Any, signals: list[Signal]) -> None:
+        self.has_begun = True
+        if type(content) is not str:
+            self._read_parts(content, signals)
+        elif self._is_plain and content.isascii() and not self._text_half.held:
+            self._has_said = True
+            signals.append(Text(content))
+        else:
+            self._say(content, signals)
+
+    def _read_calls(self, delta: Delta, signals: list[Signal]) -> None:
+        self.has_begun = True
+        if deltas := delta.tool_calls:
+            self._tell_calls(self._calls.take(deltas), signals)
+        if old_way := delta.function_call:
+            self._tell_calls(self._calls.take([CallDelta(index=0, function=old_way)]), signals)
+
+    def _read_thought(self, delta: Delta, signals: list[Signal]) -> None:
+        if self._interest.keeps_thoughts and delta.reasoning_details:
+            self._keeper.add_details(delta.reasoning_details)
+        name, value = find_thought(delta)
+        self._think(name, read_text(value), signals)
+
+    def _read_parts(self, content: Any, signals: list[Signal]) -> None:
+        """Content that is a list of parts, or one part."""
+        for part in read_parts(content):
+            match part.kind:
+                case "text":
+                    self._say(part.text, signals)
+                case "thought":
+                    self._think(PARTS, part.text, signals)
+                case "refusal":
+                    self._refuse(part.text, signals)
+
+    def _say(self, text: str, signals: list[Signal]) -> None:
+        text = self._text_half.join(text)
+        if self._tagged is None:
+            self._say_text(text, signals)
+            return
+        for stretch in self._tagged.take(text):
+            self._say_stretch(stretch, signals)
+
+    def _say_stretch(self, stretch: Stretch, signals: list[Signal]) -> None:
+        if stretch.is_thought:
+            assert self._tagged is not None
+            self._logprobs.clear()
+            self._think(self._tagged.tag, stretch.text, signals)
+        else:
+            self._say_text(stretch.text, signals)
+
+    def _say_text(self, text: str, signals: list[Signal]) -> None:
+        if not text:
+            return
+        if not self._is_plain:
+            self._seal(signals)
+        self._has_said = True
+        signals.append(Text(text, self._take_logprobs()) if self._logprobs else Text(text))
+
+    def _refuse(self, text: str, signals: list[Signal]) -> None:
+        if text := self._refusal_half.join(text):
+            self.has_begun = self._has_said = True
+            self._seal(signals)
+            signals.append(Refused(text))
+
+    def _think(self, name: str, text: str, signals: list[Signal]) -> None:
+        self.has_begun = True
+        text = self._thought_half.join(text)
+        if not self._thought_name:
+            self._thought_name = name
+            self._note_thought_name(name)
+        if self._interest.keeps_thoughts:
+            self._is_plain = False
+            self._keeper.add(name, text)
+        if self._interest.has_thoughts and text:
+            self._has_said = True
+            signals.append(Thought(text))
+
+    def _tell_calls(self, told: list[Signal], signals: list[Signal]) -> None:
+        if self._interest.keeps_thoughts and any(type(signal) is Called for signal in told):
+            self._seal(signals)
+        signals += told
+
+    def _seal(self, signals: list[Signal]) -> None:
+        """End the thought: what the server wants back of it comes in front of what follows."""
+        if self._interest.keeps_thoughts:
+            signals += self._keeper.seal(self._calls.get_extras())
+            self._is_plain = self._may_be_plain
+
+    def _say_rest(self, signals: list[Signal]) -> None:
+        """What was held back as the possible beginning of a tag or half of a character."""
+        self._say(self._text_half.end(), signals)
+        for stretch in self._tagged.finish() if self._tagged else ():
+            self._say_stretch(stretch, signals)
+        self._refuse(self._refusal_half.end(), signals)
 
     def _take_logprobs(self) -> list[Logprob]:
-        """Those of this text's tokens, and of the tokens before that were no whole character yet."""
+        """Those of this text, and of tokens before it that were only a part of a character."""
         logprobs, self._logprobs = self._logprobs, []
         return logprobs
 
 
-def _decode(data: bytes) -> Chunk:
-    """Python's servers write infinities and NaN into JSON, where there are none: they are read as nothing."""
-    try:
-        return decode_chunk(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass
-    try:
-        return decode_chunk(encode(json.loads(data, parse_constant=lambda _: None)))
-    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
-        raise unreadable() from exc
-
-
-def _usage(reported: Any) -> Usage | None:
-    """Ours for theirs; None when nothing was reported, or nothing that can be read."""
-    if not reported:
-        return None
-    try:
-        usage = msgspec.convert(reported, ChatUsage)
-    except msgspec.ValidationError:
-        return None
-    sent, said = usage.prompt_tokens or 0, usage.completion_tokens or 0
-    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
-    reasoning = usage.completion_tokens_details.reasoning_tokens if usage.completion_tokens_details else None
-    return Usage(
-        input_tokens=sent,
-        output_tokens=said,
-        total_tokens=sent + said,
-        input_tokens_details=InputTokensDetails(cached or 0),
-        output_tokens_details=OutputTokensDetails(reasoning or 0),
-    )
+def broken_off() -> UpstreamError:
+    """The error of an answer that has no end."""
+    return UpstreamError("The model's answer broke off before its end. Send the input again.")

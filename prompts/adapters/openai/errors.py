@@ -1,12 +1,13 @@
-"""The official client's errors, and its HTTP library's, as ours: the one place that knows them.
+"""The official client's errors, its HTTP library's, and those that a stream holds, as ours: the one place for them.
 
-Foreign texts do not go on: they name addresses, organisations and keys. They stay in the logs, as the exception's
-cause.
+Foreign texts do not go on: they name addresses, organisations and keys. They stay in the logs, and as the cause of what
+is raised (`find_server_words`).
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isfinite
@@ -15,6 +16,7 @@ import aiohttp
 import httpx2
 import openai
 
+from prompts.adapters.openai.server_words import ForeignError, ServerWords, read_server_words
 from prompts.errors import (
     InvalidImage,
     InvalidPrompt,
@@ -31,6 +33,8 @@ MAX_RETRY_AFTER_S = 2.0
 # No server means more than a day; a header that says so must not become a client's.
 MAX_PAUSE_S = 86_400.0
 FIRST_SERVER_ERROR = 500
+NOT_FOUND = 404
+TOO_MANY_REQUESTS = 429
 
 # OpenAI, and TensorRT-LLM and others after it; llama.cpp says it as the error's type (ggml-org/llama.cpp#15780).
 _TOO_LONG_CODES = {"context_length_exceeded", "exceed_context_size_error"}
@@ -50,6 +54,7 @@ _UNREADABLE_IMAGE_CODES = {
 # What else the input is to blame for; the latter are codes of a failed response (openai.types.responses.ResponseError).
 _REFUSED_CODES = {
     "invalid_request_error",
+    "BadRequestError",
     "invalid_prompt",
     "bio_policy",
     "misalignment_policy_violation",
@@ -63,7 +68,14 @@ _REFUSED_CODES = {
     "unsupported_image_media_type",
     "failed_to_download_image",
 }
-_OVER_LIMIT_CODES = {"429", "rate_limit_exceeded", "rate_limit_error", "insufficient_quota"}
+_OVER_LIMIT_CODES = {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota"}
+_UNKNOWN_MODEL_CODES = {"model_not_found", "invalid_model"}
+# Ollama; vLLM before it named the parameter; OpenRouter.
+_UNKNOWN_MODEL_WORDS = re.compile(
+    r"^\W*(?:the )?model\b.{0,200}?(?:does not exist|not found)|is not a valid model", re.I | re.S
+)
+_OPERATORS_CODES = {"invalid_api_key", "authentication_error", "permission_error", "permission_denied"}
+_TIMEOUT_CODES = {"timeout", "timeout_error"}
 
 
 @contextmanager
@@ -72,7 +84,7 @@ def translated_errors() -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as exc:
-        raise _status_error(exc) from exc
+        raise _translate(_read_status_error(exc)) from exc
     except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, OSError) as exc:
         if _is_timeout(exc):
             raise UpstreamTimeout("The model's server took too long to answer. Try again in a moment.") from exc
@@ -86,34 +98,66 @@ def is_worth_a_retry(error: ServiceError) -> bool:
 
 def has_no_answer(error: ServiceError) -> bool:
     """Whether the connection failed, and the server may never have seen the request."""
-    return isinstance(error, UpstreamError) and not isinstance(error.__cause__, openai.APIStatusError)
+    return isinstance(error, UpstreamError) and isinstance(
+        error.__cause__, openai.APIConnectionError | httpx2.TransportError | aiohttp.ClientError | OSError
+    )
 
 
 def stream_error(error: object) -> ServiceError:
-    """Ours for the `error` that a stream holds in place of an answer."""
-    told = error if isinstance(error, dict) else {}
-    codes = {str(told.get("code")), str(told.get("type"))}
-    if codes & _OVER_LIMIT_CODES:
-        return RateLimited("The model's server is over its rate limit. Send the input again later.")
-    if refusal := _find_refusal(codes, str(told.get("message"))):
+    """Ours for the error that came in place of an answer, or in the middle of one; it keeps its code."""
+    told = read_server_words(error)
+    ours = _translate(told)
+    ours.__cause__ = ForeignError(told)
+    return ours
+
+
+def find_server_words(error: ServiceError) -> ServerWords | None:
+    """What the model's server said, when it said anything."""
+    match error.__cause__:
+        case ForeignError(told=told):
+            return told
+        case openai.APIStatusError() as exc:
+            return _read_status_error(exc)
+    return None
+
+
+def _translate(told: ServerWords) -> ServiceError:
+    status, codes = told.status, told.codes
+    if status == TOO_MANY_REQUESTS or codes & _OVER_LIMIT_CODES:
+        message = "The model's server is over its rate limit. Send the input again later."
+        return RateLimited(message, retry_after_s=told.retry_after_s)
+    if status in {401, 403} or codes & _OPERATORS_CODES:
+        return UpstreamError("The model's server refuses this server's key. Tell its operator.", is_final=True)
+    if _is_unknown_model(told):
+        message = "The model does not exist. GET /v1/models lists those that do."
+        return NotFound(message, code="model_not_found", param="model")
+    if status in {None, 400, 413, 422} and (refusal := _find_refusal(told)):
         return refusal
-    if codes & _REFUSED_CODES:
-        return _refuse()
-    return UpstreamError("The model's server reported an error in the middle of the answer. Send the input again.")
+    if status in {408, 504} or codes & _TIMEOUT_CODES:
+        return UpstreamTimeout("The model's server took too long to answer. Try again in a moment.")
+    if status is None:
+        return UpstreamError("The model's server reported an error in place of an answer. Send the input again.")
+    message = f"The model's server failed with HTTP {status}. Try again in a moment."
+    return UpstreamError(message, retry_after_s=told.retry_after_s, is_final=status < FIRST_SERVER_ERROR)
 
 
-def _refuse() -> InvalidPrompt:
-    return InvalidPrompt("The model's server refused the input as invalid. Change the input or its parameters.")
+def _is_unknown_model(told: ServerWords) -> bool:
+    if told.status not in {None, 400, NOT_FOUND}:
+        return False
+    is_named = bool(told.codes & _UNKNOWN_MODEL_CODES) or (told.status == NOT_FOUND and told.param == "model")
+    return is_named or (told.status is not None and bool(_UNKNOWN_MODEL_WORDS.search(told.words)))
 
 
-def _find_refusal(codes: Collection[str], words: str) -> InvalidPrompt | None:
-    """What exactly was refused of the input, where the server says so."""
-    if _TOO_LONG_CODES.intersection(codes) or _TOO_LONG_WORDS.search(words):
+def _find_refusal(told: ServerWords) -> InvalidPrompt | None:
+    """What was refused of the input, as exactly as the server says it."""
+    if told.codes & _TOO_LONG_CODES or _TOO_LONG_WORDS.search(told.words):
         return PromptTooLong("The input is longer than the model can take. Shorten it.", param="input")
-    if _UNREADABLE_IMAGE_CODES.intersection(codes):
+    if told.codes & _UNREADABLE_IMAGE_CODES:
         return InvalidImage(
             "The model's server cannot read an image of the input. Send it again, whole.", param="input"
         )
+    if told.status is not None or told.codes & _REFUSED_CODES:
+        return InvalidPrompt("The model's server refused the input as invalid. Change the input or its parameters.")
     return None
 
 
@@ -127,31 +171,28 @@ def _is_timeout(exc: BaseException) -> bool:
     return isinstance(exc, openai.APITimeoutError | httpx2.TimeoutException)
 
 
-def _status_error(exc: openai.APIStatusError) -> ServiceError:
-    retry_after_s = _retry_after_s(exc.response.headers.get("retry-after"))
-    match exc.status_code:
-        case 429:
-            message = "The model's server is over its rate limit. Send the input again later."
-            return RateLimited(message, retry_after_s=retry_after_s)
-        case 401 | 403:
-            return UpstreamError("The model's server refuses this server's key. Tell its operator.", is_final=True)
-        case 404 if exc.code == "model_not_found" or exc.param == "model":
-            message = "The model does not exist. GET /v1/models lists those that do."
-            return NotFound(message, code="model_not_found", param="model")
-        case 400 | 413 | 422:
-            return _find_refusal((str(exc.code), str(exc.type)), exc.message) or _refuse()
-        case 408 | 504:
-            return UpstreamTimeout("The model's server took too long to answer. Try again in a moment.")
-    message = f"The model's server failed with HTTP {exc.status_code}. Try again in a moment."
-    return UpstreamError(message, retry_after_s=retry_after_s, is_final=exc.status_code < FIRST_SERVER_ERROR)
+def _read_status_error(exc: openai.APIStatusError) -> ServerWords:
+    headers = exc.response.headers
+    retry_after_s = _read_seconds(headers.get("retry-after-ms"), 0.001) or _read_pause(headers.get("retry-after"))
+    body = exc.body if exc.body is not None else exc.message
+    told = read_server_words(body, status=exc.status_code, retry_after_s=retry_after_s)
+    return told if told.words else replace(told, words=exc.message)
 
 
-def _retry_after_s(value: str | None) -> float | None:
+def _read_pause(value: str | None) -> float | None:
     """The header's seconds, or those until its date (RFC 9110, 10.2.3); None when it says nothing sensible."""
+    seconds = _read_seconds(value, 1.0)
+    return _bound(_seconds_until(value or "")) if seconds is None else seconds
+
+
+def _read_seconds(value: str | None, unit_s: float) -> float | None:
     try:
-        seconds = float(value or "")
+        return _bound(float(value or "") * unit_s)
     except ValueError:
-        seconds = _seconds_until(value or "")
+        return None
+
+
+def _bound(seconds: float) -> float | None:
     return min(max(seconds, 0.0), MAX_PAUSE_S) if isfinite(seconds) else None
 
 

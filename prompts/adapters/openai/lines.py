@@ -1,55 +1,137 @@
-"""Server-sent events, cut anywhere, as the data they carry; all protocols of model servers stream this way."""
+"""Server-sent events, cut anywhere, as the data they carry; all protocols of model servers stream this way.
+
+By the standard (https://html.spec.whatwg.org/multipage/server-sent-events.html): lines end in CR LF, LF or CR, the
+`data` lines of an event are joined by a line feed, a blank line ends it, comments and unknown fields say nothing.
+Beyond it, because servers and relays do so:
+
+    no blank line between events     a line that is a whole document is an event of its own
+    the last event without its end   counts, when the bytes end
+    JSON without `data:`             is data too: a whole answer though a stream was asked for, an error in the middle
+"""
 
 from codecs import BOM_UTF8
 from collections.abc import Iterator
+
+import msgspec
 
 from prompts.errors import UpstreamError
 
 # The longest event we hold in memory; a whole answer in one event is far below.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
-# The fields of an event that say nothing to us, and comments.
-_IGNORED = (b":", b"event:", b"id:", b"retry:")
+# What a JSON document begins with that holds an answer or an error.
+_BARE = (b"{", b"[")
+
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class EventLines:
-    """The lines of one stream, fed with bytes as they arrive."""
+    """The events of one stream, fed with bytes as they arrive."""
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
-        self._rest_bytes = 0
+        self._rest = bytearray()
+        """The beginning of a line whose end has not come."""
+        self._data: bytes | bytearray = b""
+        """The data of an event whose end has not come."""
+        self._is_bare = False
+        """Whether this is JSON that stands bare, over many lines: it goes on to the end of the body."""
         self._is_first_line = True
+        self._ended_with_cr = False
+        self.event_name = b""
+        """The `event` field of the event that is being given."""
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[bytes | bytearray]:
         """The data of each event that these bytes complete; who stops in the middle never looks at the rest.
 
-        Raises UpstreamError for what is no stream.
+        Raises UpstreamError for an event that is too long to be one.
         """
         for line in self._complete(data):
-            if line.startswith(b"data:"):
-                if said := line[5:].strip():
+            if line.startswith(b"data:") and not self._is_bare:
+                if self._data:
+                    yield from self._go_on(line[5:].strip())
+                else:
+                    self._data = line[5:].strip()
+            elif line or self._is_bare:
+                yield from self._read_other(line)
+            else:
+                if self._data:
+                    said, self._data = self._data, b""
                     yield said
-            elif line.strip() and not line.startswith(_IGNORED):
-                raise unreadable()
+                if self.event_name:
+                    self.event_name = b""
+        if len(self._rest) + len(self._data) > MAX_EVENT_BYTES:
+            raise unreadable()
+
+    def finish(self) -> Iterator[bytes | bytearray]:
+        """What is left when the bytes end: the last line and the last event may lack their end."""
+        yield from self.feed(b"\n\n")
+        if self._data:
+            yield self._data
+
+    def _go_on(self, said: bytes) -> Iterator[bytes | bytearray]:
+        """A line of data behind another one: more of the same event, or the next one."""
+        if type(self._data) is bytes and is_document(self._data):
+            yield self._data
+            self._data = said
+        else:
+            self._add(said)
+
+    def _read_other(self, line: bytes) -> Iterator[bytes | bytearray]:
+        """A line that is no data of an event: a field, a comment, or JSON that stands bare."""
+        if self._is_bare:
+            self._add(line)
+        elif line.startswith(b"event:"):
+            self.event_name = line[6:].strip()
+        elif line.startswith(_BARE):
+            if self._data:
+                yield self._data
+            self._data = line
+            self._is_bare = not is_document(line)
+            if not self._is_bare:
+                yield line
+                self._data = b""
 
     def _complete(self, data: bytes) -> list[bytes]:
         """The lines that these bytes complete; parts of a line are put together once, when its end is there."""
+        if b"\r" in data or self._ended_with_cr:
+            data = self._without_cr(data)
         if b"\n" not in data:
-            self._keep(data)
+            self._rest += data
             return []
-        first, *lines, rest = data.split(b"\n")
-        lines.insert(0, b"".join((*self._rest, first)))
-        self._rest, self._rest_bytes = [], 0
-        self._keep(rest)
+        lines = data.split(b"\n")
+        if self._rest:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        if rest := lines.pop():
+            self._rest += rest
         if self._is_first_line:
             self._is_first_line = False
             lines[0] = lines[0].removeprefix(BOM_UTF8)
         return lines
 
-    def _keep(self, part: bytes) -> None:
-        self._rest.append(part)
-        self._rest_bytes += len(part)
-        if self._rest_bytes > MAX_EVENT_BYTES:
-            raise unreadable()
+    def _without_cr(self, data: bytes) -> bytes:
+        """The same with line feeds only; a CR LF may lie across two reads."""
+        if self._ended_with_cr and data.startswith(b"\n"):
+            data = data[1:]
+            self._ended_with_cr = False
+        if data:
+            self._ended_with_cr = data.endswith(b"\r")
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _add(self, said: bytes) -> None:
+        """One more line of the event's data."""
+        if isinstance(self._data, bytes):
+            self._data = bytearray(self._data)
+        self._data += b"\n"
+        self._data += said
+
+
+def is_document(data: bytes | bytearray | str) -> bool:
+    """Whether this is one whole JSON document, and not the beginning of one."""
+    try:
+        _decode_raw(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def unreadable() -> UpstreamError:

@@ -10,6 +10,7 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from prompts.adapters.openai.files import as_data_uri
+from prompts.adapters.openai.kept_thoughts import is_kept_here
 from prompts.domain.item_kinds import find_speaker
 from prompts.domain.items import (
     Compaction,
@@ -84,7 +85,7 @@ def _message(item: Message) -> dict[str, Any] | None:
 
 def _thought(item: Reasoning) -> dict[str, Any] | None:
     """Only what the model's server has sealed: other thoughts it would look up by their id, or refuse."""
-    if not item.encrypted_content:
+    if not item.encrypted_content or is_kept_here(item.encrypted_content):
         return None
     summary = [{"type": "summary_text", "text": part.text} for part in item.summary]
     return {"type": "reasoning", "summary": summary, "encrypted_content": item.encrypted_content}

@@ -3,18 +3,20 @@
 Protocol: https://platform.openai.com/docs/api-reference/responses/create
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 import structlog
 
 from prompts.adapters.openai.continuation import Way
+from prompts.adapters.openai.learned import Traits
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.responses_request import compose_body, compose_continuation
 from prompts.adapters.openai.responses_stream import ResponsesReading
 from prompts.domain.items import Item, Reasoning
 from prompts.domain.model_request import ModelRequest
+from prompts.domain.signals import Signal
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong
 from prompts.ports.chat_model import Answer
 
@@ -31,15 +33,13 @@ class OpenAIResponsesModel(OpenAIModel):
 
     path = "/responses"
 
-    def compose_body(self, request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]:
+    def compose_body(self, request: ModelRequest, items: Sequence[Item], traits: Traits) -> dict[str, Any]:
         """See `OpenAIModel`."""
-        return compose_body(request, items)
+        return compose_body(request, items, self._quirks)
 
-    def compose_continuation(
-        self, request: ModelRequest, items: Sequence[Item], prefix: str, way: Way
-    ) -> dict[str, Any]:
+    def compose_continuation(self, body: dict[str, Any], prefix: str, way: Way) -> dict[str, Any]:
         """See `OpenAIModel`."""
-        return compose_continuation(request, items, prefix, way)
+        return compose_continuation(body, prefix, way)
 
     def begin_reading(self, request: ModelRequest) -> ResponsesReading:
         """See `OpenAIModel`."""
@@ -50,18 +50,23 @@ class OpenAIResponsesModel(OpenAIModel):
         thoughtless = [item for item in items if not isinstance(item, Reasoning)]
         if shown or len(thoughtless) == len(items):
             return super()._open(request, thoughtless, shown)
-        return self._open_with_thoughts(request, items, thoughtless)
+        return aclosing(self._answer_with_thoughts(request, items, thoughtless))
 
-    @asynccontextmanager
-    async def _open_with_thoughts(
+    async def _answer_with_thoughts(
         self, request: ModelRequest, items: Sequence[Item], thoughtless: Sequence[Item]
-    ) -> AsyncIterator[Answer]:
-        async with AsyncExitStack() as stack:
-            try:
-                answer = await stack.enter_async_context(super()._open(request, items, ""))
-            except (PromptTooLong, InvalidImage):
-                raise  # which is not the thoughts' fault
-            except InvalidPrompt as error:
-                log.info("thoughts_refused", code=error.code)
-                answer = await stack.enter_async_context(super()._open(request, thoughtless, ""))
-            yield answer
+    ) -> AsyncGenerator[list[Signal], None]:
+        has_begun = False
+        try:
+            async with super()._open(request, items, "") as answer:
+                async for signals in answer:
+                    has_begun = True
+                    yield signals
+        except InvalidPrompt as error:
+            if has_begun or isinstance(error, PromptTooLong | InvalidImage):  # which is not the thoughts' fault
+                raise
+            log.info("thoughts_refused", code=error.code)
+        else:
+            return
+        async with super()._open(request, thoughtless, "") as answer:
+            async for signals in answer:
+                yield signals

@@ -10,6 +10,8 @@ from typing import Any, assert_never
 from msgspec import UNSET
 
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.instructions import arrange_instructions
+from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
 from prompts.adapters.openai.responses_items import compose_input, compose_said
 from prompts.domain.items import InputText, Item, Message, text_of
 from prompts.domain.model_request import ModelRequest
@@ -30,9 +32,9 @@ from prompts.domain.tools import (
 MIN_OUTPUT_TOKENS = 16
 
 
-def compose_body(request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]:
+def compose_body(request: ModelRequest, items: Sequence[Item], quirks: ModelQuirks = NO_QUIRKS) -> dict[str, Any]:
     """The request's body."""
-    instructions, window = _split_instructions(items)
+    instructions, window = _split_instructions(arrange_instructions(items, quirks.system_messages))
     return {
         "model": request.model,
         "input": compose_input(window),
@@ -47,21 +49,19 @@ def compose_body(request: ModelRequest, items: Sequence[Item]) -> dict[str, Any]
     }
 
 
-def compose_continuation(request: ModelRequest, items: Sequence[Item], prefix: str, way: Way) -> dict[str, Any]:
-    """The request's body for the rest of an answer that begins with `prefix`."""
-    body = compose_body(request, items)
+def compose_continuation(body: dict[str, Any], prefix: str, way: Way) -> dict[str, Any]:
+    """The request's body for the rest of an answer that begins with `prefix`, made of the one for all of it."""
     begun = compose_said(prefix)
     match way:
         case Way.OPEN | Way.MARKED:  # this protocol has a mark of its own
-            body["input"].append({**begun, "status": "in_progress"})
+            return {**body, "input": [*body["input"], {**begun, "status": "in_progress"}]}
         case Way.ASKED:
             asked = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": INSTRUCTION}]}
-            body["input"] += [begun, asked]
+            return {**body, "input": [*body["input"], begun, asked]}
         case Way.ANEW:
-            pass
+            return body
         case _:
             assert_never(way)
-    return body
 
 
 def _split_instructions(items: Sequence[Item]) -> tuple[str | None, Sequence[Item]]:

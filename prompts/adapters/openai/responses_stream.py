@@ -1,19 +1,33 @@
 """A Responses stream as signals. Lenient in what it reads: events it does not know say nothing to it.
 
-But a stream without a terminal event is a failure. Protocol:
-https://platform.openai.com/docs/api-reference/responses-streaming
+But a stream without a terminal event is a failure, and an answer with half a call was cut, whatever its status says.
+Protocol: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Literal, TypeVar, get_args
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Literal, get_args
 
-import msgspec
-from msgspec import Raw, Struct
+from msgspec import Raw
 
+from prompts.adapters.openai.call_ids import is_fit_call_id, make_call_id
+from prompts.adapters.openai.chat_calls import MAX_CALLS
 from prompts.adapters.openai.errors import stream_error
-from prompts.adapters.openai.lines import EventLines, unreadable
+from prompts.adapters.openai.lines import EventLines, is_document, unreadable
+from prompts.adapters.openai.odd_values import read_parts, read_text
+from prompts.adapters.openai.responses_events import (
+    OutputItem,
+    StreamEvent,
+    decode_event,
+    decode_item,
+    decode_part,
+    decode_response,
+    read_logprobs,
+)
 from prompts.adapters.openai.streams import wants_thoughts
-from prompts.domain.items import Logprob, Phase
+from prompts.adapters.openai.surrogates import Halves
+from prompts.adapters.openai.usage import read_usage
+from prompts.domain.items import Phase
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import (
     Argued,
@@ -28,67 +42,7 @@ from prompts.domain.signals import (
     Text,
     Thought,
 )
-from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
 from prompts.errors import ServiceError, UpstreamError
-
-Read = TypeVar("Read")
-
-
-class StreamEvent(Struct):
-    """One event; what is read of few kinds of them, or not of all of them in one form, is left for later."""
-
-    type: str = ""
-    delta: Any = None
-    output_index: int | None = None
-    summary_index: int | None = None
-    logprobs: Raw = Raw()
-    item: Raw = Raw()
-    response: Raw = Raw()
-    error: Any = None
-    code: Any = None
-    message: Any = None
-
-
-class OutputItem(Struct):
-    """What is read of an item, of any type."""
-
-    type: str = ""
-    call_id: str | None = None
-    name: str | None = None
-    arguments: str | None = None
-    encrypted_content: str | None = None
-    phase: Any = None
-
-
-class EndedResponse(Struct):
-    """What is read of a response when it has ended."""
-
-    status: Any = None
-    error: Any = None
-    incomplete_details: Any = None
-    usage: Any = None  # an odd one must not spoil an answer
-
-
-class TokenDetails(Struct):
-    """Either of the two details objects; a server may leave out both."""
-
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class ResponsesUsage(Struct):
-    """Usage under the protocol's names."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: TokenDetails | None = None
-    output_tokens_details: TokenDetails | None = None
-
-
-decode_event = msgspec.json.Decoder(StreamEvent).decode
-decode_item = msgspec.json.Decoder(OutputItem).decode
-decode_response = msgspec.json.Decoder(EndedResponse).decode
-decode_logprobs = msgspec.json.Decoder(list[Logprob]).decode
 
 
 class ResponsesReading:
@@ -98,11 +52,15 @@ class ResponsesReading:
         self._shows_thoughts = wants_thoughts(request.reasoning)
         self._wants_logprobs = request.wants_logprobs
         self._lines = EventLines()
+        self._half = Halves()
         self._has_message = False
+        self._has_said = False
+        """Whether there was any text, refusal or call, or a thought that was told."""
         self._thought: int | None = None
         """The latest thought, until something else was begun."""
-        self._argued: dict[int, bool] = {}
-        """The calls, and whether there was anything of their arguments."""
+        self._arguments: dict[int, list[str]] = {}
+        """The calls, and what there was of their arguments."""
+        self._call_ids: set[str] = set()
         self._finished: Finished | None = None
         self._error: ServiceError | None = None
         self.has_begun = False
@@ -114,49 +72,65 @@ class ResponsesReading:
         """See `Reading`."""
         return self._finished is not None
 
-    def feed(self, data: bytes) -> list[Signal]:
-        """See `Reading.feed`; but what ends the stream as a failure is kept for `finish`.
+    @property
+    def has_all(self) -> bool:
+        """See `Reading`."""
+        return self._finished is not None
 
-        What was said before it, in the same bytes, is said.
-        """
-        signals: list[Signal] = []
-        try:
-            for said in () if self.is_done else self._lines.feed(data):
-                signals += self._read(said)
-                if self.is_done:
-                    break
-        except ServiceError as error:
-            self._error = error
-            self.is_done = True
-        return signals
+    @property
+    def is_empty(self) -> bool:
+        """See `Reading`."""
+        if self._has_said or self._finished is None or self._finished.reason != "stop":
+            return False
+        return not (self._finished.usage and self._finished.usage.output_tokens)
+
+    def feed(self, data: bytes) -> list[Signal]:
+        """See `Reading.feed`."""
+        return self._read_all(self._lines.feed(data))
 
     def finish(self) -> list[Signal]:
         """See `Reading.finish`. Raises RateLimited, InvalidPrompt, UpstreamError."""
-        signals = self.feed(b"\n")  # the last line may lack its end
+        signals = self._read_all(self._lines.finish())
         if self._error is not None:
             raise self._error
         if self._finished is None:
             raise UpstreamError("The model's answer broke off before its end. Send the input again.")
         return [*signals, self._finished]
 
-    def _read(self, said: bytes) -> Iterable[Signal]:
-        if said == b"[DONE]":  # the protocol has none, some of its servers do
+    def _read_all(self, events: Iterator[bytes | bytearray]) -> list[Signal]:
+        """What these events say; what makes the answer a failure is kept for its end, after what was said before it."""
+        signals: list[Signal] = []
+        try:
+            for said in () if self.is_done else events:
+                signals += self._read(said)
+                if self._finished is not None:
+                    self.is_done = True
+                    break
+        except ServiceError as error:
+            self._error = error
             self.is_done = True
+        return signals
+
+    def _read(self, said: bytes | bytearray) -> Iterable[Signal]:
+        event = decode_event(said)
+        if event is None:  # `[DONE]`, which the protocol has not, ends nothing
             return ()
         self.event_count += 1
-        event = _decode(decode_event, said)
-        if event.error and not event.type:
+        if event.object == "response" and not event.type:
+            return self._read_whole(said)
+        if not event.type and (event.error or event.detail or (event.code and event.message)):
             return self._fail(event)
         reader = self._readers.get(event.type)
         return reader(self, event) if reader else ()
 
     def _read_text(self, event: StreamEvent) -> Iterable[Signal]:
-        self.has_begun = True
-        logprobs = _read_logprobs(event.logprobs) if self._wants_logprobs else []
-        return (Text(_read_delta(event), logprobs),)
+        self.has_begun = self._has_said = True
+        logprobs = read_logprobs(event.logprobs) if self._wants_logprobs else []
+        text = self._half.join(_read_delta(event))
+        return (Text(text, logprobs),) if text else ()
 
     def _read_refusal(self, event: StreamEvent) -> Iterable[Signal]:
-        self.has_begun = True
+        self.has_begun = self._has_said = True
         return (Refused(_read_delta(event)),)
 
     def _read_thought(self, event: StreamEvent) -> Iterable[Signal]:
@@ -170,16 +144,18 @@ class ResponsesReading:
 
     def _think(self, event: StreamEvent, signal: Thought | Summarized | Sealed) -> Iterable[Signal]:
         """The signal; a thought that follows another one directly is an item of its own all the same."""
+        self._has_said = self._has_said or self._shows_thoughts
         before, self._thought = self._thought, event.output_index
         return (signal,) if before in {None, event.output_index} else (BegunAnew(), signal)
 
     def _read_arguments(self, event: StreamEvent) -> Iterable[Signal]:
         index = event.output_index or 0
-        self._argued[index] = True
-        return (Argued(index, _read_delta(event)),)
+        text = _read_delta(event)
+        self._arguments.setdefault(index, []).append(text)
+        return (Argued(index, text),)
 
     def _open_item(self, event: StreamEvent) -> Iterable[Signal]:
-        item = _decode(decode_item, event.item)
+        item = decode_part(decode_item, event.item)
         if item.type == "message":
             return self._open_message(item)
         return self._call(event, item) if item.type == "function_call" else ()
@@ -192,13 +168,16 @@ class ResponsesReading:
 
     def _call(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
         index = event.output_index or 0
-        if not item.call_id or not item.name:
+        if not item.name or len(self._arguments) == MAX_CALLS:
             raise unreadable()
-        self.has_begun, self._thought, self._argued[index] = True, None, False
-        return (Called(index, item.call_id, item.name),)
+        is_fit = is_fit_call_id(item.call_id or "") and item.call_id not in self._call_ids
+        call_id = item.call_id if item.call_id and is_fit else make_call_id()
+        self._call_ids.add(call_id)
+        self.has_begun, self._has_said, self._thought, self._arguments[index] = True, True, None, []
+        return (Called(index, call_id, item.name),)
 
     def _close_item(self, event: StreamEvent) -> Iterable[Signal]:
-        item = _decode(decode_item, event.item)
+        item = decode_part(decode_item, event.item)
         if item.type == "reasoning" and item.encrypted_content:
             return self._think(event, Sealed(item.encrypted_content))
         return self._close_call(event, item) if item.type == "function_call" else ()
@@ -206,25 +185,55 @@ class ResponsesReading:
     def _close_call(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
         """What was not said of the call before: some servers stream no arguments."""
         index = event.output_index or 0
-        if index not in self._argued:
+        if index not in self._arguments:
             yield from self._call(event, item)
-        if item.arguments and not self._argued[index]:
-            self._argued[index] = True
+        if item.arguments and not self._arguments[index]:
+            self._arguments[index].append(item.arguments)
             yield Argued(index, item.arguments)
 
     def _end(self, event: StreamEvent) -> Iterable[Signal]:
         """The response says how it ended: vLLM calls each end completed."""
-        response = _decode(decode_response, event.response)
+        response = decode_part(decode_response, event.response)
         status = response.status or event.type.removeprefix("response.")
         if status not in {"completed", "incomplete"}:
             raise stream_error(response.error)
-        self._finished = Finished(_read_reason(status, response.incomplete_details), _read_usage(response.usage))
-        self.is_done = True
-        return ()
+        reason = _read_reason(status, response.incomplete_details)
+        signals = [*self._list_empty_calls()] if reason == "stop" else []
+        is_cut = reason == "stop" and not all(is_document("".join(said)) for said in self._arguments.values())
+        self._finished = Finished("length" if is_cut else reason, read_usage(response.usage))
+        return signals
+
+    def _list_empty_calls(self) -> Iterator[Signal]:
+        """A call without arguments has none, `{}`."""
+        for index, said in self._arguments.items():
+            if not "".join(said).strip():
+                said.append("{}")
+                yield Argued(index, "{}")
+
+    def _read_whole(self, said: bytes | bytearray) -> Iterable[Signal]:
+        """A response that came whole: its items one after another, as if they had been streamed."""
+        signals: list[Signal] = []
+        whole = decode_part(decode_response, Raw(said))
+        for index, given in enumerate(whole.output if isinstance(whole.output, list) else ()):
+            event = StreamEvent(output_index=index, item=Raw(json.dumps(given).encode()))
+            item = decode_part(decode_item, event.item)
+            signals += [*self._open_item(event), *self._read_content(event, item), *self._close_item(event)]
+        return [*signals, *self._end(StreamEvent(type="", response=Raw(said)))]
+
+    def _read_content(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
+        """What an item that came whole says: a message or a thought."""
+        if item.type == "reasoning":
+            for number, part in enumerate(item.summary if isinstance(item.summary, list) else ()):
+                yield from self._read_summary(StreamEvent(delta=read_text(part), summary_index=number))
+            if text := read_text(item.content):
+                yield from self._read_thought(StreamEvent(delta=text, output_index=event.output_index))
+        for part in read_parts(item.content) if item.type == "message" else ():
+            said = StreamEvent(delta=part.text)
+            yield from self._read_refusal(said) if part.kind == "refusal" else self._read_text(said)
 
     def _fail(self, event: StreamEvent) -> Iterable[Signal]:
         """What happened stands in the event (OpenAI's reference), or in an error inside of it (OpenAI's server)."""
-        raise stream_error(event.error or {"code": event.code, "message": event.message})
+        raise stream_error(event.error or {"code": event.code, "message": event.message or event.detail})
 
     _readers: ClassVar = {
         "response.output_text.delta": _read_text,
@@ -243,25 +252,11 @@ class ResponsesReading:
     }
 
 
-def _decode(decode: Callable[[bytes | Raw], Read], data: bytes | Raw) -> Read:
-    try:
-        return decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise unreadable() from exc
-
-
 def _read_delta(event: StreamEvent) -> str:
-    if not isinstance(event.delta, str):
+    text = read_text(event.delta)
+    if not text and not isinstance(event.delta, str):
         raise unreadable()
-    return event.delta
-
-
-def _read_logprobs(raw: Raw) -> list[Logprob]:
-    """Odd ones must not spoil an answer."""
-    try:
-        return decode_logprobs(raw)
-    except msgspec.DecodeError:
-        return []
+    return text
 
 
 def _read_reason(status: str, details: Any) -> Literal["stop", "length", "content_filter"]:
@@ -269,23 +264,3 @@ def _read_reason(status: str, details: Any) -> Literal["stop", "length", "conten
         return "stop"
     reason = details.get("reason") if isinstance(details, dict) else None
     return "content_filter" if reason == "content_filter" else "length"
-
-
-def _read_usage(reported: Any) -> Usage | None:
-    """None when nothing was reported, or nothing that can be read."""
-    try:
-        usage = msgspec.convert(reported, ResponsesUsage | None)
-    except msgspec.ValidationError:
-        return None
-    if usage is None:
-        return None
-    sent, said = usage.input_tokens or 0, usage.output_tokens or 0
-    cached = usage.input_tokens_details.cached_tokens if usage.input_tokens_details else None
-    reasoning = usage.output_tokens_details.reasoning_tokens if usage.output_tokens_details else None
-    return Usage(
-        input_tokens=sent,
-        output_tokens=said,
-        total_tokens=sent + said,
-        input_tokens_details=InputTokensDetails(cached or 0),
-        output_tokens_details=OutputTokensDetails(reasoning or 0),
-    )

@@ -1,0 +1,54 @@
+"""Usage as model servers report it, in whichever protocol; what cannot be believed counts as not reported."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from prompts.adapters.openai.odd_values import read_integer
+from prompts.domain.usage import InputTokensDetails, OutputTokensDetails, Usage
+
+# Ten times the longest context there is; a server that reports more is mistaken.
+MAX_TOKENS = 100_000_000
+
+# The names of each count, and where it lies; the first that says something counts.
+_INPUT = (("prompt_tokens",), ("input_tokens",))
+_OUTPUT = (("completion_tokens",), ("output_tokens",))
+_CACHED = (
+    ("prompt_tokens_details", "cached_tokens"),
+    ("input_tokens_details", "cached_tokens"),
+    ("prompt_cache_hit_tokens",),  # DeepSeek
+    ("cached_tokens",),  # Moonshot
+)
+_REASONING = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("output_tokens_details", "reasoning_tokens"),
+    ("reasoning_tokens",),  # Perplexity
+)
+
+
+def read_usage(reported: Any) -> Usage | None:
+    """Ours for theirs, as far as it can be read; None when nothing was reported, or nothing that can be believed."""
+    if not isinstance(reported, Mapping):
+        return None
+    sent, said, cached, reasoning = (_find(reported, paths) for paths in (_INPUT, _OUTPUT, _CACHED, _REASONING))
+    if sent is None and said is None:
+        return None
+    counts = [sent or 0, said or 0, cached or 0, reasoning or 0]
+    if not all(0 <= count <= MAX_TOKENS for count in counts) or not (counts[0] or counts[1]):
+        return None
+    return Usage(
+        input_tokens=counts[0],
+        output_tokens=counts[1],
+        total_tokens=counts[0] + counts[1],
+        input_tokens_details=InputTokensDetails(min(counts[2], counts[0])),
+        output_tokens_details=OutputTokensDetails(counts[3]),
+    )
+
+
+def _find(reported: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> int | None:
+    for path in paths:
+        value: Any = reported
+        for name in path:
+            value = value.get(name) if isinstance(value, Mapping) else None
+        if (count := read_integer(value)) is not None:
+            return count
+    return None
