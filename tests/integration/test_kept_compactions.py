@@ -75,7 +75,8 @@ async def test_the_model_sees_neither_the_seal_nor_what_it_stands_for(
     compaction = await compact(http)
     await ask(http, "What is the city?", previous_response_id=compaction["id"])
     messages = await model_calls.get_messages("What is the city?")
-    assert [message["role"] for message in messages] == ["user", "system", "user"]
+    # Templates of many models take one system message, first (SYSTEM_MESSAGES=merge): the notes stand in it.
+    assert [message["role"] for message in messages] == ["system", "user", "user"]
     assert compaction["output"][-1]["encrypted_content"][:40] not in str(messages)
 
 
