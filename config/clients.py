@@ -1,7 +1,6 @@
 """Opens Redis, Weaviate, the model's client and the runner once a process, and closes them in reverse order.
 
-The only module that imports adapters. A dependency that cannot be reached does not stop the process: readiness says so,
-and every client here heals by itself when the dependency is back.
+Composes the ports and their adapters on the connections of config/connections.py.
 """
 
 import asyncio
@@ -11,25 +10,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-import httpx2
 import structlog
 from django.conf import settings
 from openai import AsyncOpenAI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.connections import build_checks, open_openai, open_redis, open_weaviate
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
-from config.redis_pools import build_pool, check_master
 from config.tracing import open_tracing
 from health.metrics import ProbeMetrics
 from health.probes import Readiness
 from prompts.adapters.measured_model import MeasuredModel
 from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
-from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.quirks import ModelQuirks, ReasoningReplay, SystemMessages
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
@@ -50,9 +45,8 @@ from prompts.adapters.sealing import AesGcmSealer
 from prompts.api.state import State
 from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
-from prompts.ports.api_keys import ApiKeys
 from prompts.ports.chat_model import ChatModel
-from prompts.ports.observer import UNOBSERVED, Observer
+from prompts.ports.observer import Observer
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
 from prompts.run.following import Followers
@@ -69,7 +63,6 @@ if TYPE_CHECKING:
     from config.traced_clients import TracedClients
     from prompts.adapters.weaviate.connection import WeaviateConnection
 
-Check = Callable[[], Awaitable[None]]
 # What a process does beside serving, for as long as it lives.
 Chore = Callable[[], Awaitable[None]]
 
@@ -176,79 +169,6 @@ async def open_clients() -> AsyncIterator[Clients]:
             http_metrics=HttpMetrics(registry),
             http_tracing=traced.http if traced is not None else None,
         )
-
-
-@asynccontextmanager
-async def open_redis(traced: "TracedClients | None" = None) -> AsyncIterator[Redis]:
-    """A pooled client; a connection is made when it is first needed, and again when it broke."""
-    pool = build_pool(
-        settings.REDIS_URL, max_connections=settings.REDIS_MAX_CONNECTIONS, timeout_s=settings.REDIS_TIMEOUT_S
-    )
-    redis = Redis.from_pool(pool) if traced is None else traced.open_redis(pool)
-    try:
-        yield redis
-    finally:
-        await redis.aclose()
-
-
-@asynccontextmanager
-async def open_api_keys() -> AsyncIterator[ApiKeys]:
-    """The published API keys alone, for a command."""
-    async with open_redis() as redis:
-        yield RedisApiKeys(redis)
-
-
-@asynccontextmanager
-async def open_weaviate(observer: Observer = UNOBSERVED) -> AsyncIterator["WeaviateConnection | None"]:
-    """The knowledge server, when one is configured."""
-    if settings.WEAVIATE_URL is None:
-        yield None
-        return
-    # Importing the client takes more than a second: only who has a Weaviate pays for it.
-    from prompts.adapters.weaviate.connection import WeaviateConnection
-
-    connection = WeaviateConnection(
-        settings.WEAVIATE_URL,
-        grpc_port=settings.WEAVIATE_GRPC_PORT,
-        api_key=settings.WEAVIATE_API_KEY,
-        observer=observer,
-    )
-    try:
-        yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[AsyncOpenAI]:
-    """The official client over aiohttp; a run holds a connection for its whole answer, so all of them fit.
-
-    Those beside are for what is asked besides runs: follow-ups, the list of models.
-    """
-    limits = httpx2.Limits(max_connections=settings.MAX_RUNS + 10, max_keepalive_connections=50)
-    hooks = {} if traced is None else {"request": [traced.name_trace]}
-    http_client = ModelServerClient(limits=limits, event_hooks=hooks)
-    # A model's server without keys still wants the header to be there.
-    api_key = settings.OPENAI_API_KEY or "none"
-    async with AsyncOpenAI(base_url=settings.OPENAI_BASE_URL, api_key=api_key, http_client=http_client) as client:
-        yield client
-
-
-def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> dict[str, Check]:
-    """Readiness checks by name; a check that fails raises."""
-
-    async def check_redis() -> None:
-        try:
-            await check_master(redis)
-        except RedisTimeoutError as exc:
-            raise TimeoutError from exc  # what a check calls timed out
-        except RedisConnectionError as exc:
-            raise ConnectionError from exc  # what a check calls unreachable
-
-    checks: dict[str, Check] = {"redis": check_redis}
-    if weaviate is not None:
-        checks["weaviate"] = weaviate.check_ready
-    return checks
 
 
 def _build_readiness(

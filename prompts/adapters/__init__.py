@@ -1,1 +1,1 @@
-"""The ports' implementations, one technology a file; only `config/clients.py` imports them."""
+"""The ports' implementations, one technology a file; only the composition root imports them (`config/clients.py`)."""

@@ -36,7 +36,8 @@ MAX_S = 20.0
 MAX_OUTPUT_TOKENS = 2_000
 # For a model's server that knows no limit: ten times what it was asked for.
 MAX_CHARACTERS = 80_000
-# Of a process: as many as there are connections to the model beside those of its runs (config/clients.py), less two.
+# Of a process: as many as there are connections to the model beside those of its runs, less two
+# (config/connections.py).
 MAX_AT_ONCE = 8
 
 INSTRUCTION = (

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
-from config.clients import open_api_keys
+from config.connections import open_api_keys
 from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable

@@ -19,7 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from openai import AsyncOpenAI
 from typing_extensions import override
 
-from config.clients import build_checks, open_openai, open_redis, open_weaviate
+from config.connections import build_checks, open_openai, open_redis, open_weaviate
 from config.live_checks import judge, read_facts
 from config.redaction import hide_credentials
 

@@ -33,7 +33,7 @@ def translated_errors() -> Iterator[None]:
 async def read_fields(redis: Redis, key: str, fields: Sequence[str]) -> list[bytes | None]:
     """A hash's fields, None for each that is not there. Raises Unavailable."""
     with translated_errors():
-        # The client never decodes (config/clients.py); its types cannot know that.
+        # The client never decodes (config/connections.py); its types cannot know that.
         return cast("list[bytes | None]", await redis.hmget(key, list(fields)))
 
 

@@ -1,0 +1,100 @@
+"""The connections of a process: each is opened lazily, heals by itself, and is closed by its context.
+
+A dependency that cannot be reached does not stop the process: readiness says so.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import httpx2
+from django.conf import settings
+from openai import AsyncOpenAI
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from config.redis_pools import build_pool, check_master
+from prompts.adapters.openai.http_client import ModelServerClient
+from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.ports.api_keys import ApiKeys
+from prompts.ports.observer import UNOBSERVED, Observer
+
+if TYPE_CHECKING:
+    from config.traced_clients import TracedClients
+    from prompts.adapters.weaviate.connection import WeaviateConnection
+
+Check = Callable[[], Awaitable[None]]
+
+
+@asynccontextmanager
+async def open_redis(traced: "TracedClients | None" = None) -> AsyncIterator[Redis]:
+    """A pooled client; a connection is made when it is first needed, and again when it broke."""
+    pool = build_pool(
+        settings.REDIS_URL, max_connections=settings.REDIS_MAX_CONNECTIONS, timeout_s=settings.REDIS_TIMEOUT_S
+    )
+    redis = Redis.from_pool(pool) if traced is None else traced.open_redis(pool)
+    try:
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def open_api_keys() -> AsyncIterator[ApiKeys]:
+    """The published API keys alone, for a command."""
+    async with open_redis() as redis:
+        yield RedisApiKeys(redis)
+
+
+@asynccontextmanager
+async def open_weaviate(observer: Observer = UNOBSERVED) -> AsyncIterator["WeaviateConnection | None"]:
+    """The knowledge server, when one is configured."""
+    if settings.WEAVIATE_URL is None:
+        yield None
+        return
+    # Importing the client takes more than a second: only who has a Weaviate pays for it.
+    from prompts.adapters.weaviate.connection import WeaviateConnection
+
+    connection = WeaviateConnection(
+        settings.WEAVIATE_URL,
+        grpc_port=settings.WEAVIATE_GRPC_PORT,
+        api_key=settings.WEAVIATE_API_KEY,
+        observer=observer,
+    )
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[AsyncOpenAI]:
+    """The official client over aiohttp; a run holds a connection for its whole answer, so all of them fit.
+
+    Those beside are for what is asked besides runs: follow-ups, the list of models.
+    """
+    limits = httpx2.Limits(max_connections=settings.MAX_RUNS + 10, max_keepalive_connections=50)
+    hooks = {} if traced is None else {"request": [traced.name_trace]}
+    http_client = ModelServerClient(limits=limits, event_hooks=hooks)
+    # A model's server without keys still wants the header to be there.
+    api_key = settings.OPENAI_API_KEY or "none"
+    async with AsyncOpenAI(base_url=settings.OPENAI_BASE_URL, api_key=api_key, http_client=http_client) as client:
+        yield client
+
+
+def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> dict[str, Check]:
+    """Readiness checks by name; a check that fails raises."""
+
+    async def check_redis() -> None:
+        try:
+            await check_master(redis)
+        except RedisTimeoutError as exc:
+            raise TimeoutError from exc  # what a check calls timed out
+        except RedisConnectionError as exc:
+            raise ConnectionError from exc  # what a check calls unreachable
+
+    checks: dict[str, Check] = {"redis": check_redis}
+    if weaviate is not None:
+        checks["weaviate"] = weaviate.check_ready
+    return checks
