@@ -71,7 +71,7 @@ class SharedCheck:
             began = time.monotonic()
             error = await self._run_limited()
             ended = time.monotonic()
-            detail = _describe(error, ended - began)
+            detail = _describe(error, min(ended - began, self._timeout_s))
             duration_ms = round((ended - began) * 1000, 1)
             result = CheckResult(self._name, error is None, detail, self.is_required, duration_ms, ended)
             self._log_change(result, error)
@@ -109,7 +109,7 @@ class SharedCheck:
             log.info("check_recovered", check=self._name)
 
 
-def _describe(error: BaseException | None, took_s: float) -> str:
+def _describe(error: BaseException | None, waited_s: float) -> str:
     """A failure in words that are safe to show anyone."""
     match error:
         case None:
@@ -117,7 +117,7 @@ def _describe(error: BaseException | None, took_s: float) -> str:
         case NotConfiguredError():
             return "not configured"
         case TimeoutError():
-            return f"timed out after {took_s:.2g} s"
+            return f"timed out after {waited_s:.2g} s"
         case OSError():
             return "unreachable"
         case _:

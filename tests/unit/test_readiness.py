@@ -1,7 +1,6 @@
 """Readiness: its result, its time limit, and how rarely it asks the dependencies."""
 
 import asyncio
-import re
 import time
 
 import pytest
@@ -130,8 +129,7 @@ async def test_checks_that_hang_end_together_at_the_time_limit() -> None:
     began = time.monotonic()
     report = await readiness.report()
     assert time.monotonic() - began < 0.35
-    details = [check.detail for check in report.checks[2:]]
-    assert [bool(re.fullmatch(r"timed out after 0\.2\d* s", detail)) for detail in details] == [True] * 2
+    assert [check.detail for check in report.checks[2:]] == ["timed out after 0.2 s"] * 2
 
 
 async def test_one_hanging_check_does_not_delay_another() -> None:
@@ -157,7 +155,7 @@ async def test_check_that_ignores_cancellation_still_ends_at_the_time_limit() ->
             raise ConnectionError from None
 
     readiness = start(timeout_s=0.1, redis=stubborn)
-    assert re.fullmatch(r"timed out after 0\.1\d* s", await get_detail(readiness, "redis"))
+    assert await get_detail(readiness, "redis") == "timed out after 0.1 s"
     release.set()
 
 
