@@ -13,4 +13,4 @@ class ProjectConfig(AppConfig):
     @override
     def ready(self) -> None:
         """Import the checks, which registers them."""
-        from config import checks  # noqa: F401
+        from config import checks  # noqa: F401 -- imported to be registered

@@ -49,7 +49,7 @@ class LeanHandler:
         await _send(await self._view(request), send)
 
     async def _respond(self, request: HttpRequest) -> Response:
-        if request.body_too_large:  # type: ignore[attr-defined]
+        if request.body_too_large:  # type: ignore[attr-defined]  # set by `__call__`
             raise RequestDataTooBig
         match = self._resolver.resolve(request.path_info)
         request.resolver_match = match
@@ -97,7 +97,7 @@ async def _send(response: Response, send: ASGISendCallable) -> None:
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
-    await send(start)  # type: ignore[arg-type]
+    await send(start)  # type: ignore[arg-type]  # a literal dict, not the TypedDict
     if isinstance(response, StreamingHttpResponse):
         async for part in response:
             await send({"type": "http.response.body", "body": part, "more_body": True})

@@ -84,14 +84,14 @@ def close_while_draining(view: View) -> View:
 def _begin(request: HttpRequest) -> float:
     given = request.META.get("HTTP_X_REQUEST_ID", "")
     chosen = given if SANE_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
-    request.request_id = chosen  # type: ignore[attr-defined]
+    request.request_id = chosen  # type: ignore[attr-defined]  # read by `_end` and the tracing
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=chosen)
     return time.perf_counter()
 
 
 def _end(request: HttpRequest, response: HttpResponseBase, began: float) -> None:
-    response["x-request-id"] = request.request_id  # type: ignore[attr-defined]
+    response["x-request-id"] = request.request_id  # type: ignore[attr-defined]  # given by `_begin`
     took_s = time.perf_counter() - began
     _record(request, response, took_s)
     if not request.path.startswith(UNLOGGED):

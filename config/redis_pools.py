@@ -91,7 +91,7 @@ class _AsksSentinelsForMaster(_RejectsReplicas):
     @override
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
         if not self.is_connected:
-            await self.connect()  # type: ignore[no-untyped-call]
+            await self.connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
         await super().send_packed_command(*args, **kwargs)
 
 
@@ -127,7 +127,7 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
     def __init__(self, service: str, sentinel: Sentinel, **settings: Any) -> None:
         """`settings` are those of BlockingConnectionPool."""
-        super().__init__(service, sentinel, **settings)  # type: ignore[no-untyped-call]
+        super().__init__(service, sentinel, **settings)  # type: ignore[no-untyped-call]  # redis-py has no types here
         self._looking: asyncio.Task[tuple[str, int]] | None = None
 
     @override
@@ -148,12 +148,12 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
     async def _look_up(self) -> tuple[str, int]:
         before = self.master_address
-        address: tuple[str, int] = await super().get_master_address()  # type: ignore[no-untyped-call]
+        address: tuple[str, int] = await super().get_master_address()  # type: ignore[no-untyped-call]  # redis-py has no types here
         if before not in (None, address):
             # Idle connections are closed by now. Those in use may talk to a master that does not know its demotion yet.
             for connection in self._in_use_connections:
                 if connection.is_connected:
-                    connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
+                    connection.mark_for_reconnect()  # type: ignore[no-untyped-call]  # redis-py has no types here
         return address
 
     def _forget(self, looked: asyncio.Task[tuple[str, int]]) -> None:
@@ -164,7 +164,7 @@ class MasterPool(SentinelConnectionPool, BlockingConnectionPool):
 
 def _build_sentinel_pool(address: SentinelAddress, timeout_s: float, settings: dict[str, Any]) -> MasterPool:
     options = address.sentinel_options(timeout_s)
-    sentinel = Sentinel(address.sentinels, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+    sentinel = Sentinel(address.sentinels, sentinel_kwargs=options)  # type: ignore[no-untyped-call]  # redis-py has no types here
     kind = MasterConnection if address.tls is None else MasterTlsConnection
     credentials, tls = dict(address.credentials), dict(address.tls or {})
     return MasterPool(

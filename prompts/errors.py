@@ -266,7 +266,7 @@ class FailedEarlier(ServiceError):
         super().__init__(failure.message, retry_after_s=failure.retry_after_s)
         self.code = failure.code
         self.type = failure.type  # type: ignore[misc]  # here it is the instance's: the class is that of all failures
-        self.status = failure.status  # type: ignore[misc]
+        self.status = failure.status  # type: ignore[misc]  # likewise
 
 
 class ToldFailure(Protocol):

@@ -118,7 +118,7 @@ class ApiController(Controller[WireSerializer]):
     @property
     def owner(self) -> str:
         """Whose key the request carries."""
-        return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]
+        return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]  # set by BearerKey
 
     def unseal(self, kind: SealKind, sealed: str, param: str) -> None:
         """Whether a sealed text is this owner's own. Raises InvalidEncryptedContent."""

@@ -19,11 +19,11 @@ def counted_submit(pool: concurrent.futures.ThreadPoolExecutor, *args: Any, **kw
     return submit(pool, *args, **kwargs)
 
 
-concurrent.futures.ThreadPoolExecutor.submit = counted_submit  # type: ignore[assignment]
+concurrent.futures.ThreadPoolExecutor.submit = counted_submit  # type: ignore[assignment]  # its signature says less
 
-from django.core.signals import request_finished, request_started  # noqa: E402
+from django.core.signals import request_finished, request_started  # noqa: E402 -- after the counter
 
-from config.asgi import application  # noqa: E402 -- the counter must exist before this import
+from config.asgi import application  # noqa: E402 -- after the counter
 
 signals = 0
 

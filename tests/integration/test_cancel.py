@@ -196,8 +196,8 @@ async def test_a_cancel_takes_moments_even_when_the_model_is_silent(
         took.append(time.monotonic() - began)
         assert "eps:cancel_confirmed" not in cancelled.json()
         await creator.read_final(within_s=2)
-    p95 = statistics.quantiles(took, n=20)[-1]
-    print(f"cancel from another replica: p50 {statistics.median(took) * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms")  # noqa: T201
+    p50, p95 = statistics.median(took), statistics.quantiles(took, n=20)[-1]
+    print(f"cancel elsewhere: p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms")  # noqa: T201 -- prints the measurement
     assert p95 < 1
 
 

@@ -161,7 +161,7 @@ async def read(
 
 
 async def test_keeping_one_again_after_a_lost_answer_keeps_it_once(redis: Redis) -> None:
-    compactions = RedisCompactions(RetryingRedis(redis), retention_s=60)  # type: ignore[arg-type]
+    compactions = RedisCompactions(RetryingRedis.of(redis), retention_s=60)
     compacted = CompactedHistory(
         id=ids.new_id(ids.RESPONSE, "05"),
         created_at=1,

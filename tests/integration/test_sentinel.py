@@ -82,7 +82,7 @@ async def cluster(
 def tell(port: int, *command: str) -> None:
     """Send a command to a server."""
     with closing(Redis(port=port)) as client:
-        client.execute_command(*command)  # type: ignore[no-untyped-call]
+        client.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py has no types here
 
 
 def has_link(replica: ValkeyServer) -> bool:

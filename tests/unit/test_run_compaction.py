@@ -73,9 +73,10 @@ async def test_it_is_summed_up_and_then_answered(harness: Harness) -> None:
     assert [item["type"] for item in final["output"]] == ["compaction", "message"]
     assert SEALER.open("alice", "compaction", final["output"][0]["encrypted_content"]) == "The code is 4711."
     summing, answering = harness.model.asked
-    assert [item.role for item in summing if isinstance(item, Message)] == ["system", "user"]
-    assert texts(summing)[0] == INSTRUCTION.rpartition("\n\n")[2]
-    assert "[assistant]\nThe code is 4711." in text_of(summing[1])  # type: ignore[arg-type]
+    told = [item for item in summing if isinstance(item, Message)]
+    assert [item.role for item in told] == ["system", "user"]
+    assert texts(told)[0] == INSTRUCTION.rpartition("\n\n")[2]
+    assert "[assistant]\nThe code is 4711." in text_of(told[1])
     assert texts(answering) == ["Be brief.", "My name is Ada.", "The code is 4711.", "What is the code?"]
     usage = final["usage"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (540, 12, 552)

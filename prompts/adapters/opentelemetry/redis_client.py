@@ -29,7 +29,7 @@ class TracedRedis(Redis):
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """See redis-py."""
         if not trace.get_current_span().is_recording():
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py has no types here
         command = str(args[0])
         attributes = {"db.system.name": "redis", "db.operation.name": command}
         name = command
@@ -37,4 +37,4 @@ class TracedRedis(Redis):
             attributes["db.stored_procedure.name"] = script
             name = f"{command} {script}"
         with self._tracer.start_as_current_span(name, kind=SpanKind.CLIENT, attributes=attributes):
-            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
+            return await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py has no types here

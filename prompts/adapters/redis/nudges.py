@@ -121,7 +121,7 @@ class Nudges:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+        await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no types here
 
     async def _hear_all(self, let_go: LetGo) -> None:
         """Until the connection breaks, or is of no use: a server that hangs, or whose machine is gone, says nothing."""

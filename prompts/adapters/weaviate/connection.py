@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-import grpc  # type: ignore[import-untyped]
+import grpc  # type: ignore[import-untyped]  # grpcio ships no types
 import httpx
 from weaviate import WeaviateAsyncClient
 from weaviate.classes.init import AdditionalConfig, Auth
