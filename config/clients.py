@@ -43,6 +43,7 @@ from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.api.state import State
+from prompts.api.wire.unknown import ReadingRules
 from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
 from prompts.ports.chat_model import ChatModel
@@ -246,6 +247,8 @@ def _build_state(
         follow_ups=FollowUps(notes=notes, model=model, sealer=sealer, history_tokens=settings.HISTORY_TOKENS),
         api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
         sealer=sealer,
+        observer=observer,
+        reading=ReadingRules(is_strict=settings.STRICT_REQUESTS, option_names=frozenset(settings.MODEL_OPTION_NAMES)),
     )
     return state, nudges
 

@@ -71,6 +71,8 @@ MODEL_OPTION_NAMES = env.words(
         "structured_outputs",
     ],
 )
+# What this server does not know of a request is left out and named, or refused. Refusing is for finding typing errors.
+STRICT_REQUESTS = env.flag("STRICT_REQUESTS", False)
 MODEL_ALIASES = env.json_strings("MODEL_ALIASES")
 REASONING_REPLAY = env.choice("REASONING_REPLAY", "tools", ("tools", "always", "never"))
 SYSTEM_MESSAGES = env.choice("SYSTEM_MESSAGES", "merge", ("merge", "keep"))

@@ -9,10 +9,11 @@ from dmr import ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
-from prompts.api.controller import ApiController, json_response
+from prompts.api.controller import ApiController
 from prompts.api.openapi.document import BODY_ERRORS, IDEMPOTENCY_KEY, MODEL_ERRORS, refusals
 from prompts.api.openapi.examples import COMPACT_HISTORY, COUNT_INPUT
 from prompts.api.wire.create_response import (
+    CacheKey,
     ConversationParam,
     read_claim,
     read_conversation_id,
@@ -24,12 +25,13 @@ from prompts.api.wire.tools import (
     TextParam,
     ToolChoiceParam,
     Tools,
+    Word,
     read_reasoning,
     read_text,
     read_tool_choice,
     read_tools,
 )
-from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
+from prompts.domain.model_request import ModelRequest, Truncation
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidRequest
@@ -48,8 +50,8 @@ class CompactHistory(Struct, forbid_unknown_fields=True, kw_only=True):
     input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)] | None = None
     previous_response_id: ResponseId | None = None
     instructions: str | None = None
-    prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
-    service_tier: ServiceTier | None = None
+    prompt_cache_key: CacheKey | None = None
+    service_tier: Word | None = None
 
 
 class CountInput(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -99,14 +101,14 @@ class CompactController(ApiController):
         with placing_calls(body.input, param="input"):
             compacted, is_replay = await compact_history(
                 owner=self.owner,
-                new_input=read_input(body.input, unseal=self.unseal),
+                new_input=read_input(body.input, sender=self.sender),
                 anchor=anchor,
                 instructions=body.instructions,
                 model_request=request,
                 claim=read_claim(self.request, body),
                 ports=self.state.histories,
             )
-        response = json_response(compacted)
+        response = self.render(compacted)
         if is_replay:
             response["idempotency-replayed"] = "true"
         return response
@@ -128,20 +130,20 @@ class InputTokensController(ApiController):
         """How many tokens the model would be given, history included, without asking it; an estimate."""
         body, state = parsed_body, self.state
         anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
-        tools = read_tools(body.tools)
+        tools = read_tools(body.tools, self.unknown)
         request = ModelRequest(
             model=body.model or state.turns.defaults.model,
             tools=tools,
-            tool_choice=read_tool_choice(body.tool_choice, tools),
+            tool_choice=read_tool_choice(body.tool_choice, tools, self.unknown),
             text=read_text(body.text),
             reasoning=read_reasoning(body.reasoning) or ReasoningConfig(),
         )
         counted = await count_input(
             owner=self.owner,
-            new_input=read_input(body.input, unseal=self.unseal),
+            new_input=read_input(body.input, sender=self.sender),
             anchor=anchor,
             instructions=body.instructions,
             model_request=request,
             ports=state.histories,
         )
-        return json_response(encode(InputTokens(counted)))
+        return self.render(encode(InputTokens(counted)))

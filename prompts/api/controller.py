@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
+import msgspec
 import structlog
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
@@ -23,8 +24,10 @@ from dmr.serializer import BaseSerializer
 from prompts.api.errors import as_service_error, render_error
 from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope
 from prompts.api.openapi.schemas import WireSerializer
-from prompts.api.state import State, get_state
-from prompts.api.wire.parser import StrictJsonParser
+from prompts.api.state import State, get_state, get_unknown
+from prompts.api.wire.items import Sender
+from prompts.api.wire.parser import BodyParser
+from prompts.api.wire.unknown import Unknown
 from prompts.errors import (
     BrokenSeal,
     InvalidEncryptedContent,
@@ -34,6 +37,8 @@ from prompts.errors import (
 from prompts.ports.api_keys import Caller
 from prompts.ports.sealing import SealKind
 from prompts.usecases.callers import authenticate, check_rate
+
+encode = msgspec.json.Encoder().encode
 
 
 class BearerKey(AsyncAuth):
@@ -104,7 +109,7 @@ class ApiController(Controller[WireSerializer]):
 
     endpoint_cls = ApiEndpoint
     auth: ClassVar[Sequence[AsyncAuth]] = [BearerKey()]
-    parsers = [StrictJsonParser()]
+    parsers = [BodyParser()]
     header_parameters: ClassVar[Sequence[Parameter]] = ()
     """Headers that a request may carry, for the OpenAPI document; the view reads them itself."""
     error_model: ClassVar[Any] = ErrorEnvelope
@@ -120,7 +125,23 @@ class ApiController(Controller[WireSerializer]):
         """Whose key the request carries."""
         return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]  # set by BearerKey
 
-    def unseal(self, kind: SealKind, sealed: str, param: str) -> None:
+    @property
+    def unknown(self) -> Unknown:
+        """What of the request is left out."""
+        return get_unknown(self.request)
+
+    @property
+    def sender(self) -> Sender:
+        """Who sends the items of the body."""
+        return Sender(self._unseal, self.unknown)
+
+    def render(self, content: bytes) -> HttpResponse:
+        """An answer that is a JSON object already, with what of the request was left out."""
+        ignored = self.unknown.list_names()
+        named = content[:-1] + b',"eps:ignored":' + encode(ignored) + b"}" if ignored else content
+        return json_response(named)
+
+    def _unseal(self, kind: SealKind, sealed: str, param: str) -> None:
         """Whether a sealed text is this owner's own. Raises InvalidEncryptedContent."""
         try:
             self.state.sealer.open(self.owner, kind, sealed)

@@ -164,17 +164,17 @@ class ConversationsController(ApiController):
     async def post(
         self, parsed_body: Annotated[BodyMsgspec[CreateConversation | None], CREATE_CONVERSATION]
     ) -> HttpResponse:
-        """Create a conversation, with up to 20 items."""
+        """Create a conversation, with up to 1,000 items."""
         body = parsed_body or CreateConversation()
         with placing_calls(body.items, param="items"):
             conversation = await create_conversation(
                 owner=self.owner,
                 metadata=body.metadata or {},
                 title=body.title,
-                new_items=read_items(body.items or [], param="items", unseal=self.unseal),
+                new_items=read_items(body.items or [], param="items", sender=self.sender),
                 store=self.state.conversations,
             )
-        return json_response(encode(show(conversation)))
+        return self.render(encode(show(conversation)))
 
     @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversations")
     async def get(self, parsed_query: Query[ConversationsQuery]) -> HttpResponse:
@@ -217,7 +217,7 @@ class ConversationController(ApiController):
             title=parsed_body.title,
             store=self.state.conversations,
         )
-        return json_response(encode(show(updated)))
+        return self.render(encode(show(updated)))
 
     @validate(ResponseSpec(DeletedConversation, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteConversation")
     async def delete(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
@@ -250,7 +250,7 @@ class ForkController(ApiController):
             after=body.after,
             store=self.state.conversations,
         )
-        return json_response(encode(show(forked)))
+        return self.render(encode(show(forked)))
 
 
 class ItemController(ApiController):
@@ -280,7 +280,7 @@ class ItemsController(ApiController):
     @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversationItems")
     async def get(self, parsed_path: Path[ConversationPath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
         """One page of the items, newest first unless asked otherwise."""
-        check_include(parsed_query.include)
+        check_include(parsed_query.include, self.unknown)
         page = await list_items(
             _conversation_id(parsed_path),
             owner=self.owner,
@@ -301,16 +301,16 @@ class ItemsController(ApiController):
     async def post(
         self, parsed_path: Path[ConversationPath], parsed_body: Annotated[BodyMsgspec[CreateItems], CREATE_ITEMS]
     ) -> HttpResponse:
-        """Append up to 20 items; they come back in the order given."""
+        """Append up to 1,000 items; they come back in the order given."""
         with placing_calls(parsed_body.items, param="items"):
             items = await add_items(
                 _conversation_id(parsed_path),
                 owner=self.owner,
-                new_items=read_items(parsed_body.items, param="items", unseal=self.unseal),
+                new_items=read_items(parsed_body.items, param="items", sender=self.sender),
                 store=self.state.conversations,
             )
         body = ItemList(list(items), items[0].id, items[-1].id, has_more=False)
-        return json_response(encode(body))
+        return self.render(encode(body))
 
 
 def _conversation_id(path: ConversationPath) -> str:

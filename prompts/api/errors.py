@@ -2,14 +2,19 @@
 
 import math
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import cast
 
 import msgspec
 import structlog
 from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404
 from dmr.exceptions import RequestSerializationError, ValidationError
 
+from prompts.api.state import get_state
+from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
 from prompts.errors import (
     BodyTooLarge,
@@ -21,6 +26,7 @@ from prompts.errors import (
     unknown_url,
 )
 from prompts.ports.api_keys import Caller
+from prompts.ports.observer import ParameterIgnored
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +44,7 @@ def envelope(view: View) -> View:
 
     async def answer(request: HttpRequest) -> HttpResponseBase:
         try:
-            return _with_rate(request, await view(request))
+            return _finish(request, await view(request))
         except ServiceError as error:
             return render_error(error)
         except RequestDataTooBig:
@@ -54,6 +60,22 @@ def envelope(view: View) -> View:
             return render_error(InternalError(message))
 
     return answer
+
+
+def _finish(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    _tell_ignored(request, response)
+    return _with_rate(request, response)
+
+
+def _tell_ignored(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Count what of the request was left out, and name it in its log line."""
+    unknown: Unknown | None = getattr(request, "unknown", None)
+    if unknown is None or not unknown.counts or response.status_code >= HTTPStatus.BAD_REQUEST:
+        return
+    structlog.contextvars.bind_contextvars(ignored=unknown.list_names())
+    observer = get_state(cast(ASGIRequest, request).scope).observer
+    for kind, count in unknown.counts.items():
+        observer.notice(ParameterIgnored(kind, count))
 
 
 def _with_rate(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

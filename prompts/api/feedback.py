@@ -59,7 +59,7 @@ class FeedbackController(ApiController):
             comment=parsed_body.comment,
             notes=self.state.notes,
         )
-        return json_response(encode(_shown(response_id, feedback)))
+        return self.render(encode(_shown(response_id, feedback)))
 
     @validate(ResponseSpec(FeedbackBody, status_code=HTTPStatus.OK), *ERRORS, operation_id="getFeedback")
     async def get(self, parsed_path: Path[ResponsePath]) -> HttpResponse:

@@ -26,7 +26,7 @@ class InputItemsController(ApiController):
     @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listInputItems")
     async def get(self, parsed_path: Path[ResponsePath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
         """One page of the response's own input items, newest first unless asked otherwise."""
-        check_include(parsed_query.include)
+        check_include(parsed_query.include, self.unknown)
         page = await list_input_items(
             check_kind(parsed_path.response_id, ids.RESPONSE, param="response_id"),
             owner=self.owner,

@@ -99,8 +99,9 @@ class ResponsesController(ApiController):
         return read_ask(
             body,
             owner=self.owner,
-            new_input=read_input(body.input, unseal=self.unseal),
-            claim=read_claim(self.request, replace(body, stream=None)),
+            new_input=read_input(body.input, sender=self.sender),
+            claim=read_claim(self.request, replace(body, stream=None), self.unknown.options),
+            unknown=self.unknown,
         )
 
     async def _deliver(self, body: CreateResponse, turn: Turn) -> HttpResponse:
@@ -125,7 +126,7 @@ class ResponseController(ApiController):
     )
     async def get(self, parsed_path: Path[ResponsePath], parsed_query: Query[RetrieveQuery]) -> HttpResponse:
         """The response as it stands, or with `stream=true` its events above `starting_after`, live or ended."""
-        check_include(parsed_query.include)
+        check_include(parsed_query.include, self.unknown)
         if parsed_query.include_obfuscation:
             raise unsupported("include_obfuscation")
         if parsed_query.starting_after is not None and not parsed_query.stream:

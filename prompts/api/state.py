@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+
+from prompts.api.wire.unknown import ReadingRules, Unknown
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
+from prompts.ports.observer import Observer
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.sealing import Sealer
 from prompts.usecases.compaction import HistoryPorts
@@ -26,8 +31,19 @@ class State:
     follow_ups: FollowUps
     api_keys: ApiKeys
     sealer: Sealer
+    observer: Observer
+    reading: ReadingRules
 
 
 def get_state(scope: Mapping[str, Any]) -> State:
     """The state of the process that serves this connection, from its ASGI scope."""
     return cast(State, scope["state"]["prompts"])
+
+
+def get_unknown(request: HttpRequest) -> Unknown:
+    """What of this request is left out; the same object, whoever asks for it."""
+    unknown: Unknown | None = getattr(request, "unknown", None)
+    if unknown is None:
+        unknown = Unknown(get_state(cast(ASGIRequest, request).scope).reading)
+        request.unknown = unknown  # type: ignore[attr-defined]  # what this function finds the next time
+    return unknown

@@ -11,7 +11,8 @@ from msgspec import UNSET, Struct, UnsetType
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
 ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 Phase: TypeAlias = Literal["commentary", "final_answer"]
-ImageDetail: TypeAlias = Literal["low", "high", "auto"]
+ImageDetail: TypeAlias = str
+"""`low`, `high`, `auto`, or what newer models know."""
 
 
 class InputText(Struct, frozen=True, tag_field="type", tag="input_text"):

@@ -8,7 +8,8 @@ from prompts.domain.text import ReasoningConfig, TextConfig
 from prompts.domain.tools import AllowedTools, FunctionChoice, FunctionTool, ToolChoice
 
 Truncation: TypeAlias = Literal["auto", "disabled"]
-ServiceTier: TypeAlias = Literal["auto", "default", "flex", "priority"]
+ServiceTier: TypeAlias = str
+"""`auto`, `default`, `flex`, `priority`, or what newer servers know."""
 
 
 class Model(Struct, frozen=True):
@@ -47,6 +48,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """From how many tokens (estimates) the history is compacted before the model is asked."""
     traceparent: str | UnsetType = UNSET
     """Who asked, in the words of their trace, for whoever takes the response over (`prompts.ports.tracing`)."""
+    cache_hints: dict[str, Any] | UnsetType = UNSET
+    """What the client wishes of the server's cache, as it is (`prompt_cache_retention`, `prompt_cache_options`)."""
     options: dict[str, Any] | UnsetType = UNSET
     """The model server's own options, by their names there (`top_k`, `min_p` …)."""
 

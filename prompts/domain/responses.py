@@ -87,6 +87,8 @@ class Response(Struct, frozen=True, kw_only=True):
     prompt_cache_key: str | None = None
     conversation: ConversationRef | UnsetType = UNSET
     model_input: ModelInput | UnsetType = field(default=UNSET, name="eps:model_input")
+    ignored: list[str] | UnsetType = field(default=UNSET, name="eps:ignored")
+    """What of the request was left out because this server does not know it, by its places."""
 
 
 Score: TypeAlias = Literal[-1, 0, 1]

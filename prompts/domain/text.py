@@ -1,6 +1,6 @@
 """How the text of an answer is to be formed, and how much a model is to think."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -23,7 +23,8 @@ class JsonSchema(Struct, frozen=True, tag_field="type", tag="json_schema", kw_on
 
 
 TextFormat: TypeAlias = PlainText | JsonObject | JsonSchema
-Verbosity: TypeAlias = Literal["low", "medium", "high"]
+Verbosity: TypeAlias = str
+"""`low`, `medium`, `high`, or what newer models know."""
 
 
 class TextConfig(Struct, frozen=True):
@@ -33,8 +34,10 @@ class TextConfig(Struct, frozen=True):
     verbosity: Verbosity | UnsetType = UNSET
 
 
-ReasoningEffort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
-ReasoningSummary: TypeAlias = Literal["auto", "concise", "detailed"]
+ReasoningEffort: TypeAlias = str
+"""`none`, `minimal`, `low`, `medium`, `high`, `xhigh`, or what newer models know."""
+ReasoningSummary: TypeAlias = str
+"""`auto`, `concise`, `detailed`, or what newer models know."""
 
 
 class ReasoningConfig(Struct, frozen=True):

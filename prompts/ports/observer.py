@@ -115,9 +115,10 @@ class FollowerLeft:
 
 @dataclass(frozen=True, slots=True)
 class ParameterIgnored:
-    """A part of a request was left out because this server does not know it."""
+    """So many parts of a request were left out because this server does not know them."""
 
     kind: Literal["field", "item_field", "tool", "include"]
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,11 @@
 """What a client asks of a turn, and what becomes of it with the defaults."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec import UNSET
 
 from prompts.domain.anchors import Anchor
 from prompts.domain.conversations import Metadata
@@ -12,6 +16,9 @@ from prompts.domain.text import ReasoningConfig, TextConfig
 from prompts.domain.tools import FunctionTool, ToolChoice
 from prompts.ports.responses import Claim
 from prompts.usecases.items import StoredItem
+
+# OpenAI takes no longer key; the hash of one shares a cache as well.
+MAX_CACHE_KEY_CHARACTERS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +50,15 @@ class Ask:
     service_tier: ServiceTier | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
+    cache_hints: Mapping[str, Any] = field(default_factory=dict)
     user: str | None = None
     store: bool | None = None
     background: bool | None = None
     metadata: Metadata | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The model server's own options, as they are."""
+    ignored: Sequence[str] = ()
+    """What of the request was left out, by its places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +90,11 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         truncation=ask.truncation or "disabled",
         service_tier=ask.service_tier,
         safety_identifier=ask.safety_identifier,
-        prompt_cache_key=ask.prompt_cache_key,
+        prompt_cache_key=_shorten_key(ask.prompt_cache_key),
+        cache_hints=dict(ask.cache_hints) if ask.cache_hints else UNSET,
         user=ask.user,
         compact_threshold=ask.compact_threshold,
+        options=dict(ask.options) if ask.options else UNSET,
     )
 
 
@@ -112,4 +126,12 @@ def build_echo(ask: Ask, request: ModelRequest) -> Response:
         metadata=ask.metadata or {},
         safety_identifier=ask.safety_identifier,
         prompt_cache_key=ask.prompt_cache_key,
+        ignored=list(ask.ignored) if ask.ignored else UNSET,
     )
+
+
+def _shorten_key(key: str | None) -> str | None:
+    """The key as model servers take it."""
+    if key is None or len(key) <= MAX_CACHE_KEY_CHARACTERS:
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -118,7 +118,7 @@ WRONG: list[tuple[object, str, str]] = [
     # Types.
     ({}, "input", "Missing required parameter"),
     (but(input=1), "input", "a string or an array, not an integer"),
-    (but(input=None), "input", "not null"),
+    (but(input=None), "input", "Missing required parameter"),
     (but(input={}), "input", "not an object"),
     (but(input=[]), "input", "at least 1 entry"),
     (but(input=["x"]), "input[0]", "an object, not a string"),
@@ -132,19 +132,17 @@ WRONG: list[tuple[object, str, str]] = [
     (but(conversation=3), "conversation", "a string or an object"),
     (but(conversation={}), "conversation.id", "Missing"),
     (but(conversation={"id": 1}), "conversation.id", "a string"),
-    (but(conversation={"id": UNKNOWN_CONVERSATION, "x": 1}), "conversation.x", "Unknown"),
     (but(previous_response_id=3), "previous_response_id", "a string"),
     (but(tools={}), "tools", "an array"),
     (but(include=[1]), "include[0]", "a string"),
     (but(top_logprobs=False), "top_logprobs", "an integer"),
     # Items.
-    (say(role=None), "input[1].role", "a string"),
+    (say(role=None), "input[1].role", "Missing"),
     (say(role="x"), "input[1].role", "'user', 'assistant', 'system' or 'developer', not 'x'"),
     (say(content=None), "input[1].content", "Missing required parameter"),
     (say(status="x"), "input[1].status", "'in_progress'"),
     (say(type="mcp_call"), "input[1].type", "'compaction' or 'item_reference', not 'mcp_call'"),
     (say(type=3), "input[1].type", "a string"),
-    (say(foo=1), "input[1].foo", "Unknown parameter"),
     ({"input": [{"role": "user"}]}, "input[0].content", "Missing"),
     ({"input": [{"content": "x"}]}, "input[0].role", "Missing"),
     (part(type="input_text", text=1), "input[1].content[0].text", "a string, not an integer"),
@@ -153,9 +151,6 @@ WRONG: list[tuple[object, str, str]] = [
     (part(type="input_audio"), "input[1].content[0].type", "'input_text', 'input_image', 'input_file'"),
     (part(type="output_text", text="x"), "input[1].content[0].type", "Use 'input_text'"),
     (part(type="refusal", refusal="x"), "input[1].content[0].type", "Use 'input_text'"),
-    # Unknown.
-    (but(foo=1), "foo", "Unknown parameter"),
-    (but(**{"$.metadata[...]": 1}), "$.metadata[...]", "Unknown parameter"),
     # Bounds.
     (but(max_output_tokens=15), "max_output_tokens", "an integer of at least 16"),
     (but(max_output_tokens=-1), "max_output_tokens", "at least 16"),
@@ -275,10 +270,10 @@ async def test_an_id_of_the_wrong_kind_is_told_its_prefix(http: httpx.AsyncClien
 @pytest.mark.parametrize(
     ("path", "body", "param"),
     [
-        ("/v1/conversations", {"items": [{"role": "user", "content": "x"}] * 21}, "items"),
+        ("/v1/conversations", {"items": [{"role": "user", "content": "x"}] * 1_001}, "items"),
         ("/v1/conversations", {"items": [{"role": "x", "content": "x"}]}, "items[0].role"),
         ("/v1/conversations", {"metadata": {"k": 1}}, "metadata.k"),
-        ("/v1/conversations", {"title": "x"}, "title"),
+        ("/v1/conversations", {"eps:title": 3}, "eps:title"),
         ("/v1/conversations", [], None),
         (f"/v1/conversations/{UNKNOWN_CONVERSATION}", {}, "metadata"),
         (f"/v1/conversations/{UNKNOWN_CONVERSATION}", b"", None),
@@ -336,7 +331,7 @@ async def test_wrong_queries_of_a_response(http: httpx.AsyncClient, query: str, 
     assert error["param"] == query.partition("=")[0]
 
 
-VALUES: dict[str, list[object]] = {"prompt": [{"id": "pmpt_1"}, {}], "prompt_cache_retention": ["24h"]}
+VALUES: dict[str, list[object]] = {"prompt": [{"id": "pmpt_1"}, {}]}
 
 
 @pytest.mark.usefixtures("nothing_stored")
@@ -454,8 +449,8 @@ async def test_nesting_at_the_interpreters_limit_is_refused_too(http: httpx.Asyn
 
 
 @pytest.mark.usefixtures("nothing_stored")
-async def test_a_megabyte_of_parameter_name_does_not_come_back(http: httpx.AsyncClient) -> None:
-    for body in (but(**{"x" * 2**20: 1}), say(role="x" * 2**20), but(metadata={"x" * 2**20: "x"})):
+async def test_a_megabyte_of_a_name_or_value_does_not_come_back(http: httpx.AsyncClient) -> None:
+    for body in (say(role="x" * 2**20), but(metadata={"x" * 2**20: "x"})):
         refusal(await post(http, body))
 
 

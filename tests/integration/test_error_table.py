@@ -66,7 +66,6 @@ def find_shapes() -> list[Row]:
         Row("nested type", INVALID, body={"input": [{"role": "user", "content": 3}]}, param="input[0].content"),
         Row("enum", INVALID, body={"input": [{"role": "boss", "content": "x"}]}, param="input[0].role"),
         Row("missing", INVALID, body={}, param="input"),
-        Row("unknown", INVALID, body=turn(foo=1), param="foo"),
         Row(
             "exclusive",
             INVALID,

@@ -180,7 +180,6 @@ ODD_TOOLS: list[tuple[dict[str, Any], str]] = [
     ({"tools": [WEATHER | {"description": 3}]}, "tools[0].description"),
     ({"tools": [WEATHER | {"parameters": "x"}]}, "tools[0].parameters"),
     ({"tools": [WEATHER | {"strict": "yes"}]}, "tools[0].strict"),
-    ({"tools": [WEATHER | {"foo": 1}]}, "tools[0].foo"),
     ({"tools": [{"name": "x"}]}, "tools[0].type"),
     ({"tools": ["get_weather"]}, "tools[0]"),
     ({"tools": BOTH, "tool_choice": "invalid_choice"}, "tool_choice"),
@@ -214,10 +213,33 @@ async def test_the_nested_dialect_of_chat_completions_is_refused_and_not_misread
 HOSTED = ("web_search", "web_search_preview", "code_interpreter", "image_generation", "computer_use_preview", "mcp")
 
 
-@pytest.mark.parametrize("kind", [*HOSTED, "local_shell", "shell", "apply_patch", "custom", "nonsense"])
-async def test_a_tool_that_nobody_runs_here_is_refused_clearly(http: httpx.AsyncClient, kind: str) -> None:
-    answer = await ask(http, "Hello", tools=[WEATHER, {"type": kind, "name": "x"}])
-    error = check_refusal(answer, code=None, param="tools[1].type")
-    assert f"'{kind}'" in error["message"]
-    answer = await ask(http, "Hello", tools=[WEATHER], tool_choice={"type": kind})
-    assert check_refusal(answer, code=None)["param"].startswith("tool_choice")
+@pytest.mark.parametrize("kind", [*HOSTED, "shell", "apply_patch", "nonsense"])
+async def test_a_tool_that_nobody_runs_here_is_left_out_and_named(
+    http: httpx.AsyncClient, model_calls: ModelCalls, kind: str
+) -> None:
+    text = f"Hello beside {kind}"
+    response = (await ask(http, text, tools=[WEATHER, {"type": kind, "name": "x"}])).json()
+    assert response["eps:ignored"] == ["tools[1]"]
+    assert [tool["name"] for tool in response["tools"]] == ["get_weather"]
+    assert [tool["type"] for tool in (await model_calls.get_body(text))["tools"]] == ["function"]
+    alone = (await ask(http, "Hello", tools=[{"type": kind}])).json()
+    assert (alone["tools"], alone["eps:ignored"]) == ([], ["tools[0]"])
+
+
+@pytest.mark.parametrize("kind", [*HOSTED, "nonsense"])
+async def test_a_choice_that_needs_an_ignored_tool_is_refused(http: httpx.AsyncClient, kind: str) -> None:
+    tools = [WEATHER, {"type": kind}]
+    needs: list[Any] = [{"type": kind}, {"type": "allowed_tools", "mode": "required", "tools": [{"type": kind}]}]
+    for choice in needs:
+        answer = await ask(http, "Hello", tools=tools, tool_choice=choice)
+        assert check_refusal(answer, code=None)["param"].startswith("tool_choice")
+    check_refusal(await ask(http, "Hello", tools=tools[1:], tool_choice="required"), param="tool_choice")
+    either = {"type": "allowed_tools", "tools": [{"type": kind}, {"type": "function", "name": "get_weather"}]}
+    response = (await ask(http, "Hello", tools=tools, tool_choice=either)).json()
+    assert response["eps:ignored"] == ["tools[1]", "tool_choice.tools[0]"]
+    assert [each["name"] for each in response["tool_choice"]["tools"]] == ["get_weather"]
+
+
+async def test_a_name_that_no_model_takes_is_told(http: httpx.AsyncClient) -> None:
+    error = check_refusal(await ask(http, "Hello", tools=[WEATHER | {"name": "files.read"}]), param="tools[0].name")
+    assert "'files.read'" in error["message"]

@@ -68,10 +68,10 @@ async def test_a_model_that_does_not_think_shows_no_thoughts(http: httpx.AsyncCl
 @pytest.mark.parametrize(
     ("reasoning", "param"),
     [
-        ({"effort": "enormous"}, "reasoning.effort"),
+        ({"effort": ""}, "reasoning.effort"),
+        ({"effort": "x" * 65}, "reasoning.effort"),
         ({"effort": 3}, "reasoning.effort"),
-        ({"summary": "long"}, "reasoning.summary"),
-        ({"foo": 1}, "reasoning.foo"),
+        ({"summary": 3}, "reasoning.summary"),
         ("high", "reasoning"),
     ],
 )
@@ -144,7 +144,9 @@ async def test_a_budget_that_is_spent_on_thoughts_leaves_no_answer(http: httpx.A
     assert final["output"][0]["status"] == "incomplete"
 
 
-async def test_a_forged_thought_is_refused(http: httpx.AsyncClient, bob: AsyncOpenAI) -> None:
+async def test_the_seal_of_a_thought_that_others_sealed_is_left_out_and_named(
+    http: httpx.AsyncClient, bob: AsyncOpenAI
+) -> None:
     sealed = (await make_thought(http, include=ENCRYPTED))["output"][0]
     bobs = await bob.responses.create(
         model="stand-in", input=THINK, reasoning={"effort": "low"}, include=["reasoning.encrypted_content"]
@@ -153,7 +155,11 @@ async def test_a_forged_thought_is_refused(http: httpx.AsyncClient, bob: AsyncOp
     changed = sealed["encrypted_content"][:-4] + "AAAA"
     for forged in ("forged", changed, bobs_seal):
         answer = await ask(http, "", input=[{**sealed, "encrypted_content": forged}, {"role": "user", "content": "Hi"}])
-        check_refusal(answer, code=None, param="input[0].encrypted_content")
+        assert answer.status_code == 200
+        assert answer.json()["eps:ignored"] == ["input[0].encrypted_content"]
+        [kept] = (await http.get(f"/v1/responses/{answer.json()['id']}/input_items?order=asc&limit=1")).json()["data"]
+        assert kept["type"] == "reasoning"
+        assert kept.get("encrypted_content") is None
 
 
 @pytest.mark.parametrize(

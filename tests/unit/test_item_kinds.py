@@ -10,7 +10,8 @@ from msgspec import Struct
 from prompts.adapters.openai.chat_messages import compose_messages
 from prompts.adapters.openai.responses_items import compose_input
 from prompts.adapters.redis.items import decode_items, encode, pack_items
-from prompts.api.wire.items import InputItem, ItemReader, read_items
+from prompts.api.wire.items import InputItem, ItemReader, Sender, read_items
+from prompts.api.wire.unknown import ReadingRules, Unknown
 from prompts.domain.item_kinds import (
     HIDDEN_TYPES,
     ITEM_ID_PREFIXES,
@@ -65,13 +66,18 @@ def take_any(_kind: str, _sealed: str, _param: str) -> None:
     """Accepts any seal."""
 
 
+def find_sender() -> Sender:
+    """Somebody whose seals all open."""
+    return Sender(take_any, Unknown())
+
+
 def read(name: str, /, **changes: Any) -> Item:
     """The example as it is read from the wire, with these changes; of a kind that nobody may send, as it is stored."""
     if name not in TAKEN_KINDS:
         stored = {"type": name, "id": "", "status": "completed", **EXAMPLES[name], **changes}
         return cast(Item, msgspec.convert(stored, KINDS_BY_TYPE[name].struct))
     body = msgspec.json.encode([{"type": name, **EXAMPLES[name], **changes}])
-    [item] = read_items(msgspec.json.decode(body, type=list[InputItem]), param="input", unseal=take_any)
+    [item] = read_items(msgspec.json.decode(body, type=list[InputItem]), param="input", sender=find_sender())
     return cast(Item, item)
 
 
@@ -119,23 +125,31 @@ def test_it_is_read_from_the_wire_and_kept_as_it_is(name: str) -> None:
 
 
 @EVERY_TAKEN_KIND
-def test_without_a_needed_field_or_with_a_foreign_one_it_is_refused(name: str) -> None:
+def test_without_a_needed_field_it_is_refused(name: str) -> None:
     kind = KINDS_BY_TYPE[name]
     for needed in kind.needed:
         body = {"type": name, **EXAMPLES[name]}
         del body[needed]
         with pytest.raises(InvalidRequest, match=f"Missing required parameter: 'input\\[0\\].{needed}'"):
-            read_items([msgspec.convert(body, InputItem)], param="input", unseal=take_any)
-    foreign = next(field for field in ("name", "summary") if field not in kind.fields)
+            read_items([msgspec.convert(body, InputItem)], param="input", sender=find_sender())
+
+
+@EVERY_TAKEN_KIND
+def test_a_foreign_field_is_left_out_and_named_or_refused(name: str) -> None:
+    foreign = next(field for field in ("name", "summary") if field not in KINDS_BY_TYPE[name].fields)
+    body = {"type": name, **EXAMPLES[name], foreign: [] if foreign == "summary" else "x"}
+    items, sender = [msgspec.convert(body, InputItem)], find_sender()
+    assert read_items(items, param="input", sender=sender) == [read(name)]
+    assert sender.unknown.list_names() == [f"input[0].{foreign}"]
     with pytest.raises(InvalidRequest, match=f"Unknown parameter: 'input\\[0\\].{foreign}'"):
-        read(name, **{foreign: [] if foreign == "summary" else "x"})
+        read_items(items, param="input", sender=Sender(take_any, Unknown(ReadingRules(is_strict=True))))
 
 
 @EVERY_TAKEN_KIND
 def test_an_optional_field_may_be_left_out(name: str) -> None:
     kind = KINDS_BY_TYPE[name]
     body = {"type": name, **{field: EXAMPLES[name][field] for field in kind.needed}}
-    [item] = read_items([msgspec.convert(body, InputItem)], param="input", unseal=take_any)
+    [item] = read_items([msgspec.convert(body, InputItem)], param="input", sender=find_sender())
     assert all(getattr(item, field) is msgspec.UNSET for field in kind.optional)
 
 
@@ -234,13 +248,13 @@ BROUGHT = cast(Item, Souvenir("", "completed", "call_1", "green tea"))
 
 def test_a_new_kind_is_read_from_the_wire() -> None:
     given = InputItem(type="errand", call_id="call_1", name="Ada", arguments="some tea")
-    assert ItemReader(ERRAND).read(given, "input[0]", take_any) == SENT
+    assert ItemReader(ERRAND).read(given, "input[0]", find_sender()) == SENT
     with pytest.raises(InvalidRequest, match=r"Missing required parameter: 'input\[0\].output'"):
-        ItemReader(SOUVENIR).read(InputItem(type="souvenir", call_id="call_1"), "input[0]", take_any)
-    with pytest.raises(InvalidRequest, match="An item of the type 'souvenir' has none"):
-        ItemReader(SOUVENIR).read(
-            InputItem(type="souvenir", call_id="call_1", name="Ada", output="tea"), "input[0]", take_any
-        )
+        ItemReader(SOUVENIR).read(InputItem(type="souvenir", call_id="call_1"), "input[0]", find_sender())
+    sender = find_sender()
+    named = InputItem(type="souvenir", call_id="call_1", name="Ada", output="green tea")
+    assert ItemReader(SOUVENIR).read(named, "input[0]", sender) == BROUGHT
+    assert sender.unknown.list_names() == ["input[0].name"]
 
 
 def test_a_new_kind_has_its_estimate_and_its_speaker() -> None:

@@ -81,7 +81,7 @@ class PrometheusObserver:
             FollowerLeft: lambda _: self._runs.followers.dec(),
             ModelCalled: self._model_called,
             ModelsListed: lambda told: self._models.learn(told.models),
-            ParameterIgnored: lambda told: self._servers.ignored[told.kind].inc(),
+            ParameterIgnored: lambda told: self._servers.ignored[told.kind].inc(told.count),
             KnowledgeFailed: lambda told: self._servers.weaviate_errors[told.kind].inc(),
             BreakerChanged: self._breaker_changed,
         }

@@ -25,7 +25,14 @@ MAX_MODELS = 1_000
 # The other name of a field.
 OTHER_NAMES = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 # The answer is the same without these, whatever the server has against them.
-_HINTS = ("stream_options", "prompt_cache_key", "safety_identifier", "user")
+_HINTS = (
+    "stream_options",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "user",
+)
 # These may change the answer: left out only when the field is refused, and not its value.
 _WISHES = ("parallel_tool_calls", "reasoning_effort", "reasoning", "verbosity")
 _VALUE_CODES = {"invalid_value", "unsupported_value", "invalid_type"}

@@ -123,9 +123,12 @@ class OpenAIModel(ABC):
         return ModelQuestion(request.model, self._memory, compose, read, may_be_empty=begun is not None)
 
     def _with_options(self, request: ModelRequest, body: dict[str, Any]) -> dict[str, Any]:
-        """The body with the server's own options: the operator's, where the client's request does not say otherwise."""
+        """The body with the server's own options: the operator's, where the client's request does not say otherwise.
+
+        What the client wishes of the server's cache goes with them: a server that knows no such field may refuse it.
+        """
         asked = {name: value for name, value in (request.options or {}).items() if name in self._quirks.option_names}
-        options = {**self._quirks.options, **asked}
+        options = {**self._quirks.options, **asked, **(request.cache_hints or {})}
         return {**{name: value for name, value in options.items() if OTHER_NAMES.get(name) not in body}, **body}
 
     async def _fit(

@@ -31,6 +31,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "truncation": "What to do with a history that the model's window cannot hold.",
         "safety_identifier": "Who asks, as a hash: handed to the model's server.",
         "prompt_cache_key": "Requests with the same key share a cache at the model's server.",
+        "prompt_cache_options": "A wish for the cache of the model's server, handed on as it is.",
+        "prompt_cache_retention": "A wish for the cache of the model's server, handed on as it is.",
         "user": "The older name of `safety_identifier`.",
         "context_management": "When the history is to be compacted by itself.",
     },
@@ -61,6 +63,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "conversation": "There when it belongs to one.",
         "store": _STORE,
         "eps:model_input": "An account of what the model was given.",
+        "eps:ignored": "The places in the request that were left out, because this server does not know them.",
     },
     "ConversationBody": {
         "created_at": "Seconds since 1970.",

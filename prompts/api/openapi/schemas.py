@@ -8,7 +8,7 @@ from dmr.plugins.msgspec import MsgspecSerializer
 from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 
 from prompts.api.openapi.descriptions import DESCRIPTIONS
-from prompts.api.wire.items import REFERENCE
+from prompts.api.wire.ids import REFERENCE
 from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
 from prompts.domain.item_kinds import TAKEN_KINDS
 

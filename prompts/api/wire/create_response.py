@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from django.http import HttpRequest
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
@@ -18,19 +18,24 @@ from prompts.api.wire.tools import (
     TextParam,
     ToolChoiceParam,
     Tools,
+    Word,
     read_reasoning,
     read_text,
     read_tool_choice,
     read_tools,
 )
+from prompts.api.wire.unknown import Unknown
 from prompts.domain.anchors import Anchor, InConversation
 from prompts.domain.items import Item
-from prompts.domain.model_request import ServiceTier, Truncation
+from prompts.domain.model_request import Truncation
 from prompts.errors import InvalidRequest, UnsupportedParameter
 from prompts.ports.responses import Claim
 from prompts.usecases.anchors import read_anchor
 from prompts.usecases.ask import Ask
 from prompts.usecases.items import StoredItem
+
+# A hint of any length: what the model's server is told is short (`prompts.usecases.ask`).
+CacheKey = Annotated[str, Meta(max_length=4_096)]
 
 VISIBLE = re.compile(r"[!-~]{1,255}")
 # Without a threshold a history is compacted only when it nears what the model is shown of it.
@@ -59,7 +64,10 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 
 
 class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The body of `POST /v1/responses`. What this server cannot honour is refused, not ignored."""
+    """The body of `POST /v1/responses`. What this server cannot honour is refused; what it does not know is named."""
+
+    hands_options_on: ClassVar[bool] = True
+    """Whether the model server's own options may stand beside these fields."""
 
     input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)]
     model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
@@ -85,27 +93,30 @@ class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     max_output_tokens: Annotated[int, Meta(ge=16, le=2**31)] | None = None
     truncation: Truncation | None = None
-    service_tier: ServiceTier | None = None
+    service_tier: Word | None = None
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
-    prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
+    prompt_cache_key: CacheKey | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
     context_management: Annotated[list[ContextManagement], Meta(max_length=1)] | None = None
     prompt: Annotated[Any, REFUSED] = None
-    prompt_cache_retention: Annotated[str | None, REFUSED] = None
+    prompt_cache_retention: Word | None = None
+    # Unset, so that the hash of a body without it is the one that the last release makes.
+    prompt_cache_options: dict[str, Any] | UnsetType | None = UNSET
 
 
 # What this server cannot honour yet.
-UNSUPPORTED = ("prompt", "prompt_cache_retention")
+UNSUPPORTED = ("prompt",)
 
 
-def read_claim(request: HttpRequest, body: Struct) -> Claim:
+def read_claim(request: HttpRequest, body: Struct, options: Mapping[str, Any] | None = None) -> Claim:
     """What tells a retry from a new request. Raises InvalidRequest for a key that is none."""
     key = request.META.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None and not VISIBLE.fullmatch(key):
         message = "An Idempotency-Key has 1 to 255 visible ASCII characters. Choose another one."
         raise InvalidRequest(message, param="Idempotency-Key")
     retries = request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0")
-    body_hash = hashlib.sha256(encode(body)).hexdigest()
+    asked = encode(body) + encode(options) if options else encode(body)
+    body_hash = hashlib.sha256(asked).hexdigest()
     return Claim(body_hash=body_hash, idempotency_key=key, is_retry=retries.isdecimal() and int(retries) > 0)
 
 
@@ -114,11 +125,14 @@ def read_conversation_id(given: str | ConversationParam | None) -> str | None:
     return given.id if isinstance(given, ConversationParam) else given
 
 
-def read_ask(body: CreateResponse, *, owner: str, new_input: Sequence[Item | StoredItem], claim: Claim) -> Ask:
+def read_ask(
+    body: CreateResponse, *, owner: str, new_input: Sequence[Item | StoredItem], claim: Claim, unknown: Unknown
+) -> Ask:
     """What the client asks. Raises InvalidRequest for what the struct alone cannot say, UnsupportedParameter."""
     anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
     _check(body, anchor)
-    include, tools = body.include or (), read_tools(body.tools)
+    check_include(body.include, unknown)
+    include, tools = body.include or (), read_tools(body.tools, unknown)
     thresholds = [entry.compact_threshold or NO_THRESHOLD for entry in body.context_management or ()]
     return Ask(
         owner=owner,
@@ -128,7 +142,7 @@ def read_ask(body: CreateResponse, *, owner: str, new_input: Sequence[Item | Sto
         model=body.model,
         instructions=body.instructions,
         tools=tools,
-        tool_choice=read_tool_choice(body.tool_choice, tools),
+        tool_choice=read_tool_choice(body.tool_choice, tools, unknown),
         parallel_tool_calls=body.parallel_tool_calls,
         max_tool_calls=body.max_tool_calls,
         text=read_text(body.text),
@@ -146,11 +160,22 @@ def read_ask(body: CreateResponse, *, owner: str, new_input: Sequence[Item | Sto
         service_tier=body.service_tier,
         safety_identifier=body.safety_identifier,
         prompt_cache_key=body.prompt_cache_key,
+        cache_hints=_list_cache_hints(body),
         user=body.user,
         store=body.store,
         background=body.background,
         metadata=body.metadata,
+        options=unknown.options,
+        ignored=unknown.list_names(),
     )
+
+
+def _list_cache_hints(body: CreateResponse) -> dict[str, Any]:
+    hints = {
+        "prompt_cache_options": body.prompt_cache_options,
+        "prompt_cache_retention": body.prompt_cache_retention,
+    }
+    return {name: value for name, value in hints.items() if value}
 
 
 def _check(body: CreateResponse, anchor: Anchor) -> None:
@@ -161,7 +186,6 @@ def _check(body: CreateResponse, anchor: Anchor) -> None:
             raise unsupported(name)
     if body.stream_options is not None and body.stream_options.include_obfuscation:
         raise unsupported("stream_options.include_obfuscation")
-    check_include(body.include)
 
 
 def _check_unstored(body: CreateResponse, anchor: Anchor) -> None:

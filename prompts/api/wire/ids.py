@@ -7,6 +7,9 @@ from msgspec import Meta
 from prompts.domain import ids
 from prompts.domain.item_kinds import ITEM_ID_PREFIXES
 
+REFERENCE = "item_reference"
+"""The type of an input item that is only the id of a stored one."""
+
 
 def _meta(description: str, *kinds: str) -> Meta:
     example = f"{kinds[0]}_0701982f4c2a7b3c1e5d8f90a1b2c3d4"

@@ -1,4 +1,4 @@
-"""Reading bodies: JSON into structs, and what JSON allows but a store must not hold."""
+"""Reading bodies: JSON into structs, what this server does not know of it, and what a store must not hold."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,13 +9,21 @@ from dmr.exceptions import DataParsingError
 from dmr.parsers import DeserializeFunc, Raw
 from dmr.plugins.msgspec import MsgspecJsonParser
 
+from prompts.api.state import get_unknown
 from prompts.api.wire.items import Metadata
+from prompts.api.wire.shapes import get_fields, get_shape
+from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
 from prompts.errors import InvalidRequest
 
+encode = msgspec.json.Encoder().encode
 
-class StrictJsonParser(MsgspecJsonParser):
-    """JSON into structs; NUL characters are refused (PostgreSQL cannot hold them), as is nesting beyond all reason."""
+
+class BodyParser(MsgspecJsonParser):
+    """JSON into structs; what they do not know is left out and named (`prompts.api.state.get_unknown`).
+
+    NUL characters are refused (PostgreSQL cannot hold them), as is nesting beyond all reason.
+    """
 
     __slots__ = ()
     strict = True
@@ -32,7 +40,7 @@ class StrictJsonParser(MsgspecJsonParser):
         if not to_deserialize.strip():
             return _without_body(model)
         try:
-            parsed = super().parse(to_deserialize, deserializer_hook, request=request, model=model)
+            parsed = self._parse(to_deserialize, deserializer_hook, request=request, model=model)
             # JSON can hold a NUL only as this escape.
             if b"\\u0000" in to_deserialize:
                 _refuse_nul(msgspec.json.decode(to_deserialize))
@@ -44,6 +52,36 @@ class StrictJsonParser(MsgspecJsonParser):
             reason = _reason(exc)
             raise InvalidRequest(f"The body is not valid JSON ({reason}). Send one JSON object in UTF-8.") from None
         return parsed
+
+    def _parse(self, body: Raw, hook: DeserializeFunc | None, *, request: HttpRequest, model: Any) -> Any:
+        """The body as `model`; only one that does not fit as it is pays for a second look."""
+        try:
+            return super().parse(body, hook, request=request, model=model)
+        except msgspec.ValidationError as exc:
+            if not _may_be_unknown(str(exc)):
+                raise
+        known = _leave_out(_decode_any(body), model, get_unknown(request))
+        return super().parse(encode(known), hook, request=request, model=model)
+
+
+def _decode_any(body: Raw) -> Any:
+    """The body whatever it holds: what stopped the first look may stand before what is no JSON."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise DataParsingError(str(exc)) from exc
+
+
+def _may_be_unknown(reason: str) -> bool:
+    """Whether msgspec refused what this server may leave out: an unknown field, or a null where there is none."""
+    return "contains unknown field" in reason or "got `null`" in reason
+
+
+def _leave_out(body: Any, model: Any, unknown: Unknown) -> Any:
+    """The body without what `model` does not know. Raises InvalidRequest."""
+    if isinstance(body, dict) and getattr(model, "hands_options_on", False):
+        body = unknown.take_options(body, known=get_fields(model))
+    return get_shape(model).clean(body, "", unknown)
 
 
 def _without_body(model: Any) -> Any:

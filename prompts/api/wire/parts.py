@@ -37,7 +37,7 @@ class InputImagePart(Struct, tag_field="type", tag="input_image", forbid_unknown
     """An image: its address, or a `data:` URI."""
 
     image_url: Annotated[str | None, NEEDED] = None
-    detail: ImageDetail | None = None
+    detail: Annotated[ImageDetail, Meta(min_length=1, max_length=64)] | None = None
     file_id: Annotated[str | None, REFUSED] = None
 
 

@@ -6,18 +6,17 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from prompts.api.wire.items import Name
+from prompts.api.wire.items import NAME, Name
 from prompts.api.wire.marks import items
-from prompts.api.wire.wording import invalid
+from prompts.api.wire.shapes import convert
+from prompts.api.wire.unknown import Unknown
+from prompts.api.wire.wording import shorten
 from prompts.domain.text import (
     JsonObject,
     JsonSchema,
     PlainText,
     ReasoningConfig,
-    ReasoningEffort,
-    ReasoningSummary,
     TextConfig,
-    Verbosity,
 )
 from prompts.domain.tools import (
     AllowedTools,
@@ -26,9 +25,11 @@ from prompts.domain.tools import (
     ToolChoice,
     ToolMode,
 )
-from prompts.errors import InvalidRequest, UnsupportedParameter
+from prompts.errors import InvalidRequest
 
 MAX_TOOLS = 128  # OpenAI's limit
+# A word of a newer model than this server: its server says whether it takes it.
+Word = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -41,7 +42,7 @@ class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
     strict: bool | None = None
 
 
-# Decoded one by one, so that another kind of tool is refused for its kind and not for its fields.
+# Decoded one by one, so that a kind that this server does not know costs only that tool.
 Tools = Annotated[
     list[dict[str, Any]],
     Meta(
@@ -73,7 +74,7 @@ class FunctionChoiceParam(Struct, tag_field="type", tag="function", forbid_unkno
 class AllowedToolsParam(Struct, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
     """Only these of the tools; a hard limit."""
 
-    tools: Annotated[list[FunctionChoiceParam], Meta(min_length=1, max_length=MAX_TOOLS)]
+    tools: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS)]
     mode: ToolMode = "auto"
 
 
@@ -101,22 +102,23 @@ class TextParam(Struct, forbid_unknown_fields=True):
     """How the text of the answer is to be formed."""
 
     format: PlainTextParam | JsonObjectParam | JsonSchemaParam | None = None
-    verbosity: Verbosity | None = None
+    verbosity: Word | None = None
 
 
 class ReasoningParam(Struct, forbid_unknown_fields=True):
     """How much the model is to think, and whether it is to say so in short."""
 
-    effort: ReasoningEffort | None = None
-    summary: ReasoningSummary | None = None
+    effort: Word | None = None
+    summary: Word | None = None
 
 
-def read_tools(tools: Sequence[dict[str, Any]] | None) -> list[FunctionTool]:
-    """The functions that are offered. Raises InvalidRequest, UnsupportedParameter for tools that nobody runs here."""
-    return [_read_tool(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())]
+def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list[FunctionTool]:
+    """The tools that are offered; those of a kind that nobody runs here are left out. Raises InvalidRequest."""
+    read = [_read_tool(tool, f"tools[{index}]", unknown) for index, tool in enumerate(tools or ())]
+    return [tool for tool in read if tool is not None]
 
 
-def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[FunctionTool]) -> ToolChoice:
+def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[FunctionTool], unknown: Unknown) -> ToolChoice:
     """Which of them the model may call. Raises InvalidRequest for what is not among them."""
     names = {tool.name for tool in tools}
     match choice:
@@ -126,12 +128,27 @@ def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[FunctionToo
             _check_known([name], names, "tool_choice.name")
             return FunctionChoice(name)
         case AllowedToolsParam(allowed, mode):
-            _check_known([each.name for each in allowed], names, "tool_choice.tools")
-            return AllowedTools([FunctionChoice(each.name) for each in allowed], mode)
+            return AllowedTools(_read_allowed(allowed, names, unknown), mode)
         case "required" if not names:
             message = "Invalid 'tool_choice': 'required' needs 'tools' to choose from."
             raise InvalidRequest(message, param="tool_choice")
     return choice
+
+
+def _read_allowed(allowed: Sequence[dict[str, Any]], names: set[str], unknown: Unknown) -> list[FunctionChoice]:
+    """The choices among tools; one of a kind that nobody runs here is left out, unless it is the only one."""
+    chosen: list[FunctionChoice] = []
+    for index, each in enumerate(allowed):
+        place = f"tool_choice.tools[{index}]"
+        if isinstance(kind := each.get("type"), str) and kind != "function":
+            unknown.leave_out(place, "tool")
+            continue
+        chosen.append(FunctionChoice(convert(each, FunctionChoiceParam, place, unknown).name))
+    _check_known([each.name for each in chosen], names, "tool_choice.tools")
+    if not chosen:
+        message = "Invalid 'tool_choice': this server runs none of the tools it names. Choose among functions."
+        raise InvalidRequest(message, param="tool_choice.tools")
+    return chosen
 
 
 def read_text(text: TextParam | None) -> TextConfig:
@@ -155,16 +172,23 @@ def read_reasoning(reasoning: ReasoningParam | None) -> ReasoningConfig | None:
     return ReasoningConfig(reasoning.effort, reasoning.summary)
 
 
-def _read_tool(tool: dict[str, Any], param: str) -> FunctionTool:
+def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> FunctionTool | None:
     kind = tool.get("type")
     if isinstance(kind, str) and kind != "function":
-        message = f"This server runs no '{kind}' tools. Offer functions ('type': 'function') instead."
-        raise UnsupportedParameter(message, param=f"{param}.type")
-    try:
-        read = msgspec.convert(tool, FunctionToolParam)
-    except msgspec.ValidationError as exc:
-        raise invalid(str(exc), under=param) from None
+        unknown.leave_out(param, "tool")
+        return None
+    _check_name(tool, param)
+    read = convert(tool, FunctionToolParam, param, unknown)
     return FunctionTool(name=read.name, description=read.description, parameters=read.parameters, strict=read.strict)
+
+
+def _check_name(tool: dict[str, Any], param: str) -> None:
+    """Raises InvalidRequest that tells the name: with many tools, a place does not say which one it is."""
+    name = tool.get("name")
+    if isinstance(name, str) and not NAME.fullmatch(name):
+        place = f"{param}.name"
+        message = f"Invalid '{place}': must be 1 to 64 letters, digits, '_' or '-', not '{shorten(name)}'."
+        raise InvalidRequest(message, param=place)
 
 
 def _check_known(chosen: Sequence[str], known: set[str], param: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 
-from prompts.api.wire.items import REFERENCE
+from prompts.api.wire.ids import REFERENCE
 from prompts.domain.item_kinds import TAKEN_KINDS
 from prompts.errors import InvalidRequest
 
@@ -38,12 +38,7 @@ _CHOICES = (
     (re.compile(r"^tool_choice(\.mode)?$"), "'none', 'auto' or 'required'"),
     (re.compile(r"\]\.type$"), f"{', '.join(map(repr, TAKEN_KINDS))} or {REFERENCE!r}"),
     (re.compile(r"\.phase$"), "'commentary' or 'final_answer'"),
-    (re.compile(r"\.detail$"), "'low', 'high' or 'auto'"),
-    (re.compile(r"\.effort$"), "'none', 'minimal', 'low', 'medium', 'high' or 'xhigh'"),
-    (re.compile(r"\.summary$"), "'auto', 'concise' or 'detailed'"),
-    (re.compile(r"\.verbosity$"), "'low', 'medium' or 'high'"),
     (re.compile(r"^truncation$"), "'auto' or 'disabled'"),
-    (re.compile(r"^service_tier$"), "'auto', 'default', 'flex' or 'priority'"),
     (re.compile(r"\.role$"), "'user', 'assistant', 'system' or 'developer'"),
     (re.compile(r"\.status$"), "'in_progress', 'completed' or 'incomplete'"),
     (re.compile(r"^format$"), "'json' or 'markdown'"),
@@ -107,3 +102,8 @@ def _got(got: str, wanted: list[str]) -> str:
     if got == "float" and "int" in wanted:
         return "a number with a decimal point"
     return "a boolean" if got == "bool" else _NOUNS.get(got, got)
+
+
+def shorten(value: str) -> str:
+    """A client's own word as an error repeats it."""
+    return value[:80].encode("ascii", "backslashreplace").decode()
