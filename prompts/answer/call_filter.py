@@ -2,35 +2,29 @@
 
 from collections.abc import Sequence
 
+from prompts.domain.callees import Callee, list_callees
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.signals import Argued, Called, Signal
+from prompts.domain.signals import Called, CalledTool, Signal
 from prompts.errors import UpstreamError
 
 
 class CallFilter:
-    """The functions that one answer's model may call, and how often: a hard limit."""
+    """The tools that one answer's model may call: a hard limit."""
 
     def __init__(self, request: ModelRequest) -> None:
-        self._names = {tool.name for tool in request.offered}
-        self._left = request.max_tool_calls
-        self._ignored: set[int] = set()
+        self._callees = {callee for callee, _ in list_callees(request.offered)}
 
     def admit(self, signals: Sequence[Signal]) -> Sequence[Signal]:
-        """These signals without the calls beyond `max_tool_calls`, which are ignored, as OpenAI does.
+        """These signals. Raises UpstreamError for a tool that was not offered."""
+        for signal in signals:
+            if isinstance(signal, Called | CalledTool) and _get_callee(signal) not in self._callees:
+                raise UpstreamError("The model called a tool that it was not offered. Send the input again.")
+        return signals
 
-        Raises UpstreamError for a function that was not offered.
-        """
-        return [signal for signal in signals if self._is_admitted(signal)]
 
-    def _is_admitted(self, signal: Signal) -> bool:
-        match signal:
-            case Called(index, _, name):
-                if name not in self._names:
-                    raise UpstreamError("The model called a function that it was not offered. Send the input again.")
-                if self._left == 0:
-                    self._ignored.add(index)
-                    return False
-                self._left = None if self._left is None else self._left - 1
-            case Argued(index, _):
-                return index not in self._ignored
-        return True
+def _get_callee(called: Called | CalledTool) -> Callee:
+    match called:
+        case Called(_, _, name):
+            return Callee("function", name)
+        case CalledTool(_, _, name, kind, namespace):
+            return Callee(kind, name, namespace)

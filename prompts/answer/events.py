@@ -10,13 +10,14 @@ see what the first one saw.
     thought       [output_item.added · content_part.added ·] reasoning.delta
     summary       [output_item.added · reasoning_summary_part.added ·] reasoning_summary_text.delta
     compaction    output_item.added · output_item.done
-    call          output_item.added, then function_call_arguments.delta of any call that is open
+    call          output_item.added, then function_call_arguments.delta | custom_tool_call_input.delta of any call that
+                  is open; those of a shell or of a search for tools are told whole
     round ended   of each call of the service's own tools: output_item.added · file_search_call.in_progress ·
                   .searching; when it has returned: .completed · output_item.done; then the next round's items
     closing       of each open item, in order: …done · content_part.done · output_item.done; then response.completed |
                   .incomplete | .failed
 
-One message or thought is being said at a time; function calls stay open until the end, because a model may write
+One message or thought is being said at a time; calls stay open until the end, because a model may write
 several side by side. Items are done in the order of the output. Sequence numbers start at 0 and have no gaps; exactly
 one terminal event ends the sequence (docs/api.md, "Events").
 """
@@ -29,13 +30,15 @@ import msgspec
 from msgspec.structs import replace
 
 from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
-from prompts.answer.open_items import Happenings, OpenCall, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
-from prompts.domain.items import Compaction, Item, Reasoning
+from prompts.answer.open_calls import OPEN_CALLS, OpenCall
+from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
+from prompts.domain.items import Compaction, Item, ItemStatus, Reasoning
 from prompts.domain.responses import IncompleteDetails, Response, ResponseError
 from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,
+    CalledTool,
     Compacted,
     Finished,
     HostedCall,
@@ -146,8 +149,7 @@ class Narration:
         """The last events; the terminal one carries `result`, the JSON of the ended response, byte for byte."""
         events: list[Event] = []
         for item in self._open_items():
-            item_ended = ended.output[item.output_index]
-            status = "completed" if isinstance(item_ended, Compaction) else item_ended.status
+            status: ItemStatus = getattr(ended.output[item.output_index], "status", "completed")
             events += self._happen(item.close(status))
         name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"
         number = self._take_number()
@@ -194,7 +196,7 @@ class Narration:
             case Thought() | Summarized() | Sealed():
                 thought = yield from self._turn_to_thought()
                 yield from self._happen(thought.think(signal))
-            case Called() | Argued():
+            case Called() | CalledTool() | Argued():
                 yield from self._tell_call(signal)
             case RoundEnded() | HostedReturned():
                 yield from self._tell_hosted(signal)
@@ -226,11 +228,12 @@ class Narration:
         self._items.append(item)
         yield from self._happen(item.add())
 
-    def _tell_call(self, signal: Called | Argued) -> Iterator[Event]:
+    def _tell_call(self, signal: Called | CalledTool | Argued) -> Iterator[Event]:
         match signal:
             case Called(index, call_id, name):
-                yield from self._close_current()
-                yield from self._begin_call(index, OpenCall(self.response.id, len(self._items), call_id, name))
+                yield from self._begin_call(CalledTool(index, call_id, name, "function"))
+            case CalledTool():
+                yield from self._begin_call(signal)
             case Argued(index, text) if index in self._calls and text:
                 yield from self._happen(self._calls[index].argue(text))
 
@@ -268,8 +271,10 @@ class Narration:
         yield from self._happen(item.close("completed"))
         self._items[item.output_index] = item.build("completed")
 
-    def _begin_call(self, index: int, call: OpenCall) -> Iterator[Event]:
-        self._calls[index] = call
+    def _begin_call(self, called: CalledTool) -> Iterator[Event]:
+        yield from self._close_current()
+        call = OPEN_CALLS[called.kind](self.response.id, len(self._items), called)
+        self._calls[called.index] = call
         self._items.append(call)
         yield from self._happen(call.add())
 

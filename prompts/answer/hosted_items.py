@@ -61,6 +61,6 @@ def _read_queries(arguments: str) -> list[str]:
     """What the model wants to find: `{"query": "…"}` or `{"queries": ["…"]}`; none when it wrote something else."""
     try:
         asked = msgspec.json.decode(arguments, type=SearchArguments)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return []
     return [*asked.queries, *([asked.query] if asked.query else [])]

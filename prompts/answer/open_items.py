@@ -8,10 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from prompts.domain.ids import COMPACTION, FUNCTION_CALL, MESSAGE, REASONING, output_item_id
+from prompts.domain.ids import COMPACTION, MESSAGE, REASONING, output_item_id
 from prompts.domain.items import (
     Compaction,
-    FunctionCall,
     Item,
     ItemStatus,
     Logprob,
@@ -240,47 +239,3 @@ class OpenCompaction(OpenItem):
     def close_part(self) -> Happenings:
         """See `OpenItem`."""
         yield from ()
-
-
-class OpenCall(OpenItem):
-    """A function call, whose arguments are being written."""
-
-    kind = FUNCTION_CALL
-
-    def __init__(self, response_id: str, output_index: int, call_id: str, name: str) -> None:
-        super().__init__(response_id, output_index)
-        self._call_id = call_id
-        self._name = name
-        self._pieces: list[str] = []
-
-    def build(self, status: ItemStatus) -> Item:
-        """See `OpenItem`. A whole call without a word means no arguments: `{}`."""
-        arguments = "".join(self._pieces) or ("{}" if status == "completed" else "")
-        return FunctionCall(id=self.id, status=status, call_id=self._call_id, name=self._name, arguments=arguments)
-
-    def argue(self, text: str) -> Happenings:
-        """More of the arguments."""
-        self._pieces.append(text)
-        yield "response.function_call_arguments.delta", {**self._place, "delta": text}
-
-    def close(self, status: ItemStatus) -> Happenings:
-        """See `OpenItem`."""
-        if status == "completed" and not self._pieces:
-            yield from self.argue("{}")
-        yield from super().close(status)
-
-    def close_part(self) -> Happenings:
-        """See `OpenItem`."""
-        yield "response.function_call_arguments.done", {**self._place, "arguments": "".join(self._pieces)}
-
-    def judge(self, *, is_last: bool) -> ItemStatus:
-        """See `OpenItem`. Calls stay open to the end of the answer; only the last can have been cut off."""
-        return "incomplete" if is_last or not _is_json("".join(self._pieces)) else "completed"
-
-
-def _is_json(text: str) -> bool:
-    try:
-        msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return False
-    return True

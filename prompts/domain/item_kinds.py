@@ -10,19 +10,28 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec import Struct
 
+from prompts.domain import hosted_records as hosted
 from prompts.domain import ids
+from prompts.domain.item_words import write_json, write_record, write_tools
 from prompts.domain.items import (
+    AdditionalTools,
     Compaction,
+    CustomToolCall,
+    CustomToolCallOutput,
     FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
     Item,
+    LocalShellCall,
+    LocalShellCallOutput,
     Message,
     Part,
     Reasoning,
     ReasoningText,
     Role,
     SummaryText,
+    ToolSearchCall,
+    ToolSearchOutput,
 )
 
 Speaker: TypeAlias = Literal["model", "person", "program"]
@@ -55,7 +64,12 @@ class ItemKind(Generic[AnyItem]):
     needed: tuple[str, ...]
     optional: tuple[str, ...] = ()
     pairing: Literal["call", "output"] | None = None
-    """A call must have an output with its `call_id` before a model is asked again."""
+    """A call must have an output with its `call_id` before a model is asked again.
+
+    Which kind the output is does not matter: agents answer a `local_shell_call` with a `function_call_output`.
+    """
+    may_have_id_as_call_id: bool = False
+    """Whether its `id` is the call's when it has no `call_id`."""
     is_taken: bool = True
     """Whether clients may send it."""
     is_hidden: bool = False
@@ -79,6 +93,11 @@ class ItemKind(Generic[AnyItem]):
         return str(self.struct.__struct_config__.tag)
 
     @property
+    def is_record(self) -> bool:
+        """Whether it only records what another server's tool did: its fields and its status are kept as they came."""
+        return issubclass(self.struct, hosted.HostedRecord)
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """All fields on the wire besides `type`, `id` and `status`."""
         return (*self.needed, *self.optional)
@@ -93,12 +112,31 @@ def index_kinds(*kinds: ItemKind[Any]) -> dict[type[Struct], ItemKind[Any]]:
     return {kind.struct: kind for kind in kinds}
 
 
-def _measure_output(item: FunctionCallOutput) -> Size:
+def _measure_output(item: FunctionCallOutput | CustomToolCallOutput) -> Size:
     return (len(item.output), ()) if isinstance(item.output, str) else (0, item.output)
 
 
 def _list_thoughts(item: Reasoning) -> list[ReasoningText | SummaryText]:
     return [*item.summary, *(item.content or ())]
+
+
+def _describe_record(
+    struct: type[hosted.HostedRecord], id_prefix: str, said_by: Speaker, transcript_title: str | None, export_title: str
+) -> ItemKind[Any]:
+    """A kind of record of a hosted tool."""
+    own = tuple(name for name in struct.__struct_fields__ if name not in ("id", "status"))
+    return ItemKind(
+        struct=struct,
+        id_prefix=id_prefix,
+        is_taken=False,
+        said_by=said_by,
+        needed=(),
+        optional=own,
+        size=lambda item: (len(write_record(item) or ""), ()),
+        body=lambda item: write_record(item) or (),
+        transcript_title=transcript_title,
+        export_title=export_title,
+    )
 
 
 ITEM_KINDS: ItemKinds = index_kinds(
@@ -119,6 +157,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
         id_prefix=ids.FUNCTION_CALL,
         said_by="model",
         needed=("call_id", "name", "arguments"),
+        optional=("namespace",),
         pairing="call",
         size=lambda item: (len(item.name) + len(item.arguments), ()),
         body=lambda item: item.arguments,
@@ -174,6 +213,116 @@ ITEM_KINDS: ItemKinds = index_kinds(
         transcript_title=None,  # the transcript has its notes instead
         export_title="What was said before was summed up for the model",
     ),
+    ItemKind(
+        struct=CustomToolCall,
+        id_prefix=ids.CUSTOM_TOOL_CALL,
+        is_taken=False,
+        said_by="model",
+        needed=("call_id", "name", "input"),
+        optional=("namespace",),
+        pairing="call",
+        size=lambda item: (len(item.name) + len(item.input), ()),
+        body=lambda item: item.input,
+        name=lambda item: item.name,
+        transcript_title="the assistant calls {name}",
+        export_title="Called {name}",
+    ),
+    ItemKind(
+        struct=CustomToolCallOutput,
+        id_prefix="ctco",
+        is_taken=False,
+        said_by="program",
+        needed=("call_id", "output"),
+        pairing="output",
+        size=_measure_output,
+        body=lambda item: item.output,
+        name=lambda _: "the tool",
+        transcript_title="{name} returns",
+        export_title="It gave",
+    ),
+    ItemKind(
+        struct=LocalShellCall,
+        id_prefix=ids.LOCAL_SHELL_CALL,
+        is_taken=False,
+        said_by="model",
+        needed=("call_id", "action"),
+        pairing="call",
+        size=lambda item: (len(write_json(item.action)), ()),
+        body=lambda item: " ".join(item.action.command),
+        name=lambda _: "the shell",
+        transcript_title="the assistant calls {name}",
+        export_title="Called {name}",
+    ),
+    ItemKind(
+        struct=LocalShellCallOutput,
+        id_prefix="lsho",
+        is_taken=False,
+        said_by="program",
+        needed=("call_id", "output"),
+        pairing="output",
+        may_have_id_as_call_id=True,  # in OpenAI's reference it has no other field for it
+        size=lambda item: (len(item.output), ()),
+        body=lambda item: item.output,
+        name=lambda _: "the shell",
+        transcript_title="{name} returns",
+        export_title="It gave",
+    ),
+    ItemKind(
+        struct=ToolSearchCall,
+        id_prefix=ids.TOOL_SEARCH_CALL,
+        is_taken=False,
+        said_by="model",
+        needed=("arguments",),
+        optional=("call_id", "execution"),
+        pairing="call",
+        size=lambda item: (len(write_json(item.arguments)), ()),
+        body=lambda item: write_json(item.arguments),
+        name=lambda _: "the search for tools",
+        transcript_title="the assistant calls {name}",
+        export_title="Called {name}",
+    ),
+    ItemKind(
+        struct=ToolSearchOutput,
+        id_prefix="tso",
+        is_taken=False,
+        said_by="program",
+        needed=("tools",),
+        optional=("call_id", "execution"),
+        pairing="output",
+        size=lambda item: (len(write_json(item.tools)), ()),
+        body=lambda item: write_tools(item.tools),
+        name=lambda _: "the search for tools",
+        transcript_title="{name} returns",
+        export_title="It gave",
+    ),
+    ItemKind(
+        struct=AdditionalTools,
+        id_prefix="at",
+        is_taken=False,
+        said_by="program",
+        needed=("tools",),
+        optional=("role",),
+        size=lambda item: (len(write_json(item.tools)), ()),
+        body=lambda item: write_tools(item.tools) or None,
+        transcript_title="more tools are offered",
+        export_title="More tools were offered",
+    ),
+    _describe_record(hosted.WebSearchCall, "ws", "model", "the assistant searches the web", "Searched the web"),
+    _describe_record(hosted.ImageGenerationCall, "ig", "model", "the assistant makes an image", "Made an image"),
+    _describe_record(hosted.CodeInterpreterCall, "ci", "model", "the assistant runs code", "Ran code"),
+    _describe_record(hosted.ComputerCall, "cu", "model", "the assistant uses a computer", "Used a computer"),
+    _describe_record(hosted.ComputerCallOutput, "cuo", "program", None, "It showed its screen"),
+    _describe_record(hosted.McpCall, "mcp", "model", "the assistant calls a tool", "Called a tool"),
+    _describe_record(hosted.McpListTools, "mcpl", "program", None, "Tools were listed"),
+    _describe_record(hosted.McpApprovalRequest, "mcpr", "model", "the assistant asks to call a tool", "Asked to call"),
+    _describe_record(hosted.McpApprovalResponse, "mcpa", "person", "the user decides on the call", "The answer"),
+    _describe_record(hosted.ShellCall, "sh", "model", "the assistant runs commands", "Ran commands"),
+    _describe_record(hosted.ShellCallOutput, "sho", "program", "the commands return", "They gave"),
+    _describe_record(hosted.ApplyPatchCall, "apc", "model", "the assistant changes a file", "Changed a file"),
+    _describe_record(hosted.ApplyPatchCallOutput, "apco", "program", "the change returns", "It gave"),
+    _describe_record(hosted.Program, "prog", "model", "the assistant runs a program", "Ran a program"),
+    _describe_record(hosted.ProgramOutput, "progo", "program", "the program returns", "It gave"),
+    _describe_record(hosted.ConfigurationUpdate, "cfg", "program", None, "Settings were changed"),
 )
 KINDS_BY_TYPE: Mapping[str, ItemKind[Any]] = {kind.type: kind for kind in ITEM_KINDS.values()}
 TAKEN_KINDS: Mapping[str, ItemKind[Any]] = {name: kind for name, kind in KINDS_BY_TYPE.items() if kind.is_taken}
@@ -197,9 +346,9 @@ def find_answered_call(item: Item, kinds: ItemKinds = ITEM_KINDS) -> str | None:
     return _get_call_id(item) if kinds[type(item)].pairing == "output" else None
 
 
-def _get_call_id(item: Any) -> str:
-    """The field that all kinds with a pairing have."""
-    return str(item.call_id)
+def _get_call_id(item: Any) -> str | None:
+    """The field that all kinds with a pairing have; without a value there is nothing to pair."""
+    return item.call_id or None
 
 
 def is_item_id(public_id: str) -> bool:

@@ -8,11 +8,14 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from prompts.domain.hosted_records import HostedItem
+
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
 ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 Phase: TypeAlias = Literal["commentary", "final_answer"]
 ImageDetail: TypeAlias = str
 """`low`, `high`, `auto`, or what newer models know."""
+Execution: TypeAlias = Literal["server", "client"]
 
 
 class InputText(Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -101,6 +104,7 @@ class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
     call_id: str
     name: str
     arguments: str
+    namespace: str | UnsetType = UNSET
 
 
 class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
@@ -138,7 +142,98 @@ class FileSearchCall(Struct, frozen=True, tag_field="type", tag="file_search_cal
     results: list[Any] | None = None
 
 
-Item: TypeAlias = Message | FunctionCall | FunctionCallOutput | Reasoning | Compaction | FileSearchCall
+class CustomToolCall(Struct, frozen=True, tag_field="type", tag="custom_tool_call"):
+    """The model wants a custom tool called; `input` is text as the model wrote it."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    name: str
+    input: str
+    namespace: str | UnsetType = UNSET
+
+
+class CustomToolCallOutput(Struct, frozen=True, tag_field="type", tag="custom_tool_call_output"):
+    """The output of a custom tool."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    output: str | list[GivenPart]
+
+
+class ShellAction(Struct, frozen=True, tag_field="type", tag="exec"):
+    """A program and its arguments, as they are: no shell reads them."""
+
+    command: list[str]
+    env: dict[str, str] = {}
+    timeout_ms: int | UnsetType = UNSET
+    user: str | UnsetType = UNSET
+    working_directory: str | UnsetType = UNSET
+
+
+class LocalShellCall(Struct, frozen=True, tag_field="type", tag="local_shell_call"):
+    """The model wants a command run on the client's machine."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    action: ShellAction
+
+
+class LocalShellCallOutput(Struct, frozen=True, tag_field="type", tag="local_shell_call_output"):
+    """What a command gave, mostly as JSON."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    output: str
+
+
+class ToolSearchCall(Struct, frozen=True, tag_field="type", tag="tool_search_call"):
+    """The model looks for tools; `arguments` are an object. Whoever searched by itself gives no `call_id`."""
+
+    id: str
+    status: ItemStatus
+    arguments: Any
+    call_id: str | None = None
+    execution: Execution = "client"
+
+
+class ToolSearchOutput(Struct, frozen=True, tag_field="type", tag="tool_search_output"):
+    """The tools that were found: they are offered from here on."""
+
+    id: str
+    status: ItemStatus
+    tools: list[dict[str, Any]]
+    call_id: str | None = None
+    execution: Execution = "client"
+
+
+class AdditionalTools(Struct, frozen=True, tag_field="type", tag="additional_tools"):
+    """Tools that are offered from here on."""
+
+    id: str
+    tools: list[dict[str, Any]]
+    role: Role = "developer"
+
+
+Item: TypeAlias = (
+    Message
+    | FunctionCall
+    | FunctionCallOutput
+    | Reasoning
+    | Compaction
+    | FileSearchCall
+    | CustomToolCall
+    | CustomToolCallOutput
+    | LocalShellCall
+    | LocalShellCallOutput
+    | ToolSearchCall
+    | ToolSearchOutput
+    | AdditionalTools
+    | HostedItem
+)
 
 
 def text_of(item: Message) -> str:

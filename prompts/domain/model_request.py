@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import UNSET, Struct, UnsetType
 
 from prompts.domain.text import ReasoningConfig, TextConfig
-from prompts.domain.tools import AllowedTools, FunctionChoice, FunctionTool, ToolChoice
+from prompts.domain.tools import AllowedTools, Tool, ToolChoice, pick_tools
 
 Truncation: TypeAlias = Literal["auto", "disabled"]
 ServiceTier: TypeAlias = str
@@ -31,7 +31,7 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     frequency_penalty: float | None = None
     max_output_tokens: int | None = None
     max_tool_calls: int | None = None
-    tools: list[FunctionTool] = []
+    tools: list[Tool] = []
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool | None = None
     text: TextConfig = TextConfig()
@@ -54,14 +54,14 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """The model server's own options, by their names there (`top_k`, `min_p` …)."""
 
     @property
-    def offered(self) -> list[FunctionTool]:
+    def offered(self) -> list[Tool]:
         """The tools that the model may call, after `tool_choice`."""
         match self.tool_choice:
             case "none" | AllowedTools(mode="none"):
                 return []
+            case "auto" | "required":
+                return self.tools
             case AllowedTools(allowed):
-                names = {choice.name for choice in allowed}
-                return [tool for tool in self.tools if tool.name in names]
-            case FunctionChoice(name):
-                return [tool for tool in self.tools if tool.name == name]
-        return self.tools
+                return pick_tools(self.tools, allowed)
+            case choice:
+                return pick_tools(self.tools, [choice])

@@ -8,7 +8,7 @@ from prompts.domain.conversations import Metadata
 from prompts.domain.items import Item
 from prompts.domain.model_request import ServiceTier, Truncation
 from prompts.domain.text import ReasoningConfig, TextConfig
-from prompts.domain.tools import FunctionTool, ToolChoice
+from prompts.domain.tools import Tool, ToolChoice
 from prompts.domain.usage import Usage
 
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -65,7 +65,7 @@ class Response(Struct, frozen=True, kw_only=True):
     instructions: str | None = None
     output: list[Item] = []
     error: ResponseError | None = None
-    tools: list[FunctionTool] = []
+    tools: list[Tool] = []
     tool_choice: ToolChoice = "auto"
     truncation: Truncation = "disabled"
     parallel_tool_calls: bool = True

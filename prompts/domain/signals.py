@@ -10,17 +10,22 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from prompts.domain.call_arguments import write_action, write_arguments
 from prompts.domain.items import (
     Compaction,
+    CustomToolCall,
     FunctionCall,
     Item,
+    LocalShellCall,
     Logprob,
     Message,
     OutputText,
     Phase,
     Reasoning,
     Refusal,
+    ToolSearchCall,
 )
+from prompts.domain.tools import CallKind
 from prompts.domain.usage import Usage
 
 encode = msgspec.json.Encoder().encode
@@ -79,8 +84,21 @@ class Called(Struct, frozen=True, array_like=True, tag="c"):
     name: str
 
 
+class CalledTool(Struct, frozen=True, array_like=True, tag="p"):
+    """The model begins to call a tool of another kind, or one of a namespace.
+
+    It is no `Called` with more fields: a release that does not know them would tell of a plain function.
+    """
+
+    index: int
+    call_id: str
+    name: str
+    kind: CallKind
+    namespace: str | None = None
+
+
 class Argued(Struct, frozen=True, array_like=True, tag="a"):
-    """The model wrote some more of a call's arguments."""
+    """The model wrote some more of a call's arguments, or of a custom tool's input."""
 
     index: int
     text: str
@@ -132,6 +150,7 @@ Signal: TypeAlias = (
     | Sealed
     | Compacted
     | Called
+    | CalledTool
     | Argued
     | RoundEnded
     | HostedReturned
@@ -176,9 +195,32 @@ def read_signals(output: Sequence[Item]) -> list[Signal]:
                 signals += [Sealed(sealed)] if sealed else []
             case Compaction(encrypted_content=sealed):
                 signals.append(Compacted(sealed))
-            case FunctionCall(call_id=call_id, name=name, arguments=arguments):
-                signals += [Called(index, call_id, name), Argued(index, arguments)]
+            case FunctionCall() | CustomToolCall() | LocalShellCall() | ToolSearchCall():
+                called, written = _read_call(index, item)
+                signals += [called, Argued(index, written)]
     return signals
+
+
+def call_tool(index: int, call_id: str, name: str, kind: CallKind, namespace: str | None) -> Called | CalledTool:
+    """The signal of a call; a plain function has the one that every release reads."""
+    if kind == "function" and namespace is None:
+        return Called(index, call_id, name)
+    return CalledTool(index, call_id, name, kind, namespace)
+
+
+def _read_call(
+    index: int, item: FunctionCall | CustomToolCall | LocalShellCall | ToolSearchCall
+) -> tuple[Called | CalledTool, str]:
+    """A call, and what the model wrote of it."""
+    match item:
+        case FunctionCall(call_id=call_id, name=name, arguments=arguments, namespace=namespace):
+            return call_tool(index, call_id, name, "function", namespace or None), arguments
+        case CustomToolCall(call_id=call_id, name=name, input=written, namespace=namespace):
+            return call_tool(index, call_id, name, "custom", namespace or None), written
+        case LocalShellCall(call_id=call_id, action=action):
+            return call_tool(index, call_id, "local_shell", "local_shell", None), write_action(action)
+        case ToolSearchCall(call_id=call_id, arguments=arguments):
+            return call_tool(index, call_id or "", "tool_search", "tool_search", None), write_arguments(arguments)
 
 
 def _packed(signal: Signal) -> Signal | str:

@@ -1,33 +1,138 @@
-"""Tools that a model is offered, and which of them it may call."""
+"""Tools that a model is offered, and which of them it may call.
+
+All of them are run by the client. `parameters` are JSON schemas.
+"""
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 
 class FunctionTool(Struct, frozen=True, tag_field="type", tag="function", kw_only=True):
-    """A function that the client can call for the model; `parameters` is a JSON schema."""
+    """A function: the model writes its arguments as JSON.
+
+    One with `defer_loading` is offered only after a search for tools has found it.
+    """
 
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    defer_loading: bool | UnsetType = UNSET
+
+
+class FreeText(Struct, frozen=True, tag_field="type", tag="text"):
+    """Input of any form."""
+
+
+class Grammar(Struct, frozen=True, tag_field="type", tag="grammar"):
+    """Input that a grammar describes."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+CustomFormat: TypeAlias = FreeText | Grammar
+
+
+class CustomTool(Struct, frozen=True, tag_field="type", tag="custom", kw_only=True):
+    """A tool whose input is text as the model writes it, and not JSON."""
+
+    name: str
+    description: str | None = None
+    format: CustomFormat = FreeText()
+    defer_loading: bool | UnsetType = UNSET
+
+
+class NamespaceTool(Struct, frozen=True, tag_field="type", tag="namespace", kw_only=True):
+    """Tools that belong together; a call of one says the namespace beside the tool's own name."""
+
+    name: str
+    description: str
+    tools: list[FunctionTool | CustomTool]
+
+
+class ToolSearchTool(Struct, frozen=True, tag_field="type", tag="tool_search", kw_only=True):
+    """A search for tools that the model is not offered yet; the client searches."""
+
+    execution: Literal["client"] = "client"
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class LocalShellTool(Struct, frozen=True, tag_field="type", tag="local_shell"):
+    """A shell on the client's machine."""
+
+
+CallKind: TypeAlias = Literal["function", "custom", "local_shell", "tool_search"]
+"""What a call can be a call of."""
+Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | ToolSearchTool | LocalShellTool
 
 
 class FunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
     """This function and no other."""
 
     name: str
+    namespace: str | UnsetType = UNSET
+
+
+class CustomChoice(Struct, frozen=True, tag_field="type", tag="custom"):
+    """This custom tool and no other."""
+
+    name: str
+    namespace: str | UnsetType = UNSET
+
+
+class NamespaceChoice(Struct, frozen=True, tag_field="type", tag="namespace"):
+    """The tools of this namespace."""
+
+    name: str
+
+
+class ToolSearchChoice(Struct, frozen=True, tag_field="type", tag="tool_search"):
+    """The search for tools."""
+
+
+class LocalShellChoice(Struct, frozen=True, tag_field="type", tag="local_shell"):
+    """The shell."""
 
 
 ToolMode: TypeAlias = Literal["none", "auto", "required"]
+OneTool: TypeAlias = FunctionChoice | CustomChoice | NamespaceChoice | ToolSearchChoice | LocalShellChoice
 
 
 class AllowedTools(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
     """Only these of the tools."""
 
-    tools: list[FunctionChoice]
+    tools: list[OneTool]
     mode: ToolMode = "auto"
 
 
-ToolChoice: TypeAlias = ToolMode | FunctionChoice | AllowedTools
+ToolChoice: TypeAlias = ToolMode | OneTool | AllowedTools
+
+
+def is_chosen(tool: Tool, choice: OneTool, namespace: str | UnsetType = UNSET) -> bool:
+    """Whether the choice is about this tool; `namespace` is where the tool stands, if in one."""
+    match choice:
+        case NamespaceChoice(name):
+            return name == (tool.name if isinstance(tool, NamespaceTool) else namespace)
+        case FunctionChoice(name, where):
+            return isinstance(tool, FunctionTool) and (tool.name, namespace) == (name, where)
+        case CustomChoice(name, where):
+            return isinstance(tool, CustomTool) and (tool.name, namespace) == (name, where)
+        case ToolSearchChoice():
+            return isinstance(tool, ToolSearchTool)
+        case LocalShellChoice():
+            return isinstance(tool, LocalShellTool)
+
+
+def pick_tools(tools: list[Tool], choices: list[OneTool]) -> list[Tool]:
+    """The tools that any of the choices is about; of a namespace, what is left of it."""
+    picked: list[Tool] = []
+    for tool in tools:
+        if any(is_chosen(tool, choice) for choice in choices):
+            picked.append(tool)
+        elif isinstance(tool, NamespaceTool):
+            inner = [one for one in tool.tools if any(is_chosen(one, choice, tool.name) for choice in choices)]
+            picked += [NamespaceTool(name=tool.name, description=tool.description, tools=inner)] if inner else []
+    return picked

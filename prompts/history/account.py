@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from prompts.domain.items import Item
 from prompts.domain.responses import ModelInput
-from prompts.domain.tools import FunctionTool
+from prompts.domain.tools import Tool
 from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
 
 
@@ -15,7 +15,7 @@ def measure(
     instructions: str | None,
     new_input: Sequence[Item],
     budget_tokens: int,
-    tools: Sequence[FunctionTool] = (),
+    tools: Sequence[Tool] = (),
     calibration: float = 1.0,
 ) -> ModelInput:
     """The account of what the model is given before the history is known.

@@ -1,9 +1,8 @@
 """Pure: calls and their outputs, of whatever kind. They belong together by `call_id`, which may be used again later."""
 
 from collections.abc import Sequence
-from typing import Any, cast
 
-from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds
+from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds, find_answered_call, find_made_call
 from prompts.domain.items import Item
 
 
@@ -11,12 +10,11 @@ def find_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> lis
     """Ids of the calls whose outputs are here and which are not: somebody must have made them before."""
     made: set[str] = set()
     unanswered: list[str] = []
-    for item in cast(Sequence[Any], items):
-        match kinds[type(item)].pairing:
-            case "call":
-                made.add(item.call_id)
-            case "output" if item.call_id not in made:
-                unanswered.append(item.call_id)
+    for item in items:
+        if call_id := find_made_call(item, kinds):
+            made.add(call_id)
+        elif (answered := find_answered_call(item, kinds)) and answered not in made:
+            unanswered.append(answered)
     return unanswered
 
 
@@ -26,30 +24,34 @@ def drop_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> lis
     Model servers refuse calls without outputs and outputs without calls.
     """
     answered = _find_answered(items, kinds)
-    return [item for place, item in enumerate(items) if place in answered or kinds[type(item)].pairing is None]
+    return [item for place, item in enumerate(items) if place in answered or not _is_paired(item, kinds)]
 
 
 def find_places_inside(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> set[int]:
     """The places between a call and its output."""
     calls: dict[str, int] = {}
     inside: set[int] = set()
-    for place, item in enumerate(cast(Sequence[Any], items)):
-        match kinds[type(item)].pairing:
-            case "call":
-                calls[item.call_id] = place
-            case "output" if item.call_id in calls:
-                inside.update(range(calls[item.call_id] + 1, place + 1))
+    for place, item in enumerate(items):
+        if call_id := find_made_call(item, kinds):
+            calls[call_id] = place
+        elif (answered := find_answered_call(item, kinds)) in calls and answered is not None:
+            inside.update(range(calls[answered] + 1, place + 1))
     return inside
+
+
+def _is_paired(item: Item, kinds: ItemKinds) -> bool:
+    """Whether it is a call that needs an output, or the other way round."""
+    return bool(find_made_call(item, kinds) or find_answered_call(item, kinds))
 
 
 def _find_answered(items: Sequence[Item], kinds: ItemKinds) -> set[int]:
     """The places of whole calls that have an output, and of these outputs."""
     calls: dict[str, int] = {}
     answered: set[int] = set()
-    for place, item in enumerate(cast(Sequence[Any], items)):
-        match kinds[type(item)].pairing:
-            case "call" if item.status == "completed":
-                calls[item.call_id] = place
-            case "output" if item.call_id in calls:
-                answered |= {calls.pop(item.call_id), place}
+    for place, item in enumerate(items):
+        if call_id := find_made_call(item, kinds):
+            if getattr(item, "status", "completed") == "completed":
+                calls[call_id] = place
+        elif (output_of := find_answered_call(item, kinds)) in calls and output_of is not None:
+            answered |= {calls.pop(output_of), place}
     return answered

@@ -6,7 +6,7 @@ import msgspec
 
 from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds
 from prompts.domain.items import InputFile, InputImage, Item, Part, words_of
-from prompts.domain.tools import FunctionTool
+from prompts.domain.tools import Tool
 
 encode = msgspec.json.Encoder().encode
 
@@ -40,12 +40,12 @@ def estimate_items(items: Sequence[Item]) -> int:
     return sum(map(estimate_tokens, items))
 
 
-def estimate_tools(tools: Sequence[FunctionTool]) -> int:
+def estimate_tools(tools: Sequence[Tool]) -> int:
     """The same for the tools that the model is offered, as the JSON that most chat templates make of them."""
     return _estimate_characters(len(encode(tools))) if tools else 0
 
 
-def estimate_plain(items: Sequence[Item], tools: Sequence[FunctionTool]) -> int | None:
+def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
     """The same for all that a model is given, when what it reports can be compared with it; None when it cannot.
 
     Servers count pictures, files and tools each in their own way, and a short text says more of the chat template.

@@ -20,9 +20,10 @@ from prompts.answer.thought_seals import ThoughtSeals
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import BegunAnew, Finished, HostedCall, HostedReturned, RoundEnded, Signal, get_size
-from prompts.domain.tools import AllowedTools, FunctionChoice, ToolChoice
+from prompts.domain.tools import AllowedTools, ToolChoice
 from prompts.errors import UpstreamError
 from prompts.history.estimates import estimate_plain
+from prompts.history.found_tools import with_found_tools
 from prompts.history.model_input import compose_items
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.hosted_tools import HostedTool
@@ -63,7 +64,7 @@ class Answering:
         self._functions = [function for function, _ in offered if function is not None]
         self._tools = {function.name: tool for function, tool in offered if function is not None}
         self._kinds = {name: tool.kind for name, tool in self._tools.items()}
-        self._call_filter = CallFilter(self._build_request())
+        self._call_filter = CallFilter(brief.model_request)
         wants_seals = brief.model_request.wants_encrypted_reasoning
         self._seals = ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning") if wants_seals else None)
         self._size = sum(map(len, brief.narration.find_open_text() or ()))
@@ -76,12 +77,13 @@ class Answering:
         or calls what it was not offered. Closing it closes the connection to the model and stops a tool that runs.
         """
         given = self._compose()
+        self._call_filter = CallFilter(with_found_tools(self._build_request(), given))
         if self._narration.is_thinking:
             yield [BegunAnew()]
         if not (self._has_begun or self._narration.find_compaction()):
             compacted = await compact(given, self._brief, model=self._model, sealer=self._sealer)
             if compacted is None:
-                self.comparable_tokens = estimate_plain(given, self._build_request().offered)
+                self.comparable_tokens = estimate_plain(given, with_found_tools(self._build_request(), given).offered)
             else:
                 yield [compacted.signal]
                 given = compacted.items
@@ -95,7 +97,7 @@ class Answering:
                 yield [HostedReturned(call.call_id, await self._run_tool(call))]
             if self._narration.rounds:
                 await written()
-            hosted = HostedCalls(self._kinds)
+            hosted = HostedCalls(self._kinds, self._count_calls_left())
             async with aclosing(self._ask(given, hosted)) as asked:
                 async for signals in asked:
                     match signals:
@@ -165,10 +167,16 @@ class Answering:
         request, rounds = self._brief.model_request, self._narration.rounds
         if rounds:
             request = replace(request, tool_choice=_relax(request.tool_choice))
-        if self._functions and len(rounds) < MAX_ROUNDS:
+        if self._functions and len(rounds) < MAX_ROUNDS and self._count_calls_left() != 0:
             request = replace(request, tools=[*request.tools, *self._functions])
         left = count_left(request, rounds, shown_tokens)
         return request if left == request.max_output_tokens else replace(request, max_output_tokens=left)
+
+    def _count_calls_left(self) -> int | None:
+        """How many calls of hosted tools are left of `max_tool_calls`; a client's own tools are not counted."""
+        most = self._brief.model_request.max_tool_calls
+        made = sum(len(done.calls) for done in self._narration.rounds)
+        return None if most is None else max(0, most - made)
 
     @property
     def _has_begun(self) -> bool:
@@ -192,8 +200,8 @@ def _list_told(done: Round) -> list[Item]:
 def _relax(choice: ToolChoice) -> ToolChoice:
     """The choice after the first round: the call that it demanded has been made."""
     match choice:
-        case "required" | FunctionChoice():
-            return "auto"
-        case AllowedTools(allowed, "required"):
+        case "none" | "auto" | AllowedTools(mode="none" | "auto"):
+            return choice
+        case AllowedTools(allowed):
             return AllowedTools(allowed, "auto")
-    return choice
+    return "auto"

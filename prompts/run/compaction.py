@@ -14,6 +14,7 @@ from prompts.domain.items import Item
 from prompts.domain.signals import Compacted
 from prompts.history.compaction import list_replaceable, replace_with_notes
 from prompts.history.estimates import estimate_items, estimate_tools
+from prompts.history.found_tools import with_found_tools
 from prompts.history.model_input import compose_instructions
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.sealing import Sealer
@@ -59,7 +60,7 @@ def _is_due(given: Sequence[Item], history: Sequence[Item], brief: Brief) -> boo
     threshold = request.compact_threshold
     if threshold is None:
         return False
-    tokens = (estimate_items(given) + estimate_tools(request.offered)) * account.calibration
+    tokens = (estimate_items(given) + estimate_tools(with_found_tools(request, given).offered)) * account.calibration
     history_tokens = account.history_tokens * account.calibration
     if tokens <= threshold and history_tokens <= FULL_HISTORY * account.history_budget_tokens:
         return False

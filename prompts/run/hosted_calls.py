@@ -2,14 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from prompts.domain.signals import Argued, Called, HostedCall, Signal
+from prompts.domain.signals import Argued, Called, CalledTool, HostedCall, Signal
 
 
 class HostedCalls:
-    """Collects the hosted calls of one round; `kinds` are the tools' kinds by the names of their functions."""
+    """Collects the hosted calls of one round; `kinds` are the tools' kinds by the names of their functions.
 
-    def __init__(self, kinds: Mapping[str, str]) -> None:
+    Those beyond `max_calls` are ignored, as OpenAI does.
+    """
+
+    def __init__(self, kinds: Mapping[str, str], max_calls: int | None = None) -> None:
         self._kinds = kinds
+        self._max_calls = max_calls
+        self._ignored: set[int] = set()
         self._called: dict[int, Called] = {}
         self._arguments: dict[int, list[str]] = {}
         self._has_others = False
@@ -32,12 +37,17 @@ class HostedCalls:
 
     def _keeps(self, signal: Signal) -> bool:
         match signal:
+            case Called(index, _, name) if name in self._kinds and len(self._called) == self._max_calls:
+                self._ignored.add(index)
+                return True
             case Called(index, _, name) if name in self._kinds:
                 self._called[index], self._arguments[index] = signal, []
                 return True
-            case Called():
+            case Called() | CalledTool():
                 self._has_others = True
             case Argued(index, text) if index in self._called:
                 self._arguments[index].append(text)
                 return True
+            case Argued(index):
+                return index in self._ignored
         return False

@@ -13,7 +13,7 @@ from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
 from prompts.domain.responses import Response
 from prompts.domain.text import ReasoningConfig, TextConfig
-from prompts.domain.tools import FunctionTool, ToolChoice
+from prompts.domain.tools import Tool, ToolChoice
 from prompts.ports.responses import Claim
 from prompts.usecases.items import StoredItem
 
@@ -31,7 +31,7 @@ class Ask:
     anchor: Anchor = None
     model: str | None = None
     instructions: str | None = None
-    tools: Sequence[FunctionTool] = ()
+    tools: Sequence[Tool] = ()
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: int | None = None

@@ -20,6 +20,7 @@ from prompts.errors import UnknownCall, UpstreamError, UpstreamTimeout
 from prompts.history.calls import find_unanswered
 from prompts.history.compaction import apply_compactions, list_user_messages
 from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
+from prompts.history.found_tools import with_found_tools
 from prompts.history.model_input import compose_items
 from prompts.ports.compactions import Compactions
 from prompts.ports.conversations import Histories
@@ -97,7 +98,8 @@ async def count_input(
         window = await ports.histories.read(anchor, owner=owner, max_tokens=max_tokens)
     unseal = partial(ports.sealer.open, owner)
     given = compose_items(instructions=instructions, window=window, new_input=items, unseal=unseal)
-    estimated = estimate_items(given) + estimate_tools(model_request.offered) + _estimate_format(model_request)
+    tools = with_found_tools(model_request, given).offered
+    estimated = estimate_items(given) + estimate_tools(tools) + _estimate_format(model_request)
     return round(estimated * factor)
 
 

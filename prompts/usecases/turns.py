@@ -19,6 +19,7 @@ from prompts.domain.responses import ConversationRef, Response
 from prompts.errors import FailedEarlier, NotFound
 from prompts.history.account import measure
 from prompts.history.calls import find_unanswered
+from prompts.history.found_tools import with_found_tools
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
@@ -177,7 +178,7 @@ async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
         unanswered=find_unanswered(items),
         model_input=measure(
             instructions=ask.instructions,
-            tools=request.offered,
+            tools=with_found_tools(request, items).offered,
             new_input=items,
             budget_tokens=ports.defaults.history_tokens,
             calibration=ports.calibration.get_factor(request.model),

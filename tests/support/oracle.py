@@ -38,7 +38,9 @@ EVENTS: dict[str, type[BaseModel]] = {
     "response.reasoning_summary_part.done": spec.ResponseReasoningSummaryPartDoneStreamingEvent,
     "response.reasoning_summary_text.delta": spec.ResponseReasoningSummaryDeltaStreamingEvent,
     "response.reasoning_summary_text.done": spec.ResponseReasoningSummaryDoneStreamingEvent,
-    # The specification has no hosted tools: these are the official SDK's types.
+    # The specification has no custom and no hosted tools: these are the official SDK's types.
+    "response.custom_tool_call_input.delta": sdk.ResponseCustomToolCallInputDeltaEvent,
+    "response.custom_tool_call_input.done": sdk.ResponseCustomToolCallInputDoneEvent,
     "response.file_search_call.in_progress": sdk.ResponseFileSearchCallInProgressEvent,
     "response.file_search_call.searching": sdk.ResponseFileSearchCallSearchingEvent,
     "response.file_search_call.completed": sdk.ResponseFileSearchCallCompletedEvent,

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from prompts.answer.events import Narration
+from prompts.domain.callees import list_callees
 from prompts.domain.items import FileSearchCall, FunctionCall, FunctionCallOutput, Item, Message, text_of
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import (
@@ -118,7 +119,7 @@ async def test_the_model_is_asked_again_with_what_the_tool_gave(harness: Harness
     first, second = harness.model.asked
     assert told(first) == ["user: Hello"]
     assert told(second) == ["user: Hello", 'call search {"query":"code"}', "gave [1] The code is 4711."]
-    assert [tool.name for tool in harness.model.requests[0].offered] == ["search"]
+    assert [callee.name for callee, _ in list_callees(harness.model.requests[0].offered)] == ["search"]
     usage = final["usage"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (30, 9, 39)
 

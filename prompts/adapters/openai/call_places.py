@@ -8,7 +8,8 @@ output calls again.
 from collections.abc import Mapping, Sequence
 from itertools import count, takewhile
 
-from prompts.domain.items import FunctionCall, FunctionCallOutput, Item, Message, Reasoning
+from prompts.domain.item_kinds import find_answered_call, find_made_call
+from prompts.domain.items import Item, Message, Reasoning
 
 
 def bring_calls_to_outputs(items: Sequence[Item]) -> list[Item]:
@@ -41,15 +42,14 @@ def _find_moves(items: Sequence[Item]) -> dict[int, int]:
     last_given = -1
     moves: dict[int, int] = {}
     for place, item in enumerate(items):
-        match item:
-            case FunctionCall(call_id=call_id):
-                calls[call_id] = place
-            case FunctionCallOutput(call_id=call_id):
-                call = calls.pop(call_id, None)
-                if call is not None and call < last_given:
-                    moves[place] = call
-            case Message(role=role) if role != "assistant":
-                last_given = place
+        if isinstance(item, Message):
+            last_given = last_given if item.role == "assistant" else place
+        elif call_id := find_made_call(item):
+            calls[call_id] = place
+        elif output_of := find_answered_call(item):
+            call = calls.pop(output_of, None)
+            if call is not None and call < last_given:
+                moves[place] = call
     return moves
 
 
@@ -68,8 +68,8 @@ def _leads_to_moved_only(items: Sequence[Item], place: int, moved: set[int]) -> 
     after = place + 1
     while after < len(items) and after in moved:
         after += 1
-    return after > place + 1 and not (after < len(items) and isinstance(items[after], FunctionCall))
+    return after > place + 1 and not (after < len(items) and find_made_call(items[after]) is not None)
 
 
 def _is_models(item: Item) -> bool:
-    return isinstance(item, FunctionCall) or (isinstance(item, Message) and item.role == "assistant")
+    return find_made_call(item) is not None or (isinstance(item, Message) and item.role == "assistant")

@@ -2,14 +2,17 @@
 
 That protocol is narrower than items are. What has no place in it, and where it goes:
 
+    calls of any kind         are calls of functions, under flat names (`flat_calls.py`)
     calls side by side        one assistant message, with what was said in the same breath; their outputs follow it at
                               once, as servers want it (`call_places.py` says where, when they stood elsewhere)
     images and files that     a tool message holds text only: they follow in a user message, which says whose they are
-      a function returned
+      a call returned
     a file's address          is told as text; whether it can be fetched is the model's affair
     instructions              are one system message, first (`instructions.py`)
     thoughts                  go back with the turn that they led to, under the name they came in, where the server
                               wants them; others are left out, as templates of models that think drop them anyway
+    what hosted tools did     is told as text, where there is anything to tell; what a file search gave is in the answer
+    tools that were found     are offered (`prompts/history/found_tools.py`)
     phases                    are not sent
 """
 
@@ -22,24 +25,37 @@ from msgspec import UNSET
 
 from prompts.adapters.openai.call_places import bring_calls_to_outputs
 from prompts.adapters.openai.files import as_data_uri
+from prompts.adapters.openai.flat_calls import Call, CallOutput, flatten_call, list_given
 from prompts.adapters.openai.instructions import arrange_instructions
 from prompts.adapters.openai.kept_thoughts import KeptThought
 from prompts.adapters.openai.quirks import SystemMessages
 from prompts.adapters.openai.thought_replay import USUAL_REPLAY, ThoughtReplay
+from prompts.adapters.openai.told_records import tell_record
+from prompts.adapters.openai.tool_names import ToolNames
+from prompts.domain.hosted_records import HostedRecord
+from prompts.domain.item_kinds import find_answered_call, find_made_call
 from prompts.domain.items import (
+    AdditionalTools,
     Compaction,
+    CustomToolCall,
+    CustomToolCallOutput,
     FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
+    GivenPart,
     InputFile,
     InputImage,
     InputText,
     Item,
+    LocalShellCall,
+    LocalShellCallOutput,
     Message,
     OutputText,
     Part,
     Reasoning,
     Refusal,
+    ToolSearchCall,
+    ToolSearchOutput,
     text_of,
 )
 
@@ -50,11 +66,18 @@ _FOLLOWS = "The result follows in the next message."
 
 
 def compose_messages(
-    items: Sequence[Item], *, system_messages: SystemMessages = "merge", replay: ThoughtReplay = USUAL_REPLAY
+    items: Sequence[Item],
+    *,
+    system_messages: SystemMessages = "merge",
+    replay: ThoughtReplay = USUAL_REPLAY,
+    names: ToolNames | None = None,
 ) -> list[dict[str, Any]]:
-    """The items as `compose_items` gives them: each output after its call, each compaction opened."""
+    """The items as `compose_items` gives them: each output after its call, each compaction opened.
+
+    `names` are those under which tools are offered.
+    """
     arranged = bring_calls_to_outputs(arrange_instructions(items, system_messages))
-    dialogue = _Dialogue(replay, replay.find_extras(arranged))
+    dialogue = _Dialogue(replay, replay.find_extras(arranged), names or ToolNames())
     for item in arranged:
         dialogue.add(item)
     return dialogue.list_messages()
@@ -74,22 +97,20 @@ class _Turn:
         """Whether the assistant may say and call more in it."""
         return self.message["role"] == "assistant" and not self.results
 
-    def call(self, item: FunctionCall, extra: Mapping[str, Any]) -> None:
-        """One more call, beside the others; some servers want JSON where there are no arguments."""
-        function = {"name": item.name, "arguments": (item.arguments.strip() and item.arguments) or "{}"}
-        call = {"id": item.call_id, "type": "function", "function": function, **extra}
+    def call(self, call_id: str, name: str, arguments: str, extra: Mapping[str, Any]) -> None:
+        """One more call, beside the others."""
+        call = {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}, **extra}
         self.message.setdefault("tool_calls", []).append(call)
 
-    def add_result(self, item: FunctionCallOutput) -> None:
+    def add_result(self, call_id: str, given: Sequence[GivenPart]) -> None:
         """What one of its calls gave."""
-        parts = [InputText(item.output)] if isinstance(item.output, str) else item.output
-        composed = [_part(part) for part in parts]
+        composed = [_part(part) for part in given]
         attachments = [part for part in composed if part["type"] != "text"]
         text = "\n".join(part["text"] for part in composed if part["type"] == "text")
         content = text or (_FOLLOWS if attachments else "")
-        self.results.append({"role": "tool", "tool_call_id": item.call_id, "content": content})
+        self.results.append({"role": "tool", "tool_call_id": call_id, "content": content})
         if attachments:
-            self.attachments += [_text(f"What the function call {item.call_id} returned:"), *attachments]
+            self.attachments += [_text(f"What the function call {call_id} returned:"), *attachments]
 
     def list_messages(self, replay: ThoughtReplay, *, is_calling: bool) -> Iterable[dict[str, Any]]:
         """The messages, in order."""
@@ -102,9 +123,10 @@ class _Turn:
 class _Dialogue:
     """Messages in the making."""
 
-    def __init__(self, replay: ThoughtReplay, extras: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, replay: ThoughtReplay, extras: Mapping[str, Mapping[str, Any]], names: ToolNames) -> None:
         """`extras`: what goes back with calls, by their ids."""
         self._replay = replay
+        self._names = names
         self._extras = extras
         self._turns: list[_Turn] = []
         self._thoughts: list[KeptThought] = []
@@ -114,19 +136,18 @@ class _Dialogue:
     def add(self, item: Item) -> None:
         """What follows."""
         match item:
-            case Message(role="assistant"):
-                self._say(item)
             case Message():
-                self._thoughts = []
-                self._turns.append(_Turn(_given(item)))
-            case FunctionCall():
+                self._say(item) if item.role == "assistant" else self._give(item)
+            case FunctionCall() | CustomToolCall() | LocalShellCall() | ToolSearchCall():
                 self._call(item)
-            case FunctionCallOutput():
-                self._callers[item.call_id].add_result(item)
+            case FunctionCallOutput() | CustomToolCallOutput() | LocalShellCallOutput() | ToolSearchOutput():
+                self._return(item)
             case Reasoning():
                 self._thoughts.append(self._replay.read_thought(item))
-            case FileSearchCall():
-                pass  # what a search gave stands in the answer
+            case HostedRecord():
+                self._tell(item)
+            case FileSearchCall() | AdditionalTools():
+                pass  # what a search gave stands in the answer, and tools are offered
             case Compaction():
                 raise AssertionError("a compaction is opened before a model is asked")
             case _:
@@ -142,6 +163,10 @@ class _Dialogue:
                 messages += turn.list_messages(self._replay, is_calling=is_calling)
         return messages
 
+    def _give(self, item: Message) -> None:
+        self._thoughts = []
+        self._turns.append(_Turn(_given(item)))
+
     def _say(self, item: Message) -> None:
         """A message of its own; between calls and their outputs, where none may stand, it joins theirs."""
         said = _said(item)
@@ -153,13 +178,26 @@ class _Dialogue:
         last.message = {**last.message, **said, "content": content or None}
         last.thoughts += self._take_thoughts()
 
-    def _call(self, item: FunctionCall) -> None:
+    def _tell(self, record: Item) -> None:
+        message = tell_record(record)
+        if message is not None:
+            self.add(message)
+
+    def _call(self, item: Call) -> None:
+        call_id = find_made_call(item)
+        if call_id is None:
+            return  # a search that another server made
         if not self._turns or not self._turns[-1].is_open:
             self._begin({"role": "assistant", "content": None})
         turn = self._turns[-1]
         turn.thoughts += self._take_thoughts()
-        turn.call(item, self._extras.get(item.call_id, {}))
-        self._callers[item.call_id] = turn
+        turn.call(call_id, *flatten_call(item, self._names), self._extras.get(call_id, {}))
+        self._callers[call_id] = turn
+
+    def _return(self, item: CallOutput) -> None:
+        call_id = find_answered_call(item)
+        if call_id is not None:
+            self._callers[call_id].add_result(call_id, list_given(item))
 
     def _begin(self, message: dict[str, Any]) -> None:
         """What the model said, with what it thought before."""

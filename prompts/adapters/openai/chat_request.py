@@ -12,9 +12,11 @@ from msgspec import UNSET
 from prompts.adapters.openai.call_ids import with_short_ids
 from prompts.adapters.openai.chat_messages import compose_messages
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.flat_tools import compose_function
 from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
 from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
 from prompts.adapters.openai.thought_replay import ThoughtReplay
+from prompts.adapters.openai.tool_names import ToolNames
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.text import (
@@ -23,12 +25,8 @@ from prompts.domain.text import (
     PlainText,
     TextFormat,
 )
-from prompts.domain.tools import (
-    AllowedTools,
-    FunctionChoice,
-    FunctionTool,
-    ToolChoice,
-)
+from prompts.domain.tools import AllowedTools, NamespaceChoice, ToolChoice
+from prompts.history.found_tools import with_found_tools
 
 
 def model_body(
@@ -41,7 +39,9 @@ def model_body(
         needs_thoughts=traits.needs_thoughts,
         needs_signatures=traits.needs_signatures,
     )
-    messages = compose_messages(items, system_messages=quirks.system_messages, replay=replay)
+    request = with_found_tools(request, items)
+    names = ToolNames(request.offered)
+    messages = compose_messages(items, system_messages=quirks.system_messages, replay=replay, names=names)
     return {
         "model": request.model,
         "messages": with_short_ids(messages) if traits.has_short_ids else messages,
@@ -49,7 +49,7 @@ def model_body(
         "stream_options": {"include_usage": True},
         **_list_sampling(request),
         **_list_form(request),
-        **_list_tools(request),
+        **_list_tools(request, names),
         **_list_bookkeeping(request),
     }
 
@@ -107,34 +107,30 @@ def _compose_format(form: TextFormat) -> Mapping[str, Any] | None:
             assert_never(form)
 
 
-def _list_tools(request: ModelRequest) -> dict[str, Any]:
+def _list_tools(request: ModelRequest, names: ToolNames) -> dict[str, Any]:
     """What is offered is all that is sent: `none` and `allowed_tools` leave the others out.
 
     Without tools, servers refuse what is said about them.
     """
-    if not request.offered:
+    if not names.functions:
         return {}
     return {
-        "tools": [_compose_tool(tool) for tool in request.offered],
-        **_given(tool_choice=_compose_choice(request.tool_choice), parallel_tool_calls=request.parallel_tool_calls),
+        "tools": [compose_function(name, tool) for name, _, tool in names.functions],
+        **_given(
+            tool_choice=_compose_choice(request.tool_choice, names), parallel_tool_calls=request.parallel_tool_calls
+        ),
     }
 
 
-def _compose_tool(tool: FunctionTool) -> dict[str, Any]:
-    described = _given(description=tool.description, parameters=tool.parameters, strict=tool.strict)
-    return {"type": "function", "function": {"name": tool.name, **described}}
-
-
-def _compose_choice(choice: ToolChoice) -> Any:
-    """None is `auto`, as where nothing is said."""
+def _compose_choice(choice: ToolChoice, names: ToolNames) -> Any:
+    """None is `auto`, as where nothing is said. Of what was chosen nothing else is offered."""
     match choice:
-        case FunctionChoice(name):
-            return {"type": "function", "function": {"name": name}}
-        case AllowedTools(mode=mode):
-            return _compose_choice(mode)
-        case "required":
+        case "none" | "auto" | AllowedTools(mode="none" | "auto"):
+            return None
+        case "required" | AllowedTools() | NamespaceChoice():
             return "required"
-    return None
+    [(name, _, _)] = names.functions
+    return {"type": "function", "function": {"name": name}}
 
 
 def _list_bookkeeping(request: ModelRequest) -> dict[str, Any]:

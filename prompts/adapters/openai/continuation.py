@@ -34,6 +34,7 @@ from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,
+    CalledTool,
     Compacted,
     Finished,
     HostedReturned,
@@ -132,7 +133,7 @@ class NewText:
             match signal:
                 case Thought() | Summarized() | Sealed() | Opened():
                     pass  # of an answer whose text has begun nothing is thought any more
-                case Called() | Argued():
+                case Called() | CalledTool() | Argued():
                     new += [*self._give_back(), signal]
                     self.has_begun = True
                 case Text():

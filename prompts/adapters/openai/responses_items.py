@@ -7,13 +7,20 @@ ties a thought's seal to the id it gave itself (BerriAI/litellm#15782), and take
 from collections.abc import Sequence
 from typing import Any, assert_never
 
+import msgspec
 from msgspec import UNSET
 
 from prompts.adapters.openai.files import as_data_uri
+from prompts.adapters.openai.flat_calls import Call, CallOutput, list_given
 from prompts.adapters.openai.kept_thoughts import is_kept_here
-from prompts.domain.item_kinds import find_speaker
+from prompts.adapters.openai.told_records import tell_record
+from prompts.domain.hosted_records import HostedRecord
+from prompts.domain.item_kinds import find_answered_call, find_made_call, find_speaker
 from prompts.domain.items import (
+    AdditionalTools,
     Compaction,
+    CustomToolCall,
+    CustomToolCallOutput,
     FileSearchCall,
     FunctionCall,
     FunctionCallOutput,
@@ -22,11 +29,16 @@ from prompts.domain.items import (
     InputImage,
     InputText,
     Item,
+    LocalShellCall,
+    LocalShellCallOutput,
     Message,
     OutputText,
     Part,
     Reasoning,
     Refusal,
+    ToolSearchCall,
+    ToolSearchOutput,
+    words_of,
 )
 
 # Many chat templates know no developer; OpenAI's newer models take the one for the other.
@@ -39,8 +51,8 @@ def compose_input(items: Sequence[Item]) -> list[dict[str, Any]]:
     """The items as `compose_items` gives them, each seal of a thought the model's own, each compaction opened."""
     composed: list[dict[str, Any]] = []
     is_models_next = False  # a thought that nothing of the model's follows is refused
-    for item in reversed(items):
-        sent = _compose(item)
+    for item, call in zip(reversed(items), reversed(_find_calls(items)), strict=True):
+        sent = _compose(item, call)
         if sent is not None and (is_models_next or not isinstance(item, Reasoning)):
             composed.append(sent)
             is_models_next = find_speaker(item) == "model"
@@ -53,24 +65,74 @@ def compose_said(text: str) -> dict[str, Any]:
     return {"type": "message", "role": "assistant", "content": [_output_text(text)]}
 
 
-def _compose(item: Item) -> dict[str, Any] | None:
+def _find_calls(items: Sequence[Item]) -> list[Item | None]:
+    """For each item the call whose output it is."""
+    made: dict[str, Item] = {}
+    calls: list[Item | None] = []
+    for item in items:
+        if call_id := find_made_call(item):
+            made[call_id] = item
+        calls.append(made.get(find_answered_call(item) or ""))
+    return calls
+
+
+def _compose(item: Item, call: Item | None) -> dict[str, Any] | None:
     """One item; None when there is nothing to send of it."""
     match item:
         case Message():
             return _message(item)
-        case FunctionCall(call_id=call_id, name=name, arguments=arguments):
-            return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
-        case FunctionCallOutput(call_id=call_id, output=output):
-            composed = output if isinstance(output, str) else [_given(part) for part in output]
-            return {"type": "function_call_output", "call_id": call_id, "output": composed}
+        case FunctionCall() | CustomToolCall() | LocalShellCall() | ToolSearchCall():
+            return _call(item)
+        case FunctionCallOutput() | CustomToolCallOutput() | LocalShellCallOutput() | ToolSearchOutput():
+            return _output(item, call)
         case Reasoning():
             return _thought(item)
-        case FileSearchCall():
-            return None  # what it gave stands in the answer
+        case HostedRecord():
+            told = tell_record(item)
+            return _message(told) if told is not None else None
+        case FileSearchCall() | AdditionalTools():
+            return None  # what it gave stands in the answer; tools are offered
         case Compaction():
             raise AssertionError("a compaction is opened before a model is asked")
         case _:
             assert_never(item)
+
+
+def _call(item: Call) -> dict[str, Any] | None:
+    """A call as its kind has it."""
+    match item:
+        case FunctionCall(call_id=call_id, name=name, arguments=arguments, namespace=namespace):
+            called = {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+        case CustomToolCall(call_id=call_id, name=name, input=written, namespace=namespace):
+            called = {"type": "custom_tool_call", "call_id": call_id, "name": name, "input": written}
+        case LocalShellCall(call_id=call_id, action=action):
+            shown = msgspec.to_builtins(action)
+            return {"type": "local_shell_call", "call_id": call_id, "status": "completed", "action": shown}
+        case ToolSearchCall(call_id=call_id, arguments=arguments):
+            if not call_id:
+                return None  # another server has searched by itself
+            return {"type": "tool_search_call", "execution": "client", "call_id": call_id, "arguments": arguments}
+        case _:
+            assert_never(item)
+    return called if namespace is UNSET else {**called, "namespace": namespace}
+
+
+def _output(item: CallOutput, call: Item | None) -> dict[str, Any] | None:
+    """An output in the form that its call's kind has, whichever form it came in: servers take no other."""
+    given = list_given(item)
+    text = "".join(map(words_of, given))
+    has_text_only = all(isinstance(part, InputText) for part in given)
+    output = text if has_text_only and len(given) == 1 else [_given(part) for part in given]
+    match call, item:
+        case ToolSearchCall(call_id=call_id), ToolSearchOutput(tools=tools):
+            return {"type": "tool_search_output", "execution": "client", "call_id": call_id, "tools": tools}
+        case ToolSearchCall(call_id=call_id), _:
+            return {"type": "tool_search_output", "execution": "client", "call_id": call_id, "tools": []}
+        case LocalShellCall(call_id=call_id), LocalShellCallOutput():
+            return {"type": "local_shell_call_output", "id": call_id, "output": text}
+        case CustomToolCall(call_id=call_id), _:
+            return {"type": "custom_tool_call_output", "call_id": call_id, "output": output}
+    return {"type": "function_call_output", "call_id": item.call_id, "output": output} if item.call_id else None
 
 
 def _message(item: Message) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ do (`reasoning.encrypted_content` of a model that does not think, NousResearch/h
 from collections.abc import Sequence
 from typing import Any, assert_never
 
+import msgspec
 from msgspec import UNSET
 
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
@@ -23,10 +24,20 @@ from prompts.domain.text import (
 )
 from prompts.domain.tools import (
     AllowedTools,
+    CustomChoice,
+    CustomTool,
     FunctionChoice,
     FunctionTool,
+    LocalShellChoice,
+    LocalShellTool,
+    NamespaceChoice,
+    NamespaceTool,
+    Tool,
     ToolChoice,
+    ToolSearchChoice,
+    ToolSearchTool,
 )
+from prompts.history.found_tools import with_additional_tools
 
 # OpenAI's minimum. Where less is left of an answer that is continued, it may get these few tokens longer.
 MIN_OUTPUT_TOKENS = 16
@@ -43,7 +54,7 @@ def compose_body(request: ModelRequest, items: Sequence[Item], quirks: ModelQuir
         **_given(instructions=instructions),
         **_list_sampling(request),
         **_list_form(request),
-        **_list_tools(request),
+        **_list_tools(with_additional_tools(request, items)),
         **_list_included(request),
         **_list_bookkeeping(request),
     }
@@ -122,22 +133,31 @@ def _list_tools(request: ModelRequest) -> dict[str, Any]:
     }
 
 
-def _compose_tool(tool: FunctionTool) -> dict[str, Any]:
-    """`parameters` and `strict` must be there in this protocol, if only as null."""
-    described = _given(description=tool.description)
-    return {"type": "function", "name": tool.name, **described, "parameters": tool.parameters, "strict": tool.strict}
+def _compose_tool(tool: Tool) -> dict[str, Any]:
+    """The tool as its kind has it; `parameters` and `strict` of a function must be there, if only as null."""
+    shown: dict[str, Any] = msgspec.to_builtins(tool)
+    match tool:
+        case FunctionTool():
+            return {name: value for name, value in shown.items() if value is not None or name != "description"}
+        case NamespaceTool(tools=inner):
+            return {**shown, "tools": [_compose_tool(one) for one in inner]}
+        case CustomTool() | ToolSearchTool() | LocalShellTool():
+            return {name: value for name, value in shown.items() if value is not None}
+        case _:
+            assert_never(tool)
 
 
 def _compose_choice(choice: ToolChoice) -> Any:
     """None is `auto`, as where nothing is said."""
     match choice:
-        case FunctionChoice(name):
-            return {"type": "function", "name": name}
-        case AllowedTools(mode=mode):
-            return _compose_choice(mode)
-        case "required":
-            return "required"
-    return None
+        case "none" | "auto" | AllowedTools(mode="none" | "auto"):
+            return None
+        case "required" | AllowedTools() | NamespaceChoice():
+            return "required"  # nothing else is offered
+        case FunctionChoice() | CustomChoice() | ToolSearchChoice() | LocalShellChoice():
+            return msgspec.to_builtins(choice)
+        case _:
+            assert_never(choice)
 
 
 def _list_included(request: ModelRequest) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 from prompts.adapters.openai.kept_thoughts import DEFAULT_NAME, DETAILS, PARTS, KeptThought, open_kept
 from prompts.adapters.openai.quirks import ReasoningReplay
 from prompts.adapters.openai.think_tags import CLOSING
-from prompts.domain.items import FunctionCall, Item, Reasoning
+from prompts.domain.item_kinds import find_made_call
+from prompts.domain.items import Item, Reasoning
 
 # For calls that Gemini has not made: https://ai.google.dev/gemini-api/docs/thought-signatures (FAQ).
 NO_SIGNATURE = {"extra_content": {"google": {"thought_signature": "skip_thought_signature_validator"}}}
@@ -38,7 +39,7 @@ class ThoughtReplay:
         thoughts = (open_kept(item.encrypted_content) for item in items if isinstance(item, Reasoning))
         extras = {call_id: extra for kept in thoughts if kept for call_id, extra in kept.calls.items()}
         if self.needs_signatures:
-            calls = (item.call_id for item in items if isinstance(item, FunctionCall))
+            calls = filter(None, map(find_made_call, items))
             extras = {**dict.fromkeys(calls, NO_SIGNATURE), **extras}
         return extras
 

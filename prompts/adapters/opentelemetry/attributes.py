@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from msgspec import UNSET
 
-from prompts.domain.items import FunctionCall
+from prompts.domain.item_kinds import find_made_call
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Response
 from prompts.domain.text import PlainText
@@ -74,7 +74,7 @@ def find_finish_reason(response: Response) -> str | None:
         )
     if response.status != "completed":
         return None
-    return "tool_calls" if any(isinstance(item, FunctionCall) for item in response.output) else "stop"
+    return "tool_calls" if any(map(find_made_call, response.output)) else "stop"
 
 
 def _present(attributes: Mapping[str, Value | None]) -> dict[str, Value]:

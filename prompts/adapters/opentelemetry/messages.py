@@ -10,7 +10,7 @@ import msgspec
 
 from prompts.domain.item_kinds import ITEM_KINDS, Body
 from prompts.domain.items import InputFile, InputImage, Item, ReasoningText, SummaryText, words_of
-from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Summarized, Text, Thought
+from prompts.domain.signals import Argued, Called, CalledTool, Finished, Refused, Signal, Summarized, Text, Thought
 
 _encode = msgspec.json.Encoder().encode
 _ROLES = {"model": "assistant", "person": "user", "program": "system"}
@@ -28,7 +28,7 @@ class Said:
         """`shown` is what of the answer was said before, by an earlier call."""
         self._text: list[str] = [shown] if shown else []
         self._thoughts: list[str] = []
-        self._calls: dict[int, tuple[Called, list[str]]] = {}
+        self._calls: dict[int, tuple[Called | CalledTool, list[str]]] = {}
         self._reason: str | None = None
 
     def hear(self, signals: Sequence[Signal]) -> None:
@@ -39,7 +39,7 @@ class Said:
                     self._text.append(text)
                 case Thought(text) | Summarized(text):
                     self._thoughts.append(text)
-                case Called(index):
+                case Called(index) | CalledTool(index):
                     self._calls[index] = (signal, [])
                 case Argued(index, text):
                     self._calls[index][1].append(text)

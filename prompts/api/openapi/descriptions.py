@@ -19,7 +19,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "tools": "Functions that the model may ask you to call.",
         "tool_choice": "Whether it may, must, or must not; or which of them.",
         "parallel_tool_calls": "Whether it may ask for several at once.",
-        "max_tool_calls": "How many calls it may ask for in all.",
+        "max_tool_calls": "How many calls of tools that a server runs it may make in all.",
         "text": "The form of the answer: text, a JSON object, or JSON after a schema.",
         "reasoning": "How much the model is to think first, and whether it is to say so in short.",
         "temperature": "Higher is more varied.",

@@ -7,6 +7,7 @@ _TYPES = (
     *("output_item.added", "output_item.done", "content_part.added", "content_part.done"),
     *("output_text.delta", "output_text.done", "refusal.delta", "refusal.done"),
     *("function_call_arguments.delta", "function_call_arguments.done", "reasoning.delta", "reasoning.done"),
+    *("custom_tool_call_input.delta", "custom_tool_call_input.done"),
     *("reasoning_summary_part.added", "reasoning_summary_part.done"),
     *("reasoning_summary_text.delta", "reasoning_summary_text.done"),
 )

@@ -69,6 +69,7 @@ class InputItem(Struct, forbid_unknown_fields=True):
     phase: Phase | None = None
     call_id: CallId | UnsetType = UNSET
     name: Name | UnsetType = UNSET
+    namespace: str | None = None
     arguments: str | UnsetType = UNSET
     output: str | list[GivenInputPart] | UnsetType = UNSET
     summary: list[SummaryTextPart] | UnsetType = UNSET

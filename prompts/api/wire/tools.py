@@ -22,6 +22,7 @@ from prompts.domain.tools import (
     AllowedTools,
     FunctionChoice,
     FunctionTool,
+    Tool,
     ToolChoice,
     ToolMode,
 )
@@ -112,15 +113,15 @@ class ReasoningParam(Struct, forbid_unknown_fields=True):
     summary: Word | None = None
 
 
-def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list[FunctionTool]:
+def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list[Tool]:
     """The tools that are offered; those of a kind that nobody runs here are left out. Raises InvalidRequest."""
     read = [_read_tool(tool, f"tools[{index}]", unknown) for index, tool in enumerate(tools or ())]
     return [tool for tool in read if tool is not None]
 
 
-def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[FunctionTool], unknown: Unknown) -> ToolChoice:
+def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[Tool], unknown: Unknown) -> ToolChoice:
     """Which of them the model may call. Raises InvalidRequest for what is not among them."""
-    names = {tool.name for tool in tools}
+    names = {tool.name for tool in tools if isinstance(tool, FunctionTool)}
     match choice:
         case None:
             return "auto"
@@ -128,7 +129,7 @@ def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[FunctionToo
             _check_known([name], names, "tool_choice.name")
             return FunctionChoice(name)
         case AllowedToolsParam(allowed, mode):
-            return AllowedTools(_read_allowed(allowed, names, unknown), mode)
+            return AllowedTools([*_read_allowed(allowed, names, unknown)], mode)
         case "required" if not names:
             message = "Invalid 'tool_choice': 'required' needs 'tools' to choose from."
             raise InvalidRequest(message, param="tool_choice")

@@ -1,0 +1,70 @@
+"""Tools of every kind as functions, for a protocol that knows nothing else."""
+
+from typing import Any, assert_never
+
+from prompts.adapters.openai.flat_calls import INPUT
+from prompts.domain.tools import CustomTool, FunctionTool, Grammar, LocalShellTool, NamespaceTool, Tool, ToolSearchTool
+
+_RAW = "The whole input as it is: raw text, and no JSON of its own."
+_INPUT_PARAMETERS = {
+    "type": "object",
+    "properties": {INPUT: {"type": "string", "description": _RAW}},
+    "required": [INPUT],
+    "additionalProperties": False,
+}
+_SEARCH = "Searches for more tools. Those that it finds can be called afterwards."
+_SEARCH_PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "query": {"type": "string", "description": "What the tool is to do, in a few words."},
+        "limit": {"type": "number", "description": "How many tools to find at most."},
+    },
+    "required": ["query"],
+    "additionalProperties": False,
+}
+_SHELL = "Runs a command on the user's machine and returns its output."
+# The form that models know from OpenAI's agents (openai/codex, `shell`).
+_SHELL_PARAMETERS = {
+    "type": "object",
+    "properties": {
+        "command": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": 'The program and its arguments, for example ["bash", "-lc", "ls"].',
+        },
+        "workdir": {"type": "string", "description": "The directory to run it in."},
+        "timeout_ms": {"type": "number", "description": "After how many milliseconds it is stopped."},
+    },
+    "required": ["command"],
+    "additionalProperties": False,
+}
+
+
+def compose_function(name: str, tool: Tool) -> dict[str, Any]:
+    """A tool under its flat name. What it leaves out is left out."""
+    match tool:
+        case FunctionTool():
+            described = {"description": tool.description, "parameters": tool.parameters, "strict": tool.strict}
+            shown = {key: value for key, value in described.items() if value is not None}
+        case CustomTool():
+            shown = {"description": _describe(tool), "parameters": _INPUT_PARAMETERS}
+        case ToolSearchTool(description=description, parameters=parameters):
+            shown = {"description": description or _SEARCH, "parameters": parameters or _SEARCH_PARAMETERS}
+        case LocalShellTool():
+            shown = {"description": _SHELL, "parameters": _SHELL_PARAMETERS}
+        case NamespaceTool():
+            raise AssertionError("a namespace is offered as its tools")
+        case _:
+            assert_never(tool)
+    return {"type": "function", "function": {"name": name, **shown}}
+
+
+def _describe(tool: CustomTool) -> str:
+    """What it is for, and how its input must look: no server can be relied on to hold the model to the grammar."""
+    about = [tool.description] if tool.description else []
+    match tool.format:
+        case Grammar(syntax="lark", definition=definition):
+            about.append(f"The input must match this Lark grammar:\n{definition}")
+        case Grammar(definition=definition):
+            about.append(f"The input must match this regular expression:\n{definition}")
+    return "\n\n".join([*about, f"Write the input as the string '{INPUT}'."])
