@@ -19,16 +19,16 @@ from prompts.api.wire.create_response import (
     read_conversation_id,
 )
 from prompts.api.wire.ids import ConversationId, ResponseId
-from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, placing_calls, read_input
+from prompts.api.wire.item_reader import placing_calls, read_input
+from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem
+from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
 from prompts.api.wire.tools import (
     ReasoningParam,
     TextParam,
-    ToolChoiceParam,
     Tools,
     Word,
     read_reasoning,
     read_text,
-    read_tool_choice,
     read_tools,
 )
 from prompts.domain.model_request import ModelRequest, Truncation

@@ -14,7 +14,8 @@ from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
 from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
 from prompts.api.wire.ids import ConversationId, ItemId
 from prompts.api.wire.include import Include, check_include
-from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata, placing_calls, read_items
+from prompts.api.wire.item_reader import placing_calls, read_items
+from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation
 from prompts.domain.item_kinds import ITEM_ID_PREFIXES

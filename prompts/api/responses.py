@@ -22,7 +22,7 @@ from prompts.api.openapi.examples import CREATE_RESPONSE
 from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim, unsupported
 from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import Include, check_include
-from prompts.api.wire.items import placing_calls, read_input
+from prompts.api.wire.item_reader import placing_calls, read_input
 from prompts.api.wire.marks import REFUSED_IF_TRUE
 from prompts.domain import ids
 from prompts.domain.responses import Response

@@ -70,8 +70,6 @@ class ItemKind(Generic[AnyItem]):
     """
     may_have_id_as_call_id: bool = False
     """Whether its `id` is the call's when it has no `call_id`."""
-    is_taken: bool = True
-    """Whether clients may send it."""
     is_hidden: bool = False
     """Whether `GET /responses/{id}/input_items` leaves it out."""
     size: Callable[[AnyItem], Size]
@@ -128,7 +126,6 @@ def _describe_record(
     return ItemKind(
         struct=struct,
         id_prefix=id_prefix,
-        is_taken=False,
         said_by=said_by,
         needed=(),
         optional=own,
@@ -192,7 +189,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=FileSearchCall,
         id_prefix=ids.FILE_SEARCH_CALL,
-        is_taken=False,  # the service makes none yet that could come back
         said_by="model",
         needed=("queries",),
         optional=("results",),
@@ -216,7 +212,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=CustomToolCall,
         id_prefix=ids.CUSTOM_TOOL_CALL,
-        is_taken=False,
         said_by="model",
         needed=("call_id", "name", "input"),
         optional=("namespace",),
@@ -230,7 +225,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=CustomToolCallOutput,
         id_prefix="ctco",
-        is_taken=False,
         said_by="program",
         needed=("call_id", "output"),
         pairing="output",
@@ -243,7 +237,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=LocalShellCall,
         id_prefix=ids.LOCAL_SHELL_CALL,
-        is_taken=False,
         said_by="model",
         needed=("call_id", "action"),
         pairing="call",
@@ -256,7 +249,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=LocalShellCallOutput,
         id_prefix="lsho",
-        is_taken=False,
         said_by="program",
         needed=("call_id", "output"),
         pairing="output",
@@ -270,7 +262,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=ToolSearchCall,
         id_prefix=ids.TOOL_SEARCH_CALL,
-        is_taken=False,
         said_by="model",
         needed=("arguments",),
         optional=("call_id", "execution"),
@@ -284,7 +275,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=ToolSearchOutput,
         id_prefix="tso",
-        is_taken=False,
         said_by="program",
         needed=("tools",),
         optional=("call_id", "execution"),
@@ -298,7 +288,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     ItemKind(
         struct=AdditionalTools,
         id_prefix="at",
-        is_taken=False,
         said_by="program",
         needed=("tools",),
         optional=("role",),
@@ -325,7 +314,6 @@ ITEM_KINDS: ItemKinds = index_kinds(
     _describe_record(hosted.ConfigurationUpdate, "cfg", "program", None, "Settings were changed"),
 )
 KINDS_BY_TYPE: Mapping[str, ItemKind[Any]] = {kind.type: kind for kind in ITEM_KINDS.values()}
-TAKEN_KINDS: Mapping[str, ItemKind[Any]] = {name: kind for name, kind in KINDS_BY_TYPE.items() if kind.is_taken}
 ITEM_ID_PREFIXES = tuple(kind.id_prefix for kind in ITEM_KINDS.values())
 HIDDEN_TYPES = frozenset(kind.type for kind in ITEM_KINDS.values() if kind.is_hidden)
 

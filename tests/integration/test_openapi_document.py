@@ -9,6 +9,8 @@ import pytest
 from openai import AsyncOpenAI
 
 from prompts.api.urls import urlpatterns
+from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
+from prompts.domain.item_kinds import KINDS_BY_TYPE
 from tests.support.oracle import EVENTS
 
 METHODS = ("get", "post", "put", "delete")
@@ -116,7 +118,7 @@ async def test_what_is_only_refused_is_not_offered(document: dict[str, Any]) -> 
 async def test_an_input_item_is_one_of_its_kinds(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     kinds = [schemas[each["$ref"].rpartition("/")[2]] for each in schemas["InputItem"]["oneOf"]]
-    assert len(kinds) == 6
+    assert len(kinds) == len(KINDS_BY_TYPE) + len((REFERENCE, COMPACTION_TRIGGER))
     assert all(kind["additionalProperties"] is False for kind in kinds)
     assert [kind["title"] for kind in kinds if "type" not in kind["required"]] == ["InputMessage"]
 

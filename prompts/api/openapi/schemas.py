@@ -1,6 +1,6 @@
 """JSON schemas of the wire's structs, for the OpenAPI document: what msgspec says of a type, and what it cannot."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from inspect import cleandoc
 from typing import Any, TypeAlias
 
@@ -8,9 +8,10 @@ from dmr.plugins.msgspec import MsgspecSerializer
 from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 
 from prompts.api.openapi.descriptions import DESCRIPTIONS
-from prompts.api.wire.ids import REFERENCE
+from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
+from prompts.api.wire.item_reader import get_field_type
 from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
-from prompts.domain.item_kinds import TAKEN_KINDS
+from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -27,7 +28,7 @@ class WireSchemas(MsgspecSchemaGenerator):
         """The schema and the components it refers to."""
         schema, components = super().get_schema(model, ref_template, used_for_response=used_for_response)
         if "InputItem" in components:
-            components |= _item_kinds(components["InputItem"], ref_template)
+            components |= cls._get_item_kinds(components["InputItem"], ref_template)
         for name, component in components.items():
             _apply_marks(component)
             _describe(component, DESCRIPTIONS.get(name, {}))
@@ -35,6 +36,30 @@ class WireSchemas(MsgspecSchemaGenerator):
                 _require_defaults(component)
             _refine(component)
         return schema, components
+
+    @classmethod
+    def _get_item_kinds(cls, flat: JsonSchema, ref_template: str) -> dict[str, JsonSchema]:
+        """One schema a kind of input item, from the table that items are read by, and what these refer to."""
+        found: dict[str, JsonSchema] = {}
+
+        def get_field(kind: ItemKind[Any], name: str) -> JsonSchema:
+            wanted = get_field_type(kind, name)
+            if wanted is Any or kind.is_record:
+                return {}
+            schema, components = super(WireSchemas, cls).get_schema(wanted, ref_template)
+            found.update(components)
+            return schema
+
+        shown = [
+            _item_kind(flat, name, {each: get_field(kind, each) for each in kind.fields}, kind.needed)
+            for name, kind in KINDS_BY_TYPE.items()
+        ]
+        shown.append(_item_kind(flat, REFERENCE, {}, ("id",)))
+        shown.append(_item_kind(flat, COMPACTION_TRIGGER, {}, ()))
+        kinds = {each["title"]: each for each in shown}
+        choice = {"oneOf": [{"$ref": ref_template + name} for name in kinds]}
+        described = {"title": flat["title"], "description": flat["description"]}
+        return {**found, **kinds, "InputItem": {**described, **choice}}
 
 
 class WireSerializer(MsgspecSerializer):
@@ -44,17 +69,14 @@ class WireSerializer(MsgspecSerializer):
     schema_generator = WireSchemas
 
 
-def _item_kinds(flat: JsonSchema, ref_template: str) -> dict[str, JsonSchema]:
-    """One schema a kind of input item, from the table that `InputItem` itself is checked by."""
-    shown = [_item_kind(flat, name, kind.fields, kind.needed) for name, kind in TAKEN_KINDS.items()]
-    shown.append(_item_kind(flat, REFERENCE, (), ("id",)))
-    kinds = {each["title"]: each for each in shown}
-    choice = {"oneOf": [{"$ref": ref_template + name} for name in kinds]}
-    return {**kinds, "InputItem": {"title": flat["title"], "description": flat["description"], **choice}}
+_STATUS: JsonSchema = {
+    "anyOf": [{"type": "string", "enum": ["in_progress", "completed", "incomplete"]}, {"type": "null"}]
+}
 
 
-def _item_kind(flat: JsonSchema, kind: str, own: Sequence[str], needed: Sequence[str]) -> JsonSchema:
-    shown = {name: flat["properties"][name] for name in (*own, "id", "status")}
+def _item_kind(flat: JsonSchema, kind: str, own: Mapping[str, JsonSchema], needed: Sequence[str]) -> JsonSchema:
+    is_record = kind in KINDS_BY_TYPE and KINDS_BY_TYPE[kind].is_record
+    shown = {**own, "id": flat["properties"]["id"], "status": {} if is_record else _STATUS}
     if "content" in own:
         shown["content"] = _content(shown["content"], is_thought=kind == "reasoning")
     shown |= {name: _without_null(shown[name]) for name in needed}

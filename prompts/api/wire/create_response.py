@@ -13,15 +13,14 @@ from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
 from prompts.api.wire.marks import REFUSED, REFUSED_IF_TRUE
+from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
 from prompts.api.wire.tools import (
     ReasoningParam,
     TextParam,
-    ToolChoiceParam,
     Tools,
     Word,
     read_reasoning,
     read_text,
-    read_tool_choice,
     read_tools,
 )
 from prompts.api.wire.unknown import Unknown

@@ -9,6 +9,8 @@ from prompts.domain.item_kinds import ITEM_ID_PREFIXES
 
 REFERENCE = "item_reference"
 """The type of an input item that is only the id of a stored one."""
+COMPACTION_TRIGGER = "compaction_trigger"
+"""The type of an input item that asks for a compaction in place of an answer."""
 
 
 def _meta(description: str, *kinds: str) -> Meta:

@@ -7,7 +7,7 @@ that is refused is looked at with its shape, which takes the unknown away and na
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct, inspect
@@ -18,7 +18,6 @@ from prompts.errors import InvalidRequest
 
 # Entries of lists that are looked at one by one. A legal body has fewer: 5,000 items of a few parts each.
 MAX_ENTRIES = 100_000
-AnyStruct = TypeVar("AnyStruct", bound=Struct)
 
 # Where the items of a body stand.
 ITEMS = ("input[", "items[")
@@ -108,14 +107,14 @@ def _leave_out(place: str, value: Any, unknown: Unknown) -> None:
         unknown.leave_out(place, "item_field" if place.startswith(ITEMS) else "field")
 
 
-def convert(value: Any, model: type[AnyStruct], path: str, unknown: Unknown) -> AnyStruct:
-    """A value that stood at this place as `model`; what that does not know is named. Raises InvalidRequest."""
+def convert(value: Any, wanted: Any, path: str, unknown: Unknown) -> Any:
+    """A value that stood at this place as the wanted type; what that does not know is named. Raises InvalidRequest."""
     try:
-        return msgspec.convert(value, model)
+        return msgspec.convert(value, wanted)
     except msgspec.ValidationError:
         pass
     try:
-        return msgspec.convert(StructShape(model).clean(value, path, unknown), model)
+        return msgspec.convert(get_shape(wanted).clean(value, path, unknown), wanted)
     except msgspec.ValidationError as exc:
         raise invalid(str(exc), under=path) from None
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
-from prompts.api.wire.items import NAME, Name
+from prompts.api.wire.items import NAME, Name, Namespace
 from prompts.api.wire.marks import items
+from prompts.api.wire.parts import missing
 from prompts.api.wire.shapes import convert
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import shorten
@@ -19,16 +20,40 @@ from prompts.domain.text import (
     TextConfig,
 )
 from prompts.domain.tools import (
-    AllowedTools,
-    FunctionChoice,
+    CustomFormat,
+    CustomTool,
+    FreeText,
     FunctionTool,
+    Grammar,
+    LocalShellTool,
+    NamespaceTool,
     Tool,
-    ToolChoice,
-    ToolMode,
+    ToolSearchTool,
 )
 from prompts.errors import InvalidRequest
 
 MAX_TOOLS = 128  # OpenAI's limit
+# What the list may hold, for the document.
+TOOLS_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {
+            "type": "object",
+            "required": ["type", "name"],
+            "properties": {
+                "type": {"const": kind},
+                "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
+                "description": {"type": ["string", "null"]},
+                "defer_loading": {"type": ["boolean", "null"]},
+                **more,
+            },
+            "additionalProperties": False,
+        }
+        for kind, more in (
+            ("function", {"parameters": {"type": ["object", "null"]}, "strict": {"type": ["boolean", "null"]}}),
+            ("custom", {}),
+        )
+    ]
+}
 # A word of a newer model than this server: its server says whether it takes it.
 Word = Annotated[str, Meta(min_length=1, max_length=64)]
 
@@ -41,45 +66,60 @@ class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    defer_loading: bool | None = None
 
+
+class FreeTextParam(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Input of any form."""
+
+
+class GrammarParam(Struct, tag_field="type", tag="grammar", forbid_unknown_fields=True):
+    """Input that a grammar describes."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class CustomToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A tool of the client's whose input is text, and not JSON."""
+
+    type: Literal["custom"]
+    name: Name
+    description: str | None = None
+    format: FreeTextParam | GrammarParam | None = None
+    defer_loading: bool | None = None
+
+
+class NamespaceToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Functions and custom tools that belong together."""
+
+    type: Literal["namespace"]
+    name: Namespace
+    description: str | None = None
+    tools: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS)]
+
+
+class ToolSearchToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A search for more tools, which the client makes."""
+
+    type: Literal["tool_search"]
+    execution: Literal["client"]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class LocalShellToolParam(Struct, forbid_unknown_fields=True):
+    """A shell on the client's machine."""
+
+    type: Literal["local_shell"]
+
+
+ToolParam: TypeAlias = (
+    FunctionToolParam | CustomToolParam | NamespaceToolParam | ToolSearchToolParam | LocalShellToolParam
+)
 
 # Decoded one by one, so that a kind that this server does not know costs only that tool.
-Tools = Annotated[
-    list[dict[str, Any]],
-    Meta(
-        max_length=MAX_TOOLS,
-        extra_json_schema=items(
-            {
-                "type": "object",
-                "required": ["type", "name"],
-                "properties": {
-                    "type": {"const": "function"},
-                    "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
-                    "description": {"type": ["string", "null"]},
-                    "parameters": {"type": ["object", "null"]},
-                    "strict": {"type": ["boolean", "null"]},
-                },
-                "additionalProperties": False,
-            }
-        ),
-    ),
-]
-
-
-class FunctionChoiceParam(Struct, tag_field="type", tag="function", forbid_unknown_fields=True):
-    """This function and no other."""
-
-    name: Name
-
-
-class AllowedToolsParam(Struct, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
-    """Only these of the tools; a hard limit."""
-
-    tools: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS)]
-    mode: ToolMode = "auto"
-
-
-ToolChoiceParam: TypeAlias = ToolMode | FunctionChoiceParam | AllowedToolsParam
+Tools = Annotated[list[dict[str, Any]], Meta(max_length=MAX_TOOLS, extra_json_schema=items(TOOLS_SCHEMA))]
 
 
 class PlainTextParam(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -119,39 +159,6 @@ def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list
     return [tool for tool in read if tool is not None]
 
 
-def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[Tool], unknown: Unknown) -> ToolChoice:
-    """Which of them the model may call. Raises InvalidRequest for what is not among them."""
-    names = {tool.name for tool in tools if isinstance(tool, FunctionTool)}
-    match choice:
-        case None:
-            return "auto"
-        case FunctionChoiceParam(name):
-            _check_known([name], names, "tool_choice.name")
-            return FunctionChoice(name)
-        case AllowedToolsParam(allowed, mode):
-            return AllowedTools([*_read_allowed(allowed, names, unknown)], mode)
-        case "required" if not names:
-            message = "Invalid 'tool_choice': 'required' needs 'tools' to choose from."
-            raise InvalidRequest(message, param="tool_choice")
-    return choice
-
-
-def _read_allowed(allowed: Sequence[dict[str, Any]], names: set[str], unknown: Unknown) -> list[FunctionChoice]:
-    """The choices among tools; one of a kind that nobody runs here is left out, unless it is the only one."""
-    chosen: list[FunctionChoice] = []
-    for index, each in enumerate(allowed):
-        place = f"tool_choice.tools[{index}]"
-        if isinstance(kind := each.get("type"), str) and kind != "function":
-            unknown.leave_out(place, "tool")
-            continue
-        chosen.append(FunctionChoice(convert(each, FunctionChoiceParam, place, unknown).name))
-    _check_known([each.name for each in chosen], names, "tool_choice.tools")
-    if not chosen:
-        message = "Invalid 'tool_choice': this server runs none of the tools it names. Choose among functions."
-        raise InvalidRequest(message, param="tool_choice.tools")
-    return chosen
-
-
 def read_text(text: TextParam | None) -> TextConfig:
     """The form of the answer."""
     if text is None:
@@ -173,14 +180,69 @@ def read_reasoning(reasoning: ReasoningParam | None) -> ReasoningConfig | None:
     return ReasoningConfig(reasoning.effort, reasoning.summary)
 
 
-def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> FunctionTool | None:
-    kind = tool.get("type")
-    if isinstance(kind, str) and kind != "function":
-        unknown.leave_out(param, "tool")
-        return None
+def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> Tool | None:
+    """The tool; None for one that nobody runs here, which is named."""
+    match tool.get("type"):
+        case "function":
+            return _read_function(tool, param, unknown)
+        case "custom":
+            return _read_custom(tool, param, unknown)
+        case "namespace":
+            return _read_namespace(tool, param, unknown)
+        case "tool_search" if tool.get("execution") == "client":
+            search: ToolSearchToolParam = convert(tool, ToolSearchToolParam, param, unknown)
+            return ToolSearchTool(description=search.description, parameters=search.parameters)
+        case "local_shell":
+            convert(tool, LocalShellToolParam, param, unknown)
+            return LocalShellTool()
+        case str():
+            unknown.leave_out(param, "tool")
+            return None
+    raise missing(f"{param}.type")
+
+
+def _read_function(tool: dict[str, Any], param: str, unknown: Unknown) -> FunctionTool:
     _check_name(tool, param)
-    read = convert(tool, FunctionToolParam, param, unknown)
-    return FunctionTool(name=read.name, description=read.description, parameters=read.parameters, strict=read.strict)
+    read: FunctionToolParam = convert(tool, FunctionToolParam, param, unknown)
+    return FunctionTool(
+        name=read.name,
+        description=read.description,
+        parameters=read.parameters,
+        strict=read.strict,
+        defer_loading=UNSET if read.defer_loading is None else read.defer_loading,
+    )
+
+
+def _read_custom(tool: dict[str, Any], param: str, unknown: Unknown) -> CustomTool:
+    _check_name(tool, param)
+    read: CustomToolParam = convert(tool, CustomToolParam, param, unknown)
+    match read.format:
+        case GrammarParam(syntax, definition):
+            form: CustomFormat = Grammar(syntax, definition)
+        case _:
+            form = FreeText()
+    return CustomTool(
+        name=read.name,
+        description=read.description,
+        format=form,
+        defer_loading=UNSET if read.defer_loading is None else read.defer_loading,
+    )
+
+
+def _read_namespace(tool: dict[str, Any], param: str, unknown: Unknown) -> NamespaceTool | None:
+    """A namespace whose tools all are of kinds that nobody runs here is left out with them."""
+    read: NamespaceToolParam = convert(tool, NamespaceToolParam, param, unknown)
+    inner: list[FunctionTool | CustomTool] = []
+    for index, each in enumerate(read.tools):
+        place = f"{param}.tools[{index}]"
+        match each.get("type"):
+            case "function":
+                inner.append(_read_function(each, place, unknown))
+            case "custom":
+                inner.append(_read_custom(each, place, unknown))
+            case _:
+                unknown.leave_out(place, "tool")
+    return NamespaceTool(name=read.name, description=read.description or "", tools=inner) if inner else None
 
 
 def _check_name(tool: dict[str, Any], param: str) -> None:
@@ -190,10 +252,3 @@ def _check_name(tool: dict[str, Any], param: str) -> None:
         place = f"{param}.name"
         message = f"Invalid '{place}': must be 1 to 64 letters, digits, '_' or '-', not '{shorten(name)}'."
         raise InvalidRequest(message, param=place)
-
-
-def _check_known(chosen: Sequence[str], known: set[str], param: str) -> None:
-    for name in chosen:
-        if name not in known:
-            message = f"Invalid '{param}': '{name}' is not among the 'tools'. Offer it there, or choose another one."
-            raise InvalidRequest(message, param=param)

@@ -3,7 +3,7 @@
 import re
 
 from prompts.api.wire.ids import REFERENCE
-from prompts.domain.item_kinds import TAKEN_KINDS
+from prompts.domain.item_kinds import KINDS_BY_TYPE
 from prompts.errors import InvalidRequest
 
 # msgspec ends its messages with the place: "Expected `str`, got `int` - at `$.input[0].role`". The key of a dictionary
@@ -34,9 +34,12 @@ _CHOICES = (
     (re.compile(r"\.output\[\d+\]\.type$"), "'input_text', 'input_image' or 'input_file'"),
     (re.compile(r"\.summary\[\d+\]\.type$"), "'summary_text'"),
     (re.compile(r"format\.type$"), "'text', 'json_object' or 'json_schema'"),
-    (re.compile(r"^tool_choice\.type$"), "'function' or 'allowed_tools'"),
+    (
+        re.compile(r"^tool_choice\.type$"),
+        "'function', 'custom', 'namespace', 'tool_search', 'local_shell' or 'allowed_tools'",
+    ),
     (re.compile(r"^tool_choice(\.mode)?$"), "'none', 'auto' or 'required'"),
-    (re.compile(r"\]\.type$"), f"{', '.join(map(repr, TAKEN_KINDS))} or {REFERENCE!r}"),
+    (re.compile(r"\]\.type$"), f"{', '.join(map(repr, KINDS_BY_TYPE))} or {REFERENCE!r}"),
     (re.compile(r"\.phase$"), "'commentary' or 'final_answer'"),
     (re.compile(r"^truncation$"), "'auto' or 'disabled'"),
     (re.compile(r"\.role$"), "'user', 'assistant', 'system' or 'developer'"),
@@ -58,7 +61,7 @@ def invalid(reason: str, *, key: str | None = None, under: str = "") -> InvalidR
     is_query = path.startswith("parsed_query")
     path = path.removeprefix("parsed_body").removeprefix("parsed_query").removeprefix(".").removesuffix("[...]")
     if under:
-        path = f"{under}.{path}".removesuffix(".")
+        path = f"{under}{path}" if path.startswith("[") else f"{under}.{path}".removesuffix(".")
     if key is not None:
         path = f"{path}.{key}"
     if at_field := _FIELD.fullmatch(place["what"]):
