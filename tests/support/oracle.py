@@ -12,8 +12,9 @@ import msgspec
 from openai.types import Model
 from openai.types import responses as sdk
 from openai.types.conversations import Conversation
+from openai.types.responses import response_item
 from openresponses_types import types as spec
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 EVENTS: dict[str, type[BaseModel]] = {
     "response.created": spec.ResponseCreatedStreamingEvent,
@@ -48,6 +49,7 @@ EVENTS: dict[str, type[BaseModel]] = {
 }
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 # Every key present, always (docs/api.md, "The response object").
+_TOOLS: TypeAdapter[sdk.Tool] = TypeAdapter(sdk.Tool)
 RESPONSE_KEYS = set(spec.ResponseResource.model_fields)
 ITEMS: dict[str, type[BaseModel]] = {
     "message": spec.Message,
@@ -55,9 +57,44 @@ ITEMS: dict[str, type[BaseModel]] = {
     "function_call_output": spec.FunctionCallOutput,
     "reasoning": spec.ReasoningBody,
     "compaction": spec.CompactionBody,
-    "file_search_call": sdk.ResponseFileSearchToolCall,
 }
-
+# Kinds that the specification has not: these are the official SDK's types.
+AGENTS_CALLS: dict[str, type[BaseModel]] = {
+    "custom_tool_call": sdk.ResponseCustomToolCallItem,
+    "local_shell_call": response_item.LocalShellCall,
+    "tool_search_call": sdk.ResponseToolSearchCall,
+}
+UNSPECIFIED: dict[str, type[BaseModel]] = {
+    **AGENTS_CALLS,
+    "file_search_call": sdk.ResponseFileSearchToolCall,
+    "custom_tool_call_output": sdk.ResponseCustomToolCallOutputItem,
+    "local_shell_call_output": response_item.LocalShellCallOutput,
+    "tool_search_output": sdk.ResponseToolSearchOutputItem,
+    "additional_tools": response_item.AdditionalTools,
+    "web_search_call": sdk.ResponseFunctionWebSearch,
+    "image_generation_call": response_item.ImageGenerationCall,
+    "code_interpreter_call": sdk.ResponseCodeInterpreterToolCall,
+    "computer_call": sdk.ResponseComputerToolCall,
+    "computer_call_output": sdk.ResponseComputerToolCallOutputItem,
+    "mcp_call": response_item.McpCall,
+    "mcp_list_tools": response_item.McpListTools,
+    "mcp_approval_request": response_item.McpApprovalRequest,
+    "mcp_approval_response": response_item.McpApprovalResponse,
+    "shell_call": sdk.ResponseFunctionShellToolCall,
+    "shell_call_output": sdk.ResponseFunctionShellToolCallOutput,
+    "apply_patch_call": sdk.ResponseApplyPatchToolCall,
+    "apply_patch_call_output": sdk.ResponseApplyPatchToolCallOutput,
+    "program": response_item.Program,
+    "program_output": response_item.ProgramOutput,
+    "configuration_update": sdk.ResponseConfigurationUpdateItem,
+}
+# Calls that the model makes and the client runs: several stay open side by side.
+CALLS = {"function_call", *AGENTS_CALLS}
+NO_STATUS = {
+    *("compaction", "additional_tools", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"),
+    *("program", "configuration_update"),
+}
+# The kinds of an answer that are not the client's to run, and say nothing.
 HOSTED = {"file_search_call"}
 
 
@@ -117,9 +154,9 @@ def check_list(body: dict[str, Any]) -> None:
 
 def check_item(item: dict[str, Any]) -> None:
     """Check an item: id, type and status; content parts; no null where the specification omits a key."""
-    ITEMS[item["type"]].model_validate(item)
-    # A compaction has no status, neither in the specification nor in docs/api.md.
-    assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] == "compaction" else set()), item
+    (UNSPECIFIED | ITEMS)[item["type"]].model_validate(item)
+    # Some have no status, neither in the specification nor in docs/api.md.
+    assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] in NO_STATUS else set()), item
     assert item.get("phase", "final_answer") is not None
     for part in item.get("content") or []:
         if part["type"] == "output_text":
@@ -174,7 +211,7 @@ def check_response(response: dict[str, Any]) -> None:
         check_item(item)
     statuses = [item["status"] for item in response["output"] if "status" in item]
     cut = [item for item in response["output"][:-1] if item.get("status", "completed") != "completed"]
-    assert all(item["type"] == "function_call" for item in cut), "only the last item can be cut, and calls beside it"
+    assert all(item["type"] in CALLS for item in cut), "only the last item can be cut, and calls beside it"
     is_unspoken_last = bool(response["output"]) and response["output"][-1]["type"] in (
         "reasoning",
         "compaction",
@@ -185,7 +222,7 @@ def check_response(response: dict[str, Any]) -> None:
 
 
 def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
-    """The object without what only OpenAI's reference has: hosted tools, the effort `minimal`.
+    """The object without what only OpenAI's reference has: tools that are no functions, the effort `minimal`.
 
     Also without its JSON schema, which `openresponses-types` allows as null only.
     """
@@ -196,7 +233,13 @@ def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
         shown["text"] = {**response["text"], "format": {**text_format, "schema": None}}
     if response["reasoning"] is not None and response["reasoning"]["effort"] == "minimal":
         shown["reasoning"] = {**response["reasoning"], "effort": "low"}
-    shown["output"] = [item for item in response["output"] if item["type"] not in HOSTED]
+    shown["output"] = [item for item in response["output"] if item["type"] not in UNSPECIFIED]
+    for tool in response["tools"]:
+        _TOOLS.validate_python(tool)
+    shown["tools"] = [tool for tool in response["tools"] if tool["type"] == "function"]
+    choice = response["tool_choice"]
+    if isinstance(choice, dict) and any(each["type"] != "function" for each in choice.get("tools", [choice])):
+        shown["tool_choice"] = "auto"
     return shown
 
 
@@ -233,7 +276,7 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     """Check a whole sequence of events: the schema and the rules of docs/api.md. Returns the final response."""
     for event in events:
         known = {**event, "response": _as_specified(event["response"])} if "response" in event else event
-        if event.get("item", {}).get("type") in HOSTED:
+        if event.get("item", {}).get("type") in UNSPECIFIED:
             check_item(event["item"])
             known = {**event, "item": None}
         EVENTS[event["type"]].model_validate(known)
@@ -264,6 +307,8 @@ def _check_output(events: list[dict[str, Any]], final: dict[str, Any]) -> None:
         assert {event["output_index"] for event in mine} <= {output_index}
         if item["type"] == "function_call":
             _check_text(mine, "function_call_arguments", "arguments", item["arguments"])
+        if item["type"] == "custom_tool_call":
+            _check_text(mine, "custom_tool_call_input", "input", item["input"])
         for index, part in enumerate(item.get("content") or []):
             _check_part([event for event in mine if event.get("content_index") == index], part)
 

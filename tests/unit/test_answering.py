@@ -185,6 +185,17 @@ async def test_a_model_that_never_stops_to_call_is_offered_nothing_in_the_end(
     assert harness.model.requests[-1].offered == []
 
 
+async def test_calls_of_hosted_tools_beyond_the_limit_are_ignored(harness: Harness, search: FakeSearch) -> None:
+    two: Sequence[Step] = [[*CALLS, Called(1, "call_2", "search"), Argued(1, "{}")], [Finished("stop")]]
+    harness.model.answers = [two, ANSWERS]
+    brief = make_brief()
+    request = replace(brief.model_request, max_tool_calls=1)
+    run = await harness.run(brief=Brief(**{**slots(brief), "model_request": request}))
+    assert [item["type"] for item in check(await read(run))["output"]] == ["file_search_call", "message"]
+    assert [call.call_id for call, _ in search.ran] == ["call_1"]
+    assert harness.model.requests[-1].offered == []
+
+
 @pytest.mark.usefixtures("search")
 async def test_a_call_that_was_demanded_is_demanded_once(harness: Harness) -> None:
     harness.model.answers = [ASKS_FOR_SEARCH, ANSWERS]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from hypothesis import given, settings
@@ -24,6 +24,7 @@ from prompts.domain.signals import (
     Argued,
     BegunAnew,
     Called,
+    CalledTool,
     Compacted,
     Finished,
     Opened,
@@ -37,6 +38,7 @@ from prompts.domain.signals import (
     read_signals,
     unpack,
 )
+from prompts.domain.tools import CallKind
 from prompts.domain.usage import Usage
 from tests.support.oracle import check_events, read_frames
 from tests.support.sample_turn import RESPONSE_ID
@@ -46,6 +48,20 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 LOGPROBS = st.builds(Logprob, TEXTS, st.floats(-20, 0), st.lists(st.integers(0, 255), max_size=4))
 # Parallel calls, arguments of calls that never began, and arguments that are no JSON.
 CALLS = st.integers(0, 3)
+WRITTEN = [
+    "{}",
+    '{"city":"Paris"}',
+    '{"city":',
+    '{"command":["ls","-l"],"workdir":"/tmp","timeout_ms":1000}',
+    '{"command":"ls | wc","env":{"A":1}}',
+    "[" * 2_000,
+]
+ITEM_TYPES = {
+    "function": "function_call",
+    "custom": "custom_tool_call",
+    "local_shell": "local_shell_call",
+    "tool_search": "tool_search_call",
+}
 WORDS: st.SearchStrategy[Signal] = st.one_of(
     TEXTS.map(Text),
     st.builds(Text, TEXTS, st.lists(LOGPROBS, max_size=2)),
@@ -55,7 +71,15 @@ WORDS: st.SearchStrategy[Signal] = st.one_of(
     st.builds(Summarized, TEXTS, st.integers(0, 2)),
     TEXTS.filter(bool).map(Sealed),
     st.builds(Called, CALLS, st.just("call_1"), st.sampled_from(["get_weather", "get_time"])),
-    st.builds(Argued, CALLS, st.one_of(TEXTS, st.sampled_from(["{}", '{"city":"Paris"}', '{"city":']))),
+    st.builds(
+        CalledTool,
+        CALLS,
+        st.just("call_1"),
+        st.just("patch"),
+        st.sampled_from(get_args(CallKind)),
+        st.sampled_from([None, "shop"]),
+    ),
+    st.builds(Argued, CALLS, st.one_of(TEXTS, st.sampled_from(WRITTEN))),
     st.builds(Compacted, TEXTS, st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3)),
     st.just(BegunAnew()),
 )
@@ -140,8 +164,9 @@ def test_any_words_make_events_of_the_specification(both: tuple[Telling, Telling
     thoughts = [item for item in final["output"] if item["type"] == "reasoning"]
     thought = "".join(part["text"] for item in thoughts for part in item.get("content", ()))
     assert thought == "".join(word.text for word in words if isinstance(word, Thought))
-    calls = [item["name"] for item in final["output"] if item["type"] == "function_call"]
-    assert calls == [word.name for word in words if isinstance(word, Called)]
+    calls = [item["type"] for item in final["output"] if item["type"] in ITEM_TYPES.values()]
+    kinds = [getattr(word, "kind", "function") for word in words if isinstance(word, Called | CalledTool)]
+    assert calls == [ITEM_TYPES[kind] for kind in kinds]
     assert len({item["id"] for item in final["output"]}) == len(final["output"])
 
 

@@ -11,6 +11,8 @@ that say they do the same
     repeat the name with every piece, or send it in pieces
     send the arguments as an object instead of its JSON
     call one function, the old way: `function_call`
+
+A function may stand for a tool of another kind (`flat_tools.py`): its call is told as that tool's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +25,10 @@ from prompts.adapters.openai.chat_chunks import CallDelta, FunctionDelta
 from prompts.adapters.openai.lines import is_document, unreadable
 from prompts.adapters.openai.odd_values import read_integer, read_text
 from prompts.adapters.openai.surrogates import Halves
-from prompts.domain.signals import Argued, Called, Signal
+from prompts.adapters.openai.tool_names import ToolNames
+from prompts.adapters.openai.written_calls import WrittenCall
+from prompts.domain.callees import Callee
+from prompts.domain.signals import Signal
 
 encode = msgspec.json.Encoder().encode
 
@@ -41,8 +46,8 @@ class OpenCall:
         self.index = index
         self.wire_id = wire_id
         self.name = ""
-        self.call_id = ""
-        """Ours, from when it is told."""
+        self.written: WrittenCall | None = None
+        """What it stands for, from when it is told."""
         self.pieces: list[str] = []
         self.half = Halves()
         self.extra: dict[str, Any] = {}
@@ -66,14 +71,16 @@ class OpenCall:
 
     def take_name(self, name: str) -> None:
         """A piece of it, or all of it again."""
-        if not self.call_id:
+        if self.written is None:
             self.name = name if name.startswith(self.name) else self.name + name
 
 
 class ChatCalls:
     """The calls of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: ToolNames | None = None) -> None:
+        """`names` are those under which tools were offered."""
+        self._names = names or ToolNames()
         self._calls: list[OpenCall] = []
         self._latest: dict[int | None, OpenCall] = {}
         self._by_id: dict[tuple[int | None, str], OpenCall] = {}
@@ -105,22 +112,20 @@ class ChatCalls:
 
     def tell(self) -> list[Signal]:
         """The calls that nothing more was said of: they are complete, without arguments."""
-        untold = [call for call in self._calls if not call.call_id and (call.name or call.pieces)]
+        untold = [call for call in self._calls if call.written is None and (call.name or call.pieces)]
         return [signal for call in untold for signal in self._tell(call)]
 
-    def complete(self) -> list[Signal]:
-        """What is left when the model has ended well: a call without arguments has none, `{}`."""
+    def finish(self, *, is_complete: bool) -> list[Signal]:
+        """What is left when the model has ended, be it well (`is_complete`) or cut off."""
         signals = self.tell()
-        for call in self._calls:
-            if call.call_id and not "".join(call.pieces).strip():
-                call.pieces.append("{}")
-                signals.append(Argued(call.index, "{}"))
+        for call in self._list_told():
+            signals += call.finish(is_complete=is_complete)
         return signals
 
     @property
     def is_cut(self) -> bool:
-        """Whether the arguments of a call are no JSON: vLLM says `tool_calls` when they were cut (vllm#53269)."""
-        return any(call.call_id and not is_document("".join(call.pieces)) for call in self._calls)
+        """Whether a call is not whole; to be asked at the end."""
+        return not all(call.is_whole for call in self._list_told())
 
     @property
     def has_any(self) -> bool:
@@ -129,7 +134,10 @@ class ChatCalls:
 
     def get_extras(self) -> Mapping[str, Mapping[str, Any]]:
         """What the server wants back with its calls, by our id of the call."""
-        return {call.call_id: call.extra for call in self._calls if call.call_id and call.extra}
+        return {call.written.call_id: call.extra for call in self._calls if call.written and call.extra}
+
+    def _list_told(self) -> list[WrittenCall]:
+        return [call.written for call in self._calls if call.written is not None]
 
     def _find(self, index: int | None, wire_id: str, name: str, arguments: str) -> OpenCall | None:
         """The call that this delta goes on with; None when it begins one."""
@@ -162,15 +170,16 @@ class ChatCalls:
         if self._size > MAX_ARGUMENTS_CHARACTERS:
             raise unreadable()
         call.pieces.append(arguments)
-        if call.call_id:
-            return [Argued(call.index, arguments)]
+        if call.written is not None:
+            return call.written.write(arguments)
         return self._tell(call) if call.name else []
 
     def _tell(self, call: OpenCall) -> list[Signal]:
         """The call, with what there is of its arguments; once."""
-        call.call_id = self._choose_id(call)
-        called = Called(call.index, call.call_id, call.name)
-        return [called, *(Argued(call.index, piece) for piece in call.pieces)]
+        callee = self._names.find(call.name) or Callee("function", call.name)
+        call.written = WrittenCall(call.index, self._choose_id(call), callee)
+        written = [signal for piece in call.pieces for signal in call.written.write(piece)]
+        return [call.written.begin(), *written]
 
     def _choose_id(self, call: OpenCall) -> str:
         """The server's; a new one when there is none, or none that could be stored and tell it from the others."""

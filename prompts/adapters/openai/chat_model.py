@@ -14,8 +14,10 @@ from prompts.adapters.openai.learned import Traits
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.streams import wants_thoughts
 from prompts.adapters.openai.think_tags import find_mode
+from prompts.adapters.openai.tool_names import ToolNames
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
+from prompts.history.found_tools import with_found_tools
 
 
 class OpenAIChatModel(OpenAIModel):
@@ -31,13 +33,15 @@ class OpenAIChatModel(OpenAIModel):
         """See `OpenAIModel`."""
         return continuation_body(body, prefix, way)
 
-    def begin_reading(self, request: ModelRequest) -> ChatReading:
+    def begin_reading(self, request: ModelRequest, items: Sequence[Item]) -> ChatReading:
         """See `OpenAIModel`."""
         policy = self._quirks.reasoning_replay
+        offered = with_found_tools(request, items).offered
         interest = Interest(
             has_thoughts=wants_thoughts(request.reasoning),
             has_logprobs=request.wants_logprobs,
-            keeps_thoughts=policy == "always" or (policy == "tools" and bool(request.offered)),
+            keeps_thoughts=policy == "always" or (policy == "tools" and bool(offered)),
             tag_mode=find_mode(self._quirks.tagged_models, request.model),
+            names=ToolNames(offered),
         )
         return ChatReading(interest, partial(self._memory.note_thought_name, request.model))

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from prompts.adapters.openai.call_ids import with_short_ids
 from prompts.adapters.openai.chat_messages import compose_messages
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
-from prompts.adapters.openai.flat_tools import compose_function
+from prompts.adapters.openai.flat_tools import as_function, flatten_choice
 from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
 from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
 from prompts.adapters.openai.thought_replay import ThoughtReplay
@@ -25,7 +25,7 @@ from prompts.domain.text import (
     PlainText,
     TextFormat,
 )
-from prompts.domain.tools import AllowedTools, NamespaceChoice, ToolChoice
+from prompts.domain.tools import FunctionChoice, FunctionTool, ToolChoice
 from prompts.history.found_tools import with_found_tools
 
 
@@ -114,23 +114,23 @@ def _list_tools(request: ModelRequest, names: ToolNames) -> dict[str, Any]:
     """
     if not names.functions:
         return {}
+    choice = flatten_choice(request.tool_choice, names)
     return {
-        "tools": [compose_function(name, tool) for name, _, tool in names.functions],
-        **_given(
-            tool_choice=_compose_choice(request.tool_choice, names), parallel_tool_calls=request.parallel_tool_calls
-        ),
+        "tools": [_compose_tool(as_function(name, tool)) for name, _, tool in names.functions],
+        **_given(tool_choice=_compose_choice(choice), parallel_tool_calls=request.parallel_tool_calls),
     }
 
 
-def _compose_choice(choice: ToolChoice, names: ToolNames) -> Any:
-    """None is `auto`, as where nothing is said. Of what was chosen nothing else is offered."""
-    match choice:
-        case "none" | "auto" | AllowedTools(mode="none" | "auto"):
-            return None
-        case "required" | AllowedTools() | NamespaceChoice():
-            return "required"
-    [(name, _, _)] = names.functions
-    return {"type": "function", "function": {"name": name}}
+def _compose_tool(tool: FunctionTool) -> dict[str, Any]:
+    described = _given(description=tool.description, parameters=tool.parameters, strict=tool.strict)
+    return {"type": "function", "function": {"name": tool.name, **described}}
+
+
+def _compose_choice(choice: ToolChoice) -> Any:
+    """None is `auto`, as where nothing is said."""
+    if isinstance(choice, FunctionChoice):
+        return {"type": "function", "function": {"name": choice.name}}
+    return "required" if choice == "required" else None
 
 
 def _list_bookkeeping(request: ModelRequest) -> dict[str, Any]:

@@ -32,9 +32,10 @@ from prompts.adapters.openai.lines import EventLines, unreadable
 from prompts.adapters.openai.odd_values import read_parts, read_text
 from prompts.adapters.openai.surrogates import Halves
 from prompts.adapters.openai.think_tags import Stretch, TaggedText, TagMode
+from prompts.adapters.openai.tool_names import ToolNames
 from prompts.adapters.openai.usage import read_usage
 from prompts.domain.items import Logprob
-from prompts.domain.signals import Called, Finished, Refused, Signal, Text, Thought
+from prompts.domain.signals import Called, CalledTool, Finished, Refused, Signal, Text, Thought
 from prompts.domain.usage import Usage
 from prompts.errors import ServiceError, UpstreamError
 
@@ -51,6 +52,8 @@ class Interest:
     keeps_thoughts: bool = False
     """Whether thoughts are to go back to the model's server, whoever sees them."""
     tag_mode: TagMode = "off"
+    names: ToolNames | None = None
+    """The names under which tools were offered."""
 
 
 def _ignore(_: str) -> None:
@@ -65,7 +68,7 @@ class ChatReading:
         self._interest = interest
         self._note_thought_name = note_thought_name
         self._lines = EventLines()
-        self._calls = ChatCalls()
+        self._calls = ChatCalls(interest.names)
         self._tagged = TaggedText(interest.tag_mode) if interest.tag_mode != "off" else None
         self._keeper = ThoughtKeeper()
         self._may_be_plain = not (self._tagged or interest.has_logprobs)
@@ -117,7 +120,7 @@ class ChatReading:
         if reason is None:
             raise UpstreamError("The model's server ended the answer before it was whole. Send the input again.")
         self._say_rest(signals)
-        self._tell_calls(self._calls.complete() if reason == "stop" else self._calls.tell(), signals)
+        self._tell_calls(self._calls.finish(is_complete=reason == "stop"), signals)
         self._seal(signals)
         self._usage = read_usage(self._reported) or read_usage(self._reported_before)
         is_cut = reason == "stop" and self._calls.is_cut
@@ -275,7 +278,7 @@ class ChatReading:
             signals.append(Thought(text))
 
     def _tell_calls(self, told: list[Signal], signals: list[Signal]) -> None:
-        if self._interest.keeps_thoughts and any(type(signal) is Called for signal in told):
+        if self._interest.keeps_thoughts and any(isinstance(signal, Called | CalledTool) for signal in told):
             self._seal(signals)
         signals += told
 

@@ -15,6 +15,7 @@ from prompts.domain.items import (
     FunctionCallOutput,
     GivenPart,
     InputText,
+    Item,
     LocalShellCall,
     LocalShellCallOutput,
     ToolSearchCall,
@@ -44,6 +45,16 @@ def flatten_call(call: Call, names: ToolNames) -> tuple[str, str]:
             return names.get_name(TOOL_SEARCH), write_arguments(arguments)
         case _:
             assert_never(call)
+
+
+def flatten(item: Item, names: ToolNames) -> Item:
+    """The item; a call, or the output of one, as a function's."""
+    match item:
+        case FunctionCall() | CustomToolCall() | LocalShellCall() | ToolSearchCall() if item.call_id:
+            return FunctionCall(item.id, item.status, item.call_id, *flatten_call(item, names))
+        case CustomToolCallOutput() | LocalShellCallOutput() | ToolSearchOutput() if item.call_id:
+            return FunctionCallOutput(item.id, item.status, item.call_id, list_given(item))
+    return item
 
 
 def list_given(output: CallOutput) -> list[GivenPart]:

@@ -1,9 +1,25 @@
 """Tools of every kind as functions, for a protocol that knows nothing else."""
 
-from typing import Any, assert_never
+from typing import assert_never
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from prompts.adapters.openai.flat_calls import INPUT
-from prompts.domain.tools import CustomTool, FunctionTool, Grammar, LocalShellTool, NamespaceTool, Tool, ToolSearchTool
+from prompts.adapters.openai.tool_names import ToolNames
+from prompts.domain.tools import (
+    AllowedTools,
+    CustomTool,
+    FunctionChoice,
+    FunctionTool,
+    Grammar,
+    LocalShellTool,
+    NamespaceChoice,
+    NamespaceTool,
+    Tool,
+    ToolChoice,
+    ToolSearchTool,
+)
 
 _RAW = "The whole input as it is: raw text, and no JSON of its own."
 _INPUT_PARAMETERS = {
@@ -40,23 +56,32 @@ _SHELL_PARAMETERS = {
 }
 
 
-def compose_function(name: str, tool: Tool) -> dict[str, Any]:
-    """A tool under its flat name. What it leaves out is left out."""
+def as_function(name: str, tool: Tool) -> FunctionTool:
+    """The tool as a function, under its flat name."""
     match tool:
         case FunctionTool():
-            described = {"description": tool.description, "parameters": tool.parameters, "strict": tool.strict}
-            shown = {key: value for key, value in described.items() if value is not None}
+            return replace(tool, name=name, defer_loading=UNSET)
         case CustomTool():
-            shown = {"description": _describe(tool), "parameters": _INPUT_PARAMETERS}
+            return FunctionTool(name=name, description=_describe(tool), parameters=_INPUT_PARAMETERS)
         case ToolSearchTool(description=description, parameters=parameters):
-            shown = {"description": description or _SEARCH, "parameters": parameters or _SEARCH_PARAMETERS}
+            about, form = description or _SEARCH, parameters or _SEARCH_PARAMETERS
+            return FunctionTool(name=name, description=about, parameters=form)
         case LocalShellTool():
-            shown = {"description": _SHELL, "parameters": _SHELL_PARAMETERS}
+            return FunctionTool(name=name, description=_SHELL, parameters=_SHELL_PARAMETERS)
         case NamespaceTool():
             raise AssertionError("a namespace is offered as its tools")
         case _:
             assert_never(tool)
-    return {"type": "function", "function": {"name": name, **shown}}
+
+
+def flatten_choice(choice: ToolChoice, names: ToolNames) -> ToolChoice:
+    """The choice among functions of which nothing is offered that was not chosen."""
+    match choice:
+        case "none" | "auto" | AllowedTools(mode="none" | "auto"):
+            return "auto"
+        case "required" | AllowedTools() | NamespaceChoice():
+            return "required"
+    return FunctionChoice(names.functions[0][0]) if names.functions else "auto"
 
 
 def _describe(tool: CustomTool) -> str:

@@ -5,6 +5,7 @@ When a server refuses a field by its name, it is asked again without it, or with
     Mistral             422 to what it does not know: `max_completion_tokens`, `stream_options`, cache keys
     older vLLM, TGI     400 to `parallel_tool_calls`, `reasoning_effort`
     OpenAI              400 to `max_tokens` of models that think, to `parallel_tool_calls` of some
+    vLLM, llama.cpp     400 to tools of the Responses protocol that are no functions: they are offered as functions
 
 Only fields that a turn can do without are left out: hints, wishes, the report of usage. A refused *value* is told to
 the client, who can change it (`reasoning_effort: "max"`).
@@ -52,6 +53,11 @@ _UNKNOWN_WORDS = re.compile(
 )
 # What goes back of earlier thoughts. DeepSeek R1 refuses it by its name; so does who takes no unknown fields.
 _KEPT = {"reasoning_content", "reasoning", "reasoning_text", "reasoning_details", "extra_content"}
+# Items of a Responses request that only OpenAI's own server is sure to know.
+_AGENTS_ITEMS = {
+    *("custom_tool_call", "custom_tool_call_output", "local_shell_call", "local_shell_call_output"),
+    *("tool_search_call", "tool_search_output"),
+}
 # Mistral says that a tool call's id "must be a-z, A-Z, 0-9, with a length of 9".
 _SHORT_IDS = re.compile(r"tool.call.id.{0,200}length of 9", re.IGNORECASE | re.DOTALL)
 # DeepSeek says "Missing `reasoning_content` field", Kimi that "reasoning_content is missing in" a message.
@@ -73,6 +79,8 @@ class Traits:
     """Whether a turn with calls is refused without a thought; an empty one will do."""
     takes_no_thoughts: bool = False
     """Whether earlier thoughts are refused, or fields that came on calls."""
+    takes_functions_only: bool = False
+    """Whether tools of other kinds are refused (Responses)."""
     needs_signatures: bool = False
     """Whether a call is refused without a thought signature; the one for foreign calls will do."""
 
@@ -116,6 +124,8 @@ def learn(traits: Traits, error: ServiceError, body: Mapping[str, Any]) -> Trait
         return replace(traits, needs_signatures=True)
     if not traits.takes_no_thoughts and any(_is_named(name, told) for name in _list_kept(body)):
         return replace(traits, takes_no_thoughts=True)
+    if not traits.takes_functions_only and any(_is_kind_named(kind, told) for kind in _list_tool_kinds(body)):
+        return replace(traits, takes_functions_only=True)
     refused = _find_refused(traits, told, body)
     return replace(traits, refused_fields=traits.refused_fields | refused) if refused else None
 
@@ -145,6 +155,20 @@ def _list_kept(body: Mapping[str, Any]) -> set[str]:
     messages = body.get("messages", ())
     calls = (call for message in messages for call in message.get("tool_calls", ()))
     return {name for holder in (*messages, *calls) for name in holder if name in _KEPT}
+
+
+def _list_tool_kinds(body: Mapping[str, Any]) -> set[str]:
+    """The kinds of tools, and of calls, that are no functions; of a Responses request."""
+    if "input" not in body:
+        return set()
+    kinds = {str(tool.get("type")) for tool in body.get("tools", ())} - {"function"}
+    return kinds | {item["type"] for item in body["input"] if item.get("type") in _AGENTS_ITEMS}
+
+
+def _is_kind_named(kind: str, told: ServerWords) -> bool:
+    """Whether the error is about this kind of tool; some only say that the type must be `function`."""
+    mention = rf"[\"'`]{kind}[\"'`]|type.{{0,40}}must be.{{0,20}}function"
+    return re.search(mention, told.whole, re.IGNORECASE | re.DOTALL) is not None
 
 
 def _is_named(name: str, told: ServerWords) -> bool:

@@ -87,8 +87,8 @@ class OpenAIModel(ABC):
         """The request's body for the rest of an answer that begins with `prefix`, made of the one for all of it."""
 
     @abstractmethod
-    def begin_reading(self, request: ModelRequest) -> Reading:
-        """What reads the stream that answers this request."""
+    def begin_reading(self, request: ModelRequest, items: Sequence[Item]) -> Reading:
+        """What reads the stream that answers this request about these items."""
 
     def stream(
         self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
@@ -118,7 +118,7 @@ class OpenAIModel(ABC):
             return self._with_options(request, self.compose_continuation(body, *begun) if begun else body)
 
         def read() -> Reading:
-            return self.begin_reading(request)
+            return self.begin_reading(request, items)
 
         return ModelQuestion(request.model, self._memory, compose, read, may_be_empty=begun is not None)
 

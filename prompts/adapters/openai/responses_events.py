@@ -42,7 +42,11 @@ class OutputItem(Struct):
     type: str = ""
     call_id: str | None = None
     name: str | None = None
-    arguments: str | None = None
+    namespace: Any = None
+    arguments: Any = None
+    input: Any = None
+    action: Any = None
+    execution: Any = None
     encrypted_content: str | None = None
     phase: Any = None
     content: Any = None

@@ -14,10 +14,12 @@ from prompts.adapters.openai.learned import Traits
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.responses_request import compose_body, compose_continuation
 from prompts.adapters.openai.responses_stream import ResponsesReading
+from prompts.adapters.openai.tool_names import ToolNames
 from prompts.domain.items import Item, Reasoning
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Signal
 from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong
+from prompts.history.found_tools import with_found_tools
 from prompts.ports.chat_model import Answer
 
 log = structlog.get_logger(__name__)
@@ -35,15 +37,15 @@ class OpenAIResponsesModel(OpenAIModel):
 
     def compose_body(self, request: ModelRequest, items: Sequence[Item], traits: Traits) -> dict[str, Any]:
         """See `OpenAIModel`."""
-        return compose_body(request, items, self._quirks)
+        return compose_body(request, items, self._quirks, traits)
 
     def compose_continuation(self, body: dict[str, Any], prefix: str, way: Way) -> dict[str, Any]:
         """See `OpenAIModel`."""
         return compose_continuation(body, prefix, way)
 
-    def begin_reading(self, request: ModelRequest) -> ResponsesReading:
+    def begin_reading(self, request: ModelRequest, items: Sequence[Item]) -> ResponsesReading:
         """See `OpenAIModel`."""
-        return ResponsesReading(request)
+        return ResponsesReading(request, ToolNames(with_found_tools(request, items).offered))
 
     def _open(self, request: ModelRequest, items: Sequence[Item], shown: str) -> AbstractAsyncContextManager[Answer]:
         """An answer whose text has begun needs no earlier thoughts."""

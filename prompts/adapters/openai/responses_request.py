@@ -9,12 +9,17 @@ from typing import Any, assert_never
 
 import msgspec
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from prompts.adapters.openai.continuation import INSTRUCTION, Way
+from prompts.adapters.openai.flat_calls import flatten
+from prompts.adapters.openai.flat_tools import as_function, flatten_choice
 from prompts.adapters.openai.instructions import arrange_instructions
+from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
 from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
 from prompts.adapters.openai.responses_items import compose_input, compose_said
-from prompts.domain.items import InputText, Item, Message, text_of
+from prompts.adapters.openai.tool_names import ToolNames
+from prompts.domain.items import AdditionalTools, InputText, Item, Message, text_of
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.text import (
     JsonObject,
@@ -37,14 +42,18 @@ from prompts.domain.tools import (
     ToolSearchChoice,
     ToolSearchTool,
 )
-from prompts.history.found_tools import with_additional_tools
+from prompts.history.found_tools import with_additional_tools, with_found_tools
 
 # OpenAI's minimum. Where less is left of an answer that is continued, it may get these few tokens longer.
 MIN_OUTPUT_TOKENS = 16
 
 
-def compose_body(request: ModelRequest, items: Sequence[Item], quirks: ModelQuirks = NO_QUIRKS) -> dict[str, Any]:
-    """The request's body."""
+def compose_body(
+    request: ModelRequest, items: Sequence[Item], quirks: ModelQuirks = NO_QUIRKS, traits: Traits = NOTHING_LEARNED
+) -> dict[str, Any]:
+    """The request's body. A server that takes functions only is offered functions, and told of calls of functions."""
+    if traits.takes_functions_only:
+        request, items = _flatten_all(request, items)
     instructions, window = _split_instructions(arrange_instructions(items, quirks.system_messages))
     return {
         "model": request.model,
@@ -73,6 +82,14 @@ def compose_continuation(body: dict[str, Any], prefix: str, way: Way) -> dict[st
             return body
         case _:
             assert_never(way)
+
+
+def _flatten_all(request: ModelRequest, items: Sequence[Item]) -> tuple[ModelRequest, Sequence[Item]]:
+    found = with_found_tools(request, items)
+    names = ToolNames(found.offered)
+    tools: list[Tool] = [as_function(name, tool) for name, _, tool in names.functions]
+    flat = [flatten(item, names) for item in items if not isinstance(item, AdditionalTools)]
+    return replace(found, tools=tools, tool_choice=flatten_choice(found.tool_choice, names)), flat
 
 
 def _split_instructions(items: Sequence[Item]) -> tuple[str | None, Sequence[Item]]:

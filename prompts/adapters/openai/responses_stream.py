@@ -13,7 +13,7 @@ from msgspec import Raw
 from prompts.adapters.openai.call_ids import is_fit_call_id, make_call_id
 from prompts.adapters.openai.chat_calls import MAX_CALLS
 from prompts.adapters.openai.errors import stream_error
-from prompts.adapters.openai.lines import EventLines, is_document, unreadable
+from prompts.adapters.openai.lines import EventLines, unreadable
 from prompts.adapters.openai.odd_values import read_parts, read_text
 from prompts.adapters.openai.responses_events import (
     OutputItem,
@@ -26,13 +26,15 @@ from prompts.adapters.openai.responses_events import (
 )
 from prompts.adapters.openai.streams import wants_thoughts
 from prompts.adapters.openai.surrogates import Halves
+from prompts.adapters.openai.tool_names import ToolNames
 from prompts.adapters.openai.usage import read_usage
+from prompts.adapters.openai.written_calls import WrittenCall
+from prompts.domain.call_arguments import write_arguments
+from prompts.domain.callees import LOCAL_SHELL, TOOL_SEARCH, Callee
 from prompts.domain.items import Phase
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import (
-    Argued,
     BegunAnew,
-    Called,
     Finished,
     Opened,
     Refused,
@@ -44,11 +46,15 @@ from prompts.domain.signals import (
 )
 from prompts.errors import ServiceError, UpstreamError
 
+_CALLS = ("function_call", "custom_tool_call", "local_shell_call")
+
 
 class ResponsesReading:
     """`Reading` of one stream. Thoughts are said only when the request asks for reasoning."""
 
-    def __init__(self, request: ModelRequest) -> None:
+    def __init__(self, request: ModelRequest, names: ToolNames | None = None) -> None:
+        """`names` are those under which tools were offered to a server that knows functions only."""
+        self._names = names or ToolNames()
         self._shows_thoughts = wants_thoughts(request.reasoning)
         self._wants_logprobs = request.wants_logprobs
         self._lines = EventLines()
@@ -58,8 +64,7 @@ class ResponsesReading:
         """Whether there was any text, refusal or call, or a thought that was told."""
         self._thought: int | None = None
         """The latest thought, until something else was begun."""
-        self._arguments: dict[int, list[str]] = {}
-        """The calls, and what there was of their arguments."""
+        self._calls: dict[int, WrittenCall] = {}
         self._call_ids: set[str] = set()
         self._finished: Finished | None = None
         self._error: ServiceError | None = None
@@ -149,16 +154,14 @@ class ResponsesReading:
         return (signal,) if before in {None, event.output_index} else (BegunAnew(), signal)
 
     def _read_arguments(self, event: StreamEvent) -> Iterable[Signal]:
-        index = event.output_index or 0
-        text = _read_delta(event)
-        self._arguments.setdefault(index, []).append(text)
-        return (Argued(index, text),)
+        call = self._calls.get(event.output_index or 0)
+        return call.write(_read_delta(event)) if call else ()
 
     def _open_item(self, event: StreamEvent) -> Iterable[Signal]:
         item = decode_part(decode_item, event.item)
         if item.type == "message":
             return self._open_message(item)
-        return self._call(event, item) if item.type == "function_call" else ()
+        return self._call(event, item) if _is_call(item) else ()
 
     def _open_message(self, item: OutputItem) -> Iterable[Signal]:
         """The first text opens a message by itself; one that says what for, or a second one, is told."""
@@ -168,28 +171,41 @@ class ResponsesReading:
 
     def _call(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
         index = event.output_index or 0
-        if not item.name or len(self._arguments) == MAX_CALLS:
+        callee = self._find_callee(item)
+        if not callee.name or len(self._calls) == MAX_CALLS:
             raise unreadable()
         is_fit = is_fit_call_id(item.call_id or "") and item.call_id not in self._call_ids
         call_id = item.call_id if item.call_id and is_fit else make_call_id()
         self._call_ids.add(call_id)
-        self.has_begun, self._has_said, self._thought, self._arguments[index] = True, True, None, []
-        return (Called(index, call_id, item.name),)
+        self.has_begun, self._has_said, self._thought = True, True, None
+        self._calls[index] = call = WrittenCall(index, call_id, callee, is_function=item.type == "function_call")
+        return (call.begin(),)
+
+    def _find_callee(self, item: OutputItem) -> Callee:
+        namespace = read_text(item.namespace) or None
+        match item.type:
+            case "local_shell_call":
+                return LOCAL_SHELL
+            case "tool_search_call":
+                return TOOL_SEARCH
+            case "custom_tool_call":
+                return Callee("custom", item.name or "", namespace)
+        function = Callee("function", item.name or "", namespace)
+        return function if namespace else self._names.find(function.name) or function
 
     def _close_item(self, event: StreamEvent) -> Iterable[Signal]:
         item = decode_part(decode_item, event.item)
         if item.type == "reasoning" and item.encrypted_content:
             return self._think(event, Sealed(item.encrypted_content))
-        return self._close_call(event, item) if item.type == "function_call" else ()
+        return self._close_call(event, item) if _is_call(item) else ()
 
     def _close_call(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
         """What was not said of the call before: some servers stream no arguments."""
         index = event.output_index or 0
-        if index not in self._arguments:
+        if index not in self._calls:
             yield from self._call(event, item)
-        if item.arguments and not self._arguments[index]:
-            self._arguments[index].append(item.arguments)
-            yield Argued(index, item.arguments)
+        if not self._calls[index].has_begun:
+            yield from self._calls[index].write(_read_written(item))
 
     def _end(self, event: StreamEvent) -> Iterable[Signal]:
         """The response says how it ended: vLLM calls each end completed."""
@@ -198,17 +214,10 @@ class ResponsesReading:
         if status not in {"completed", "incomplete"}:
             raise stream_error(response.error)
         reason = _read_reason(status, response.incomplete_details)
-        signals = [*self._list_empty_calls()] if reason == "stop" else []
-        is_cut = reason == "stop" and not all(is_document("".join(said)) for said in self._arguments.values())
+        signals = [each for call in self._calls.values() for each in call.finish(is_complete=reason == "stop")]
+        is_cut = reason == "stop" and not all(call.is_whole for call in self._calls.values())
         self._finished = Finished("length" if is_cut else reason, read_usage(response.usage))
         return signals
-
-    def _list_empty_calls(self) -> Iterator[Signal]:
-        """A call without arguments has none, `{}`."""
-        for index, said in self._arguments.items():
-            if not "".join(said).strip():
-                said.append("{}")
-                yield Argued(index, "{}")
 
     def _read_whole(self, said: bytes | bytearray) -> Iterable[Signal]:
         """A response that came whole: its items one after another, as if they had been streamed."""
@@ -242,6 +251,7 @@ class ResponsesReading:
         "response.reasoning.delta": _read_thought,
         "response.reasoning_summary_text.delta": _read_summary,
         "response.function_call_arguments.delta": _read_arguments,
+        "response.custom_tool_call_input.delta": _read_arguments,
         "response.output_item.added": _open_item,
         "response.output_item.done": _close_item,
         "response.completed": _end,
@@ -250,6 +260,17 @@ class ResponsesReading:
         "response.cancelled": _end,
         "error": _fail,
     }
+
+
+def _is_call(item: OutputItem) -> bool:
+    """Whether the client is to run it. What a server has searched by itself is none."""
+    return item.type in _CALLS or (item.type == "tool_search_call" and item.execution == "client")
+
+
+def _read_written(item: OutputItem) -> str:
+    """What the model wrote of a call that came whole."""
+    written = {"custom_tool_call": item.input, "local_shell_call": item.action}.get(item.type, item.arguments)
+    return write_arguments(written) if written is not None else ""
 
 
 def _read_delta(event: StreamEvent) -> str:
