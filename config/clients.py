@@ -50,7 +50,7 @@ from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
-from prompts.run.following import Followers
+from prompts.run.following import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
@@ -227,7 +227,7 @@ def _build_state(
         model=model,
         calibration=calibration,
         runner=runner,
-        followers=Followers(observer=observer),
+        followers=Followers(Pace(keep_alive_s=settings.KEEP_ALIVE_S), observer=observer),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
         tracing=tracing,
     )

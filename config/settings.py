@@ -82,6 +82,8 @@ HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
 MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
+# Below the idle limit of every common proxy; a stricter one before the service may need less.
+KEEP_ALIVE_S = env.seconds("KEEP_ALIVE_S", 15.0, minimum=1.0)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
 # What the orchestrator allows between SIGTERM and SIGKILL; 0: unknown. Only checked, never waited for.
 GRACE_PERIOD_S = env.seconds("GRACE_PERIOD_S", 0.0, minimum=0.0)

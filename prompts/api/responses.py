@@ -107,7 +107,7 @@ class ResponsesController(ApiController):
     async def _deliver(self, body: CreateResponse, turn: Turn) -> HttpResponse:
         ports = self.state.turns
         if body.stream:
-            return cast(HttpResponse, await stream(follow_turn(turn, ports, quiet_s=sse.KEEP_ALIVE_S)))
+            return cast(HttpResponse, await stream(follow_turn(turn, ports, quiet_s=ports.followers.pace.keep_alive_s)))
         if body.background:
             return json_response(await get_queued(turn, ports))
         return json_response(await wait_for_answer(turn, ports))
@@ -141,7 +141,7 @@ class ResponseController(ApiController):
             response_id,
             owner=self.owner,
             after=after,
-            quiet_s=sse.KEEP_ALIVE_S,
+            quiet_s=ports.followers.pace.keep_alive_s,
             run=ports.runner.find(response_id),
             store=ports.store,
             event_log=ports.event_log,

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 from prompts.answer.events import Event
 
 DONE = b"data: [DONE]\n\n"
-KEEP_ALIVE = b": keep-alive\n\n"
-# Below the idle limit of every common proxy (nginx 60 s, AWS ALB 60 s, Heroku 55 s).
-KEEP_ALIVE_S = 15.0
+# A comment for proxies, and an event for clients, which count events only. It has no place in the sequence.
+KEEP_ALIVE = b': keep-alive\n\nevent: keepalive\ndata: {"type":"keepalive"}\n\n'
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 

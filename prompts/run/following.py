@@ -19,21 +19,29 @@ from prompts.ports.event_log import Entry, EventLog
 from prompts.ports.observer import UNOBSERVED, FollowerJoined, FollowerLeft, Observer
 from prompts.ports.responses import ResponseStore, StoredResponse
 from prompts.run.log_reader import SIGNALS_A_SLICE, read_slices
+from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 
 decode_response = msgspec.json.Decoder(Response).decode
 
 # A nudge may be lost while Redis is away, so followers also look by themselves.
 LOOK_S = 2.0
+# A reader is told nothing for so long at most. Below the idle limit of every common proxy (nginx 60 s, AWS ALB 60 s,
+# Heroku 55 s), and often enough for clients that give up a stream without events (openai/codex#31539).
+KEEP_ALIVE_S = 15.0
 # Readers are kept while Redis is away for so long: a restart or a fail-over is shorter.
 REDIS_AWAY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often a follower looks by itself, how long it is kept while Redis is away, how much it is told at once."""
+    """How often a follower looks by itself, how long it is kept while Redis is away, how much it is told at once.
+
+    `keep_alive_s` is how long its client hears nothing at most.
+    """
 
     look_s: float = LOOK_S
+    keep_alive_s: float = KEEP_ALIVE_S
     redis_away_s: float = REDIS_AWAY_S
     signals_a_slice: int = SIGNALS_A_SLICE
 
@@ -104,7 +112,7 @@ async def follow_response(
     event_log: EventLog,
     followers: Followers,
 ) -> AsyncGenerator[Sequence[Event], None]:
-    """Events above `after` to the terminal one, in groups; an empty group when nothing was said for `quiet_s`.
+    """Events above `after` to the terminal one, in groups; an empty group whenever nothing was told for `quiet_s`.
 
     `run` is the response's own, when this process writes it. When its replica dies there is a pause, and the events
     go on as soon as another one has taken it over.
@@ -118,7 +126,7 @@ async def follow_response(
             response_id,
             owner=owner,
             after=after,
-            quiet_s=quiet_s,
+            quiet=Quiet(quiet_s),
             run=run,
             store=store,
             event_log=event_log,
@@ -132,7 +140,7 @@ async def _follow(
     *,
     owner: str,
     after: int,
-    quiet_s: float,
+    quiet: Quiet,
     run: Run | None,
     store: ResponseStore,
     event_log: EventLog,
@@ -143,35 +151,33 @@ async def _follow(
     if run is not None and is_here:
         if after == run.last_number:
             yield ()
-        async for events in run.follow(after=after, quiet_s=quiet_s):
+        async for events in run.follow(after=after, quiet=quiet):
             after = events[-1].sequence_number if events else after
             yield events
         if run.outcome is not None and run.last_number == after:
             return
     echo = run.response if run is not None and is_here else await event_log.get_echo(response_id, owner=owner)
     reading = _LogReading(echo, owner, after, store=store, event_log=event_log, pace=followers.pace, has_begun=is_here)
-    async for events in _follow_log(reading, quiet_s=quiet_s, event_log=event_log, followers=followers):
+    async for events in _follow_log(reading, quiet=quiet, event_log=event_log, followers=followers):
         yield events
 
 
 async def _follow_log(
-    reading: "_LogReading", *, quiet_s: float, event_log: EventLog, followers: Followers
+    reading: "_LogReading", *, quiet: Quiet, event_log: EventLog, followers: Followers
 ) -> AsyncIterator[Sequence[Event]]:
-    quiet_for = 0 if reading.has_begun else quiet_s  # so that the first group comes at once
     async with event_log.watch(reading.response_id) as watch:
-        look_s = min(followers.pace.look_s, quiet_s)
         while True:
             async for events in reading.read():
-                quiet_for = 0.0
+                quiet.restart()
                 yield events
             if reading.is_over:
                 return
             followers.check()
-            if quiet_for >= quiet_s:
-                quiet_for, reading.has_begun = 0.0, True
+            if not (reading.has_begun and quiet.left_s):  # the first group comes at once
+                reading.has_begun = True
+                quiet.restart()
                 yield ()
-            if not await watch.wait(look_s):
-                quiet_for += look_s
+            await watch.wait(min(followers.pace.look_s, quiet.left_s))
 
 
 class _LogReading:

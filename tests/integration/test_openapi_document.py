@@ -81,7 +81,7 @@ async def test_an_answer_may_be_an_event_stream(document: dict[str, Any], path: 
     assert set(answer["content"]) == {"application/json", "text/event-stream"}
     stream = answer["content"]["text/event-stream"]
     assert stream["example"].startswith("event: response.")
-    assert set(stream["schema"]["properties"]["event"]["enum"]) - {"message"} <= set(EVENTS)
+    assert set(stream["schema"]["properties"]["event"]["enum"]) - {"keepalive", "message"} <= set(EVENTS)
 
 
 async def test_a_parameter_has_a_meaning_of_its_own_and_is_never_null(document: dict[str, Any]) -> None:

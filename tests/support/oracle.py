@@ -253,11 +253,15 @@ RULES = {
 }
 
 
+# It comes and goes with the time, and is no part of the sequence.
+KEEPALIVE = b'event: keepalive\ndata: {"type":"keepalive"}'
+
+
 def read_frames(raw: bytes) -> list[dict[str, Any]]:
-    """The events of a whole stream. Its framing is checked to the byte."""
+    """The events of a whole stream, without what keeps it alive. Its framing is checked to the byte."""
     *frames, rest = raw.split(b"\n\n")
     assert rest == b"", f"the stream ends in the middle of a frame: {rest!r}"
-    frames = [frame for frame in frames if not frame.startswith(b":")]
+    frames = [frame for frame in frames if not frame.startswith(b":") and frame != KEEPALIVE]
     assert frames[-1] == b"data: [DONE]"
     return [read_frame(frame) for frame in frames[:-1]]
 

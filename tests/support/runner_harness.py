@@ -15,6 +15,7 @@ from prompts.errors import StorageFull
 from prompts.ports.event_log import Entry
 from prompts.ports.hosted_tools import HostedTool
 from prompts.run.brief import Brief
+from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.runner import Limits, Runner
 from tests.support.fakes.calibration import FakeCalibration
@@ -122,7 +123,7 @@ class Harness:
 async def read(run: Run, *, after: int = -1) -> list[Event]:
     """Follow a run to its end. Returns its events with numbers above `after`."""
     async with asyncio.timeout(MAX_S):
-        return [event async for events in run.follow(after=after, quiet_s=MAX_S) for event in events]
+        return [event async for events in run.follow(after=after, quiet=Quiet(MAX_S)) for event in events]
 
 
 def check(events: Sequence[Event]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.oracle import check_error, check_events, read_frames
+from tests.support.oracle import KEEPALIVE, check_error, check_events, read_frames
 from tests.support.servers import Replica
 
 # Words of the stand-in, of addresses and of logs that must never reach a client.
@@ -126,8 +126,8 @@ class Stream:
 
 
 def without_comments(raw: bytes) -> bytes:
-    """The stream without comments, which only keep proxies awake."""
-    return raw.replace(b": keep-alive\n\n", b"")
+    """The stream without what only keeps proxies and clients awake."""
+    return raw.replace(b": keep-alive\n\n", b"").replace(KEEPALIVE + b"\n\n", b"")
 
 
 def split_frames(raw: bytes) -> list[bytes]:

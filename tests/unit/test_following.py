@@ -152,6 +152,23 @@ async def test_a_nudge_spares_the_wait_for_the_next_look(harness: Harness, clien
         assert check([*seen, *await resting])["status"] == "completed"
 
 
+async def test_nudges_that_bring_no_event_do_not_hide_that_the_log_is_quiet(
+    harness: Harness, client: FollowClient
+) -> None:
+    await harness.start([Text("1")], asyncio.Event())
+    reader = client.follow(run=None, quiet_s=0.1)
+    await see_words(reader, 1)
+
+    async def nudge_again_and_again() -> None:
+        while True:
+            harness.memory.nudge(RESPONSE_ID)
+            await asyncio.sleep(0.01)
+
+    nudging = asyncio.ensure_future(nudge_again_and_again())
+    await see_quiet(reader)
+    nudging.cancel()
+
+
 async def test_a_reader_from_any_number_of_a_run_that_was_taken_over_sees_the_rest(
     harness: Harness, client: FollowClient
 ) -> None:

@@ -26,6 +26,7 @@ from prompts.errors import StaleRun, StreamExpired, Unavailable
 from prompts.history.estimates import estimate_items
 from prompts.ports.event_log import Group
 from prompts.run.following import Followers, follow_response
+from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.takeover import MAX_ATTEMPTS, take_over
 from tests.support.fakes.event_log import FakeEventLog
@@ -376,6 +377,6 @@ async def test_no_event_shows_a_takeover(lost: Lost) -> None:
     narration = Narration(lost.kept.draft.response)
     told = [*narration.opening(), *narration.tell([Text("Good "), Text("day.")])]
     assert lost.kept.logged == run.last_number
-    new = [event async for events in run.follow(after=told[-2].sequence_number, quiet_s=MAX_S) for event in events]
+    new = [event async for events in run.follow(after=told[-2].sequence_number, quiet=Quiet(MAX_S)) for event in events]
     assert new[0] == told[-1]
     assert new[-1].type in TERMINAL

@@ -15,14 +15,19 @@ _EVENT = Schema(
     type=OpenAPIType.OBJECT,
     title="StreamEvent",
     properties={
-        "event": Schema(type=OpenAPIType.STRING, enum=[*(f"response.{name}" for name in _TYPES), "message"]),
+        "event": Schema(
+            type=OpenAPIType.STRING, enum=[*(f"response.{name}" for name in _TYPES), "keepalive", "message"]
+        ),
         "data": Schema(
             type=OpenAPIType.STRING,
             content_media_type="application/json",
             description="`{type, sequence_number, …}`, numbered from 0 without gaps; at the very end `[DONE]`.",
         ),
     },
-    description="`message` is how a frame without a type is read: the last one, `[DONE]`.",
+    description=(
+        "`message` is how a frame without a type is read: the last one, `[DONE]`. "
+        "`keepalive` has no number: it says that a silent stream is alive."
+    ),
     required=["data"],
 )
 _EXAMPLE = (

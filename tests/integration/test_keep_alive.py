@@ -1,0 +1,81 @@
+"""A silent model does not cost the client its connection: something comes, whatever the model does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.oracle import KEEPALIVE, check_events, read_frames
+from tests.support.server_fixtures import StartReplica
+from tests.support.service import Service
+from tests.support.turns import Stream, open_client, split_frames
+
+# In the service 15 s.
+KEEP_ALIVE_S = 1
+# The lease is renewed three times in this time.
+LEASE_S = 1
+# Longer than two signs of life take.
+SILENT_S = 4
+COMMENT = b": keep-alive"
+SIGN = b"\n\n".join((COMMENT, KEEPALIVE, b""))
+
+
+@pytest.fixture
+async def client(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a replica that renews its leases, and its readers' connections, often."""
+    own = {"LEASE_S": str(LEASE_S), "KEEP_ALIVE_S": str(KEEP_ALIVE_S)}
+    patient = {"MODEL_FIRST_TOKEN_S": "30", "MODEL_SILENCE_S": "30"}
+    replica = await asyncio.to_thread(start_replica, {**service.environment, **own, **patient})
+    async with open_client(http, replica) as client:
+        yield client
+
+
+@pytest.fixture
+async def stranger(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a replica that does not write the answer."""
+    own = {"KEEP_ALIVE_S": str(KEEP_ALIVE_S)}
+    replica = await asyncio.to_thread(start_replica, {**service.environment, **own})
+    async with open_client(http, replica) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [f"headers_s={SILENT_S}", f"first_token_s={SILENT_S}", f"token_s={SILENT_S}"],
+    ids=["before its headers", "before its first word", "between two words"],
+)
+async def test_a_silent_model_costs_nobody_the_connection(
+    client: httpx.AsyncClient, stranger: httpx.AsyncClient, directive: str
+) -> None:
+    creator = Stream.of_turn(client, f"repeat: one two [[standin {directive}]]")
+    response_id = await creator.get_id()
+    readers = [
+        Stream.of_response(client, response_id),
+        Stream.of_response(stranger, response_id),
+        Stream.of_response(stranger, response_id, after=1),
+    ]
+    for reader in (creator, *readers):
+        await reader.see(SIGN.decode(), times=2, within_s=SILENT_S + 2)
+    final = await creator.read_final()
+    assert final["status"] == "completed"
+    for reader in readers:
+        whole = await reader.read()
+        assert whole.count(COMMENT) == whole.count(KEEPALIVE) == whole.count(SIGN)
+        assert split_frames(whole) == split_frames(creator.raw)[-len(split_frames(whole)) :]
+    replay = await Stream.of_response(stranger, response_id).read()
+    assert KEEPALIVE not in replay
+    assert replay == b"".join(split_frames(creator.raw))
+
+
+async def test_the_sequence_does_not_count_what_keeps_it_alive(client: httpx.AsyncClient) -> None:
+    creator = Stream.of_turn(client, "repeat: one two three [[standin token_s=1.5]]")
+    raw = await creator.read()
+    middle = raw.index(KEEPALIVE, raw.index(b"response.output_text.delta"))
+    assert raw.index(b"response.completed") > middle
+    events = read_frames(raw)
+    assert check_events(events)["status"] == "completed"
