@@ -1,6 +1,7 @@
 """`/v1/responses`: create (whole, streamed, in the background), retrieve, follow, cancel, delete."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, ClassVar, Literal, cast
 
@@ -16,14 +17,14 @@ from prompts.answer.events import Event
 from prompts.api import sse
 from prompts.api.controller import ApiController, json_response
 from prompts.api.errors import render_error
+from prompts.api.obfuscation import obfuscate
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, IDEMPOTENCY_KEY, MODEL_ERRORS, AlsoAs, refusals
 from prompts.api.openapi.event_stream import EVENT_STREAM
 from prompts.api.openapi.examples import CREATE_RESPONSE
-from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim, unsupported
+from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim
 from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import Include, check_include
 from prompts.api.wire.item_reader import placing_calls, read_input
-from prompts.api.wire.marks import REFUSED_IF_TRUE
 from prompts.domain import ids
 from prompts.domain.responses import Response
 from prompts.errors import InvalidRequest, ServiceError
@@ -62,7 +63,9 @@ class RetrieveQuery(Struct, forbid_unknown_fields=True):
         Annotated[int, Meta(ge=0, description="Only the events above this `sequence_number`; needs `stream=true`.")]
         | None
     ) = None
-    include_obfuscation: Annotated[bool, REFUSED_IF_TRUE] = False
+    include_obfuscation: Annotated[
+        bool, Meta(description="Pad the deltas with `obfuscation`; needs `stream=true`.")
+    ] = False
 
 
 class DeletedResponse(Struct):
@@ -100,14 +103,16 @@ class ResponsesController(ApiController):
             body,
             owner=self.owner,
             new_input=read_input(body.input, sender=self.sender),
-            claim=read_claim(self.request, replace(body, stream=None), self.unknown.options),
+            claim=read_claim(self.request, replace(body, stream=None, stream_options=None), self.unknown.options),
             unknown=self.unknown,
         )
 
     async def _deliver(self, body: CreateResponse, turn: Turn) -> HttpResponse:
         ports = self.state.turns
         if body.stream:
-            return cast(HttpResponse, await stream(follow_turn(turn, ports, quiet_s=ports.followers.pace.keep_alive_s)))
+            is_padded = body.stream_options is not None and body.stream_options.include_obfuscation is True
+            events = follow_turn(turn, ports, quiet_s=ports.followers.pace.keep_alive_s)
+            return cast(HttpResponse, await stream(events, padded_for=turn.response_id if is_padded else None))
         if body.background:
             return json_response(await get_queued(turn, ports))
         return json_response(await wait_for_answer(turn, ports))
@@ -127,8 +132,6 @@ class ResponseController(ApiController):
     async def get(self, parsed_path: Path[ResponsePath], parsed_query: Query[RetrieveQuery]) -> HttpResponse:
         """The response as it stands, or with `stream=true` its events above `starting_after`, live or ended."""
         check_include(parsed_query.include, self.unknown)
-        if parsed_query.include_obfuscation:
-            raise unsupported("include_obfuscation")
         if parsed_query.starting_after is not None and not parsed_query.stream:
             message = "'starting_after' is a place in a stream. Send it with 'stream=true'."
             raise InvalidRequest(message, param="starting_after")
@@ -147,7 +150,8 @@ class ResponseController(ApiController):
             event_log=ports.event_log,
             followers=ports.followers,
         )
-        return cast(HttpResponse, await stream(events))
+        is_padded = parsed_query.include_obfuscation
+        return cast(HttpResponse, await stream(events, padded_for=response_id if is_padded else None))
 
     @validate(ResponseSpec(DeletedResponse, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteResponse")
     async def delete(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
@@ -182,23 +186,33 @@ class CancelController(ApiController):
         return json_response(stored.body if is_confirmed else unconfirmed)
 
 
-async def stream(events: AsyncIterator[Sequence[Event]]) -> StreamingHttpResponse:
-    """Events as server-sent events. What is refused is refused before the stream begins."""
+async def stream(events: AsyncIterator[Sequence[Event]], *, padded_for: str | None = None) -> StreamingHttpResponse:
+    """Events as server-sent events. What is refused is refused before the stream begins.
+
+    `padded_for` is the response's id, when its deltas are to be padded.
+    """
     first = await anext(events, None)
-    return StreamingHttpResponse(_frames(first, events), content_type=sse.CONTENT_TYPE, headers=sse.HEADERS)
+    body = _frames(first, events, sse.frames if padded_for is None else partial(_padded_frames, padded_for))
+    return StreamingHttpResponse(body, content_type=sse.CONTENT_TYPE, headers=sse.HEADERS)
 
 
-async def _frames(first: Sequence[Event] | None, rest: AsyncIterator[Sequence[Event]]) -> AsyncIterator[bytes]:
+async def _frames(
+    first: Sequence[Event] | None, rest: AsyncIterator[Sequence[Event]], write: Callable[[Sequence[Event]], bytes]
+) -> AsyncIterator[bytes]:
     """An error in the middle breaks the connection off: a clean end would look like the end of the answer."""
     if first:
-        yield sse.frames(first)
+        yield write(first)
     try:
         async for events in rest:
-            yield sse.frames(events) if events else sse.KEEP_ALIVE
+            yield write(events) if events else sse.KEEP_ALIVE
     except ServiceError as error:
         log.warning("stream_broken_off", code=error.code)
         raise ConnectionAbortedError from error
     yield sse.DONE
+
+
+def _padded_frames(response_id: str, events: Sequence[Event]) -> bytes:
+    return sse.frames(obfuscate(events, response_id))
 
 
 def _response_id(path: ResponsePath) -> str:

@@ -129,16 +129,6 @@ async def test_without_obfuscation_there_is_none(
     assert options == {} or b'"obfuscation"' not in answer.content
 
 
-async def test_obfuscation_is_added_or_refused_but_not_ignored(http: httpx.AsyncClient) -> None:
-    answer = await ask(http, "count to 3", stream=True, stream_options={"include_obfuscation": True})
-    if answer.status_code == 200:
-        deltas = [event for event in read_frames(answer.content) if event["type"].endswith(".delta")]
-        assert all(event["obfuscation"] for event in deltas)
-    else:
-        error = check_refusal(answer, code=None)
-        assert error["param"].startswith("stream_options")
-
-
 INCLUDABLE = [
     "reasoning.encrypted_content",
     "message.output_text.logprobs",

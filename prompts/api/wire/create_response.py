@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
-from prompts.api.wire.marks import REFUSED, REFUSED_IF_TRUE
+from prompts.api.wire.marks import REFUSED
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
 from prompts.api.wire.tools import (
     ReasoningParam,
@@ -59,7 +59,7 @@ class ContextManagement(Struct, forbid_unknown_fields=True, kw_only=True):
 class StreamOptions(Struct, forbid_unknown_fields=True):
     """How the events are sent."""
 
-    include_obfuscation: Annotated[bool, REFUSED_IF_TRUE] | None = None
+    include_obfuscation: Annotated[bool, Meta(description="Pad the deltas with `obfuscation`.")] | None = None
 
 
 class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -183,8 +183,6 @@ def _check(body: CreateResponse, anchor: Anchor) -> None:
     for name in UNSUPPORTED:
         if getattr(body, name) is not None:
             raise unsupported(name)
-    if body.stream_options is not None and body.stream_options.include_obfuscation:
-        raise unsupported("stream_options.include_obfuscation")
 
 
 def _check_unstored(body: CreateResponse, anchor: Anchor) -> None:

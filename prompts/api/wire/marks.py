@@ -8,8 +8,6 @@ REFUSED_MARK, NEEDED_MARK, ITEMS_MARK = "x-refused", "x-needed", "x-items"
 
 REFUSED = Meta(extra_json_schema={REFUSED_MARK: True})
 """Of a field that is known only to be refused with a reason; the document leaves it out."""
-REFUSED_IF_TRUE = Meta(description="Not supported: `true` is refused.", extra_json_schema={"enum": [False]})
-"""Of a switch that can only be off."""
 NEEDED = Meta(extra_json_schema={NEEDED_MARK: True})
 """Of a field without which the struct is refused, though its type has a null."""
 
