@@ -39,6 +39,7 @@ class OpenItem:
     def __init__(self, response_id: str, output_index: int) -> None:
         self.id = output_item_id(self.kind, response_id, output_index)
         self.output_index = output_index
+        self.response_id = response_id
         self.is_said = False
         """Whether the model is through with it, and it only waits for those before it."""
 
@@ -66,6 +67,10 @@ class OpenItem:
     @property
     def _place(self) -> dict[str, Any]:
         return {"item_id": self.id, "output_index": self.output_index}
+
+    def _describe(self, place: dict[str, Any], part: Part | ReasoningText) -> dict[str, Any]:
+        """What a `content_part` event says; clients of OGX read the response's id in it."""
+        return {"response_id": self.response_id, **place, "part": part}
 
 
 class OpenMessage(OpenItem):
@@ -113,7 +118,7 @@ class OpenMessage(OpenItem):
         )
         self._delta_name = f"response.{part_kind}.delta"
         self._delta_head = b'{"type":"%b","sequence_number":%%d,%b"delta":' % (self._delta_name.encode(), place)
-        yield "response.content_part.added", {**self._place, "part": self._part()}
+        yield "response.content_part.added", self._describe(self._place, self._part())
 
     def say(self, signal: Text | Refused) -> tuple[str, bytes, bytes]:
         """The delta event: its type, and its JSON before and after the sequence number. The hot path."""
@@ -135,7 +140,7 @@ class OpenMessage(OpenItem):
             yield "response.refusal.done", {**place, "refusal": part.refusal}
         else:
             yield "response.output_text.done", {**place, "text": part.text, "logprobs": part.logprobs}
-        yield "response.content_part.done", {**place, "part": part}
+        yield "response.content_part.done", self._describe(place, part)
         self._closed.append(part)
         self._part_kind, self._pieces, self._logprobs = None, [], []
 
@@ -189,7 +194,7 @@ class OpenReasoning(OpenItem):
         if self._said != "thought":
             yield from self.close_part()
             self._said = "thought"
-            yield "response.content_part.added", {**self._thought_place, "part": ReasoningText("")}
+            yield "response.content_part.added", self._describe(self._thought_place, ReasoningText(""))
         self._pieces.append(text)
         yield "response.reasoning.delta", {**self._thought_place, "delta": text}
 
@@ -206,7 +211,7 @@ class OpenReasoning(OpenItem):
         text = "".join(self._pieces)
         if self._said == "thought":
             yield "response.reasoning.done", {**self._thought_place, "text": text}
-            yield "response.content_part.done", {**self._thought_place, "part": ReasoningText(text)}
+            yield "response.content_part.done", self._describe(self._thought_place, ReasoningText(text))
             self._content.append(ReasoningText(text))
         elif self._said == "summary":
             yield "response.reasoning_summary_text.done", {**self._summary_place, "text": text}

@@ -292,6 +292,7 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
     assert kinds[: len(opening)] == [f"response.{kind}" for kind in opening]
     for event in (*events[: len(opening)], events[-1]):
         check_response(event["response"])
+    assert {event["response_id"] for event in events if "content_part" in event["type"]} <= {final["id"]}
     statuses = [event["response"]["status"] for event in events[: len(opening)]]
     assert statuses == ["queued"] * (2 * final["background"]) + ["in_progress"] * (2 - final["background"])
     # The specification has no event for a cancelled response (docs/api.md).
