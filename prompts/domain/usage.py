@@ -4,9 +4,10 @@ from msgspec import Struct
 
 
 class InputTokensDetails(Struct, frozen=True):
-    """Of the input tokens: how many the model had cached."""
+    """Of the input tokens: how many the model had cached, and how many it has cached now; 0 where that is unknown."""
 
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(Struct, frozen=True):
@@ -29,12 +30,14 @@ def add_usage(usage: Usage | None, other: Usage | None) -> Usage | None:
     """The sum of both; None when neither was reported."""
     if usage is None or other is None:
         return usage or other
-    cached = usage.input_tokens_details.cached_tokens + other.input_tokens_details.cached_tokens
+    details, others = usage.input_tokens_details, other.input_tokens_details
     reasoning = usage.output_tokens_details.reasoning_tokens + other.output_tokens_details.reasoning_tokens
     return Usage(
         input_tokens=usage.input_tokens + other.input_tokens,
         output_tokens=usage.output_tokens + other.output_tokens,
         total_tokens=usage.total_tokens + other.total_tokens,
-        input_tokens_details=InputTokensDetails(cached),
+        input_tokens_details=InputTokensDetails(
+            details.cached_tokens + others.cached_tokens, details.cache_write_tokens + others.cache_write_tokens
+        ),
         output_tokens_details=OutputTokensDetails(reasoning),
     )

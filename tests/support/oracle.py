@@ -167,6 +167,7 @@ def check_item(item: dict[str, Any]) -> None:
 def check_compaction(body: dict[str, Any]) -> None:
     """Check a compaction: the user messages, then exactly one compaction item."""
     spec.CompactResource.model_validate(body)
+    check_usage(body["usage"])
     for item in body["output"]:
         check_item(item)
     *messages, last = body["output"]
@@ -202,6 +203,7 @@ def check_response(response: dict[str, Any]) -> None:
     """Check a response object: every key, a legal status, and items that fit the status."""
     spec.ResponseResource.model_validate(_as_specified(response))
     assert set(response) >= RESPONSE_KEYS, RESPONSE_KEYS - set(response)
+    check_usage(response["usage"])
     status = response["status"]
     assert status in {"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"}
     assert (response["completed_at"] is not None) == (status == "completed")
@@ -219,6 +221,13 @@ def check_response(response: dict[str, Any]) -> None:
     )
     if statuses and not (is_unspoken_last and status != "completed"):  # reasoning may end before the answer begins
         assert (statuses[-1] == "completed") == (status == "completed")
+
+
+def check_usage(usage: dict[str, Any] | None) -> None:
+    """Check that every count is there: SDKs that validate refuse a usage that lacks one."""
+    if usage is not None:
+        sdk.ResponseUsage.model_validate(usage, strict=True)
+        assert {"cached_tokens", "cache_write_tokens"} <= set(usage["input_tokens_details"])
 
 
 def _as_specified(response: dict[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,18 @@ def test_dialects(data: bytes) -> None:
         ({"prompt_tokens": 3.0, "completion_tokens": 2.0}, Usage(3, 2, 5)),
         ({"prompt_tokens": "3", "completion_tokens": "many"}, Usage(3, 0, 3)),
         ({"input_tokens": 3, "output_tokens": 2, "prompt_cache_hit_tokens": 2}, Usage(3, 2, 5, InputTokensDetails(2))),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cache_write_tokens": 4}},
+            Usage(9, 1, 10, InputTokensDetails(0, 4)),
+        ),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 1, "cache_creation_input_tokens": 4},
+            Usage(9, 1, 10, InputTokensDetails(0, 4)),
+        ),
+        (
+            {"prompt_tokens": 3, "completion_tokens": 1, "cache_creation_input_tokens": 9},
+            Usage(3, 1, 4, InputTokensDetails(0, 3)),
+        ),
         ({"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 9}}, Usage(3, 0, 3, InputTokensDetails(3))),
         ({"prompt_tokens": -3, "completion_tokens": 2}, None),
         ({"prompt_tokens": 3, "completion_tokens": 10**30}, None),

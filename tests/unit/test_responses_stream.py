@@ -279,10 +279,10 @@ def test_reasons(ending: bytes, reason: str) -> None:
             {
                 "input_tokens": 3,
                 "output_tokens": 2,
-                "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
+                "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2},
                 "output_tokens_details": {"reasoning_tokens": 2},
             },
-            Usage(3, 2, 5, InputTokensDetails(1), OutputTokensDetails(2)),
+            Usage(3, 2, 5, InputTokensDetails(1, 2), OutputTokensDetails(2)),
         ),
         ({"input_tokens": "three"}, None),
         (None, None),

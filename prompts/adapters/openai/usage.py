@@ -18,6 +18,12 @@ _CACHED = (
     ("prompt_cache_hit_tokens",),  # DeepSeek
     ("cached_tokens",),  # Moonshot
 )
+_CACHE_WRITE = (
+    ("prompt_tokens_details", "cache_write_tokens"),
+    ("input_tokens_details", "cache_write_tokens"),
+    ("cache_creation_input_tokens",),  # Anthropic's word, as relays hand it on
+    ("prompt_tokens_details", "cache_creation_tokens"),  # LiteLLM
+)
 _REASONING = (
     ("completion_tokens_details", "reasoning_tokens"),
     ("output_tokens_details", "reasoning_tokens"),
@@ -29,17 +35,18 @@ def read_usage(reported: Any) -> Usage | None:
     """Ours for theirs, as far as it can be read; None when nothing was reported, or nothing that can be believed."""
     if not isinstance(reported, Mapping):
         return None
-    sent, said, cached, reasoning = (_find(reported, paths) for paths in (_INPUT, _OUTPUT, _CACHED, _REASONING))
+    names = (_INPUT, _OUTPUT, _CACHED, _REASONING, _CACHE_WRITE)
+    sent, said, cached, reasoning, cache_write = (_find(reported, paths) for paths in names)
     if sent is None and said is None:
         return None
-    counts = [sent or 0, said or 0, cached or 0, reasoning or 0]
+    counts = [sent or 0, said or 0, cached or 0, reasoning or 0, cache_write or 0]
     if not all(0 <= count <= MAX_TOKENS for count in counts) or not (counts[0] or counts[1]):
         return None
     return Usage(
         input_tokens=counts[0],
         output_tokens=counts[1],
         total_tokens=counts[0] + counts[1],
-        input_tokens_details=InputTokensDetails(min(counts[2], counts[0])),
+        input_tokens_details=InputTokensDetails(min(counts[2], counts[0]), min(counts[4], counts[0])),
         output_tokens_details=OutputTokensDetails(counts[3]),
     )
 
