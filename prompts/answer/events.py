@@ -99,8 +99,12 @@ class Narration:
     """The output in order; what is closed is an `Item`."""
     _current: OpenMessage | OpenReasoning | OpenCompaction | None = None
     _calls: dict[int, OpenCall] = field(default_factory=dict)
-    _usage_before: Usage | None = None
-    """What a compaction and the rounds before this one cost."""
+    usage_before: Usage | None = None
+    """What is known of the cost of everything before the present call of the model: compaction, rounds, lost runs."""
+    is_usage_estimated: bool = False
+    """Whether that has estimates in it."""
+    lost_output_tokens: int = 0
+    """How many tokens of this round were written by runs that were lost; they are in `usage_before`."""
     _rounds: list[Round] = field(default_factory=list)
     _hosted: dict[str, OpenHosted] = field(default_factory=dict)
     """The calls of the service's own tools that have not returned, by call id."""
@@ -131,7 +135,10 @@ class Narration:
         return events
 
     def end(self, *, completed_at: int, finished: Finished | None, error: ResponseError | None = None) -> Response:
-        """The response as it ends here: `completed`, `incomplete`, with an error `failed`, with neither `cancelled`."""
+        """The response as it ends here: `completed`, `incomplete`, with an error `failed`, with neither `cancelled`.
+
+        What it cost is not said yet.
+        """
         reason = _INCOMPLETE_REASONS.get(finished.reason) if finished else None
         status: Literal["completed", "incomplete", "failed", "cancelled"]
         status = "failed" if error else "cancelled" if not finished else "incomplete" if reason else "completed"
@@ -141,7 +148,6 @@ class Narration:
             completed_at=completed_at if status == "completed" else None,
             incomplete_details=IncompleteDetails(reason) if reason and not error else None,
             output=self._output(is_whole=status == "completed"),
-            usage=add_usage(finished.usage, self._usage_before) if finished else None,
             error=error,
         )
 
@@ -169,6 +175,11 @@ class Narration:
     def find_compaction(self) -> Compaction | None:
         """The compaction that this answer goes on from, if there was one."""
         return next((item for item in self._items if isinstance(item, Compaction)), None)
+
+    def list_said(self) -> list[Item]:
+        """What this round has said, as it stands."""
+        said = self._items[self._round_start :]
+        return [item.build("incomplete") if isinstance(item, OpenItem) else item for item in said]
 
     def find_open_text(self) -> list[str] | None:
         """What this round has said, in the pieces it came in, when it is text that can go on; None when it is not.
@@ -200,8 +211,9 @@ class Narration:
                 yield from self._tell_call(signal)
             case RoundEnded() | HostedReturned():
                 yield from self._tell_hosted(signal)
-            case BegunAnew():
+            case BegunAnew(lost):
                 yield from self._close_current() if self.is_thinking else ()
+                self._count_lost(lost)
             case Finished():
                 pass  # `closing` tells the end
             case _:
@@ -241,10 +253,17 @@ class Narration:
         match signal:
             case Opened(phase):
                 yield from self._begin(OpenMessage(self.response.id, len(self._items), phase))
-            case Compacted(encrypted_content, usage):
+            case Compacted(encrypted_content, usage, is_estimated):
                 yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
                 yield from self._close_current()
-                self._usage_before = add_usage(usage, self._usage_before)
+                self.usage_before = add_usage(usage, self.usage_before)
+                self.is_usage_estimated |= is_estimated
+
+    def _count_lost(self, lost: Usage | None) -> None:
+        if lost is not None:
+            self.usage_before = add_usage(lost, self.usage_before)
+            self.lost_output_tokens += lost.output_tokens
+            self.is_usage_estimated = True
 
     def _tell_hosted(self, signal: RoundEnded | HostedReturned) -> Iterator[Event]:
         match signal:
@@ -257,13 +276,14 @@ class Narration:
     def _end_round(self, calls: list[HostedCall], usage: Usage | None) -> Iterator[Event]:
         said = [item for item in self._items[self._round_start :] if not isinstance(item, OpenItem)]
         self._rounds.append(Round(said, calls, {}, usage))
-        self._usage_before = add_usage(usage, self._usage_before)
+        self.usage_before = add_usage(usage, self.usage_before)
         for call in calls:
             item = OPEN_HOSTED[call.kind](self.response.id, len(self._items), call)
             self._items.append(item)
             self._hosted[call.call_id] = item
             yield from self._happen(item.add())
         self._round_start = len(self._items)
+        self.lost_output_tokens = 0
 
     def _return_hosted(self, call_id: str, output: str) -> Iterator[Event]:
         self._rounds[-1].outputs[call_id] = output

@@ -89,6 +89,8 @@ class Response(Struct, frozen=True, kw_only=True):
     model_input: ModelInput | UnsetType = field(default=UNSET, name="eps:model_input")
     ignored: list[str] | UnsetType = field(default=UNSET, name="eps:ignored")
     """What of the request was left out because this server does not know it, by its places."""
+    usage_estimated: bool | UnsetType = field(default=UNSET, name="eps:usage_estimated")
+    """True when the model's server did not report all of `usage`; else it is left out."""
 
 
 Score: TypeAlias = Literal[-1, 0, 1]
@@ -110,3 +112,5 @@ class CompactedHistory(Struct, frozen=True, kw_only=True):
     created_at: int
     output: list[Item]
     usage: Usage
+    usage_estimated: bool | UnsetType = field(default=UNSET, name="eps:usage_estimated")
+    """True when the model's server did not report all of `usage`; else it is left out."""

@@ -74,6 +74,8 @@ class Compacted(Struct, frozen=True, array_like=True, tag="k"):
 
     encrypted_content: str
     usage: Usage | None = None
+    is_estimated: bool = False
+    """Whether the cost was estimated, because the model's server reported none."""
 
 
 class Called(Struct, frozen=True, array_like=True, tag="c"):
@@ -131,7 +133,12 @@ class HostedReturned(Struct, frozen=True, array_like=True, tag="y"):
 
 
 class BegunAnew(Struct, frozen=True, array_like=True, tag="n"):
-    """The model was asked again from the start: the open thought ends here."""
+    """The model was asked again: an open thought ends here.
+
+    `lost` is about what a run had used that was lost before: nobody reports it any more.
+    """
+
+    lost: Usage | None = None
 
 
 class Finished(Struct, frozen=True, array_like=True, tag="f"):

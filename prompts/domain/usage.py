@@ -1,6 +1,7 @@
-"""Tokens, as a model's server reports them."""
+"""Tokens, as a model's server reports them, or as they are estimated where it does not."""
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 
 class InputTokensDetails(Struct, frozen=True):
@@ -41,3 +42,17 @@ def add_usage(usage: Usage | None, other: Usage | None) -> Usage | None:
         ),
         output_tokens_details=OutputTokensDetails(reasoning),
     )
+
+
+def complete_usage(reported: Usage | None, estimated: Usage) -> tuple[Usage, bool]:
+    """What was reported, with estimates for what was not; and whether there are any.
+
+    No input is a count that was not reported: a model is always given something.
+    """
+    if reported is None:
+        return estimated, True
+    sent = reported.input_tokens or estimated.input_tokens
+    said = reported.output_tokens or estimated.output_tokens
+    if (sent, said) == (reported.input_tokens, reported.output_tokens):
+        return reported, False
+    return replace(reported, input_tokens=sent, output_tokens=said, total_tokens=sent + said), True

@@ -57,6 +57,7 @@ class Answering:
         self.comparable_tokens: int | None = None
         """What the model was given, as estimated, where what it reports can be compared with that."""
         self._brief = brief
+        self._lost = brief.lost
         self._narration = brief.narration
         self._model = model
         self._sealer = sealer
@@ -79,17 +80,31 @@ class Answering:
         given = self._compose()
         self._call_filter = CallFilter(with_found_tools(self._build_request(), given))
         if self._narration.is_thinking:
-            yield [BegunAnew()]
+            yield self._begin_anew()
         if not (self._has_begun or self._narration.find_compaction()):
             compacted = await compact(given, self._brief, model=self._model, sealer=self._sealer)
             if compacted is None:
                 self.comparable_tokens = estimate_plain(given, with_found_tools(self._build_request(), given).offered)
             else:
-                yield [compacted.signal]
+                yield [*self._begin_anew(), compacted.signal]
                 given = compacted.items
         async with aclosing(self._rounds(given, written)) as rounds:
             async for signals in rounds:
-                yield signals
+                if self._lost is None or not signals:
+                    yield signals
+                    continue
+                for group in self._begin_anew_with(signals):
+                    yield group
+
+    def _begin_anew_with(self, first: Sequence[Signal]) -> Sequence[Sequence[Signal]]:
+        """With the first word: a log has no entry without an event. The end comes alone."""
+        anew = self._begin_anew()
+        return [anew, first] if isinstance(first[0], Finished) else [[*anew, *first]]
+
+    def _begin_anew(self) -> Sequence[Signal]:
+        """What is said once of the run before, which was lost."""
+        lost, self._lost = self._lost, None
+        return [BegunAnew(lost)] if lost is not None or self._narration.is_thinking else []
 
     async def _rounds(self, given: Sequence[Item], written: Written) -> Signals:
         while True:

@@ -7,6 +7,7 @@ from prompts.answer.events import Event, Narration
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ModelInput, Response
+from prompts.domain.usage import Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +28,5 @@ class Brief:
     narration: Narration
     opening: Sequence[Event] = ()
     """The events of an admission, which nobody has seen yet."""
+    lost: Usage | None = None
+    """About what the run before had used, when it was lost."""

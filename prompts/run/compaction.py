@@ -52,7 +52,8 @@ async def compact(given: Sequence[Item], brief: Brief, *, model: ChatModel, seal
         log.warning("not_compacted", model=brief.model_request.model)
         return None
     sealed = sealer.seal(brief.owner, "compaction", summary.text)
-    return CompactedInput(Compacted(sealed, summary.usage), [*instructions, *replace_with_notes(history, summary.text)])
+    signal = Compacted(sealed, summary.usage, summary.is_estimated)
+    return CompactedInput(signal, [*instructions, *replace_with_notes(history, summary.text)])
 
 
 def _is_due(given: Sequence[Item], history: Sequence[Item], brief: Brief) -> bool:

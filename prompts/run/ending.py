@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from prompts.answer.events import Event, Narration, encode
@@ -16,6 +17,7 @@ from prompts.ports.event_log import EventLog, Group
 from prompts.ports.observer import UNOBSERVED, EndedOutsideRun, Observer
 from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized
 from prompts.run.log_reader import read_slices
+from prompts.run.usage import sum_usage
 
 LOST = ReplicaLost("The replicas that wrote this answer were lost. Send the input again.")
 
@@ -48,7 +50,8 @@ def conclude(
     events = narration.tell(signals)
     told = ResponseError(error.response_code, error.message) if error else None
     ended = narration.end(completed_at=now_s, finished=finished, error=told)
-    ended = replace(ended, model_input=calibrate(account))
+    usage, is_estimated = sum_usage(narration, account, finished=finished, error=error)
+    ended = replace(ended, model_input=calibrate(account), usage=usage, usage_estimated=True if is_estimated else UNSET)
     result = encode(ended)
     events += narration.closing(ended, result)
     items = [] if error else [*given, *ended.output]

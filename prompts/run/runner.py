@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import structlog
 
+from prompts.domain.responses import Response
+from prompts.domain.usage import Usage
 from prompts.errors import Draining, Overloaded, Unavailable
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
@@ -212,7 +214,7 @@ class Runner:
                     await self._release(run.response.id)
 
     def _learn(self, run: Run, brief: Brief, answering: Answering) -> None:
-        usage = run.outcome.response.usage if run.outcome else None
+        usage = _find_reported(run.outcome.response) if run.outcome else None
         if usage and answering.comparable_tokens:
             model = brief.model_request.model
             self._calibration.learn(model, estimated=answering.comparable_tokens, reported=usage.input_tokens)
@@ -224,7 +226,7 @@ class Runner:
         trace.end(ending, response=ended, code=code)
         if ended is not None:
             model = brief.model_request.model
-            self._observer.notice(RunEnded(ended.id, model, ended.status, code, ended.usage, took_s))
+            self._observer.notice(RunEnded(ended.id, model, ended.status, code, _find_reported(ended), took_s))
 
     async def drain(self, within_s: float) -> None:
         """Refuse new runs, wait for those under way, and hand over what still runs after `within_s`."""
@@ -272,6 +274,11 @@ def _outranks(epoch: str, other: str) -> bool:
 def _count(epoch: str) -> int:
     """An epoch is a count, and behind a point the call that raised it."""
     return int(epoch.partition(".")[0])
+
+
+def _find_reported(ended: Response) -> Usage | None:
+    """What the model's server has reported, all of it; nothing is learned from estimates, nor counted."""
+    return None if ended.usage_estimated else ended.usage
 
 
 def _status(run: Run) -> str:

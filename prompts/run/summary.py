@@ -25,7 +25,7 @@ from prompts.domain.items import (
 )
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Text
-from prompts.domain.usage import Usage
+from prompts.domain.usage import Usage, complete_usage
 from prompts.history.estimates import estimate_tokens
 from prompts.ports.chat_model import ChatModel
 
@@ -43,6 +43,8 @@ class Summary:
 
     text: str
     usage: Usage
+    is_estimated: bool = False
+    """Whether the model's server did not report all of the cost."""
 
 
 async def summarize(
@@ -67,7 +69,7 @@ async def summarize(
                         size += len(text)
                     case Finished("stop", usage) if any(map(str.strip, pieces)):
                         text = "".join(pieces).strip()
-                        return Summary(text, usage or _estimate_usage(asked, text))
+                        return Summary(text, *complete_usage(usage, _estimate_usage(asked, text)))
             if size > max_characters:
                 return None
     return None

@@ -17,6 +17,7 @@ from prompts.run.answering import count_left
 from prompts.run.brief import Brief
 from prompts.run.ending import LOST, end_seized, retell
 from prompts.run.runner import Runner
+from prompts.run.usage import estimate_lost
 
 log = structlog.get_logger(__name__)
 
@@ -86,4 +87,5 @@ def _brief(seized: Seized, narration: Narration) -> Brief:
         model_request=seized.model_request,
         model_input=seized.model_input,
         narration=narration,
+        lost=estimate_lost(narration, seized.model_input),
     )

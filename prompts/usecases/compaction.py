@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from prompts.domain import ids
@@ -144,6 +145,7 @@ def _build(items: Sequence[Item], summary: Summary, partition: str, *, owner: st
         created_at=int(time.time()),
         output=[*messages, Compaction(ids.new_id(ids.COMPACTION, partition), sealed)],
         usage=summary.usage,
+        usage_estimated=True if summary.is_estimated else UNSET,
     )
 
 

@@ -39,7 +39,7 @@ async def fail_streamed(http: httpx.AsyncClient, text: str) -> dict[str, Any]:
     answer = await ask(http, text, conversation=conversation_id, stream=True)
     failed = await check_stored(http, answer)
     assert failed["status"] == "failed"
-    assert failed["usage"] is None
+    assert failed["eps:usage_estimated"] is True
     await check_free_and_unmoved(http, conversation_id)
     return failed
 
@@ -136,10 +136,12 @@ async def test_a_rate_limit_is_reported_at_once_with_its_pause(http: httpx.Async
     assert failed["error"]["code"] == "rate_limit_exceeded"
 
 
-async def test_an_answer_without_usage_is_complete(http: httpx.AsyncClient) -> None:
+async def test_what_a_server_does_not_report_is_estimated(http: httpx.AsyncClient) -> None:
     final = await check_stored(http, await ask(http, "count to 9 [[standin no_usage]]", stream=True))
     assert final["status"] == "completed"
-    assert final["usage"] is None
+    assert final["usage"]["input_tokens"] > 0
+    assert final["usage"]["output_tokens"] > 0
+    assert final["eps:usage_estimated"] is True
     assert get_text(final) == COUNTED
 
 

@@ -205,6 +205,8 @@ def check_response(response: dict[str, Any]) -> None:
     assert set(response) >= RESPONSE_KEYS, RESPONSE_KEYS - set(response)
     check_usage(response["usage"])
     status = response["status"]
+    assert (response["usage"] is not None) == (status not in {"queued", "in_progress"})
+    assert response.get("eps:usage_estimated", True) is True
     assert status in {"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"}
     assert (response["completed_at"] is not None) == (status == "completed")
     assert (response["error"] is not None) == (status == "failed")

@@ -135,7 +135,8 @@ async def test_a_compacted_answer_goes_on_from_its_compaction(lost: Lost, shown:
     ended = run.outcome.response
     assert [getattr(item, "encrypted_content", None) for item in ended.output] == [seal, None]
     assert ended.usage is not None
-    assert ended.usage.input_tokens == 540
+    assert ended.usage.input_tokens > 540  # the compaction, the lost run, the last one
+    assert ended.usage_estimated is True
 
 
 async def test_an_answer_that_had_not_begun_begins(lost: Lost) -> None:

@@ -49,7 +49,7 @@ def describe_end(response: Response) -> dict[str, Value]:
         {
             "gen_ai.response.model": response.model,
             "gen_ai.response.finish_reasons": [reason] if reason else None,
-            **describe_usage(response.usage),
+            **describe_usage(None if response.usage_estimated else response.usage),
         }
     )
 
