@@ -7,7 +7,7 @@
         InvalidEncryptedContent          invalid_encrypted_content  invalid_request_error   400     no
         InvalidPrompt                    invalid_prompt             invalid_request_error   400     no
           InvalidImage                   invalid_base64_image       invalid_request_error   400     no
-          PromptTooLong                  invalid_prompt             invalid_request_error   400     no
+          PromptTooLong                  context_length_exceeded    invalid_request_error   400     no
         BodyTooLarge                     request_too_large          invalid_request_error   413     no
         NotFound                         …_not_found, unknown_url   invalid_request_error   404     no
         MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
@@ -18,6 +18,7 @@
       KeyReused                          idempotency_key_reused     invalid_request_error   422     no
       StreamExpired                      stream_expired             invalid_request_error   410     no
       RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
+      InsufficientQuota                  insufficient_quota         insufficient_quota      429     no
       InternalError                      internal_error             server_error            500     yes
       UpstreamError                      upstream_error             server_error            502     yes
         UpstreamUnavailable              upstream_unavailable       server_error            503     yes
@@ -37,7 +38,11 @@ sentence that tells what to do. The same error renders as the OpenAI envelope ov
 stream.
 """
 
+from math import ceil
 from typing import ClassVar, Protocol
+
+# When nobody says how long a limit of requests lasts. Most are counted in windows of some seconds to a minute.
+PAUSE_S = 5.0
 
 
 class ServiceError(Exception):
@@ -103,7 +108,13 @@ class InvalidImage(InvalidPrompt):
 
 
 class PromptTooLong(InvalidPrompt):
-    """The input is longer than the model can take; a shorter one may pass."""
+    """The input is longer than the model can take; a shorter one may pass.
+
+    The code is not in the specification's list: OpenAI sends it, and agents shorten their history when they see it.
+    """
+
+    code = "context_length_exceeded"
+    response_code = "context_length_exceeded"
 
 
 class BodyTooLarge(InvalidRequest):
@@ -183,12 +194,31 @@ class StreamExpired(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """Too many requests: at the model's server, or of this caller."""
+    """Too many requests: at the model's server, or of this caller.
+
+    It says in words, too, when to come back: in a stream there is no header, and agents read the words.
+    """
 
     code = "rate_limit_exceeded"
     type = "rate_limit_error"
     status = 429
     response_code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        pause_s = PAUSE_S if retry_after_s is None else retry_after_s
+        super().__init__(f"{message} Please try again in {max(1, ceil(pause_s))} s.", retry_after_s=pause_s)
+
+
+class InsufficientQuota(ServiceError):
+    """What the operator has paid for at the model's server is used up: no wait helps.
+
+    The code and the type are OpenAI's; agents end their retries when they see them.
+    """
+
+    code = "insufficient_quota"
+    type = "insufficient_quota"
+    status = 429
+    response_code = "insufficient_quota"
 
 
 class InternalError(ServiceError):

@@ -19,6 +19,7 @@ from prompts.api.wire.wording import invalid
 from prompts.errors import (
     BodyTooLarge,
     ConversationLocked,
+    InsufficientQuota,
     InternalError,
     InvalidApiKey,
     InvalidRequest,
@@ -97,7 +98,7 @@ def render_error(error: ServiceError) -> HttpResponse:
     response = HttpResponse(encode({"error": body}), status=error.status, content_type="application/json")
     if error.retry_after_s is not None:
         response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
-    if isinstance(error, ConversationLocked):
+    if isinstance(error, ConversationLocked) or error.code == InsufficientQuota.code:
         response["x-should-retry"] = "false"
     if isinstance(error, InvalidApiKey):
         response["WWW-Authenticate"] = "Bearer"

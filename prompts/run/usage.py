@@ -7,7 +7,7 @@ from prompts.domain.items import Item
 from prompts.domain.responses import ModelInput
 from prompts.domain.signals import Finished
 from prompts.domain.usage import Usage, add_usage, complete_usage
-from prompts.errors import InvalidRequest, RateLimited, ServiceError
+from prompts.errors import InsufficientQuota, InvalidRequest, RateLimited, ServiceError
 from prompts.history.estimates import CHARACTERS_A_TOKEN, estimate_items
 
 
@@ -76,4 +76,4 @@ def _estimate_characters(count: int) -> int:
 
 def _is_refused(error: ServiceError | None) -> bool:
     """Whether the model's server has not begun to answer, and counts nothing."""
-    return isinstance(error, InvalidRequest | RateLimited)
+    return isinstance(error, InvalidRequest | RateLimited | InsufficientQuota)

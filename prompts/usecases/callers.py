@@ -18,5 +18,5 @@ async def authenticate(authorization: str | None, *, api_keys: ApiKeys) -> Calle
 def check_rate(caller: Caller) -> None:
     """Raises RateLimited when the caller has no request left in this minute."""
     if not caller.may_ask:
-        message = f"You asked {caller.limit} times within a minute, the limit. Wait {caller.reset_s:.0f} s."
+        message = f"You asked {caller.limit} times within a minute, the limit."
         raise RateLimited(message, retry_after_s=caller.reset_s)

@@ -18,6 +18,7 @@ from tests.support.turns import Stream, ask, make_conversation
 SLOW = "count to 500 [[standin token_s=0.05]]"
 # The codes a failed response may have. OpenAI's package has the specification's list.
 RESPONSE_CODES = set(get_args(ResponseError.model_fields["code"].annotation))
+RESPONSE_CODES |= {"context_length_exceeded", "insufficient_quota"}  # OpenAI sends them, though its list lacks them
 NOT_OURS = ("unknown", "deleted", "anothers")
 INVALID = (400, "invalid_request_error")
 
@@ -207,6 +208,8 @@ async def test_a_key_with_another_body(http: httpx.AsyncClient) -> None:
 
 
 UPSTREAM = [
+    ("status=400 code=context_length_exceeded", 400, "context_length_exceeded", "context_length_exceeded"),
+    ("status=429 code=insufficient_quota", 429, "insufficient_quota", "insufficient_quota"),
     ("status=429 retry_after=7", 429, "rate_limit_exceeded", "rate_limit_exceeded"),
     ("status=500", 502, "upstream_error", "server_error"),
     ("status=503", 502, "upstream_error", "server_error"),
@@ -223,11 +226,15 @@ async def test_the_model_fails(
     text = f"count to 9 [[standin {directive}]]"
     whole, streamed = await asyncio.gather(ask(http, text), ask(http, text, stream=True))
     check_refusal(whole, status=status, code=code)
-    if status == 429:
+    if code == "rate_limit_exceeded":
         assert whole.headers["retry-after"] == "7"
+    if code == "insufficient_quota":
+        assert whole.headers["x-should-retry"] == "false"
     assert streamed.status_code == 200
     failure = check_events(read_frames(streamed.content))
     assert (failure["status"], failure["error"]["code"]) == ("failed", response_code)
+    says_when = "try again in 7 s" in failure["error"]["message"]
+    assert says_when == (code == "rate_limit_exceeded")
     assert response_code in RESPONSE_CODES
 
 

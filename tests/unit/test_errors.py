@@ -12,7 +12,10 @@ from prompts.errors import ConversationLocked, FailedEarlier, NotFound, ServiceE
 # "      Unavailable      dependency_unavailable     server_error     503     yes"; the indent is its level in the tree.
 _LINE = re.compile(r"^(?P<indent> +)(?P<name>[A-Z]\w+) +(?P<code>\S+(?:, \S+)?) +(?P<type>\S+) +(?P<status>\d{3}) +")
 # The codes of a failed response: those of the specification that we use, and our own.
-RESPONSE_CODES = {"server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_base64_image", "replica_lost"}
+RESPONSE_CODES = {
+    *("server_error", "rate_limit_exceeded", "invalid_prompt", "invalid_base64_image", "replica_lost"),
+    *("context_length_exceeded", "insufficient_quota"),  # OpenAI's, not in its list
+}
 
 
 @dataclass(frozen=True)

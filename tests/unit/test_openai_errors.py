@@ -1,16 +1,18 @@
 """The official client's errors as ours: no foreign text leaks, and each says whether a retry helps."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from math import ceil
 
 import aiohttp
 import httpx2
 import openai
 import pytest
 
-from prompts.adapters.openai.errors import has_no_answer, is_worth_a_retry, translated_errors
-from prompts.errors import InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
+from prompts.adapters.openai.errors import has_no_answer, is_worth_a_retry, stream_error, translated_errors
+from prompts.errors import PAUSE_S, InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
 
 SECRET = "secret detail at 10.1.2.3"
 REQUEST = httpx2.Request("POST", "http://10.1.2.3/v1/chat/completions")
@@ -39,7 +41,7 @@ def translate(exc: BaseException) -> ServiceError:
     ("status", "code", "ours", "is_tried_again"),
     [
         (400, None, "invalid_prompt", False),
-        (400, "context_length_exceeded", "invalid_prompt", False),
+        (400, "context_length_exceeded", "context_length_exceeded", False),
         (401, None, "upstream_error", False),
         (403, None, "upstream_error", False),
         (404, None, "upstream_error", False),
@@ -48,6 +50,9 @@ def translate(exc: BaseException) -> ServiceError:
         (413, None, "invalid_prompt", False),
         (422, None, "invalid_prompt", False),
         (429, None, "rate_limit_exceeded", False),
+        (429, "insufficient_quota", "insufficient_quota", False),
+        (429, "exceeded_current_quota_error", "insufficient_quota", False),
+        (402, None, "insufficient_quota", False),
         (418, None, "upstream_error", False),
         (500, None, "upstream_error", True),
         (502, None, "upstream_error", True),
@@ -76,7 +81,8 @@ def test_statuses(status: int, code: str | None, ours: str, is_tried_again: bool
 def test_an_input_that_is_too_long_in_every_servers_words(status: int, told: dict[str, str]) -> None:
     error = translate(refused(status, **told))
     assert isinstance(error, PromptTooLong)
-    assert (error.code, error.response_code, error.param) == ("invalid_prompt", "invalid_prompt", "input")
+    assert error.code == error.response_code == "context_length_exceeded"
+    assert error.param == "input"
 
 
 @pytest.mark.parametrize("code", ["invalid_base64", "invalid_base64_image", "invalid_image", "image_parse_error"])
@@ -129,12 +135,45 @@ def test_a_cancellation_is_nobodys_error() -> None:
 
 @pytest.mark.parametrize(
     ("header", "pause_s"),
-    [("7", 7), ("0.5", 0.5), ("-3", 0), ("", None), ("soon", None), ("inf", None), ("nan", None), ("1e300", 86_400)],
+    [
+        *[("7", 7), ("0.5", 0.5), ("-3", 0), ("1e300", 86_400)],
+        *[("", PAUSE_S), ("soon", PAUSE_S), ("inf", PAUSE_S), ("nan", PAUSE_S)],
+    ],
 )
-def test_the_pause_a_server_asks_for(header: str, pause_s: float | None) -> None:
+def test_the_pause_a_server_asks_for(header: str, pause_s: float) -> None:
     error = translate(refused(429, retry_after=header))
     assert isinstance(error, RateLimited)
     assert error.retry_after_s == pause_s
+    assert read_pause_as_codex(error.message) == max(1, ceil(pause_s))
+
+
+@pytest.mark.parametrize(
+    ("words", "pause_s"),
+    [
+        ("Rate limit reached on tokens per min. Please try again in 11.054s. Visit", 11.054),
+        ("Please try again in 250ms.", 0.25),
+        ("Please try again in 20 seconds.", 20),
+    ],
+)
+def test_the_pause_a_server_asks_for_in_words(words: str, pause_s: float) -> None:
+    assert translate(refused(429, words=words)).retry_after_s == pytest.approx(pause_s)
+    in_stream = stream_error({"message": words, "code": "rate_limit_exceeded"})
+    assert isinstance(in_stream, RateLimited)
+    assert read_pause_as_codex(in_stream.message) == ceil(pause_s)
+
+
+def test_no_wait_helps_when_the_operators_quota_is_used_up() -> None:
+    error = translate(refused(429, code="insufficient_quota", retry_after="7"))
+    assert (error.code, error.type, error.response_code) == ("insufficient_quota",) * 3
+    assert error.retry_after_s is None
+    assert read_pause_as_codex(error.message) is None
+    assert stream_error({"message": "Used up.", "type": "insufficient_quota"}).code == "insufficient_quota"
+
+
+def read_pause_as_codex(message: str) -> float | None:
+    """In seconds, as the Codex CLI reads it (codex-rs, sse/responses.rs)."""
+    found = re.search(r"(?i)try again in\s*(\d+(?:\.\d+)?)\s*(s|ms|seconds?)", message)
+    return float(found[1]) if found else None
 
 
 def test_the_pause_until_a_date() -> None:

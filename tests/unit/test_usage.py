@@ -106,16 +106,17 @@ def test_a_run_that_was_lost_while_a_tool_ran_has_used_nothing_more() -> None:
 
 
 def test_rounds_and_a_compaction_are_added_up_and_an_estimate_among_them_is_marked() -> None:
-    rounds = [Compacted("c2VhbA==", FIRST), Text(WORDS), RoundEnded([], SECOND), Text(WORDS)]
+    rounds: list[Signal] = [Compacted("c2VhbA==", FIRST), Text(WORDS), RoundEnded([], SECOND), Text(WORDS)]
     last = Finished("stop", Usage(1, 1, 2))
     assert sum_usage(narrate(*rounds), ACCOUNT, finished=last) == (
         add_usage(add_usage(FIRST, SECOND), Usage(1, 1, 2)),
         False,
     )
-    for other in (
+    others: list[list[Signal]] = [
         [Compacted("c2VhbA==", FIRST, is_estimated=True), Text(WORDS), RoundEnded([], SECOND)],
         [Compacted("c2VhbA==", FIRST), Text(WORDS), RoundEnded([])],
-    ):
+    ]
+    for other in others:
         total, is_estimated = sum_usage(narrate(*other, Text(WORDS)), ACCOUNT, finished=last)
         assert is_estimated
         assert total.output_tokens > 1 + FIRST.output_tokens

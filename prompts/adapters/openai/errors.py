@@ -18,6 +18,7 @@ import openai
 
 from prompts.adapters.openai.server_words import ForeignError, ServerWords, read_server_words
 from prompts.errors import (
+    InsufficientQuota,
     InvalidImage,
     InvalidPrompt,
     NotFound,
@@ -34,6 +35,7 @@ MAX_RETRY_AFTER_S = 2.0
 MAX_PAUSE_S = 86_400.0
 FIRST_SERVER_ERROR = 500
 NOT_FOUND = 404
+PAYMENT_REQUIRED = 402
 TOO_MANY_REQUESTS = 429
 
 # OpenAI, and TensorRT-LLM and others after it; llama.cpp says it as the error's type (ggml-org/llama.cpp#15780).
@@ -68,7 +70,11 @@ _REFUSED_CODES = {
     "unsupported_image_media_type",
     "failed_to_download_image",
 }
-_OVER_LIMIT_CODES = {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota"}
+_OVER_LIMIT_CODES = {"rate_limit_exceeded", "rate_limit_error"}
+# OpenAI; Moonshot. DeepSeek and OpenRouter say it with the status.
+_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "exceeded_current_quota_error"}
+# OpenAI says in words how long to wait, also where there is no header: in a stream.
+_PAUSE_WORDS = re.compile(r"try again in (\d+(?:\.\d+)?)\s*(ms|s)", re.I)
 _UNKNOWN_MODEL_CODES = {"model_not_found", "invalid_model"}
 # Ollama; vLLM before it named the parameter; OpenRouter.
 _UNKNOWN_MODEL_WORDS = re.compile(
@@ -123,9 +129,10 @@ def find_server_words(error: ServiceError) -> ServerWords | None:
 
 def _translate(told: ServerWords) -> ServiceError:
     status, codes = told.status, told.codes
+    if status == PAYMENT_REQUIRED or codes & _QUOTA_CODES:
+        return InsufficientQuota("This server's quota at the model's server is used up. Tell its operator.")
     if status == TOO_MANY_REQUESTS or codes & _OVER_LIMIT_CODES:
-        message = "The model's server is over its rate limit. Send the input again later."
-        return RateLimited(message, retry_after_s=told.retry_after_s)
+        return RateLimited("The model's server is over its rate limit.", retry_after_s=_find_pause(told))
     if status in {401, 403} or codes & _OPERATORS_CODES:
         return UpstreamError("The model's server refuses this server's key. Tell its operator.", is_final=True)
     if _is_unknown_model(told):
@@ -177,6 +184,14 @@ def _read_status_error(exc: openai.APIStatusError) -> ServerWords:
     body = exc.body if exc.body is not None else exc.message
     told = read_server_words(body, status=exc.status_code, retry_after_s=retry_after_s)
     return told if told.words else replace(told, words=exc.message)
+
+
+def _find_pause(told: ServerWords) -> float | None:
+    """In seconds, from the header or the words."""
+    if told.retry_after_s is not None:
+        return told.retry_after_s
+    found = _PAUSE_WORDS.search(told.words)
+    return _read_seconds(found[1], 0.001 if found[2].lower() == "ms" else 1.0) if found else None
 
 
 def _read_pause(value: str | None) -> float | None:
