@@ -109,6 +109,8 @@ class CompactedHistory(Struct, frozen=True, kw_only=True):
 
     id: str
     object: Literal["response.compaction"] = "response.compaction"
+    status: Literal["completed"] = "completed"
+    """Clients that read it as a response look for it."""
     created_at: int
     output: list[Item]
     usage: Usage

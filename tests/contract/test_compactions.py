@@ -1,11 +1,13 @@
 """`Compactions`: a compacted history is kept once a request, as an ended response. On Redis alone: there is no fake."""
 
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, cast
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, Anchor
@@ -67,6 +69,16 @@ async def test_it_is_read_as_it_was_kept(redis_stores: Stores, compactions: Comp
     assert (stored.status, stored.body, stored.is_stored) == ("completed", encode(compacted), True)
     with pytest.raises(NotFound):
         await redis_stores.responses.get(compacted.id, owner=STRANGER)
+
+
+async def test_one_that_the_last_release_kept_says_its_status_too(
+    redis: Redis, redis_stores: Stores, compactions: Compactions
+) -> None:
+    compacted = build_compacted()
+    await keep(compactions, compacted)
+    without = encode(compacted).replace(b'"status":"completed",', b"", 1)
+    await cast(Awaitable[int], redis.hset(keys.response(compacted.id), "result", without.decode()))
+    assert (await redis_stores.responses.get(compacted.id, owner=OWNER)).body == encode(compacted)
 
 
 async def test_a_turn_continues_from_its_output(redis_stores: Stores, compactions: Compactions) -> None:

@@ -167,6 +167,7 @@ def check_item(item: dict[str, Any]) -> None:
 def check_compaction(body: dict[str, Any]) -> None:
     """Check a compaction: the user messages, then exactly one compaction item."""
     spec.CompactResource.model_validate(body)
+    assert body["status"] == "completed"
     check_usage(body["usage"])
     for item in body["output"]:
         check_item(item)

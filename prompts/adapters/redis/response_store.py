@@ -20,7 +20,7 @@ from prompts.adapters.redis.scripts import Scripts, new_call_id, read_fields, tr
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.responses import ModelInput, Response, Status
+from prompts.domain.responses import CompactedHistory, ModelInput, Response, Status
 from prompts.errors import (
     StaleRun,
     TailLost,
@@ -43,6 +43,7 @@ from prompts.ports.responses import (
 
 encode = msgspec.json.Encoder().encode
 decode_response = msgspec.json.Decoder(Response).decode
+decode_compacted = msgspec.json.Decoder(CompactedHistory).decode
 decode_failure = msgspec.json.Decoder(Failure).decode
 decode_model_request = msgspec.json.Decoder(ModelRequest).decode
 decode_account = msgspec.json.Decoder(ModelInput).decode
@@ -203,6 +204,8 @@ class RedisResponseStore:
         found_owner, status, result, echo, created_ms, failure, unstored = found
         if found_owner is None or status is None or echo is None or found_owner.decode() != owner:
             raise unknown_response(response_id)
+        if result and not echo:  # a compaction; the last release kept it without a status
+            result = encode(decode_compacted(result))
         body = result or encode(replace(decode_response(echo), created_at=int(created_ms or 0) // 1000))
         told = decode_failure(failure) if failure else None
         return StoredResponse(cast(Status, status.decode()), body, told, is_stored=unstored is None)
