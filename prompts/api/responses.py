@@ -24,7 +24,7 @@ from prompts.api.openapi.examples import CREATE_RESPONSE
 from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim
 from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import Include, check_include
-from prompts.api.wire.item_reader import placing_calls, read_input
+from prompts.api.wire.item_reader import placing_calls, read_input, split_trigger
 from prompts.domain import ids
 from prompts.domain.responses import Response
 from prompts.errors import InvalidRequest, ServiceError
@@ -99,12 +99,14 @@ class ResponsesController(ApiController):
         return response
 
     def _read(self, body: CreateResponse) -> Ask:
+        given, is_compaction = split_trigger(body.input)
         return read_ask(
             body,
             owner=self.owner,
-            new_input=read_input(body.input, sender=self.sender),
+            new_input=read_input(given, sender=self.sender),
             claim=read_claim(self.request, replace(body, stream=None, stream_options=None), self.unknown.options),
             unknown=self.unknown,
+            is_compaction=is_compaction,
         )
 
     async def _deliver(self, body: CreateResponse, turn: Turn) -> HttpResponse:

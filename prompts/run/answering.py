@@ -19,7 +19,16 @@ from prompts.answer.events import Round
 from prompts.answer.thought_seals import ThoughtSeals
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.signals import BegunAnew, Finished, HostedCall, HostedReturned, RoundEnded, Signal, get_size
+from prompts.domain.signals import (
+    BegunAnew,
+    Compacted,
+    Finished,
+    HostedCall,
+    HostedReturned,
+    RoundEnded,
+    Signal,
+    get_size,
+)
 from prompts.domain.tools import AllowedTools, ToolChoice
 from prompts.errors import UpstreamError
 from prompts.history.estimates import estimate_plain
@@ -29,7 +38,7 @@ from prompts.ports.chat_model import ChatModel
 from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.sealing import Sealer
 from prompts.run.brief import Brief
-from prompts.run.compaction import compact
+from prompts.run.compaction import compact, compact_whole
 from prompts.run.hosted_calls import HostedCalls
 
 # 32 MB of text is what a terminal event of a few seconds' worth of network can carry; no model writes a tenth of it.
@@ -71,13 +80,16 @@ class Answering:
         self._size = sum(map(len, brief.narration.find_open_text() or ()))
         self._max_characters = max_characters
 
-    async def signals(self, written: Written) -> Signals:
+    def signals(self, written: Written) -> Signals:
         """The signals in groups; the last group is one `Finished`.
 
         Raises what the model fails at (`ChatModel.stream`), and UpstreamError where its answer has no end, is too long,
         or calls what it was not offered. Closing it closes the connection to the model and stops a tool that runs.
         """
         given = self._compose()
+        return self._compact(given) if self._brief.model_request.is_compaction else self._answer(given, written)
+
+    async def _answer(self, given: Sequence[Item], written: Written) -> Signals:
         self._call_filter = CallFilter(with_found_tools(self._build_request(), given))
         if self._narration.is_thinking:
             yield self._begin_anew()
@@ -95,6 +107,15 @@ class Answering:
                     continue
                 for group in self._begin_anew_with(signals):
                     yield group
+
+    async def _compact(self, given: Sequence[Item]) -> Signals:
+        """One compaction and the end. When the log has it already, what it cost is lost, and estimated."""
+        if self._narration.find_compaction():
+            yield [Finished("stop")]
+            return
+        compacted = await compact_whole(given, self._brief, model=self._model, sealer=self._sealer)
+        yield [*self._begin_anew(), Compacted(compacted.encrypted_content)]
+        yield [Finished("stop", None if compacted.is_estimated else compacted.usage)]
 
     def _begin_anew_with(self, first: Sequence[Signal]) -> Sequence[Sequence[Signal]]:
         """With the first word: a log has no entry without an event. The end comes alone."""

@@ -45,6 +45,8 @@ class Ask:
     max_output_tokens: int | None = None
     truncation: Truncation | None = None
     compact_threshold: int | None = None
+    is_compaction: bool = False
+    """Whether the answer is to be one compaction of the history, and nothing else."""
     wants_encrypted_reasoning: bool = False
     wants_logprobs: bool = False
     service_tier: ServiceTier | None = None
@@ -94,6 +96,7 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         cache_hints=dict(ask.cache_hints) if ask.cache_hints else UNSET,
         user=ask.user,
         compact_threshold=ask.compact_threshold,
+        is_compaction=True if ask.is_compaction else UNSET,
         options=dict(ask.options) if ask.options else UNSET,
     )
 

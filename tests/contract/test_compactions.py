@@ -1,7 +1,6 @@
 """`Compactions`: a compacted history is kept once a request, as an ended response. On Redis alone: there is no fake."""
 
-from collections.abc import Awaitable
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -77,7 +76,7 @@ async def test_one_that_the_last_release_kept_says_its_status_too(
     compacted = build_compacted()
     await keep(compactions, compacted)
     without = encode(compacted).replace(b'"status":"completed",', b"", 1)
-    await cast(Awaitable[int], redis.hset(keys.response(compacted.id), "result", without.decode()))
+    await redis.hset(keys.response(compacted.id), "result", without.decode())
     assert (await redis_stores.responses.get(compacted.id, owner=OWNER)).body == encode(compacted)
 
 

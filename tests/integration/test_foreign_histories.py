@@ -124,7 +124,7 @@ async def test_a_reference_may_leave_out_its_type(http: httpx.AsyncClient) -> No
         ({"type": "custom_tool_call_output", "call_id": "t1", "output": [{"type": "x"}]}, "input[0].output[0].type"),
         ({"type": "tool_search_output", "call_id": "q1", "tools": "x"}, "input[0].tools"),
         ({"type": "function_call", "call_id": "f", "name": "f", "arguments": {}}, "input[0].arguments"),
-        ({"type": "compaction_trigger"}, "input[0]"),
+        ({"type": "compaction_trigger"}, "input[0].type"),
         ({"type": "something_new"}, "input[0].type"),
     ],
 )

@@ -1,5 +1,6 @@
 """A history above its threshold is summed up first, then answered; token counts are learned on the way."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -24,7 +25,7 @@ from prompts.domain.items import (
 )
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ModelInput
-from prompts.domain.signals import Finished, Refused, Text
+from prompts.domain.signals import Compacted, Finished, Refused, Text
 from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
 from prompts.run.brief import Brief
@@ -198,3 +199,58 @@ def test_a_transcript_names_the_author_of_every_entry() -> None:
         "[assistant]\nIt is \nwarm.",
         "End of the transcript. Write the summary now.",
     ]
+
+
+# --- a compaction in place of an answer ---
+
+
+def asked_for(*items: Item, **more: object) -> Brief:
+    """The brief of a response that is to be one compaction."""
+    made = brief(*items, threshold=None)
+    request = replace(made.model_request, is_compaction=True)
+    return dataclasses.replace(made, model_request=request, **more)  # type: ignore[arg-type]  # what the test says
+
+
+@pytest.mark.parametrize("items", [LONG, [ADA]], ids=["long", "short"])
+async def test_the_answer_is_one_compaction_when_that_is_asked_for(harness: Harness, items: list[Item]) -> None:
+    harness.model.answers = [SUMMARY]
+    run = await harness.run(brief=asked_for(*items))
+    ended = check(events := await read(run))
+    assert [item["type"] for item in ended["output"]] == ["compaction"]
+    assert SEALER.open("alice", "compaction", ended["output"][0]["encrypted_content"]) == "The code is 4711."
+    assert [event.type.removeprefix("response.") for event in events] == [
+        *("created", "in_progress", "output_item.added", "output_item.done", "completed")
+    ]
+    assert run.outcome is not None
+    assert run.outcome.response.usage == Usage(500, 10, 510)
+    [asked] = harness.model.asked
+    transcript = text_of(asked[-1]) if isinstance(asked[-1], Message) else ""
+    assert "Be brief." not in transcript
+    assert harness.calibration.learned == []
+
+
+async def test_a_compaction_that_the_log_has_already_is_ended_without_the_model(harness: Harness) -> None:
+    made = asked_for(*LONG, epoch="2.a", lost=Usage(700, 10, 710))
+    made.narration.tell([Compacted(SEALER.seal("alice", "compaction", "The code is 4711."))])
+    run = await harness.run(brief=made)
+    assert harness.model.asked == []
+    assert run.outcome is not None
+    ended = run.outcome.response
+    assert [type(item) for item in ended.output] == [Compaction]
+    assert (ended.status, ended.usage_estimated) == ("completed", True)
+
+
+async def test_a_compaction_that_was_lost_is_begun_again(harness: Harness) -> None:
+    harness.model.answers = [SUMMARY]
+    lost = Usage(700, 10, 710)
+    run = await harness.run(brief=asked_for(*LONG, epoch="2.a", lost=lost))
+    assert run.outcome is not None
+    assert run.outcome.response.usage == Usage(1_200, 20, 1_220)
+    assert run.outcome.response.usage_estimated is True
+
+
+async def test_without_a_summary_there_is_no_compaction(harness: Harness) -> None:
+    harness.model.answers = [[[Refused("I will not."), Finished("stop")]]]
+    run = await harness.run(brief=asked_for(*LONG))
+    assert isinstance(run.error, UpstreamError)
+    assert check(await read(run))["status"] == "failed"

@@ -125,7 +125,13 @@ def read_conversation_id(given: str | ConversationParam | None) -> str | None:
 
 
 def read_ask(
-    body: CreateResponse, *, owner: str, new_input: Sequence[Item | StoredItem], claim: Claim, unknown: Unknown
+    body: CreateResponse,
+    *,
+    owner: str,
+    new_input: Sequence[Item | StoredItem],
+    claim: Claim,
+    unknown: Unknown,
+    is_compaction: bool = False,
 ) -> Ask:
     """What the client asks. Raises InvalidRequest for what the struct alone cannot say, UnsupportedParameter."""
     anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
@@ -166,6 +172,7 @@ def read_ask(
         metadata=body.metadata,
         options=unknown.options,
         ignored=unknown.list_names(),
+        is_compaction=is_compaction,
     )
 
 

@@ -30,6 +30,16 @@ def read_input(given: str | Sequence[InputItem] | None, *, sender: Sender) -> Se
     return read_items(given, param="input", sender=sender)
 
 
+def split_trigger(given: str | Sequence[InputItem]) -> tuple[str | Sequence[InputItem], bool]:
+    """The input of a response without the item that asks for a compaction, and whether it was there.
+
+    Anywhere but at the end it is refused when the items are read.
+    """
+    if isinstance(given, str) or not given or given[-1].type != COMPACTION_TRIGGER:
+        return given, False
+    return given[:-1], True
+
+
 def user_message(text: str) -> Item:
     """A string input is one user message."""
     return Message(id="", status="completed", role="user", content=read_content("user", text, ""))
@@ -118,8 +128,8 @@ def _read_item(item: InputItem, param: str, sender: Sender) -> Item | StoredItem
     if item.type == REFERENCE or _is_bare_reference(item):
         return _read_reference(item, param, sender)
     if item.type == COMPACTION_TRIGGER:
-        message = f"Invalid '{param}': a compaction_trigger is the last item of the input of POST /v1/responses."
-        raise InvalidRequest(message, param=param)
+        message = f"Invalid '{param}.type': a compaction_trigger may only be the last item of a response's input."
+        raise InvalidRequest(message, param=f"{param}.type")
     return _READERS[item.type].read(item, param, sender)
 
 
