@@ -1,8 +1,8 @@
 """What the stand-in says: a pure function of a request and its directives.
 
-It never guesses. In this order: it refuses when told to, sums up a transcript, calls tools, writes what it is told to
-write, answers from numbered passages and from facts, says so when it was told nothing, and otherwise says what it is
-and what it heard.
+It never guesses. In this order: it refuses when told to, sums up a transcript or the conversation, calls tools, writes
+what it is told to write, answers from numbered passages and from facts, says so when it was told nothing, and otherwise
+says what it is and what it heard.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ from standin.answers.continuation import continue_answer
 from standin.answers.conversation import Turn, compute_fingerprint, get_question, read_turns, split_continuation
 from standin.answers.facts import recall, states_fact
 from standin.answers.identity import WHAT_I_AM, asks_identity
+from standin.answers.message_values import MessageValues
 from standin.answers.passages import answer_from_passages, find_passages, strip_passages
 from standin.answers.questions import find_questions
-from standin.answers.tool_calls import MessageValues, find_calls
-from standin.answers.transcript_summary import asks_summary, summarise
+from standin.answers.tool_calls import find_calls
+from standin.answers.transcript_summary import asks_handoff, asks_summary, summarise, summarise_turns
 from standin.answers.writing_tasks import find_requested_text
 from standin.chat_completions.request import Call, ChatRequest, Message, ResponseFormat
 from standin.control.directives import Directives
@@ -56,6 +57,8 @@ def _compose_whole(request: ChatRequest, base: list[Message], directives: Direct
         return msgspec.structs.replace(thought, refusal=_REFUSAL)
     if asks_summary(turns):
         return msgspec.structs.replace(thought, text=summarise(get_question(turns)))
+    if asks_handoff(turns):
+        return msgspec.structs.replace(thought, text=summarise_turns(turns[:-1]))
     if turns[-1:] and turns[-1].role != "tool":
         calls = find_calls(request, get_question(turns), compute_fingerprint(base))
         if calls:

@@ -36,14 +36,14 @@ def get_type(schema: Schema) -> str:
 
 
 def fits(value: Any, kind: str, schema: Schema) -> bool:
-    """Whether a proposed value is valid for a scalar's schema."""
+    """Whether a proposed value is valid for a scalar's schema. Of a list or an object only the type is checked."""
     if "enum" in schema:
         return value in schema["enum"]
     if kind == "string":
         return isinstance(value, str) and _is_text_within(value, schema)
     if kind in {"integer", "number"}:
         return isinstance(value, int | float) and _is_within(value, schema)
-    return isinstance(value, {"boolean": bool, "array": list}.get(kind, object))
+    return isinstance(value, {"boolean": bool, "array": list, "object": dict}.get(kind, object))
 
 
 def make_number(schema: Schema, *, is_integer: bool) -> float | int:

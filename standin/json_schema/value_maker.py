@@ -46,7 +46,7 @@ class ValueMaker:
         if "const" in schema:
             return schema["const"]
         kind = get_type(schema)
-        proposed = self._propose(name, schema) if name and kind not in {"object", "null"} else None
+        proposed = self._propose(name, schema) if name and kind != "null" else None
         if proposed is not None and fits(proposed, kind, schema):
             return proposed
         if "enum" in schema:

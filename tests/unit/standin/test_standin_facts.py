@@ -68,3 +68,20 @@ def test_facts_survive_a_directive() -> None:
     assert (
         ask("My name is Ada. [[standin token_s=1]]", "What is my name? [[standin cut_after=3]]") == "Your name is Ada."
     )
+
+
+def test_a_handoff_summary_keeps_what_users_and_tools_said() -> None:
+    call = {"id": "call_1", "function": {"name": "measure", "arguments": "{}"}}
+    said: list[Said] = [
+        ("system", "The building is old."),
+        "My name is Ada. How warm?",
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "call_1", "content": '{"temperature": 20}'},
+        ("assistant", "My name is Bob."),
+        "Create a handoff summary for another LLM that will resume the task.",
+    ]
+    assert ask(*said).split("\n") == [
+        "My name is Ada.",
+        'measure returned: {"temperature": 20}',
+        "The temperature is 20.",
+    ]

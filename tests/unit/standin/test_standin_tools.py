@@ -25,11 +25,29 @@ TOOLS = [
     {"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}},
     {"type": "function", "function": {"name": "stop_all"}},
 ]
+# What agents offer: arguments of every type.
+RUN = {
+    "type": "object",
+    "properties": {
+        "cmd": {"type": "string"},
+        "login": {"type": "boolean"},
+        "yield_ms": {"type": "number"},
+        "prefix": {"type": "array", "items": {"type": "string"}},
+        "limits": {"type": "object", "properties": {"cpu": {"type": "integer"}}},
+    },
+    "required": ["cmd"],
+}
+FREE_TEXT = {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]}
+AGENT_TOOLS = [
+    {"type": "function", "function": {"name": "exec_command", "parameters": RUN}},
+    {"type": "function", "function": {"name": "apply_patch", "parameters": FREE_TEXT}},
+]
+PATCH = '*** Begin Patch\n*** Add File: a.txt\n+say "hi"\n+x=1\n*** End Patch'
 
 
 def call(text: str, **fields: Any) -> list[tuple[str, Any]]:
     """The names and arguments of the calls."""
-    calls = answer(text, tools=TOOLS, **fields).calls
+    calls = answer(text, **{"tools": TOOLS, **fields}).calls
     return [(one.function.name, msgspec.json.decode(one.function.arguments)) for one in calls]
 
 
@@ -48,6 +66,40 @@ def call(text: str, **fields: Any) -> list[tuple[str, Any]]:
 )
 def test_arguments_come_from_the_message_or_the_schema(text: str, arguments: dict[str, Any]) -> None:
     assert call(text) == [("get_weather", arguments)]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ('Call exec_command cmd="cat notes.txt".', {"cmd": "cat notes.txt"}),
+        ("exec_command with `ls .`", {"cmd": "ls ."}),
+        ('exec_command cmd="ls ." login=true yield_ms=1500.', {"cmd": "ls .", "login": True, "yield_ms": 1500}),
+        ('exec_command cmd="echo \\"a\\" > b" yield_ms=0.5', {"cmd": 'echo "a" > b', "yield_ms": 0.5}),
+        (
+            'exec_command "true" prefix=["git", "pull"] limits={"cpu": 2}',
+            {"cmd": "true", "prefix": ["git", "pull"], "limits": {"cpu": 2}},
+        ),
+        ("exec_command 'true' prefix=git limits=none", {"cmd": "true"}),
+        ("exec_command cmd=<<END\ncat <<'X'\na=1\nX\nEND\nlogin=false", {"cmd": "cat <<'X'\na=1\nX", "login": False}),
+        ("exec_command cmd=\"cat <<'X'\na=1\nX\n\"", {"cmd": "cat <<'X'\na=1\nX\n"}),
+    ],
+)
+def test_arguments_of_every_type_come_from_the_message(text: str, arguments: dict[str, Any]) -> None:
+    (name, given), *others = call(text, tools=AGENT_TOOLS)
+    assert (name, others) == ("exec_command", [])
+    assert {key: given[key] for key in arguments} == arguments
+
+
+@pytest.mark.parametrize(
+    "text", [f"apply_patch: <<END\n{PATCH}\nEND", f"apply_patch\n```diff\n{PATCH}\n```\nThank you."]
+)
+def test_a_text_of_several_lines_is_an_argument(text: str) -> None:
+    assert call(text, tools=AGENT_TOOLS) == [("apply_patch", {"input": PATCH})]
+
+
+def test_a_tool_named_inside_a_value_is_not_called() -> None:
+    (called,) = call('exec_command cmd="grep apply_patch *.md"', tools=AGENT_TOOLS)
+    assert called[0] == "exec_command"
 
 
 def test_no_tool_is_called_unless_it_is_mentioned() -> None:
