@@ -1,10 +1,12 @@
 """The text that `make run` prints once everything runs: addresses, secrets, and a first request."""
 
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from config.codex import KEY_VARIABLE, compose_arguments, compose_settings
 from config.env import find_text
 from config.redaction import hide_credentials
 from launcher.database_setup import ADMIN
@@ -42,7 +44,8 @@ def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: M
     if weaviate := find_text("WEAVIATE_URL"):
         rows["Weaviate"] = f"{hide_credentials(weaviate)} (external)"
     table = "\n".join(f"  {name:<11}{value}" for name, value in rows.items())
-    return f"\nReady.\n\n{table}\n\nTry it:\n\n{compose_curl(access)}\n\nCtrl-C stops everything.\n"
+    tries = f"Try it:\n\n{compose_curl(access)}\n\nThe Codex CLI on it:\n\n{compose_codex(plan, access)}"
+    return f"\nReady.\n\n{table}\n\n{tries}\n\nCtrl-C stops everything.\n"
 
 
 def compose_curl(access: Access) -> str:
@@ -52,6 +55,13 @@ def compose_curl(access: Access) -> str:
         f"curl -N {access.url}/v1/responses -H 'Authorization: Bearer {access.key}' "
         f"-H 'Content-Type: application/json' -d '{body}'"
     )
+
+
+def compose_codex(plan: LaunchPlan, access: Access) -> str:
+    """A command on one line that starts Codex here; it leaves Codex's own configuration alone."""
+    model = find_text("DEFAULT_MODEL") or (plan.model if plan.has_embedded_model else None)
+    settings = compose_settings(f"{access.url}/v1", model)
+    return f"{KEY_VARIABLE}={access.key} {shlex.join(['codex', *compose_arguments(settings)])}"
 
 
 def _describe_model(plan: LaunchPlan) -> str:

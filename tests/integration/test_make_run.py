@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.cookiejar import CookieJar
@@ -18,6 +19,7 @@ from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 import psutil
 import pytest
 
+from config.codex import compose_settings
 from tests.support.processes import INHERITED_VARIABLES, REPO_ROOT, find_free_ports
 from tests.support.server_fixtures import StartValkey
 
@@ -164,6 +166,13 @@ def test_the_curl_line_of_the_banner_works_as_printed(running: MakeRun) -> None:
 
     assert "event: response.completed" in answer
     assert answer.endswith("data: [DONE]\n\n")
+
+
+def test_the_codex_line_of_the_banner_points_codex_here(running: MakeRun) -> None:
+    key, program, *arguments = shlex.split(running.wait_for_line("codex -c "))
+    assert (key, program) == (f"EPS_API_KEY={running.get_value('Key')}", "codex")
+    given = tomllib.loads("\n".join(arguments[1::2]))
+    assert given == compose_settings(running.get_value("API"), "stand-in")
 
 
 def test_the_docs_link_of_the_banner_opens(running: MakeRun) -> None:
