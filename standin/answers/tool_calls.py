@@ -16,6 +16,7 @@ from standin.chat_completions.request import (
     CalledFunction,
     ChatRequest,
     NamedChoice,
+    TextTool,
     Tool,
     list_chosen,
 )
@@ -29,9 +30,8 @@ def find_calls(request: ChatRequest, question: str, fingerprint: str) -> tuple[C
     tools = _choose_tools(request, question)
     if request.parallel_tool_calls is False:
         tools = tools[:1]
-    return tuple(
-        Call(f"call_{fingerprint[:20]}{place:02d}", _compose_call(tool, question)) for place, tool in enumerate(tools)
-    )
+    ids = [f"call_{fingerprint[:20]}{place:02d}" for place in range(len(tools))]
+    return tuple(_compose_call(call_id, tool, question) for call_id, tool in zip(ids, tools, strict=True))
 
 
 def _choose_tools(request: ChatRequest, question: str) -> list[Tool]:
@@ -55,9 +55,13 @@ def _find_mention(name: str, question: str) -> int:
     return found.start() if found else -1
 
 
-def _compose_call(tool: Tool, question: str) -> CalledFunction:
+def _compose_call(call_id: str, tool: Tool, question: str) -> Call:
+    name = tool.function.name
+    values = MessageValues(question, tools=[name])
+    if isinstance(tool, TextTool):
+        text = values("input", {"type": "string"}) or question.strip()
+        return Call(call_id, CalledFunction(name, text), "custom")
     schema = {"type": "object", **(tool.function.parameters or {})}
     texts = dict.fromkeys(_QUERY_NAMES, question.strip())
-    values = MessageValues(question, tools=[tool.function.name])
     arguments = msgspec.json.encode(ValueMaker(schema, values, texts).make()).decode()
-    return CalledFunction(tool.function.name, arguments)
+    return Call(call_id, CalledFunction(name, arguments))

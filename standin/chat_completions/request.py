@@ -40,10 +40,14 @@ class Function(msgspec.Struct, frozen=True):
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A tool offered to the model. Only functions exist here."""
+    """A tool offered to the model. A request of this protocol has functions only."""
 
     function: Function
     type: Literal["function"] = "function"
+
+
+class TextTool(Tool, frozen=True):
+    """A tool that is given text, not JSON. Only the Responses protocol offers it."""
 
 
 class NamedFunction(msgspec.Struct, frozen=True):

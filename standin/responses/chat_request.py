@@ -15,6 +15,8 @@ from standin.chat_completions import request as chat
 from standin.errors import StandInError
 from standin.responses.input_items import (
     CallItem,
+    CustomCallItem,
+    CustomResultItem,
     InputFile,
     InputImage,
     InputText,
@@ -26,7 +28,16 @@ from standin.responses.input_items import (
     ReferenceItem,
     ResultItem,
 )
-from standin.responses.request import AllowedTools, NamedTool, ObjectFormat, ResponsesRequest, SchemaFormat
+from standin.responses.request import (
+    AllowedTools,
+    CustomTool,
+    FunctionTool,
+    NamedCustomTool,
+    NamedTool,
+    ObjectFormat,
+    ResponsesRequest,
+    SchemaFormat,
+)
 from standin.responses.sealing import unseal
 
 _SentPart = InputText | InputImage | InputFile | OutputText | OutputRefusal
@@ -39,7 +50,7 @@ def compose_chat_request(request: ResponsesRequest) -> chat.ChatRequest:
         model=request.model,
         messages=_list_messages(request),
         stream=request.stream,
-        tools=[chat.Tool(chat.Function(tool.name, tool.parameters)) for tool in request.tools or ()],
+        tools=[_compose_tool(tool) for _, tool in request.list_tools()],
         tool_choice=_compose_choice(request),
         parallel_tool_calls=request.parallel_tool_calls,
         response_format=_compose_format(request),
@@ -51,9 +62,15 @@ def compose_chat_request(request: ResponsesRequest) -> chat.ChatRequest:
     return composed
 
 
+def _compose_tool(tool: FunctionTool | CustomTool) -> chat.Tool:
+    if isinstance(tool, CustomTool):
+        return chat.TextTool(chat.Function(tool.name))
+    return chat.Tool(chat.Function(tool.name, tool.parameters))
+
+
 def _compose_choice(request: ResponsesRequest) -> chat.Choice | None:
     match request.tool_choice:
-        case NamedTool(name):
+        case NamedTool(name) | NamedCustomTool(name):
             return chat.NamedChoice(chat.NamedFunction(name))
         case AllowedTools(mode, tools):
             named = [chat.NamedChoice(chat.NamedFunction(tool.name)) for tool in tools]
@@ -84,12 +101,13 @@ def _append(messages: list[chat.Message], item: Item, path: str) -> None:
     match item:
         case MessageItem():
             messages.append(chat.Message(item.role, _read_message(item, path)))
-        case CallItem():
-            call = chat.Call(item.call_id, chat.CalledFunction(item.name, item.arguments))
+        case CallItem() | CustomCallItem():
+            written = item.input if isinstance(item, CustomCallItem) else item.arguments
+            call = chat.Call(item.call_id, chat.CalledFunction(item.name, written))
             if not messages or messages[-1].role != "assistant":
                 messages.append(chat.Message("assistant"))
             messages[-1] = msgspec.structs.replace(messages[-1], tool_calls=[*(messages[-1].tool_calls or ()), call])
-        case ResultItem():
+        case ResultItem() | CustomResultItem():
             said = _read_content(item.output, f"{path}.output")
             messages.append(chat.Message("tool", said, tool_call_id=item.call_id))
         case ReasoningItem():
@@ -149,8 +167,8 @@ def _check_reasoning(item: ReasoningItem, path: str) -> None:
 
 
 def _check_pairs(items: Sequence[Item]) -> None:
-    called = {item.call_id for item in items if isinstance(item, CallItem)}
-    answered = {item.call_id for item in items if isinstance(item, ResultItem)}
+    called = {item.call_id for item in items if isinstance(item, CallItem | CustomCallItem)}
+    answered = {item.call_id for item in items if isinstance(item, ResultItem | CustomResultItem)}
     for loose in sorted(answered - called):
         raise _refuse_input(f"No tool call found for function call output with call_id {loose}.")
     for loose in sorted(called - answered):
@@ -163,7 +181,9 @@ def _check_pairs(items: Sequence[Item]) -> None:
 
 
 def _is_model_output(item: Item | None) -> bool:
-    return isinstance(item, ReasoningItem | CallItem) or (isinstance(item, MessageItem) and item.role == "assistant")
+    return isinstance(item, ReasoningItem | CallItem | CustomCallItem) or (
+        isinstance(item, MessageItem) and item.role == "assistant"
+    )
 
 
 def _refuse_input(message: str) -> StandInError:

@@ -76,6 +76,29 @@ class ResultItem(msgspec.Struct, frozen=True, tag_field="type", tag="function_ca
     status: Status | None = None
 
 
+class CustomCallItem(msgspec.Struct, frozen=True, tag_field="type", tag="custom_tool_call", forbid_unknown_fields=True):
+    """A call of a custom tool."""
+
+    call_id: str
+    name: str
+    input: str
+    id: str | None = None
+    status: Status | None = None
+    caller: Any = None
+    namespace: str | None = None
+
+
+class CustomResultItem(
+    msgspec.Struct, frozen=True, tag_field="type", tag="custom_tool_call_output", forbid_unknown_fields=True
+):
+    """The result of a custom tool."""
+
+    call_id: str
+    output: str | list[InputPart]
+    id: str | None = None
+    status: Status | None = None
+
+
 class SummaryText(msgspec.Struct, frozen=True, tag_field="type", tag="summary_text", forbid_unknown_fields=True):
     """A part of a reasoning summary."""
 
@@ -103,7 +126,7 @@ class ReferenceItem(msgspec.Struct, frozen=True, tag_field="type", tag="item_ref
     id: str
 
 
-Item = MessageItem | CallItem | ResultItem | ReasoningItem | ReferenceItem
+Item = MessageItem | CallItem | ResultItem | CustomCallItem | CustomResultItem | ReasoningItem | ReferenceItem
 
 
 def add_message_type(given: Any) -> Any:

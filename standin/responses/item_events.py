@@ -10,7 +10,7 @@ import msgspec
 import orjson
 
 from standin.delivery.pieces import Part, Piece
-from standin.responses.output_items import OutputItem, Status
+from standin.responses.output_items import Kind, OutputItem, Status
 
 
 class _Names(msgspec.Struct, frozen=True):
@@ -28,7 +28,11 @@ _NAMES: dict[Part, _Names] = {
     "content": _Names("content_part", "output_text"),
     "refusal": _Names("content_part", "refusal", field="refusal"),
 }
-_ARGUMENTS = "function_call_arguments"
+# What a call's text is called: the event, and its field.
+_WRITTEN: dict[Kind, tuple[str, str]] = {
+    "function_call": ("function_call_arguments", "arguments"),
+    "custom_tool_call": ("custom_tool_call_input", "input"),
+}
 
 
 class ItemEvents:
@@ -67,7 +71,8 @@ class ItemEvents:
         """A part of an item, or the arguments of a call, are complete."""
         text = item.get_text(part)
         if part == "tool_calls":
-            return self.write(f"response.{_ARGUMENTS}.done", **_place(item, part), arguments=text)
+            event, field = _WRITTEN[item.kind]
+            return self.write(f"response.{event}.done", **_place(item, part), **{field: text})
         names = _NAMES[part]
         likely = {"logprobs": item.compose_logprobs(item.pieces[part])} if part == "content" else {}
         done = self.write(f"response.{names.text}.done", **_place(item, part), **likely, **{names.field: text})
@@ -85,7 +90,8 @@ class ItemEvents:
 
     def _prepare_delta(self, item: OutputItem, part: Part) -> tuple[bytes, bytes]:
         """The halves of a part's deltas: before the number, and from there to the text."""
-        head, middle = _split(f"response.{_NAMES[part].text if part in _NAMES else _ARGUMENTS}.delta")
+        event = _NAMES[part].text if part in _NAMES else _WRITTEN[item.kind][0]
+        head, middle = _split(f"response.{event}.delta")
         halves = (head, middle + orjson.dumps(_place(item, part))[1:-1] + b',"delta":')
         self._deltas[item.index, part] = halves
         return halves

@@ -5,7 +5,7 @@ item for each call.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +16,7 @@ from standin.delivery.pieces import Part, Piece, Reply
 from standin.responses.sealing import seal
 
 Status = Literal["in_progress", "completed", "incomplete"]
-Kind = Literal["reasoning", "message", "function_call"]
+Kind = Literal["reasoning", "message", "function_call", "custom_tool_call"]
 
 _KINDS: dict[Part, Kind] = {
     "summary": "reasoning",
@@ -26,7 +26,7 @@ _KINDS: dict[Part, Kind] = {
     "tool_calls": "function_call",
 }
 FINISHED = ("stop", "tool_calls")
-_PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "function_call": "fc"}
+_PREFIXES: dict[Kind, str] = {"reasoning": "rs", "message": "msg", "function_call": "fc", "custom_tool_call": "ctc"}
 
 
 EMPTY_PIECE = Piece("content", "")  # an answer without pieces is an empty message
@@ -37,6 +37,8 @@ class Options(msgspec.Struct, frozen=True):
 
     seals_reasoning: bool = False
     top: int | None = None
+    namespaces: Mapping[str, str] = {}
+    """The namespace of each tool that is in one."""
 
 
 class OutputItem:
@@ -78,13 +80,18 @@ class OutputItem:
         """The item as it is now."""
         head = {"id": self.id, "type": self.kind}
         if self._call is not None:
-            function = self._call.function.name
-            arguments = self.get_text("tool_calls")
-            return {**head, "status": status, "arguments": arguments, "call_id": self._call.id, "name": function}
+            return {**head, "status": status, **self._compose_call(self._call)}
         parts = {part: self.compose_part(part) for part in self.pieces}
         if self.kind == "reasoning":
             return {**head, **self._compose_thoughts(parts, status)}
         return {**head, "status": status, "content": list(parts.values()), "role": "assistant"}
+
+    def _compose_call(self, call: Call) -> dict[str, Any]:
+        name = call.function.name
+        written = "input" if self.kind == "custom_tool_call" else "arguments"
+        namespaces = self._options.namespaces
+        inside = {"namespace": namespaces[name]} if name in namespaces else {}
+        return {written: self.get_text("tool_calls"), "call_id": call.id, "name": name, **inside}
 
     def _compose_thoughts(self, parts: dict[Part, dict[str, Any]], status: Status) -> dict[str, Any]:
         """Reasoning has no status, as at OpenAI. It is sealed only when it is complete."""
@@ -114,11 +121,12 @@ class Output:
 
     def open(self, piece: Piece) -> OutputItem:
         """Open the item of a piece, without the piece."""
-        kind = _KINDS[piece.part]
-        place = f"{piece.place:02d}" if kind == "function_call" else ""
+        call = piece.opens_call
+        kind: Kind = "custom_tool_call" if call and call.type == "custom" else _KINDS[piece.part]
+        place = f"{piece.place:02d}" if call else ""
         item_id = f"{_PREFIXES[kind]}_{self._fingerprint}{place}"
-        item = OutputItem(kind, item_id, len(self.items), piece.opens_call, self._options)
-        self._places[kind, piece.place] = item
+        item = OutputItem(kind, item_id, len(self.items), call, self._options)
+        self._places[_KINDS[piece.part], piece.place] = item
         self.items.append(item)
         return item
 

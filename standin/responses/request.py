@@ -30,13 +30,46 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Short = Annotated[str, msgspec.Meta(max_length=64)]
 
 
-class FunctionTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
-    """A function the model may call. No other tools exist here."""
+ToolName = Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
 
-    name: Annotated[str, msgspec.Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+
+class FunctionTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
+    """A function the model may call."""
+
+    name: ToolName
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
     description: str | None = None
+
+
+class FreeText(msgspec.Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
+    """Input of any form."""
+
+
+class Grammar(msgspec.Struct, frozen=True, tag_field="type", tag="grammar", forbid_unknown_fields=True):
+    """Input of a form that nobody checks here."""
+
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class CustomTool(msgspec.Struct, frozen=True, tag_field="type", tag="custom", forbid_unknown_fields=True):
+    """A tool that is given text, not JSON."""
+
+    name: ToolName
+    description: str | None = None
+    format: FreeText | Grammar | None = None
+
+
+class NamespaceTool(msgspec.Struct, frozen=True, tag_field="type", tag="namespace", forbid_unknown_fields=True):
+    """Tools that belong together; a call of one has the namespace beside its name."""
+
+    name: ToolName
+    description: str
+    tools: Annotated[list[FunctionTool | CustomTool], msgspec.Meta(min_length=1)]
+
+
+Tool = FunctionTool | CustomTool | NamespaceTool
 
 
 class NamedTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", forbid_unknown_fields=True):
@@ -45,11 +78,17 @@ class NamedTool(msgspec.Struct, frozen=True, tag_field="type", tag="function", f
     name: str
 
 
+class NamedCustomTool(msgspec.Struct, frozen=True, tag_field="type", tag="custom", forbid_unknown_fields=True):
+    """The same of a custom tool."""
+
+    name: str
+
+
 class AllowedTools(msgspec.Struct, frozen=True, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
     """`tool_choice` that allows some of the tools only."""
 
     mode: Literal["auto", "required"]
-    tools: Annotated[list[NamedTool], msgspec.Meta(min_length=1, max_length=128)]
+    tools: Annotated[list[NamedTool | NamedCustomTool], msgspec.Meta(min_length=1, max_length=128)]
 
 
 class PlainFormat(msgspec.Struct, frozen=True, tag_field="type", tag="text", forbid_unknown_fields=True):
@@ -101,8 +140,8 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     conversation: Any = None
     prompt: Any = None
     include: list[Include] | None = None
-    tools: list[FunctionTool] | None = None
-    tool_choice: Choice | NamedTool | AllowedTools | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Choice | NamedTool | NamedCustomTool | AllowedTools | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Annotated[int, msgspec.Meta(ge=1)] | None = None
     text: TextConfig | None = None
@@ -125,6 +164,13 @@ class ResponsesRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
 
     def includes(self, what: Include) -> bool:
         return what in (self.include or ())
+
+    def list_tools(self) -> list[tuple[str | None, FunctionTool | CustomTool]]:
+        """Every tool that can be called, with its namespace."""
+        groups = [
+            (tool.name, tool.tools) if isinstance(tool, NamespaceTool) else (None, [tool]) for tool in self.tools or ()
+        ]
+        return [(namespace, tool) for namespace, tools in groups for tool in tools]
 
 
 def decode_responses(body: bytes) -> ResponsesRequest:

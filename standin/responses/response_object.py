@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from standin.responses.request import FunctionTool, ResponsesRequest, SchemaFormat
+from standin.responses.request import FunctionTool, NamespaceTool, ResponsesRequest, SchemaFormat, Tool
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
@@ -63,8 +63,14 @@ def _fill(given: float | None, usual: float) -> float:
     return usual if given is None else given
 
 
-def _compose_tool(tool: FunctionTool) -> dict[str, Any]:
-    return {**msgspec.to_builtins(tool), "strict": tool.strict is not False}
+def _compose_tool(tool: Tool) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(tool)
+    match tool:
+        case FunctionTool(strict=strict):
+            return {**plain, "strict": strict is not False}
+        case NamespaceTool(tools=tools):
+            return {**plain, "tools": [_compose_tool(one) for one in tools]}
+    return plain if tool.format else {**plain, "format": {"type": "text"}}
 
 
 def _compose_text(request: ResponsesRequest) -> dict[str, Any]:

@@ -26,7 +26,11 @@ class ResponsesWriter:
         self._reply, self._has_usage = reply, has_usage
         wants_logprobs = request.includes("message.output_text.logprobs")
         seals_reasoning = request.includes("reasoning.encrypted_content")
-        options = Options(seals_reasoning=seals_reasoning, top=(request.top_logprobs or 0) if wants_logprobs else None)
+        options = Options(
+            seals_reasoning=seals_reasoning,
+            top=(request.top_logprobs or 0) if wants_logprobs else None,
+            namespaces={tool.name: namespace for namespace, tool in request.list_tools() if namespace},
+        )
         self._output = Output(reply, fingerprint, options)
         self._response = ResponseObject(request, fingerprint)
         self._events = ItemEvents()

@@ -24,6 +24,11 @@ CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required"
 WEATHER = {"type": "function", "name": "get_weather", "parameters": CITY, "strict": False}
 CLOCK = {"type": "function", "name": "get_time", "parameters": None, "strict": None}
 TOOLS: list[Any] = [WEATHER, CLOCK]
+PATCH = {
+    "type": "custom",
+    "name": "apply_patch",
+    "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"},
+}
 SEALED: list[Any] = ["reasoning.encrypted_content"]
 
 
@@ -145,6 +150,37 @@ async def test_a_window_is_replayed_with_calls_results_and_sealed_thoughts(clien
     window += [result, *(item.model_dump(exclude_none=True) for item in second.output)]
     third = await _ask(client, [*window, {"role": "user", "content": "Hello"}], tools=TOOLS)
     assert "I see 5 messages" in third.output_text
+
+
+async def test_a_custom_tool_gets_text_and_its_result_is_replayed(client: AsyncOpenAI, http: httpx.AsyncClient) -> None:
+    patch = "*** Begin Patch\n*** Delete File: a\n*** End Patch"
+    asked: list[Any] = [{"role": "user", "content": f"apply_patch <<END\n{patch}\nEND"}]
+    events = await _read_events(http, asked, tools=[PATCH])
+    assert _join(events, "response.custom_tool_call_input.delta") == patch
+    assert [event["input"] for event in _pick(events, "response.custom_tool_call_input.done")] == [patch]
+    (call,) = events[-1]["response"]["output"]
+    assert (call["type"], call["name"], call["input"], call["status"]) == (
+        "custom_tool_call",
+        "apply_patch",
+        patch,
+        "completed",
+    )
+    result = {"type": "custom_tool_call_output", "call_id": call["call_id"], "output": "Done."}
+    told = await _ask(client, [*asked, call, result], tools=[PATCH])
+    assert told.output_text == "apply_patch returned: Done."
+    forced = await _ask(client, "Do it.", tools=[*TOOLS, PATCH], tool_choice={"type": "custom", "name": "apply_patch"})
+    assert [item.input for item in forced.output] == ["Do it."]
+
+
+async def test_a_call_says_its_namespace(client: AsyncOpenAI) -> None:
+    agents = {"type": "namespace", "name": "agents", "description": "Helpers.", "tools": [WEATHER, PATCH]}
+    answer = await _ask(client, "get_weather city=Oslo, apply_patch `x`", tools=[agents, CLOCK])
+    assert [(item.type, item.name, item.namespace) for item in answer.output] == [
+        ("function_call", "get_weather", "agents"),
+        ("custom_tool_call", "apply_patch", "agents"),
+    ]
+    again = await _ask(client, "get_time", tools=[agents, CLOCK])
+    assert [(item.name, item.namespace) for item in again.output] == [("get_time", None)]
 
 
 async def test_thoughts_come_summed_up_and_in_full(http: httpx.AsyncClient) -> None:
