@@ -75,7 +75,7 @@ pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every ve
 
 clean: ## Remove the environment, caches and what embedded servers stored
 	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis static
-	rm -rf tests/clients/ai_sdk/node_modules
+	rm -rf tests/clients/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -5,8 +5,6 @@ By default it refers to the model's items with `item_reference`.
 
 import asyncio
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,12 +14,11 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.clients.scenario import FIRST, FIRST_ANSWER, MODEL, SECOND, SECOND_ANSWER, THINKING, Answer
+from tests.support.npm import install_npm_packages
 from tests.support.processes import REPO_ROOT
 from tests.support.service import Service
 
 PACKAGE = REPO_ROOT / "tests/clients/ai_sdk"
-# npm writes this file last, when the whole lock file is installed.
-INSTALLED = PACKAGE / "node_modules/.package-lock.json"
 # Fourteen packages: 3 s with a warm cache, once.
 MAX_INSTALL_S = 90
 # Node starts within a second, and a turn takes a fraction of one.
@@ -40,23 +37,8 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.fixture(scope="module")
 def node() -> Path:
-    """Node with the SDK installed. When either is missing, CI fails and others skip."""
-    absent = pytest.fail if os.environ.get("CI") else pytest.skip
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        absent("NOT TESTED, there is no Node: the AI SDK needs `node` (20 or newer) and `npm` on the PATH")
-    if not is_installed():
-        command = [npm, "ci", "--loglevel", "error"]
-        try:
-            subprocess.run(command, cwd=PACKAGE, check=True, timeout=MAX_INSTALL_S, stdin=subprocess.DEVNULL)
-        except subprocess.SubprocessError as error:
-            absent(f"NOT TESTED, the AI SDK could not be installed: {error}")
-    return Path(node)
-
-
-def is_installed() -> bool:
-    """Whether the packages are installed and the lock file has not changed since."""
-    return INSTALLED.exists() and INSTALLED.stat().st_mtime >= (PACKAGE / "package-lock.json").stat().st_mtime
+    """Node with the SDK installed."""
+    return install_npm_packages(PACKAGE, within_s=MAX_INSTALL_S)
 
 
 @pytest.fixture(params=WAYS)
