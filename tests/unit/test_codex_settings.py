@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from config.codex import CannotConfigureError, add_settings, compose_arguments, compose_settings
+from tests.support.processes import REPO_ROOT
 
 URL = "http://127.0.0.1:8000/v1"
 OURS = compose_settings(URL, "stand-in")
@@ -66,3 +67,10 @@ def test_arguments_say_the_same_as_the_file() -> None:
 
 def test_without_a_model_codex_keeps_its_own() -> None:
     assert "model" not in read(add_settings("", compose_settings(URL, None)))
+
+
+def test_the_guide_shows_what_is_written() -> None:
+    page = (REPO_ROOT / "docs/works-with.md").read_text()
+    _, _, section = page.partition("## Codex CLI\n")
+    shown = section.partition("```toml\n")[2].partition("```")[0]
+    assert shown == add_settings("", compose_settings(URL, "llama3.2"))
