@@ -27,6 +27,7 @@ from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.quirks import ModelQuirks, ReasoningReplay, SystemMessages
+from prompts.adapters.openai.relay import OpenAIRelay
 from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
 from prompts.adapters.openai.think_tags import read_tagged_models
@@ -48,15 +49,18 @@ from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
+from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
 from prompts.run.following import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
+from prompts.run.guarded_relay import GuardedRelay
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
 from prompts.usecases.ask import Defaults
 from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.follow_ups import FollowUps
+from prompts.usecases.relay import RelayPorts
 from prompts.usecases.turns import TurnPorts
 
 if TYPE_CHECKING:
@@ -128,12 +132,16 @@ async def open_clients() -> AsyncIterator[Clients]:
         openai = await stack.enter_async_context(open_openai(traced))
         gauge = RedisGauge(redis)
         calibration = RedisCalibration(redis)
-        model = _build_model(openai, observer, traced)
+        breaker = Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer)
+        models_server = _build_models_server(openai)
+        model = _guard_model(models_server, breaker, observer, traced)
+        relay = GuardedRelay(OpenAIRelay(openai, _build_patience(), models_server.models), breaker)
         tracing = UNTRACED if traced is None else traced.runs
         state, nudges = _build_state(
             replica_id,
             redis=redis,
             model=model,
+            relay=relay,
             gauge=gauge,
             calibration=calibration,
             observer=observer,
@@ -185,12 +193,21 @@ def _build_readiness(
     return Readiness(checks, required=required, timeout_s=settings.READYZ_TIMEOUT_S, record=metrics.record)
 
 
-def _build_model(openai: AsyncOpenAI, observer: Observer, traced: "TracedClients | None") -> GuardedModel:
-    patience = Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
-    model: ChatModel = MeasuredModel(MODELS[settings.MODEL_PROTOCOL](openai, patience, _build_quirks()), observer)
+def _build_patience() -> Patience:
+    return Patience(settings.MODEL_CONNECT_S, settings.MODEL_FIRST_TOKEN_S, settings.MODEL_SILENCE_S)
+
+
+def _build_models_server(openai: AsyncOpenAI) -> OpenAIModel:
+    return MODELS[settings.MODEL_PROTOCOL](openai, _build_patience(), _build_quirks())
+
+
+def _guard_model(
+    model: OpenAIModel, breaker: Breaker, observer: Observer, traced: "TracedClients | None"
+) -> GuardedModel:
+    measured: ChatModel = MeasuredModel(model, observer)
     if traced is not None:
-        model = traced.trace_model(model, base_url=settings.OPENAI_BASE_URL)
-    return GuardedModel(model, Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer))
+        measured = traced.trace_model(measured, base_url=settings.OPENAI_BASE_URL)
+    return GuardedModel(measured, breaker)
 
 
 def _build_state(
@@ -198,6 +215,7 @@ def _build_state(
     *,
     redis: Redis,
     model: GuardedModel,
+    relay: GuardedRelay,
     gauge: RedisGauge,
     calibration: RedisCalibration,
     observer: Observer,
@@ -249,8 +267,13 @@ def _build_state(
         sealer=sealer,
         observer=observer,
         reading=ReadingRules(is_strict=settings.STRICT_REQUESTS, option_names=frozenset(settings.MODEL_OPTION_NAMES)),
+        relay=RelayPorts(relay, model, runner, default_models=_default_models()),
     )
     return state, nudges
+
+
+def _default_models() -> dict[RelayPath, str]:
+    return {"/chat/completions": settings.DEFAULT_MODEL, "/embeddings": settings.EMBEDDING_MODEL}
 
 
 def _build_quirks() -> ModelQuirks:

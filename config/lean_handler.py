@@ -79,6 +79,8 @@ async def _unless_client_leaves(answer: Awaitable[None], receive: ASGIReceiveCal
     watching = asyncio.ensure_future(_disconnected(receive))
     try:
         await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.cancelled():
+            raise ConnectionAbortedError  # it had its time
         if answering.done():
             answering.result()
     finally:

@@ -49,6 +49,7 @@ OPENAI_BASE_URL = env.text("OPENAI_BASE_URL", "https://api.openai.com/v1")
 MODEL_PROTOCOL = env.choice("MODEL_PROTOCOL", "chat_completions", ("chat_completions", "responses"))
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
+EMBEDDING_MODEL = env.text("EMBEDDING_MODEL", "text-embedding-3-small")
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
 # A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes.
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)

@@ -11,6 +11,7 @@ from launcher.smollm2 import HISTORY_TOKENS
 from launcher.smollm2 import MODEL as SMOLLM2
 
 STANDIN_MODEL = "stand-in"
+STANDIN_EMBEDDING = "stand-in-embedding"
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -50,6 +51,7 @@ def compose_environment(
         embedded["OPENAI_BASE_URL"] = f"http://127.0.0.1:{model_port}/v1"
         embedded["OPENAI_API_KEY"] = "none needed"
         embedded["DEFAULT_MODEL"] = plan.model
+        embedded["EMBEDDING_MODEL"] = STANDIN_EMBEDDING if plan.model == STANDIN_MODEL else plan.model
     if plan.has_embedded_model and plan.model == SMOLLM2:
         embedded["HISTORY_TOKENS"] = str(HISTORY_TOKENS)
     # Readable logs, and cookies that a browser accepts over plain http.

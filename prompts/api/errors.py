@@ -97,12 +97,17 @@ def render_error(error: ServiceError) -> HttpResponse:
         body["active_response_id"] = error.active_response_id
     response = HttpResponse(encode({"error": body}), status=error.status, content_type="application/json")
     if error.retry_after_s is not None:
-        response["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+        response["Retry-After"] = render_pause(error.retry_after_s)
     if isinstance(error, ConversationLocked) or error.code == InsufficientQuota.code:
         response["x-should-retry"] = "false"
     if isinstance(error, InvalidApiKey):
         response["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def render_pause(retry_after_s: float) -> str:
+    """The value of `Retry-After`: whole seconds, at least one."""
+    return str(max(1, math.ceil(retry_after_s)))
 
 
 def as_service_error(exc: Exception) -> ServiceError | None:

@@ -16,6 +16,7 @@ from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.sealing import Sealer
 from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.follow_ups import FollowUps
+from prompts.usecases.relay import RelayPorts
 from prompts.usecases.turns import TurnPorts
 
 
@@ -33,6 +34,7 @@ class State:
     sealer: Sealer
     observer: Observer
     reading: ReadingRules
+    relay: RelayPorts
 
 
 def get_state(scope: Mapping[str, Any]) -> State:

@@ -18,6 +18,7 @@ from prompts.api.feedback import FeedbackController
 from prompts.api.follow_ups import FollowUpsController
 from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
+from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
 
 urlpatterns = [
@@ -35,6 +36,8 @@ urlpatterns = [
     path("conversations/<str:conversation_id>/items/<str:item_id>", ItemController.as_view()),
     path("conversations/<str:conversation_id>/fork", ForkController.as_view()),
     path("conversations/<str:conversation_id>/export", ExportController.as_view()),
+    path("chat/completions", ChatCompletionsController.as_view()),
+    path("embeddings", EmbeddingsController.as_view()),
     path("models", ModelsController.as_view()),
     path("models/<path:model>", ModelController.as_view()),
 ]

@@ -34,7 +34,7 @@ class GuardedModel:
     async def stream(self, request: ModelRequest, items: Sequence[Item], *, shown: str = "") -> AsyncIterator[Answer]:
         """See `ChatModel.stream`."""
         async with AsyncExitStack() as stack:
-            with self._failures_counted():
+            with counted_failures(self._breaker):
                 answer = await stack.enter_async_context(self._model.stream(request, items, shown=shown))
             yield self._count(answer)
 
@@ -44,17 +44,19 @@ class GuardedModel:
 
     async def _count(self, answer: Answer) -> AsyncIterator[list[Signal]]:
         has_answered = False
-        with self._failures_counted():
+        with counted_failures(self._breaker):
             async for signals in answer:
                 if not has_answered:
                     has_answered = True
                     self._breaker.succeed()
                 yield signals
 
-    @contextmanager
-    def _failures_counted(self) -> Iterator[None]:
-        try:
-            yield
-        except (UpstreamError, UpstreamTimeout):
-            self._breaker.fail()
-            raise
+
+@contextmanager
+def counted_failures(breaker: Breaker) -> Iterator[None]:
+    """Tell the breaker of what the server fails at."""
+    try:
+        yield
+    except (UpstreamError, UpstreamTimeout):
+        breaker.fail()
+        raise

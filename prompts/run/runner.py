@@ -111,12 +111,12 @@ class Runner:
             self._left.set()
 
     @contextmanager
-    def attend(self) -> Iterator[None]:
+    def attend(self, *, is_kept: bool = True) -> Iterator[None]:
         """A place for a request that asks the model without a run; a drain waits for it.
 
-        Raises Draining, Overloaded, StorageFull.
+        Raises Draining, Overloaded, and where something of it is kept StorageFull.
         """
-        self._check_place(is_new=True)
+        self._check_place(is_new=is_kept)
         self._attended += 1
         try:
             yield

@@ -21,6 +21,7 @@ RESPONSE_CODES = set(get_args(ResponseError.model_fields["code"].annotation))
 RESPONSE_CODES |= {"context_length_exceeded", "insufficient_quota"}  # OpenAI sends them, though its list lacks them
 NOT_OURS = ("unknown", "deleted", "anothers")
 INVALID = (400, "invalid_request_error")
+HANDED_ON = ("/v1/chat/completions", "/v1/embeddings")
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,18 @@ def find_shapes() -> list[Row]:
             words="mutually exclusive",
         ),
         Row("items", INVALID, body={"input": [{"role": "user", "content": "x"}] * 5_001}, param="input", words="5,000"),
+        *(
+            Row(f"{path} {name}", INVALID, path=path, body=body, param=param, words=words)
+            for path in HANDED_ON
+            for name, body, param, words in (
+                ("malformed", b'{"model": ', None, "JSON"),
+                ("type", {"model": 3}, "model", "string"),
+            )
+        ),
+        *(
+            Row(f"{path} bytes", (413, "request_too_large"), path=path, body={"input": "x" * (10 * 1024 * 1024)})
+            for path in HANDED_ON
+        ),
         Row("bytes", (413, "request_too_large"), body={"input": "x" * (10 * 1024 * 1024)}, words="10 MB"),
     ]
 
@@ -171,7 +184,7 @@ async def test_a_row_of_the_table(http: httpx.AsyncClient, ids: dict[str, str], 
 
 
 @pytest.mark.parametrize("authorization", [None, "", "Bearer", "Bearer nonsense", "Basic eps-test-key", "nonsense"])
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/conversations", "/v1/responses/compact"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/conversations", "/v1/responses/compact", *HANDED_ON])
 async def test_without_a_good_key(http: httpx.AsyncClient, path: str, authorization: str | None) -> None:
     headers = {} if authorization is None else {"Authorization": authorization}
     request = httpx.Request("POST", http.base_url.join(path), headers=headers, json=turn())

@@ -25,6 +25,8 @@ ALSO = {
     "countInputTokens": {"400", "404", "409", "502", "504"},
     "suggestFollowUps": {"400", "404", "409", "502", "504"},
     "cancelResponse": {"400", "404", "409"},
+    "createChatCompletion": {"400", "404", "502", "504"},
+    "createEmbeddings": {"400", "404", "502", "504"},
     "createConversationItems": {"400", "404", "409"},
 }
 
@@ -82,6 +84,11 @@ async def test_an_answer_may_be_an_event_stream(document: dict[str, Any], path: 
     stream = answer["content"]["text/event-stream"]
     assert stream["example"].startswith("event: response.")
     assert set(stream["schema"]["properties"]["event"]["enum"]) - {"keepalive", "message"} <= set(EVENTS)
+
+
+async def test_what_is_handed_on_may_be_a_stream_of_chunks(document: dict[str, Any]) -> None:
+    answer = document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]
+    assert answer["content"]["text/event-stream"]["example"].endswith("data: [DONE]\n\n")
 
 
 async def test_a_parameter_has_a_meaning_of_its_own_and_is_never_null(document: dict[str, Any]) -> None:

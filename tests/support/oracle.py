@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 import msgspec
-from openai.types import Model
+from openai.types import CreateEmbeddingResponse, Model
 from openai.types import responses as sdk
+from openai.types.chat import ChatCompletion
 from openai.types.conversations import Conversation
 from openai.types.responses import response_item
 from openresponses_types import types as spec
@@ -143,6 +144,9 @@ def check_error(body: dict[str, Any]) -> None:
 def check_list(body: dict[str, Any]) -> None:
     """Check a page: `first_id` and `last_id` are those of its entries."""
     assert isinstance(body["data"], list)
+    if body["data"] and body["data"][0].get("object") == "embedding":
+        CreateEmbeddingResponse.model_validate(body)
+        return
     if not body["data"] or body["data"][0]["object" if "object" in body["data"][0] else "type"] == "model":
         return
     assert body["first_id"] == body["data"][0]["id"]
@@ -255,7 +259,13 @@ def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def check_completion(body: dict[str, Any]) -> None:
+    """Check a whole answer of Chat Completions."""
+    ChatCompletion.model_validate(body)
+
+
 RULES = {
+    "chat.completion": check_completion,
     "list": check_list,
     "response.compaction": check_compaction,
     "response.input_tokens": check_count,

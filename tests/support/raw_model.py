@@ -41,6 +41,8 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     body: Any
+    raw: bytes = b""
+    """The body's bytes."""
 
 
 class RawModelServer:
@@ -114,7 +116,7 @@ class RawModelServer:
         path = request.split()[1]
         if path.endswith("/models"):
             return await self._send(self.models, writer)
-        self.asked.append(Asked(path, headers, json.loads(body)))
+        self.asked.append(Asked(path, headers, json.loads(body), body))
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         return await self._send(reply(self.bodies[-1]) if callable(reply) else reply, writer)
 

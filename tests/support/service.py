@@ -47,6 +47,7 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
         "OPENAI_BASE_URL": standin.base_url,
         "OPENAI_API_KEY": "the key of the model's server",
         "DEFAULT_MODEL": "stand-in",
+        "EMBEDDING_MODEL": "stand-in-embedding",
         "HTTPS": "false",
         "MODEL_FIRST_TOKEN_S": "3",
         "MODEL_SILENCE_S": "2",

@@ -75,7 +75,8 @@ class OpenAIModel(ABC):
         self._memory = ServerMemory()
         self._streams = Streams(client, self.path, patience)
         single = client.with_options(max_retries=0)
-        self._models = KnownModels(single, within_s=patience.connect_s, aliases=quirks.aliases)
+        self.models = KnownModels(single, within_s=patience.connect_s, aliases=quirks.aliases)
+        """Those of the server, and the names they are known under."""
         self._ways = Ways(str(client.base_url))
 
     @abstractmethod
@@ -94,14 +95,14 @@ class OpenAIModel(ABC):
         self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
     ) -> AbstractAsyncContextManager[Answer]:
         """See `ChatModel.stream`."""
-        request = replace(request, model=self._models.resolve(request.model))
+        request = replace(request, model=self.models.resolve(request.model))
         if request.truncation == "auto":
             return aclosing(self._fit(request, items, shown))
         return self._open(request, items, shown)
 
     async def list_models(self) -> Sequence[Model]:
         """See `ChatModel.list_models`. While the model's server cannot say, what it said last holds."""
-        return await self._models.list()
+        return await self.models.list()
 
     def _open(self, request: ModelRequest, items: Sequence[Item], shown: str) -> AbstractAsyncContextManager[Answer]:
         if shown:

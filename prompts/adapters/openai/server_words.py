@@ -23,7 +23,10 @@ _ECHOES = {"input", "body", "ctx", "url"}
 _MAX_ECHO_DEPTH = 8
 _MAX_ENTRIES = 100
 # OpenAI's and DeepSeek's keys, Google's, Groq's, xAI's, Hugging Face's; and what errors say of a key that is wrong.
-_KEYS = re.compile(r"\S*(?:\bsk-|secret|AIza|gsk_|xai-|hf_)\S*|bearer\s+\S+|(?<=provided: )\S+", re.IGNORECASE)
+_BEGINNINGS = r"\bsk-|secret|AIza|gsk_|xai-|hf_"
+_KEYS = re.compile(rf"\S*(?:{_BEGINNINGS})\S*|bearer\s+\S+|(?<=provided: )\S+", re.IGNORECASE)
+# The same without the rest of the word: this one is quick in a text of any length.
+_ANY_KEY = re.compile(rf"{_BEGINNINGS}|bearer\s|provided: ", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ def read_server_words(error: Any, *, status: int | None = None, retry_after_s: f
 def mask_keys(words: str) -> str:
     """The words for a log: short, on one line, without anything that looks like a key."""
     return " ".join(_KEYS.sub("***", words[:MAX_TOLD_CHARACTERS]).split())
+
+
+def has_key(words: str) -> bool:
+    """Whether something in them looks like a key."""
+    return _ANY_KEY.search(words) is not None
 
 
 def _find_innermost(error: Any) -> Mapping[str, Any] | None:

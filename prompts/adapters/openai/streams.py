@@ -183,7 +183,7 @@ class Streams:
         self, response: httpx2.Response, reading: Reading, question: Question, first_token_by: float
     ) -> AsyncGenerator[list[Signal], None]:
         limit = first_token_by
-        async with aclosing(_open_body(response)) as body:
+        async with aclosing(open_body(response)) as body:
             while not reading.is_done:
                 data = await self._read(body, limit, reading)
                 if data is None:
@@ -246,7 +246,7 @@ def _get_told(error: ServiceError) -> str | None:
     return mask_keys(told.words) if told else None
 
 
-def _open_body(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
+def open_body(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
     """The body as it is: compression is not asked for, for it holds tokens up."""
     return _inflate(response) if response.headers.get("content-encoding") else response.aiter_raw()
 

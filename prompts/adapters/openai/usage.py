@@ -1,5 +1,6 @@
 """Usage as model servers report it, in whichever protocol; what cannot be believed counts as not reported."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,8 @@ _REASONING = (
     ("reasoning_tokens",),  # Perplexity
 )
 
+_decode_from = json.JSONDecoder().raw_decode
+
 
 def read_usage(reported: Any) -> Usage | None:
     """Ours for theirs, as far as it can be read; None when nothing was reported, or nothing that can be believed."""
@@ -49,6 +52,21 @@ def read_usage(reported: Any) -> Usage | None:
         input_tokens_details=InputTokensDetails(min(counts[2], counts[0]), min(counts[4], counts[0])),
         output_tokens_details=OutputTokensDetails(counts[3]),
     )
+
+
+def find_last_usage(tail: bytes) -> Usage | None:
+    """The last usage in the end of an answer, whatever stands around it; None when there is none."""
+    text = tail.decode(errors="replace")
+    end = len(text)
+    while (at := text.rfind('"usage"', 0, end)) >= 0:
+        end = at
+        try:
+            reported, _ = _decode_from(text, text.index("{", at))
+        except (ValueError, RecursionError):
+            continue
+        if (usage := read_usage(reported)) is not None:
+            return usage
+    return None
 
 
 def _find(reported: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> int | None:

@@ -45,6 +45,15 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "conversation": "Count its history, too. Excludes `previous_response_id`.",
         "previous_response_id": "Count what led to this response, and what it said, too.",
     },
+    "CreateChatCompletion": {
+        "messages": "As OpenAI has them; all fields of Chat Completions go to the model's server as they are.",
+        "model": "One of those that `GET /v1/models` lists; the server's default when left out.",
+        "stream": "Answer with server-sent events.",
+    },
+    "CreateEmbeddings": {
+        "input": "A text, or several; all fields of Embeddings go to the model's server as they are.",
+        "model": "The model of the vectors; the server's default for them when left out.",
+    },
     "ContextManagement": {"compact_threshold": "From how many tokens of history (an estimate)."},
     "CreateConversation": {"items": "What it begins with.", "metadata": _METADATA},
     "ForkConversation": {

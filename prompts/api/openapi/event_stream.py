@@ -37,4 +37,17 @@ _EXAMPLE = (
     "data: [DONE]\n\n"
 )
 
+_CHUNK = Schema(
+    type=OpenAPIType.OBJECT,
+    title="ChunkEvent",
+    properties={"data": Schema(type=OpenAPIType.STRING, description="A chunk, as JSON; at the very end `[DONE]`.")},
+    required=["data"],
+)
+_CHUNK_EXAMPLE = (
+    'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hello"}}]}\n\n'
+    "data: [DONE]\n\n"
+)
+
+CHUNK_STREAM = {"text/event-stream": MediaType(schema=_CHUNK, example=_CHUNK_EXAMPLE)}
+"""Of Chat Completions, as model servers stream them."""
 EVENT_STREAM = {"text/event-stream": MediaType(schema=_EVENT, example=_EXAMPLE)}

@@ -20,6 +20,7 @@ _WEATHER = {
     "description": "The weather in a city.",
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
+_CHAT_MESSAGE = {"role": "user", "content": "Say hello in three languages."}
 _GREETING = {"type": "message", "role": "user", "content": "Hello!"}
 
 CREATE_RESPONSE = _examples(
@@ -42,4 +43,8 @@ CREATE_CONVERSATION = _examples(empty={}, with_items={"items": [_GREETING], "met
 UPDATE_CONVERSATION = _examples(metadata={"metadata": {"ticket": "4712"}})
 FORK_CONVERSATION = _examples(all_of_it={})
 CREATE_ITEMS = _examples(a_message={"items": [_GREETING]})
+CREATE_CHAT_COMPLETION = _examples(
+    a_message={"messages": [_CHAT_MESSAGE]}, a_stream={"messages": [_CHAT_MESSAGE], "stream": True}
+)
+CREATE_EMBEDDINGS = _examples(texts={"input": ["A fjord is a long arm of the sea.", "Bergen has seven mountains."]})
 PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})

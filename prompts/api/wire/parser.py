@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from dmr.exceptions import DataParsingError
 from dmr.parsers import DeserializeFunc, Raw
 from dmr.plugins.msgspec import MsgspecJsonParser
+from typing_extensions import override
 
 from prompts.api.state import get_unknown
 from prompts.api.wire.items import Metadata
@@ -41,9 +42,7 @@ class BodyParser(MsgspecJsonParser):
             return _without_body(model)
         try:
             parsed = self._parse(to_deserialize, deserializer_hook, request=request, model=model)
-            # JSON can hold a NUL only as this escape.
-            if b"\\u0000" in to_deserialize:
-                _refuse_nul(msgspec.json.decode(to_deserialize))
+            self.check_text(to_deserialize)
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply. Send it flatter.") from None
         except msgspec.ValidationError as exc:
@@ -62,6 +61,33 @@ class BodyParser(MsgspecJsonParser):
                 raise
         known = _leave_out(_decode_any(body), model, get_unknown(request))
         return super().parse(encode(known), hook, request=request, model=model)
+
+    def check_text(self, body: Raw) -> None:
+        """Refuse what a store must not hold."""
+        # JSON can hold a NUL only as this escape.
+        if b"\\u0000" in body:
+            _refuse_nul(msgspec.json.decode(body))
+
+
+class OpaqueJsonParser(BodyParser):
+    """JSON that is handed on as it is: of what the struct does not name, only that it is JSON."""
+
+    __slots__ = ()
+
+    @override
+    def _parse(self, body: Raw, hook: DeserializeFunc | None, *, request: HttpRequest, model: Any) -> Any:
+        """What the struct names of the body; nothing is left out."""
+        return MsgspecJsonParser.parse(self, body, hook, request=request, model=model)
+
+    @override
+    def check_text(self, body: Raw) -> None:
+        """Refuse what is not UTF-8: msgspec does not look into what it skips."""
+        try:
+            bytes(body).decode()
+        except UnicodeDecodeError:
+            raise InvalidRequest(
+                "The body is not valid JSON (it is not UTF-8). Send one JSON object in UTF-8."
+            ) from None
 
 
 def _decode_any(body: Raw) -> Any:
