@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 
 import msgspec
 from django.http import HttpResponse
-from dmr import Path, ResponseSpec, validate
-from msgspec import Meta, Struct
+from dmr import Path, Query, ResponseSpec, validate
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from prompts.api.codex_catalogue import CodexModel, build_catalogue
 from prompts.api.controller import ApiController, json_response
-from prompts.api.openapi.document import ALWAYS, ERRORS, MODEL_ERRORS
+from prompts.api.openapi.document import ALWAYS, ERRORS, MODEL_ERRORS, refusals
 from prompts.domain.model_request import Model
-from prompts.errors import NotFound
+from prompts.usecases.models import get_model
 
 encode = msgspec.json.Encoder().encode
 
@@ -21,6 +22,16 @@ class ModelList(Struct):
 
     data: list[Model]
     object: Literal["list"] = "list"
+    models: list[CodexModel] | UnsetType = UNSET
+
+
+class ModelsQuery(Struct):
+    """The query of `GET /v1/models`."""
+
+    client_version: (
+        Annotated[str, Meta(description="The Codex CLI's; with it the answer has its catalogue, `models`, as well.")]
+        | None
+    ) = None
 
 
 class ModelPath(Struct):
@@ -34,10 +45,20 @@ class ModelsController(ApiController):
 
     tags = ["Models"]
 
-    @validate(ResponseSpec(ModelList, status_code=HTTPStatus.OK), *ALWAYS, *MODEL_ERRORS, operation_id="listModels")
-    async def get(self) -> HttpResponse:
+    @validate(
+        ResponseSpec(ModelList, status_code=HTTPStatus.OK),
+        *ALWAYS,
+        *refusals(HTTPStatus.BAD_REQUEST),
+        *MODEL_ERRORS,
+        operation_id="listModels",
+    )
+    async def get(self, parsed_query: Query[ModelsQuery]) -> HttpResponse:
         """All of them; at most a minute old."""
-        return json_response(encode(ModelList(list(await self.state.turns.model.list_models()))))
+        turns = self.state.turns
+        listed = list(await turns.model.list_models())
+        is_codex = parsed_query.client_version is not None
+        catalogue = build_catalogue(listed, default=turns.defaults.model) if is_codex else UNSET
+        return json_response(encode(ModelList(listed, models=catalogue)))
 
 
 class ModelController(ApiController):
@@ -48,8 +69,4 @@ class ModelController(ApiController):
     @validate(ResponseSpec(Model, status_code=HTTPStatus.OK), *ERRORS, *MODEL_ERRORS, operation_id="getModel")
     async def get(self, parsed_path: Path[ModelPath]) -> HttpResponse:
         """The model of that name."""
-        for model in await self.state.turns.model.list_models():
-            if model.id == parsed_path.model:
-                return json_response(encode(model))
-        message = f"The model '{parsed_path.model}' does not exist. GET /v1/models lists those that do."
-        raise NotFound(message, code="model_not_found", param="model")
+        return json_response(encode(await get_model(parsed_path.model, self.state.turns.model)))

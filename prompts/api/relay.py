@@ -62,7 +62,9 @@ class RelayController(ApiController):
     async def hand_on(self, path: RelayPath, *, model: str | None, is_stream: bool) -> HttpResponse:
         """The server's own answer."""
         request = RelayRequest(path, self.request.body, model, is_stream)
-        answer, parts = await open_relayed(request, self.state.relay, quiet_s=sse.KEEP_ALIVE_S)
+        answer, parts = await open_relayed(
+            request, self.state.relay, quiet_s=self.state.turns.followers.pace.keep_alive_s
+        )
         if answer.whole is None:
             return cast(HttpResponse, _stream(answer, parts))
         response = HttpResponse(answer.whole, status=answer.status, content_type=answer.content_type)
@@ -113,7 +115,7 @@ async def _pass_on(parts: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, 
     """An error in the middle breaks the connection off: a clean end would look like the end of the answer."""
     try:
         async for data in parts:
-            yield data or sse.KEEP_ALIVE
+            yield data or sse.COMMENT
     except ServiceError as error:
         log.warning("stream_broken_off", code=error.code)
         raise ConnectionAbortedError from error

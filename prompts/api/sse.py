@@ -6,7 +6,8 @@ from prompts.answer.events import Event
 
 DONE = b"data: [DONE]\n\n"
 # A comment for proxies, and an event for clients, which count events only. It has no place in the sequence.
-KEEP_ALIVE = b': keep-alive\n\nevent: keepalive\ndata: {"type":"keepalive"}\n\n'
+COMMENT = b": keep-alive\n\n"
+KEEP_ALIVE = COMMENT + b'event: keepalive\ndata: {"type":"keepalive"}\n\n'
 HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 

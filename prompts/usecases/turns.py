@@ -16,7 +16,7 @@ from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, Anchor, InConversation
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ConversationRef, Response
-from prompts.errors import FailedEarlier, NotFound
+from prompts.errors import FailedEarlier
 from prompts.history.account import measure
 from prompts.history.calls import find_unanswered
 from prompts.history.found_tools import with_found_tools
@@ -33,6 +33,7 @@ from prompts.run.run import Run
 from prompts.run.runner import Runner
 from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
 from prompts.usecases.items import build_items
+from prompts.usecases.models import get_model
 
 encode = msgspec.json.Encoder().encode
 
@@ -213,10 +214,7 @@ def choose_partition(anchor: Anchor, owner: str, claim: Claim) -> str:
 
 async def check_model(model_id: str, model: ChatModel) -> None:
     """Refuse an unknown model before anything is stored: some servers answer to any name. Raises NotFound."""
-    served = await model.list_models()
-    if served and model_id not in {entry.id for entry in served}:
-        message = f"The model '{model_id}' does not exist. GET /v1/models lists those that do."
-        raise NotFound(message, code="model_not_found", param="model")
+    await get_model(model_id, model)
 
 
 def _place(echo: Response, response_id: str, anchor: Anchor) -> Response:

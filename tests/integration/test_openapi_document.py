@@ -17,7 +17,7 @@ METHODS = ("get", "post", "put", "delete")
 ALWAYS = {"200", "401", "429", "500", "503"}
 # Other statuses an operation may answer with, except 413 for its body.
 ALSO = {
-    "listModels": {"502", "504"},
+    "listModels": {"400", "502", "504"},
     "getModel": {"400", "404", "502", "504"},
     "createResponse": {"400", "404", "409", "410", "422", "502", "504"},
     "getResponse": {"400", "404", "410"},
