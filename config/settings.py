@@ -133,6 +133,7 @@ LEAN_MIDDLEWARE = [
     "config.middleware.traced",
     "config.middleware.close_while_draining",
     "prompts.api.errors.envelope",
+    "prompts.api.upgrades.refuse_upgrades",
 ]
 ROOT_URLCONF = "config.urls"
 ASGI_APPLICATION = "config.asgi.application"

@@ -11,6 +11,7 @@
         BodyTooLarge                     request_too_large          invalid_request_error   413     no
         NotFound                         …_not_found, unknown_url   invalid_request_error   404     no
         MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
+        WebSocketsOff                    websockets_off             invalid_request_error   426     no
       InvalidApiKey                      invalid_api_key            authentication_error    401     no
       ConversationLocked                 conversation_locked        conflict_error          409     no
       ResponseNotEnded                   response_not_ended         conflict_error          409     yes
@@ -147,6 +148,13 @@ class MethodNotAllowed(InvalidRequest):
 
     code = "method_not_allowed"
     status = 405
+
+
+class WebSocketsOff(InvalidRequest):
+    """A connection was to become a WebSocket, which this server does not speak."""
+
+    code = "websockets_off"
+    status = 426
 
 
 class ConversationLocked(ServiceError):

@@ -1,0 +1,29 @@
+"""WebSockets, which this server does not speak yet: clients that may use one are told to go on over HTTP."""
+
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponseBase
+
+from prompts.api.state import get_state
+from prompts.errors import WebSocketsOff
+from prompts.usecases.callers import authenticate
+
+View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
+
+
+def refuse_upgrades(view: View) -> View:
+    """Lean-road middleware: an upgrade is answered 401 to a wrong key and 426 to a good one.
+
+    Codex goes on over HTTP after a 426 only: https://github.com/openai/codex/issues/43353.
+    """
+
+    async def answer(request: HttpRequest) -> HttpResponseBase:
+        if request.META.get("HTTP_UPGRADE", "").lower() != "websocket":
+            return await view(request)
+        api_keys = get_state(cast(ASGIRequest, request).scope).api_keys
+        await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=api_keys)
+        raise WebSocketsOff("This server speaks no WebSocket. Send the request over HTTP, with 'stream': true.")
+
+    return answer
