@@ -94,6 +94,7 @@ async def test_a_function_without_parameters_is_called_without_arguments(
     tool = {"type": "function", "name": "get_news", "parameters": parameters}
     response = (await ask(http, "Call get_news", tools=[tool])).json()
     assert read_calls(response) == [("get_news", {})]
+    assert [item["arguments"] for item in response["output"]] == ["{}"]
     answer = await ask(
         http,
         "",

@@ -83,7 +83,14 @@ async def test_a_refusal_is_a_part_of_its_own(http: httpx.AsyncClient) -> None:
     events = await stream(http, input="Hello [[standin refuse=true]]")
     final = events[-1]["response"]
     assert final["status"] == "completed"
-    assert [part["type"] for part in final["output"][0]["content"]] == ["refusal"]
+    [part] = final["output"][0]["content"]
+    assert set(part) == {"type", "refusal"}
+    assert part["type"] == "refusal"
+    assert "".join(event["delta"] for event in events if event["type"] == "response.refusal.delta") == part["refusal"]
+    [done] = [event for event in events if event["type"] == "response.refusal.done"]
+    assert done["refusal"] == part["refusal"]
+    whole = (await http.post("/v1/responses", json={"input": "Hello [[standin refuse=true]]"})).json()
+    assert [item["content"] for item in whole["output"]] == [[part]]
 
 
 async def test_message_items_the_short_and_the_long_way(http: httpx.AsyncClient) -> None:
