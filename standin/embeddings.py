@@ -42,7 +42,7 @@ def compose_embeddings(request: EmbeddingRequest) -> dict[str, Any]:
     """The answer to an embedding request. Raises a 400 for an empty text."""
     texts = [strip_directives(text) for text in _list_texts(request)]
     if not all(texts):
-        raise StandInError(400, "An input must not be empty.", param="input")
+        raise StandInError(400, "An input must not be empty.", code="invalid_value", param="input")
     vectors = [embed(text, request.dimensions or _DIMENSIONS) for text in texts]
     data = [
         {"object": "embedding", "index": index, "embedding": _encode(vector, request.encoding_format)}

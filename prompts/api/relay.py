@@ -26,8 +26,8 @@ log = structlog.get_logger(__name__)
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 # For the OpenAPI document: the model's server is who checks them.
 _LIST_OF_MESSAGES = Meta(extra_json_schema={"type": "array", "items": {"type": "object"}})
-_BOOLEAN = Meta(extra_json_schema={"type": "boolean"})
-_TEXTS = Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]})
+_BOOLEAN = Meta(extra_json_schema={"anyOf": [{"type": "boolean"}, {"type": "null"}]})
+_TEXTS = Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array"}]})
 
 
 class CreateChatCompletion(Struct, kw_only=True):
