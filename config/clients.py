@@ -198,7 +198,7 @@ def _build_patience() -> Patience:
 
 
 def _build_models_server(openai: AsyncOpenAI) -> OpenAIModel:
-    return MODELS[settings.MODEL_PROTOCOL](openai, _build_patience(), _build_quirks())
+    return MODELS[settings.MODEL_PROTOCOL](openai, _build_patience(), build_quirks())
 
 
 def _guard_model(
@@ -276,7 +276,8 @@ def _default_models() -> dict[RelayPath, str]:
     return {"/chat/completions": settings.DEFAULT_MODEL, "/embeddings": settings.EMBEDDING_MODEL}
 
 
-def _build_quirks() -> ModelQuirks:
+def build_quirks() -> ModelQuirks:
+    """How the settings say that models want to be asked."""
     return ModelQuirks(
         options=settings.MODEL_OPTIONS,
         option_names=frozenset(settings.MODEL_OPTION_NAMES),
