@@ -39,6 +39,7 @@ from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.storage_gauge import RedisGauge
@@ -52,9 +53,10 @@ from prompts.ports.observer import Observer
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
-from prompts.run.following import Followers, Pace
+from prompts.run.followers import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
+from prompts.run.run import RENEWALS_A_LEASE
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
 from prompts.usecases.ask import Defaults
@@ -164,6 +166,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             "gauge": gauge.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
+            "mark": partial(turns.followers.keep_marked, settings.LEASE_S / RENEWALS_A_LEASE),
             "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
         }
         for name, chore in chores.items():
@@ -245,7 +248,11 @@ def _build_state(
         model=model,
         calibration=calibration,
         runner=runner,
-        followers=Followers(Pace(keep_alive_s=settings.KEEP_ALIVE_S), observer=observer),
+        followers=Followers(
+            Pace(keep_alive_s=settings.KEEP_ALIVE_S),
+            observer=observer,
+            marks=RedisReaderMarks(redis, lease_s=limits.lease_s),
+        ),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
         tracing=tracing,
     )

@@ -164,6 +164,9 @@ class ConversationLocked(ServiceError):
     type = "conflict_error"
     status = 409
 
+    is_followed = False
+    """Whether the response would give way if its readers left."""
+
     def __init__(self, message: str, *, active_response_id: str, param: str | None = "conversation") -> None:
         super().__init__(message, param=param, retry_after_s=1)
         self.active_response_id = active_response_id
@@ -175,6 +178,10 @@ class ResponseNotEnded(ServiceError):
     code = "response_not_ended"
     type = "conflict_error"
     status = 409
+    active_response_id: str | None = None
+    """The response, when waiting for its end may help."""
+    is_followed = False
+    """Whether the response would give way if its readers left."""
 
 
 class ResponseEnded(ServiceError):
@@ -365,13 +372,15 @@ def unknown_item(item_id: str, *, param: str) -> NotFound:
     return NotFound(f"Item with id '{item_id}' not found.", code="item_not_found", param=param)
 
 
-def response_not_ended(response_id: str, status: str) -> ResponseNotEnded:
+def response_not_ended(response_id: str, status: str, *, is_followed: bool = False) -> ResponseNotEnded:
     """The refusal to continue from a response that has not ended, or has failed."""
     if status == "failed":
         message = f"Previous response '{response_id}' failed. Continue from the response before it."
         return ResponseNotEnded(message, param="previous_response_id")
     message = f"Previous response '{response_id}' is {status}. Continue from it when it has ended."
-    return ResponseNotEnded(message, param="previous_response_id", retry_after_s=1)
+    error = ResponseNotEnded(message, param="previous_response_id", retry_after_s=1)
+    error.active_response_id, error.is_followed = response_id, is_followed
+    return error
 
 
 def key_reused() -> KeyReused:
@@ -380,10 +389,14 @@ def key_reused() -> KeyReused:
     return KeyReused(message, param="Idempotency-Key")
 
 
-def conversation_locked(conversation_id: str, active_response_id: str) -> ConversationLocked:
+def conversation_locked(
+    conversation_id: str, active_response_id: str, *, is_followed: bool = False
+) -> ConversationLocked:
     """The refusal of a second turn; it names the first."""
     message = (
         f"Conversation '{conversation_id}' is busy with response '{active_response_id}'. "
         "Wait until it has ended, then send again."
     )
-    return ConversationLocked(message, active_response_id=active_response_id)
+    error = ConversationLocked(message, active_response_id=active_response_id)
+    error.is_followed = is_followed
+    return error

@@ -1,6 +1,7 @@
 """`/v1/responses`: create (whole, streamed, in the background), retrieve, follow, cancel, delete."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated, ClassVar, Literal, cast
@@ -10,7 +11,7 @@ import structlog
 from django.http import HttpResponse, StreamingHttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, field
 from msgspec.structs import replace
 
 from prompts.answer.events import Event
@@ -104,7 +105,9 @@ class ResponsesController(ApiController):
             body,
             owner=self.owner,
             new_input=read_input(given, sender=self.sender),
-            claim=read_claim(self.request, replace(body, stream=None, stream_options=None), self.unknown.options),
+            claim=read_claim(
+                self.request, replace(body, stream=None, stream_options=None, if_busy=UNSET), self.unknown.options
+            ),
             unknown=self.unknown,
             is_compaction=is_compaction,
         )
@@ -188,7 +191,9 @@ class CancelController(ApiController):
         return json_response(stored.body if is_confirmed else unconfirmed)
 
 
-async def stream(events: AsyncIterator[Sequence[Event]], *, padded_for: str | None = None) -> StreamingHttpResponse:
+async def stream(
+    events: AsyncGenerator[Sequence[Event], None], *, padded_for: str | None = None
+) -> StreamingHttpResponse:
     """Events as server-sent events. What is refused is refused before the stream begins.
 
     `padded_for` is the response's id, when its deltas are to be padded.
@@ -199,14 +204,17 @@ async def stream(events: AsyncIterator[Sequence[Event]], *, padded_for: str | No
 
 
 async def _frames(
-    first: Sequence[Event] | None, rest: AsyncIterator[Sequence[Event]], write: Callable[[Sequence[Event]], bytes]
+    first: Sequence[Event] | None,
+    rest: AsyncGenerator[Sequence[Event], None],
+    write: Callable[[Sequence[Event]], bytes],
 ) -> AsyncIterator[bytes]:
     """An error in the middle breaks the connection off: a clean end would look like the end of the answer."""
     if first:
         yield write(first)
     try:
-        async for events in rest:
-            yield write(events) if events else sse.KEEP_ALIVE
+        async with aclosing(rest):  # a reader who leaves is gone at once, not when the garbage is collected
+            async for events in rest:
+                yield write(events) if events else sse.KEEP_ALIVE
     except ServiceError as error:
         log.warning("stream_broken_off", code=error.code)
         raise ConnectionAbortedError from error

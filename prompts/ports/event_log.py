@@ -53,5 +53,8 @@ class Watch(Protocol):
     async def wait(self, within_s: float) -> bool:
         """True as soon as the log has grown, False after `within_s`."""
 
+    async def wait_news(self, within_s: float) -> bool:
+        """True as soon as the response may have ended, or lost a reader; False after `within_s`. Growth is no news."""
+
     async def wait_released(self, within_s: float) -> bool:
         """True as soon as the response's replica has closed its connection to the model, False after `within_s`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
@@ -35,6 +35,13 @@ class Draft:
     last_opening_number: int
     unanswered: Sequence[str] = ()
     """Ids of calls that somebody must have made in the history."""
+    reader_id: str = ""
+    """Who reads the response from its admission on (`prompts/ports/reader_marks.py`)."""
+
+    @property
+    def yields(self) -> bool:
+        """Whether the response is to give way to the next turn when nobody reads it."""
+        return self.response.store and not self.response.background
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +52,32 @@ class Admitted:
     epoch: str
     window: Sequence[Item]
     model_input: ModelInput
+    has_displaced: bool = False
+    """Whether the ending that came with it was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """The request was made before: this is the response it belongs to."""
+    """The request was made before: this is the response it belongs to. In progress, it is marked as read."""
 
     response_id: str
+
+
+# Which active responses give way to a turn: one that nobody reads is abandoned.
+Displaces: TypeAlias = Literal["none", "abandoned", "any"]
+
+
+@dataclass(frozen=True, slots=True)
+class InTheWay:
+    """An active response that gives way: seize it, and admit again with its ending.
+
+    It `is_ending` when somebody else is cancelling it at this moment: wait for its end, and admit again. The history
+    lacks `missing_calls`, whose outputs are in the input, unless that response makes them.
+    """
+
+    response_id: str
+    is_ending: bool = False
+    missing_calls: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +99,15 @@ class Outcome:
     result: bytes
     items: Sequence[Item]
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a response that was seized under `epoch`: as `ResponseStore.commit` takes it."""
+
+    outcome: Outcome
+    last: Group
+    epoch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +144,23 @@ class Seized:
 class ResponseStore(Protocol):
     """Responses and the timelines they join, every change in one atomic step."""
 
-    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
+    async def admit(
+        self,
+        draft: Draft,
+        *,
+        owner: str,
+        history_tokens: int,
+        lease_s: float,
+        displaces: Displaces = "none",
+        ending: Ending | None = None,
+        met_id: str = "",
+    ) -> Admitted | Attached | InTheWay:
         """Create the response, take its conversation and lease, and give back the window; or attach a retry.
 
+        `displaces` says which active response of the conversation, or the chain, is named instead of refused. Its
+        `ending` is written in the same step; it is left out when another was quicker, and then admission looks anew. An
+        abandoned response of the same body is attached to. `met_id` is a response that was in the way before: when it
+        has ended since, uncancelled, the conversation stays locked for this turn, so that of several at once one wins.
         Raises NotFound (conversation, previous response), UnknownCall, ConversationLocked, ResponseNotEnded, KeyReused,
         Unavailable.
         Cancelled in flight, the response may exist without a run; its lease then expires.
@@ -129,11 +178,15 @@ class ResponseStore(Protocol):
         `last` is what the log still lacks, its end. Raises StaleRun, TailLost, Unavailable.
         """
 
-    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+    async def seize(
+        self, response_id: str, *, owner: str | None, lease_s: float, displaces: Displaces | None = None
+    ) -> Seized | Status | None:
         """Take an active response out of its run's hands, and tell its replica to let go.
 
         `owner` is whoever cancels it, or None for a response whose lease has expired. Gives the status of one that has
-        ended already, None for one whose lease is alive, or that is gone. Raises NotFound (to an owner), Unavailable.
+        ended already, None for one whose lease is alive, or that is gone. With `displaces`, the owner's next turn takes
+        it: None also for one that does not give way, or that somebody else is cancelling at this moment.
+        Raises NotFound (to an owner), Unavailable.
         """
 
     async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:

@@ -3,102 +3,24 @@
 Both tell the same events, byte for byte, from any number on: `Narration` makes them from the same signals.
 """
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 import msgspec
 
 from prompts.answer.events import Event, Narration
 from prompts.domain.responses import ENDED, Response
 from prompts.domain.signals import read_signals
-from prompts.errors import Draining, InvalidRequest, StreamExpired, Unavailable
+from prompts.errors import InvalidRequest, StreamExpired, Unavailable
 from prompts.ports.event_log import Entry, EventLog
-from prompts.ports.observer import UNOBSERVED, FollowerJoined, FollowerLeft, Observer
+from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import ResponseStore, StoredResponse
-from prompts.run.log_reader import SIGNALS_A_SLICE, read_slices
+from prompts.run.followers import Followers, Pace, new_reader
+from prompts.run.log_reader import read_slices
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 
 decode_response = msgspec.json.Decoder(Response).decode
-
-# A nudge may be lost while Redis is away, so followers also look by themselves.
-LOOK_S = 2.0
-# A reader is told nothing for so long at most. Below the idle limit of every common proxy (nginx 60 s, AWS ALB 60 s,
-# Heroku 55 s), and often enough for clients that give up a stream without events (openai/codex#31539).
-KEEP_ALIVE_S = 15.0
-# Readers are kept while Redis is away for so long: a restart or a fail-over is shorter.
-REDIS_AWAY_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often a follower looks by itself, how long it is kept while Redis is away, how much it is told at once.
-
-    `keep_alive_s` is how long its client hears nothing at most.
-    """
-
-    look_s: float = LOOK_S
-    keep_alive_s: float = KEEP_ALIVE_S
-    redis_away_s: float = REDIS_AWAY_S
-    signals_a_slice: int = SIGNALS_A_SLICE
-
-
-class Followers:
-    """The readers of responses at this process, wherever the responses are written."""
-
-    def __init__(self, pace: Pace = Pace(), observer: Observer = UNOBSERVED) -> None:
-        self.pace = pace
-        self._observer = observer
-        self._count = 0
-        self._left = asyncio.Event()
-        self._is_leaving = False
-        self._is_over = False
-
-    @contextmanager
-    def join(self, *, is_here: bool) -> Iterator[None]:
-        """For as long as one follows; `is_here` says that the response is written by this process.
-
-        Raises Draining for what any other replica can serve for longer.
-        """
-        if self._is_leaving and not is_here:
-            raise Draining("This replica is leaving. Send the request again; another one will serve it.")
-        self._count += 1
-        self._observer.notice(FollowerJoined())
-        try:
-            yield
-        finally:
-            self._count -= 1
-            self._observer.notice(FollowerLeft())
-            self._left.set()
-
-    def check(self) -> None:
-        """Raises Draining when the process can serve them no longer."""
-        if self._is_over:
-            raise Draining("This replica is leaving. Ask again for the events after the last one you have.")
-
-    def start_draining(self) -> None:
-        """The process leaves: nobody joins any more but for what is written here."""
-        self._is_leaving = True
-
-    async def drain(self, within_s: float) -> None:
-        """Wait until all have left, and after `within_s` send them away."""
-        await self._wait(within_s)
-        self._is_over = True
-        await self._wait(2 * self.pace.look_s)  # every reader looks at least once in this time
-
-    async def wait_until_left(self) -> None:
-        """Returns when nobody follows here any more."""
-        while self._count:
-            self._left.clear()
-            await self._left.wait()
-
-    async def _wait(self, within_s: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self.wait_until_left()
 
 
 async def follow_response(
@@ -111,18 +33,22 @@ async def follow_response(
     store: ResponseStore,
     event_log: EventLog,
     followers: Followers,
+    marked: Reader | None = None,
 ) -> AsyncGenerator[Sequence[Event], None]:
     """Events above `after` to the terminal one, in groups; an empty group whenever nothing was told for `quiet_s`.
 
-    `run` is the response's own, when this process writes it. When its replica dies there is a pause, and the events
-    go on as soon as another one has taken it over.
+    `run` is the response's own, when this process writes it. `marked` is a reader whom admission has marked already.
+    When its replica dies there is a pause, and the events go on as soon as another one has taken it over.
     The first group comes at once, an empty one when there is nothing above `after` yet.
     Raises NotFound, StreamExpired, InvalidRequest (`after` lies beyond what has been said), Unavailable: before the
     first group; in the middle when the response is deleted meanwhile, when Redis stays away, or as Draining when this
     process can wait no longer.
     """
-    with followers.join(is_here=run is not None):
-        async for events in _follow(
+    reader = marked or new_reader(response_id)
+    with followers.join(reader, is_here=run is not None):
+        if marked is None:
+            await followers.mark(reader)
+        async for events in follow_joined(
             response_id,
             owner=owner,
             after=after,
@@ -135,17 +61,18 @@ async def follow_response(
             yield events
 
 
-async def _follow(
+async def follow_joined(
     response_id: str,
     *,
     owner: str,
-    after: int,
+    after: int = -1,
     quiet: Quiet,
     run: Run | None,
     store: ResponseStore,
     event_log: EventLog,
     followers: Followers,
 ) -> AsyncIterator[Sequence[Event]]:
+    """`follow_response` for a reader who has joined already."""
     # A reader who comes from another replica may have seen events whose acknowledgement this process still awaits.
     is_here = run is not None and after <= run.last_number
     if run is not None and is_here:

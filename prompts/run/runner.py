@@ -124,9 +124,13 @@ class Runner:
             self._attended -= 1
             self._left.set()
 
-    def _check_place(self, *, is_new: bool) -> None:
+    def check_draining(self) -> None:
+        """Raises Draining when no run may begin here any more."""
         if self._is_draining:
             raise Draining("This replica is leaving. Send the request again; another one will serve it.")
+
+    def _check_place(self, *, is_new: bool) -> None:
+        self.check_draining()
         if is_new:
             self._check_storage()
         if len(self._tasks) + self._reserved + self._attended >= self._limits.max_runs:

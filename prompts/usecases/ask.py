@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET
 
@@ -19,6 +19,10 @@ from prompts.usecases.items import StoredItem
 
 # OpenAI takes no longer key; the hash of one shares a cache as well.
 MAX_CACHE_KEY_CHARACTERS = 64
+
+# What becomes of a turn whose conversation or chain is busy. Without it: it is refused, but an active response that
+# nobody reads gives way.
+IfBusy: TypeAlias = Literal["reject", "interrupt", "wait"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,7 @@ class Ask:
     """The model server's own options, as they are."""
     ignored: Sequence[str] = ()
     """What of the request was left out, by its places."""
+    if_busy: IfBusy | None = None
 
 
 @dataclass(frozen=True, slots=True)

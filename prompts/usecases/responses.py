@@ -1,16 +1,12 @@
 """Use cases on responses: retrieve, cancel, delete."""
 
-import asyncio
-from contextlib import suppress
-
-from prompts.domain.responses import ENDED
 from prompts.errors import (
     ResponseEnded,
     StaleRun,
     Unavailable,
     unknown_response,
 )
-from prompts.ports.event_log import EventLog, Watch
+from prompts.ports.event_log import EventLog
 from prompts.ports.responses import (
     ResponseStore,
     Seized,
@@ -19,6 +15,7 @@ from prompts.ports.responses import (
 from prompts.run.ending import end_seized, retell
 from prompts.run.runner import Runner
 from prompts.usecases.public_ids import check_response_id
+from prompts.usecases.waiting import wait_for_end
 
 # How long a cancel waits for the replica to confirm that the model's connection is closed (docs/api.md).
 CONFIRM_S = 2.0
@@ -58,20 +55,12 @@ async def cancel_response(
             try:
                 narration = await retell(seized.response, event_log=event_log)
                 outcome = await end_seized(seized, narration, store=store, observer=runner.observer)
-            except StaleRun:
-                await _wait_for_end(response_id, owner=owner, store=store, watch=watch)
+            except StaleRun:  # another's cancellation: seizing again would only delay it
+                await wait_for_end(response_id, owner=owner, store=store, watch=watch, within_s=CONFIRM_S)
                 continue
             is_confirmed = await watch.wait_released(CONFIRM_S)
             return StoredResponse("cancelled", outcome.result), is_confirmed
     raise Unavailable("The response could not be cancelled right now. Try again.")
-
-
-async def _wait_for_end(response_id: str, *, owner: str, store: ResponseStore, watch: Watch) -> None:
-    """Wait for another's cancellation to finish; seizing again would only delay it. Raises NotFound, Unavailable."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CONFIRM_S):
-            while (await store.get(response_id, owner=owner)).status not in ENDED:
-                await watch.wait(CONFIRM_S)
 
 
 async def _get_cancelled(response_id: str, *, owner: str, store: ResponseStore) -> StoredResponse:

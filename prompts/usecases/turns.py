@@ -7,6 +7,7 @@ they come), `wait_for_answer` (the ended response), `get_queued` (a background r
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from msgspec.structs import replace
@@ -24,13 +25,17 @@ from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.event_log import EventLog
+from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.brief import Brief
-from prompts.run.following import Followers, follow_response
+from prompts.run.followers import Followers, new_reader
+from prompts.run.following import follow_joined, follow_response
 from prompts.run.guarded_model import GuardedModel
+from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.runner import Runner
+from prompts.usecases.admission import Admission
 from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
 from prompts.usecases.items import build_items
 from prompts.usecases.models import get_model
@@ -65,11 +70,14 @@ class Turn:
     run: Run | None
     is_replay: bool
     is_stored: bool
+    reader: Reader
+    """Whoever sent the request; admission has marked it."""
 
 
 async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
+    With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
     Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
     UnknownCall, UpstreamUnavailable, Draining, Overloaded, StorageFull, Unavailable.
     """
@@ -80,20 +88,28 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     if ask.claim.idempotency_key is None and not ask.claim.is_retry:
         ports.model.check()  # a retry may belong to a response that is there already: admission says so
     draft = await _draft(ask, request, ports)
-    runner = ports.runner
+    admission = Admission(ask.owner, ports.store, ports.event_log, ports.runner, ports.followers)
+    begin = partial(_begin, ask, draft, admission, ports)
+    match ask.if_busy:
+        case None if not ask.claim.is_retry:  # a retry of what was left attaches
+            return await admission.when_left(begin)
+        case "wait":
+            return await admission.when_free(begin)
+    return await begin()
+
+
+async def _begin(ask: Ask, draft: Draft, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
+    runner, is_stored = ports.runner, ask.store is not False
+    history_tokens = int(ports.defaults.history_tokens / draft.model_input.calibration)
     with runner.reserve():
-        factor = draft.model_input.calibration
-        admitted = await ports.store.admit(
-            draft,
-            owner=ask.owner,
-            history_tokens=int(ports.defaults.history_tokens / factor),
-            lease_s=runner.limits.lease_s,
-        )
+        admitted = await admission.admit(draft, if_busy=ask.if_busy, history_tokens=history_tokens, met_id=met_id)
+        is_replay = isinstance(admitted, Attached)
         if isinstance(admitted, Attached):
-            run = runner.find(admitted.response_id)
-            return Turn(admitted.response_id, ask.owner, run, is_replay=True, is_stored=ask.store is not False)
-        run = runner.start(_brief(draft, admitted, owner=ask.owner))
-        return Turn(run.response.id, ask.owner, run, is_replay=False, is_stored=ask.store is not False)
+            response_id, run = admitted.response_id, runner.find(admitted.response_id)
+        else:
+            response_id, run = draft.response.id, runner.start(_brief(draft, admitted, owner=ask.owner))
+    reader = Reader(response_id, draft.reader_id)
+    return Turn(response_id, ask.owner, run, is_replay=is_replay, is_stored=is_stored, reader=reader)
 
 
 async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
@@ -110,6 +126,7 @@ async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncG
         store=ports.store,
         event_log=ports.event_log,
         followers=ports.followers,
+        marked=turn.reader,
     )
     try:
         async with aclosing(events):
@@ -125,7 +142,7 @@ async def wait_for_answer(turn: Turn, ports: TurnPorts) -> bytes:
 
     What is not stored is erased then; it is stopped when the caller is cancelled.
     """
-    with ports.followers.join(is_here=turn.run is not None):
+    with ports.followers.join(turn.reader, is_here=turn.run is not None):
         try:
             return await _wait(turn, ports)
         finally:
@@ -148,10 +165,10 @@ async def _wait(turn: Turn, ports: TurnPorts) -> bytes:
             raise run.error
         if run.outcome is not None:
             return run.outcome.result
-    events = follow_response(
+    events = follow_joined(
         turn.response_id,
         owner=turn.owner,
-        quiet_s=QUIET_S,
+        quiet=Quiet(QUIET_S),
         run=run,
         store=ports.store,
         event_log=ports.event_log,
@@ -185,6 +202,7 @@ async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
             calibration=ports.calibration.get_factor(request.model),
         ),
         last_opening_number=len(Narration(response).opening()) - 1,
+        reader_id=new_reader(response.id).id,
     )
 
 

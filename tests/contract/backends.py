@@ -20,6 +20,7 @@ from tests.support.fakes.conversation_store import FakeConversationStore
 from tests.support.fakes.eraser import FakeEraser
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.memory import Memory
+from tests.support.fakes.reader_marks import FakeReaderMarks
 from tests.support.fakes.response_notes import FakeResponseNotes
 from tests.support.fakes.response_store import FakeResponseStore
 
@@ -100,6 +101,7 @@ class MemoryBackend:
             event_log=self._event_log,
             notes=FakeResponseNotes(self._memory),
             eraser=FakeEraser(self._memory),
+            reader_marks=FakeReaderMarks(self._memory),
         )
 
     async def lose_lease(self, response_id: str) -> None:

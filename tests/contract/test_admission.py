@@ -12,7 +12,7 @@ from prompts.domain.items import FunctionCall
 from prompts.domain.responses import CONTINUABLE
 from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, UnknownCall
 from prompts.history.estimates import estimate_items
-from prompts.ports.responses import Admitted, Attached, Claim, Draft
+from prompts.ports.responses import Admitted, Attached, Claim, Draft, InTheWay
 from tests.contract.port_turns import (
     LEASE_S,
     OWNER,
@@ -33,7 +33,7 @@ from tests.contract.port_turns import (
 from tests.support.builders import HISTORY_TOKENS, Stores, admit, build_draft, build_item, make_conversation
 
 
-async def ask(stores: Stores, draft: Draft, *, owner: str = OWNER) -> Admitted | Attached:
+async def ask(stores: Stores, draft: Draft, *, owner: str = OWNER) -> Admitted | Attached | InTheWay:
     """Ask for admission, whatever the answer."""
     return await stores.responses.admit(draft, owner=owner, history_tokens=HISTORY_TOKENS, lease_s=LEASE_S)
 

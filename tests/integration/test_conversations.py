@@ -16,7 +16,7 @@ from tests.support.servers import eventually
 from tests.support.service import Service
 
 # An answer of about a second: long enough for other requests meanwhile.
-SLOW = "count to 25 [[standin token_s=0.02]]"
+SLOW = "count to 60 [[standin token_s=0.05]]"
 
 
 async def create(http: httpx.AsyncClient, **body: Any) -> str:

@@ -66,6 +66,7 @@ def find_shapes() -> list[Row]:
         Row("malformed", INVALID, body=b'{"input": "x"', words="JSON"),
         Row("type", INVALID, body=turn(instructions=3), param="instructions"),
         Row("nested type", INVALID, body={"input": [{"role": "user", "content": 3}]}, param="input[0].content"),
+        Row("if_busy", INVALID, body=turn(**{"eps:if_busy": "queue"}), param="eps:if_busy", words="'wait'"),
         Row("enum", INVALID, body={"input": [{"role": "boss", "content": "x"}]}, param="input[0].role"),
         Row("missing", INVALID, body={}, param="input"),
         Row(
@@ -211,6 +212,13 @@ async def test_a_busy_conversation(http: httpx.AsyncClient, busy: tuple[str, str
     assert error["active_response_id"] == response_id
     assert answer.headers["x-should-retry"] == "false"
     assert int(answer.headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("if_busy", ["Wait", "", 1, ["wait"]])
+async def test_a_wrong_word_for_what_to_do_when_busy(http: httpx.AsyncClient, if_busy: Any) -> None:
+    answer = await ask(http, "Hello", **{"eps:if_busy": if_busy})
+    error = check_refusal(answer, status=400, code="invalid_request_error", param="eps:if_busy")
+    assert isinstance(if_busy, int | list) or "'reject', 'interrupt' or 'wait'" in error["message"]
 
 
 async def test_a_key_with_another_body(http: httpx.AsyncClient) -> None:

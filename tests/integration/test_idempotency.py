@@ -15,6 +15,8 @@ from tests.support.service import Service
 from tests.support.turns import Stream, ask, check_free_and_unmoved, get_text, make_conversation
 
 SLOW = "count to 20 [[standin token_s=0.05]]"
+# Several requests are refused meanwhile, each after a moment.
+SLOWER = "count to 100 [[standin token_s=0.05]]"
 RACES = 200
 
 
@@ -229,9 +231,9 @@ async def test_a_retry_by_the_sdk_attaches_to_the_active_response(
     http: httpx.AsyncClient, other: httpx.AsyncClient, calls: Calls, is_streamed: bool
 ) -> None:
     conversation_id = await make_conversation(http)
-    creator = Stream.of_turn(http, SLOW, conversation=conversation_id)
+    creator = Stream.of_turn(http, SLOWER, conversation=conversation_id)
     await creator.see_words()
-    body = {"input": SLOW, "conversation": conversation_id, "stream": is_streamed}
+    body = {"input": SLOWER, "conversation": conversation_id, "stream": is_streamed}
     for client in (http, other):
         changed = {**body, "input": "Something else"}
         for headers, sent in (({"x-stainless-retry-count": "1"}, changed), ({"x-stainless-retry-count": "0"}, body)):

@@ -1,6 +1,7 @@
 """Items, drafts, stores and turns for tests of Redis below the HTTP API."""
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -12,6 +13,7 @@ from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
 from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.answer.events import Narration, encode
@@ -26,6 +28,7 @@ from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.event_log import EventLog, Group
 from prompts.ports.observer import Unobserved
+from prompts.ports.reader_marks import ReaderMarks
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.responses import Admitted, Claim, Draft, Outcome, ResponseStore
 from prompts.run.runner import Limits, Runner
@@ -35,6 +38,7 @@ from tests.support.sealer import SEALER
 
 RETENTION_S = 3600
 HISTORY_TOKENS = 8000
+LEASE_S = 600
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Stores:
     event_log: EventLog
     notes: ResponseNotes
     eraser: Eraser
+    reader_marks: ReaderMarks
 
 
 class RetryingRedis:
@@ -84,6 +89,7 @@ def open_stores(
         event_log=RedisEventLog(redis, nudges or Nudges(redis, replica_id)),
         notes=RedisResponseNotes(redis),
         eraser=RedisEraser(redis, items_a_slice=items_a_slice),
+        reader_marks=RedisReaderMarks(redis, lease_s=LEASE_S),
     )
 
 
@@ -127,6 +133,7 @@ def build_draft(
         claim=claim or Claim(body_hash=text),
         model_input=measure(instructions=None, new_input=[said], budget_tokens=HISTORY_TOKENS),
         last_opening_number=len(Narration(response).opening()) - 1,
+        reader_id=secrets.token_hex(8),
     )
 
 

@@ -10,8 +10,9 @@ import pytest
 from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Text
 from prompts.errors import Draining, Unavailable
-from prompts.run.following import LOOK_S as LOOKS_EVERY_S
-from prompts.run.following import Followers, Pace, follow_response
+from prompts.run.followers import LOOK_S as LOOKS_EVERY_S
+from prompts.run.followers import Followers, Pace
+from prompts.run.following import follow_response
 from prompts.run.run import Run
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog

@@ -16,7 +16,8 @@ from prompts.domain.responses import Response, ResponseError
 from prompts.domain.signals import Finished, Refused, Signal, Text, pack, unpack
 from prompts.ports.event_log import Entry, EventLog, Group
 from prompts.ports.responses import Draft, Outcome, ResponseStore
-from prompts.run.following import Followers, follow_response
+from prompts.run.followers import Followers
+from prompts.run.following import follow_response
 from tests.support.builders import admit, build_draft, open_stores
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.memory import Memory

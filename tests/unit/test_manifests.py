@@ -22,7 +22,7 @@ from health import views
 from health.metrics import RESULTS, ProbeMetrics
 from launcher.weaviate import WEAVIATE
 from prompts.adapters.metrics.observer import FIRST_TOKEN_S, PrometheusObserver
-from prompts.run.following import KEEP_ALIVE_S
+from prompts.run.followers import KEEP_ALIVE_S
 from tests.manifests.sources import (
     ALERTS,
     BASE,

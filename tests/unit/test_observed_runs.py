@@ -6,7 +6,7 @@ from typing import TypeVar
 from prompts.domain.signals import Text
 from prompts.errors import StaleRun
 from prompts.ports.observer import FollowerJoined, FollowerLeft, RunEnded, RunStarted
-from prompts.run.following import Followers
+from prompts.run.followers import Followers, new_reader
 from tests.support.fakes.observer import FakeObserver
 from tests.support.runner_harness import MAX_S, STOP, Harness, settle
 from tests.support.sample_turn import make_brief
@@ -61,6 +61,6 @@ async def test_the_observer_is_told_of_a_run_that_lost_its_lease(harness: Harnes
 async def test_the_observer_is_told_who_follows() -> None:
     observer = FakeObserver()
     followers = Followers(observer=observer)
-    with followers.join(is_here=True):
+    with followers.join(new_reader("resp_1"), is_here=True):
         assert observer.noticed == [FollowerJoined()]
     assert observer.noticed == [FollowerJoined(), FollowerLeft()]

@@ -25,7 +25,8 @@ from prompts.domain.usage import Usage
 from prompts.errors import StaleRun, StreamExpired, Unavailable
 from prompts.history.estimates import estimate_items
 from prompts.ports.event_log import Group
-from prompts.run.following import Followers, follow_response
+from prompts.run.followers import Followers
+from prompts.run.following import follow_response
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.takeover import MAX_ATTEMPTS, take_over

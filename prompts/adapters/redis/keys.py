@@ -10,6 +10,7 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:tl:<id>:calls    hash: the function calls made on it, by their ids, and the position of each
     {pp}:item:<id>        string: timeline and position of an item
     {pp}:gone:<item>      string, for a minute: the call that deleted an item
+    {pp}:readers:<resp>   sorted set, see `readers`
 """
 
 import hashlib
@@ -46,6 +47,11 @@ def event_log(response_id: str) -> str:
     return f"{_prefix_of(response_id)}ev:{response_id}"
 
 
+def readers(response_id: str) -> str:
+    """Sorted set: who reads an active response, by the deadline of each one's mark, in milliseconds."""
+    return f"{_prefix_of(response_id)}readers:{response_id}"
+
+
 def item(item_id: str) -> str:
     """String: the timeline an item is on, and its position there."""
     return f"{_prefix_of(item_id)}item:{item_id}"
@@ -72,7 +78,7 @@ def listing(owner: str) -> str:
 
 
 def log_channel(response_id: str) -> str:
-    """Channel: says that a response's log has grown, or that its connection to the model is closed."""
+    """Channel: says that a log has grown or ended, or that the response's connection to the model is closed."""
     return f"{_prefix_of(response_id)}grown:{response_id}"
 
 

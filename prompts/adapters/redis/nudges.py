@@ -28,6 +28,9 @@ LISTEN_S = 1.0
 # then finds None in its place; or uvloop says that it is closed.
 AWAY = (RedisError, OSError, AttributeError, RuntimeError)
 RELEASED = b"released"
+READER_LEFT = b"reader left"
+# What says more than that the log has grown; or nothing, to a new subscription, which has missed what was said before.
+NEWS = (b"ended", b"deleted", READER_LEFT, b"")
 LOST_CHANNEL = keys.LOST_CHANNEL.encode()
 
 
@@ -36,28 +39,39 @@ LetGo: TypeAlias = Callable[[str, str], None]
 
 
 class LogWatch:
-    """`Watch`: an event that is cleared by looking at it."""
+    """`Watch`: events that are cleared by looking at them."""
 
     def __init__(self) -> None:
         self._grown = asyncio.Event()
+        self._news = asyncio.Event()
         self._released = asyncio.Event()
 
     def nudge(self, data: bytes) -> None:
         """Something happened; `data` says what only where it matters."""
         self._grown.set()
+        if data in NEWS:
+            self._news.set()
         if data == RELEASED:
             self._released.set()
 
     async def wait(self, within_s: float) -> bool:
         """See `Watch.wait`."""
-        if not await _is_set(self._grown, within_s):
-            return False
-        self._grown.clear()
-        return True
+        return await _take(self._grown, within_s)
+
+    async def wait_news(self, within_s: float) -> bool:
+        """See `Watch.wait_news`."""
+        return await _take(self._news, within_s)
 
     async def wait_released(self, within_s: float) -> bool:
         """See `Watch.wait_released`."""
         return await _is_set(self._released, within_s)
+
+
+async def _take(event: asyncio.Event, within_s: float) -> bool:
+    if not await _is_set(event, within_s):
+        return False
+    event.clear()
+    return True
 
 
 async def _is_set(event: asyncio.Event, within_s: float) -> bool:

@@ -1,12 +1,12 @@
 """Responses in Redis: one hash a response, one stream its log, one script a change."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Raw
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -22,6 +22,7 @@ from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory, ModelInput, Response, Status
 from prompts.errors import (
+    ServiceError,
     StaleRun,
     TailLost,
     UnknownCall,
@@ -34,8 +35,11 @@ from prompts.ports.event_log import Group
 from prompts.ports.responses import (
     Admitted,
     Attached,
+    Displaces,
     Draft,
+    Ending,
     Failure,
+    InTheWay,
     Outcome,
     Seized,
     StoredResponse,
@@ -52,6 +56,8 @@ decode_account = msgspec.json.Decoder(ModelInput).decode
 IDEMPOTENCY_MS = 24 * 3600 * 1000
 # Lost responses that one sweep takes of a partition. The next sweep follows in two seconds.
 MAX_LOST = 10
+# What `seize.lua` leaves alone when a turn displaces a response.
+SPARES: Mapping[Displaces | None, str] = {None: "nothing", "any": "cancelled", "abandoned": "followed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,17 @@ class RedisResponseStore:
         self._replica_id = replica_id
         self._retention = retention
 
-    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
+    async def admit(
+        self,
+        draft: Draft,
+        *,
+        owner: str,
+        history_tokens: int,
+        lease_s: float,
+        displaces: Displaces = "none",
+        ending: Ending | None = None,
+        met_id: str = "",
+    ) -> Admitted | Attached | InTheWay:
         """See `ResponseStore.admit`."""
         response_id, claim = draft.response.id, draft.claim
         partition = ids.get_partition(response_id)
@@ -109,8 +125,33 @@ class RedisResponseStore:
             account=encode(draft.model_input),
             unanswered=encode(draft.unanswered),
             is_stored=int(draft.response.store),
+            yields=int(draft.yields),
+            reader_id=draft.reader_id,
+            displaces=displaces,
+            packed_ending=self._pack_ending(ending) if ending else b"",
+            met_id=met_id,
         )
         return _read_admission(reply, draft, place)
+
+    def _pack_ending(self, ending: Ending) -> bytes:
+        """The arguments of `commit.lua` that its part `ending.lua` takes, in one."""
+        response, last = ending.outcome.response, ending.last
+        return encode(
+            {
+                "response_id": response.id,
+                "epoch": ending.epoch,
+                "status": response.status,
+                "result": ending.outcome.result.decode(),
+                "failure": "",
+                "after": last.after,
+                "last_number": last.last_number,
+                "signals": last.packed.decode(),
+                "items": Raw(pack_items(ending.outcome.items)),
+                "fresh_timeline": ids.new_id(ids.TIMELINE, ids.get_partition(response.id)),
+                "log_retention_s": self._retention.log_s,
+                "retention_ms": self._retention.history_s * 1000,
+            }
+        )
 
     async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
         """See `ResponseStore.append`."""
@@ -149,7 +190,6 @@ class RedisResponseStore:
             signals=last.packed,
             items=pack_items(outcome.items),
             fresh_timeline=ids.new_id(ids.TIMELINE, partition),
-            log_channel=keys.log_channel(response.id),
             log_retention_s=self._retention.log_s,
             retention_ms=self._retention.history_s * 1000,
         )
@@ -160,13 +200,16 @@ class RedisResponseStore:
             written, _ = await asyncio.gather(committing, touching)
             _check_written(written)
 
-    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+    async def seize(
+        self, response_id: str, *, owner: str | None, lease_s: float, displaces: Displaces | None = None
+    ) -> Seized | Status | None:
         """See `ResponseStore.seize`."""
         partition = ids.get_partition(response_id)
         reply = await self._scripts.call(
             "seize",
             response_key=keys.response(response_id),
             leases_key=keys.leases(partition),
+            readers_key=keys.readers(response_id),
             prefix=keys.prefix(partition),
             response_id=response_id,
             canceller=owner or "",
@@ -174,6 +217,7 @@ class RedisResponseStore:
             replica_channels=keys.replica_channel(""),
             call_id=new_call_id(),
             replica_id=self._replica_id,
+            spares=SPARES[displaces],
         )
         match reply:
             case [b"seized", *fields]:
@@ -182,7 +226,7 @@ class RedisResponseStore:
                 return cast(Status, status.decode())
             case [b"not_found"] if owner is not None:
                 raise unknown_response(response_id)
-        return None  # alive, or erased meanwhile
+        return None  # alive, spared, or erased meanwhile
 
     async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
         """See `ResponseStore.release`."""
@@ -250,25 +294,35 @@ class RedisResponseStore:
         return [response_id.decode() for lost in found for response_id in lost]
 
 
-def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> Admitted | Attached:
+def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> Admitted | Attached | InTheWay:
     match reply:
-        case [b"ok", created_ms, epoch, account, *newest_first]:
+        case [b"ok", created_ms, epoch, account, has_displaced, *newest_first]:
             response = replace(draft.response, created_at=created_ms // 1000)
-            return Admitted(response, epoch.decode(), _read_window(newest_first), decode_account(account))
+            window = _read_window(newest_first)
+            return Admitted(response, epoch.decode(), window, decode_account(account), bool(has_displaced))
         case [b"attach", earlier]:
             return Attached(earlier.decode())
-        case [b"key_reused"]:
-            raise key_reused()
-        case [b"unknown_call", call_id]:
-            raise UnknownCall(call_id.decode())
-    if place is None:  # deleted between the client library's first try and its second
-        raise unknown_response(draft.response.id)
+        case [b"in_the_way", active, *missing]:
+            return InTheWay(active.decode(), missing_calls=tuple(call_id.decode() for call_id in missing))
+        case [b"ending", active]:
+            return InTheWay(active.decode(), is_ending=True)
+    raise _read_refusal(reply, draft, place)
+
+
+def _read_refusal(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> ServiceError:
     match reply:
-        case [b"locked", active]:
-            raise conversation_locked(place.id, active.decode())
-        case [b"not_ended", status]:
-            raise response_not_ended(place.id, status.decode())
-    raise place.unknown
+        case [b"key_reused"]:
+            return key_reused()
+        case [b"unknown_call", call_id]:
+            return UnknownCall(call_id.decode())
+    if place is None:  # deleted between the client library's first try and its second
+        return unknown_response(draft.response.id)
+    match reply:
+        case [b"locked", active, *followed]:
+            return conversation_locked(place.id, active.decode(), is_followed=bool(followed))
+        case [b"not_ended", status, *followed]:
+            return response_not_ended(place.id, status.decode(), is_followed=bool(followed))
+    return place.unknown
 
 
 def _check_written(answer: int) -> None:

@@ -35,6 +35,10 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "prompt_cache_retention": "A wish for the cache of the model's server, handed on as it is.",
         "user": "The older name of `safety_identifier`.",
         "context_management": "When the history is to be compacted by itself.",
+        "eps:if_busy": (
+            "When another response is active on the conversation or chain: `reject` this request, `interrupt` that "
+            "response, or `wait` for its end. Left out, it is interrupted only if nobody follows it."
+        ),
     },
     "CompactHistory": {
         "input": "What to compact, after the history of `previous_response_id`; one of the two is needed.",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from django.http import HttpRequest
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
@@ -30,7 +30,7 @@ from prompts.domain.model_request import Truncation
 from prompts.errors import InvalidRequest, UnsupportedParameter
 from prompts.ports.responses import Claim
 from prompts.usecases.anchors import read_anchor
-from prompts.usecases.ask import Ask
+from prompts.usecases.ask import Ask, IfBusy
 from prompts.usecases.items import StoredItem
 
 # A hint of any length: what the model's server is told is short (`prompts.usecases.ask`).
@@ -97,6 +97,8 @@ class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
     prompt_cache_key: CacheKey | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
     context_management: Annotated[list[ContextManagement], Meta(max_length=1)] | None = None
+    # Unset, not null, when left out: the hash of a body must not depend on it (`read_claim`).
+    if_busy: IfBusy | UnsetType | None = field(default=UNSET, name="eps:if_busy")
     prompt: Annotated[Any, REFUSED] = None
     prompt_cache_retention: Word | None = None
     # Unset, so that the hash of a body without it is the one that the last release makes.
@@ -173,6 +175,7 @@ def read_ask(
         options=unknown.options,
         ignored=unknown.list_names(),
         is_compaction=is_compaction,
+        if_busy=body.if_busy or None,
     )
 
 

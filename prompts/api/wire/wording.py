@@ -47,6 +47,7 @@ _CHOICES = (
     (re.compile(r"^format$"), "'json' or 'markdown'"),
     (re.compile(r"^score$"), "-1, 0 or 1"),
     (re.compile(r"^order$"), "'asc' or 'desc'"),
+    (re.compile(r"^eps:if_busy$"), "'reject', 'interrupt' or 'wait'"),
 )
 
 

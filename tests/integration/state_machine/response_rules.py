@@ -12,12 +12,31 @@ from prompts.domain.signals import Finished, Signal, Text, pack
 from prompts.errors import ConversationLocked, KeyReused, NotFound, ResponseNotEnded, StaleRun, TailLost
 from prompts.history.estimates import estimate_tokens
 from prompts.ports.event_log import Group
-from prompts.ports.responses import Admitted, Attached, Claim, Draft, Outcome
+from prompts.ports.reader_marks import Reader
+from prompts.ports.responses import (
+    Admitted,
+    Attached,
+    Claim,
+    Displaces,
+    Draft,
+    Ending,
+    InTheWay,
+    Outcome,
+    Seized,
+)
+from prompts.run.ending import conclude, retell
 from tests.integration.state_machine.machine import LEASE_S, LOST, PARTITION, Machine, texts
 from tests.integration.state_machine.world import Hand, Root, Talk, Turn
 from tests.support.builders import build_draft, build_group
 
 FINISHED: dict[str, Finished | None] = {"completed": Finished("stop"), "incomplete": Finished("length")}
+
+
+def find_active(anchor: Talk | Turn) -> Turn | None:
+    """The active response that is in the way of a turn."""
+    if isinstance(anchor, Talk):
+        return anchor.active
+    return anchor if anchor.is_active else None
 
 
 class ResponseRules(Machine):
@@ -54,8 +73,9 @@ class ResponseRules(Machine):
         budget=st.sampled_from([0, 12, 40, 8000]),
         is_twice=st.booleans(),
         replica=st.integers(0, 1),
+        displaces=st.sampled_from(["none", "abandoned", "any"]),
     )
-    def admit(  # noqa: PLR0917 -- hypothesis gives them by their names
+    def admit(  # noqa: C901, PLR0917 -- each answer has its own checks, and hypothesis gives them by their names
         self,
         data: st.DataObject,
         key: str | None,
@@ -64,6 +84,7 @@ class ResponseRules(Machine):
         budget: int,
         is_twice: bool,
         replica: int,
+        displaces: Displaces,
     ) -> None:
         free = [talk for talk in self.world.talks if not (talk.active or talk.root.is_dying)]
         anchor = data.draw(st.sampled_from([*free, *free, *self.world.talks, None, *self.world.turns[-3:]]))
@@ -76,10 +97,15 @@ class ResponseRules(Machine):
             claim=Claim(body, key, is_retry),
         )
         store = self.replicas[replica].responses
-        asking: dict[str, Any] = {"owner": owner, "history_tokens": budget, "lease_s": LEASE_S}
+        asking: dict[str, Any] = {
+            "owner": owner,
+            "history_tokens": budget,
+            "lease_s": LEASE_S,
+            "displaces": displaces,
+        }
         known = self.world.claims.get((owner, anchor.id if anchor else "", key)) if key else None
         try:
-            admitted = self.do(store.admit(draft, **asking))
+            answers = [self.do(store.admit(draft, **asking)) for _ in range(1 + is_twice)]
         except KeyReused:
             assert known
             assert known[1] != body
@@ -88,25 +114,83 @@ class ResponseRules(Machine):
             assert not known
             assert anchor
             self.check_refusal(anchor, owner, error)
+            self.check_nothing_gives_way(anchor, owner, displaces)
             return
+        assert all(answer == answers[0] for answer in answers)
+        admitted = answers[0]
         if known:
             assert known[1] == body
-            assert admitted == Attached(known[0].id)
+            self.check_attached(known[0], draft, admitted)
             return
-        if isinstance(anchor, Talk) and anchor.active:
-            active = anchor.active
-            assert owner == anchor.owner
-            assert is_retry
-            assert active.draft.claim.body_hash == body
-            assert admitted == Attached(active.id)
+        active = find_active(anchor) if anchor else None
+        if active and isinstance(admitted, Attached):
+            self.check_attached_to_active(active, draft, owner, displaces, admitted)
             return
+        if active:
+            is_left_alone = data.draw(st.sampled_from([False, False, True]))
+            ending = self.seize_in_the_way(active, admitted, displaces, replica)
+            if ending is None or is_left_alone:
+                return  # it waits, or the displacer is gone too
+            admitted = [self.do(store.admit(draft, ending=ending, **asking)) for _ in range(1 + is_twice)][-1]
+            if active.root.is_dying and not isinstance(admitted, Admitted):
+                return
+            self.take_end(active, ending.outcome.response, list(ending.outcome.items))
         assert isinstance(admitted, Admitted)
-        if is_twice:
-            assert self.do(store.admit(draft, **asking)) == admitted
+        assert admitted.has_displaced == bool(active)
         self.check_admitted(anchor, owner, draft, admitted, budget)
         self.world.hands.append(Hand(self.world.turns[-1], admitted.epoch, replica))
         if key:
             self.world.claims[owner, anchor.id if anchor else "", key] = (self.world.turns[-1], body)
+
+    def check_nothing_gives_way(self, anchor: Talk | Turn, owner: str, displaces: Displaces) -> None:
+        active = find_active(anchor)
+        if active and owner == anchor.owner and not anchor.is_deleted and not anchor.root.is_dying:
+            assert not active.gives_way(displaces)
+
+    def check_attached_to_active(
+        self, active: Turn, draft: Draft, owner: str, displaces: Displaces, admitted: Attached
+    ) -> None:
+        assert owner == active.owner
+        assert active.draft.claim.body_hash == draft.claim.body_hash
+        is_left = displaces == "abandoned" and not active.readers and active.ending != "cancelled"
+        assert draft.claim.is_retry or is_left
+        self.check_attached(active, draft, admitted)
+
+    def check_attached(self, turn: Turn, draft: Draft, admitted: object) -> None:
+        assert admitted == Attached(turn.id)
+        if turn.is_active:
+            turn.readers.add(draft.reader_id)
+
+    def seize_in_the_way(self, turn: Turn, met: object, displaces: Displaces, replica: int) -> Ending | None:
+        assert isinstance(met, InTheWay)
+        assert met.response_id == turn.id
+        assert turn.gives_way(displaces)
+        assert met.is_ending == turn.is_cancelled_now
+        stores = self.replicas[replica]
+        seizing = stores.responses.seize(turn.id, owner=turn.owner, lease_s=LEASE_S, displaces=displaces)
+        seized = self.do(seizing)
+        if not isinstance(seized, Seized):
+            assert seized is None
+            assert met.is_ending
+            return None
+        turn.take(seized.epoch, is_cancel=True)
+        self.world.hands.append(Hand(turn, seized.epoch, replica))
+        narration = self.do(retell(seized.response, event_log=stores.event_log))
+        conclusion = conclude(narration, given=seized.input, account=seized.model_input, now_s=1)
+        return Ending(conclusion.outcome, conclusion.last, seized.epoch)
+
+    @rule(data=st.data(), is_leaving=st.booleans())
+    @precondition(lambda self: any(turn.is_active for turn in self.world.turns))
+    def come_or_leave(self, data: st.DataObject, is_leaving: bool) -> None:
+        """A reader joins, or all leave."""
+        turn = data.draw(st.sampled_from([turn for turn in self.world.turns if turn.is_active]))
+        if not is_leaving:
+            turn.readers.add(f"reader {len(turn.readers)}")
+            self.do(self.stores.reader_marks.mark([Reader(turn.id, reader) for reader in turn.readers]))
+            return
+        for reader in turn.readers:
+            self.do(self.stores.reader_marks.unmark(Reader(turn.id, reader)))
+        turn.readers.clear()
 
     def check_admitted(
         self, anchor: Talk | Turn | None, owner: str, draft: Draft, admitted: Admitted, budget: int
@@ -130,6 +214,7 @@ class ResponseRules(Machine):
         narration = Narration(admitted.response)
         number = narration.opening()[-1].sequence_number
         turn = Turn(draft, owner, root, talk, history, narration, [(number, [], False)], account)
+        turn.readers.add(draft.reader_id)
         self.world.turns.append(turn)
         if talk:
             talk.active = turn

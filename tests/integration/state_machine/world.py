@@ -71,6 +71,7 @@ class Turn:
     is_lost: bool = False
     is_released: bool = False
     is_deleted: bool = False
+    readers: set[str] = field(default_factory=set)
 
     @property
     def id(self) -> str:
@@ -84,6 +85,15 @@ class Turn:
     @property
     def is_active(self) -> bool:
         return self.status == "in_progress" and not self.is_deleted
+
+    @property
+    def is_cancelled_now(self) -> bool:
+        """Whether somebody has seized it to cancel it, and may still be about to."""
+        return self.ending == "cancelled" and not self.is_lost
+
+    def gives_way(self, displaces: str) -> bool:
+        """Whether a turn may displace it."""
+        return displaces == "any" or (displaces == "abandoned" and (self.ending == "cancelled" or not self.readers))
 
     def take(self, epoch: str, *, is_cancel: bool) -> None:
         """Another run, or a cancel, seizes it."""

@@ -4,6 +4,7 @@ The suites in `tests/contract` run on the fakes and on Redis, so both behave ali
 """
 
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +42,8 @@ class Memory:
     items: dict[str, tuple[Item, Root]] = field(default_factory=dict)
     listings: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Each owner's conversations, last used first."""
+    readers: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
+    """Each response's readers, and the deadline of each one's mark, by `time.time()`."""
     watches: defaultdict[str, set[FakeWatch]] = field(default_factory=lambda: defaultdict(set))
     let_go: Callable[[str, str], None] = _ignore
     are_nudges_lost: bool = False
@@ -76,13 +79,21 @@ class Memory:
         del self.responses[kept.id]
         if kept.is_active and kept.epoch:
             self.let_go(kept.id, "")
-        self.nudge(kept.id)
+        self.nudge(kept.id, is_news=True)
 
-    def nudge(self, response_id: str) -> None:
+    def nudge(self, response_id: str, *, is_news: bool = False) -> None:
         """Wake the watches of a response's log."""
         if not self.are_nudges_lost:
             for watch in self.watches[response_id]:
-                watch.nudge()
+                watch.nudge(is_news=is_news)
+
+    def mark_reader(self, response_id: str, reader_id: str, lease_s: float) -> None:
+        """Mark a response as read by somebody."""
+        self.readers[response_id][reader_id] = time.time() + lease_s
+
+    def is_followed(self, response_id: str) -> bool:
+        """Whether any mark of a reader still holds."""
+        return any(until >= time.time() for until in self.readers[response_id].values())
 
     # --- conversations ---
 
@@ -119,7 +130,7 @@ class Memory:
         if active is not None:
             active.owner, active.epoch, active.lease_until = None, "", None
             self.let_go(active.id, "")
-            self.nudge(active.id)
+            self.nudge(active.id, is_news=True)
 
     # --- histories ---
 

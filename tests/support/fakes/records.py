@@ -97,6 +97,7 @@ class KeptResponse:
     attempts: int = 1
     ending: str = ""
     is_released: bool = False
+    displaced_by: str | None = None
     lease_until: float | None = None
     """End of the lease, by `time.time()`. None: no lease."""
     result: bytes = b""

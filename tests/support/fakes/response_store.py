@@ -19,8 +19,26 @@ from prompts.errors import (
     unknown_response,
 )
 from prompts.ports.event_log import Entry, Group
-from prompts.ports.responses import Admitted, Attached, Draft, Outcome, Seized, StoredResponse
-from tests.support.fakes.admission import begin_response, find_attached, find_conversation, unknown_anchor
+from prompts.ports.responses import (
+    Admitted,
+    Attached,
+    Displaces,
+    Draft,
+    Ending,
+    InTheWay,
+    Outcome,
+    Seized,
+    StoredResponse,
+)
+from tests.support.fakes.admission import (
+    begin_response,
+    check_race,
+    does_give_way,
+    find_attached,
+    find_conversation,
+    meet_active,
+    unknown_anchor,
+)
 from tests.support.fakes.fates import Fate, meet
 from tests.support.fakes.memory import Memory
 from tests.support.fakes.records import KeptResponse
@@ -62,17 +80,34 @@ class FakeResponseStore:
 
     # --- admission ---
 
-    async def admit(self, draft: Draft, *, owner: str, history_tokens: int, lease_s: float) -> Admitted | Attached:
+    async def admit(
+        self,
+        draft: Draft,
+        *,
+        owner: str,
+        history_tokens: int,
+        lease_s: float,
+        displaces: Displaces = "none",
+        ending: Ending | None = None,
+        met_id: str = "",
+    ) -> Admitted | Attached | InTheWay:
         """See `ResponseStore.admit`."""
         response_id = draft.response.id
+        has_displaced = ending is not None and self._displace(ending)
         if response_id in self.memory.deleted_ids:
             raise unknown_anchor(draft)
         kept = self.memory.responses.get(response_id)
         if kept is None:
-            if earlier := find_attached(self.memory, draft, owner):
-                return Attached(earlier)
+            earlier = find_attached(self.memory, draft, owner, lease_s)
+            if met := earlier or meet_active(self.memory, draft, owner, displaces, lease_s):
+                return met
+            check_race(self.memory, draft, owner, "" if has_displaced else met_id)
             kept = begin_response(self.memory, draft, owner)
+            if has_displaced and met_id in self.memory.responses:
+                self.memory.responses[met_id].displaced_by = response_id
             kept.renew_lease(lease_s)
+            if draft.yields:
+                self.memory.mark_reader(response_id, draft.reader_id, lease_s)
         elif kept.is_active and kept.epoch == "1":
             kept.renew_lease(lease_s)
         window, tokens = self.memory.read_window(kept.history, max_tokens=history_tokens)
@@ -82,7 +117,14 @@ class FakeResponseStore:
             history_tokens=tokens,
             dropped_items=len(kept.history) - len(window),
         )
-        return Admitted(kept.echo, "1", window, kept.model_input)
+        return Admitted(kept.echo, "1", window, kept.model_input, has_displaced)
+
+    def _displace(self, ending: Ending) -> bool:
+        try:
+            self._commit(ending.outcome, ending.last, ending.epoch)
+        except (StaleRun, TailLost):
+            return False
+        return True
 
     # --- writing ---
 
@@ -103,6 +145,10 @@ class FakeResponseStore:
         response = outcome.response
         if response.conversation is not UNSET:
             self.memory.touch_listing(owner, response.conversation.id)
+        self._commit(outcome, last, epoch)
+
+    def _commit(self, outcome: Outcome, last: Group, epoch: str) -> None:
+        response = outcome.response
         kept = self.memory.responses.get(response.id)
         if kept is not None and kept.epoch == epoch and kept.status == response.status:
             return  # the client library's second try
@@ -119,6 +165,7 @@ class FakeResponseStore:
         kept.lease_until = None
         if not kept.is_stored:
             return
+        self.memory.readers.pop(kept.id, None)
         kept.history = self.memory.join(kept.history, outcome.items, kept.root)
         kept.root.use()
         conversation = find_conversation(self.memory, kept.draft.anchor)
@@ -129,7 +176,7 @@ class FakeResponseStore:
         self._note(kept, group)
         kept.log.append(Entry(group.last_number, unpack(group.packed), is_last))
         kept.logged = group.last_number
-        self.memory.nudge(kept.id)
+        self.memory.nudge(kept.id, is_news=is_last)
 
     def _note(self, kept: KeptResponse, group: Group) -> None:
         signals = unpack(group.packed) if group.packed else []
@@ -150,7 +197,9 @@ class FakeResponseStore:
 
     # --- taking over ---
 
-    async def seize(self, response_id: str, *, owner: str | None, lease_s: float) -> Seized | Status | None:
+    async def seize(
+        self, response_id: str, *, owner: str | None, lease_s: float, displaces: Displaces | None = None
+    ) -> Seized | Status | None:
         """See `ResponseStore.seize`."""
         self.seizures += 1
         kept = self.memory.responses.get(response_id)
@@ -161,11 +210,17 @@ class FakeResponseStore:
         if not kept.is_active:
             kept.lease_until = None
             return kept.status
-        if owner is None and (kept.lease_until or 0) > time.time():
+        is_leased = (kept.lease_until or 0) > time.time()
+        if (owner is None and is_leased) or (displaces and self._is_spared(kept, displaces, is_leased=is_leased)):
             return None
         self._take(kept, is_cancel=owner is not None)
         kept.renew_lease(lease_s)
         return self._describe(kept, kept.owner, is_cancel=owner is not None)
+
+    def _is_spared(self, kept: KeptResponse, displaces: Displaces, *, is_leased: bool) -> bool:
+        if kept.ending == "cancelled":
+            return is_leased
+        return displaces == "abandoned" and not does_give_way(self.memory, kept)
 
     def _take(self, kept: KeptResponse, *, is_cancel: bool) -> None:
         kept.epoch = f"{int(kept.epoch.partition('.')[0]) + 1}.{secrets.token_hex(8)}"

@@ -1,11 +1,15 @@
 -- Admit a response: attach a retry to the response it repeats, refuse a turn that its anchor does not allow, or create
--- the response with its lease and give back its window.
+-- the response with its lease and give back its window. With an ending, the response in the way is ended first.
 --
--- RETURNS {"ok", created ms, epoch, account (JSON), item, item, …}, newest item first; the same call again the same
---         | {"attach", response id} | {"key_reused"} | {"not_found"} | {"locked", response id} | {"not_ended", status}
---         | {"unknown_call", call id}
--- INCLUDES calls clock expiry idempotency statuses window
-assert(#KEYS == 6 and #ARGV == 20)
+-- RETURNS {"ok", created ms, epoch, account (JSON), 1 the ending was written | 0, item, item, …}, newest item first; the
+--         same call again the same
+--         | {"in_the_way", response id, call id, …}: an active response that gives way, once it is seized and an ending
+--           comes with the call; the calls are those that the history lacks without it
+--         | {"ending", response id}: the same, and another call is ending it at this moment
+--         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
+--           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
+-- INCLUDES calls clock ending expiry idempotency readers statuses window
+assert(#KEYS == 6 and #ARGV == 25)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
 local leases_key = KEYS[3] -- sorted set, of the partition
@@ -32,33 +36,76 @@ local idempotency_ms = ARGV[17] -- how long the idempotency key is kept
 local account = cjson.decode(ARGV[18]) -- of the model input; the window's part is added here
 local unanswered = cjson.decode(ARGV[19]) -- ids of calls that the history must hold
 local is_stored = ARGV[20] == '1' -- false: the response leaves nothing behind
+local yields = ARGV[21] == '1' -- whether it will give way to others when nobody reads it
+local reader_id = ARGV[22] -- who reads it, or what it attaches to, from now on
+local displaces = ARGV[23] -- which active responses give way to it: "none" | "abandoned" | "any"
+local packed_ending = ARGV[24] -- JSON: how the response in the way ends (see end_response); "": nothing is in the way
+local met_id = ARGV[25] -- a response that was in the way of this turn before, or ""
 
 -- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
 local UNSTORED_S = 3600
 
 local now_ms = read_clock_ms()
 local has_idempotency_key = idempotency_key ~= response_key
+local has_displaced = 0
+
+local function attach(active)
+  if redis.call('HGET', prefix .. 'resp:' .. active, 'status') == 'in_progress' then
+    mark_reader(prefix .. 'readers:' .. active, reader_id, now_ms, lease_ms)
+  end
+  return {'attach', active}
+end
+
+-- The reply to a turn that meets an active response: it attaches, the response gives way, or the turn is refused.
+local function meet(active, refusal)
+  local readers_key = prefix .. 'readers:' .. active
+  local active_hash, ending, active_yields =
+    unpack(redis.call('HMGET', prefix .. 'resp:' .. active, 'body_hash', 'ending', 'yields'))
+  if is_retry and active_hash == body_hash then return attach(active) end
+  -- The client library asked again, because the first answer was lost on its way.
+  if redis.call('ZSCORE', readers_key, reader_id) then return attach(active) end
+  if displaces == 'none' then return refusal end
+  if ending == 'cancelled' then
+    if tonumber(redis.call('ZSCORE', leases_key, active) or 0) > now_ms then return {'ending', active} end
+  elseif displaces == 'abandoned' then
+    if not active_yields then return refusal end -- in the background, or admitted by a release that leaves no marks
+    if is_followed(readers_key, now_ms) then
+      refusal[#refusal + 1] = 'followed'
+      return refusal
+    end
+    if active_hash == body_hash then return attach(active) end
+  end
+  return {'in_the_way', active}
+end
 
 local function find_end_of_response()
   local found_owner, status, timeline, position, unstored =
     unpack(redis.call('HMGET', anchor_key, 'owner', 'status', 'timeline', 'position', 'unstored'))
   if found_owner ~= owner or unstored then return nil, nil, {'not_found'} end
-  if not CONTINUABLE[status] then return nil, nil, {'not_ended', status} end
-  return timeline, tonumber(position)
+  local refusal
+  if not CONTINUABLE[status] then refusal = {'not_ended', status} end
+  if status == 'in_progress' then refusal = meet(anchor_id, refusal) end
+  return timeline, tonumber(position), refusal
+end
+
+-- The refusal of a turn that met a response which has ended since, although nobody cancelled it: of several turns at
+-- once one was admitted, and the others do not come after it.
+local function find_lost_race()
+  if met_id == '' or has_displaced == 1 then return nil end
+  local status, displaced_by = unpack(redis.call('HMGET', prefix .. 'resp:' .. met_id, 'status', 'displaced_by'))
+  if not status or (status == 'cancelled' and not displaced_by) then return nil end
+  return {'locked', displaced_by or met_id}
 end
 
 local function find_end_of_conversation()
   local found_owner, active, timeline, head =
     unpack(redis.call('HMGET', anchor_key, 'owner', 'active', 'timeline', 'head'))
   if found_owner ~= owner then return nil, nil, {'not_found'} end
-  if active == '' then return timeline, tonumber(head) end
-  if is_retry and redis.call('HGET', prefix .. 'resp:' .. active, 'body_hash') == body_hash then
-    return nil, nil, {'attach', active}
-  end
-  return nil, nil, {'locked', active}
+  if active == '' then return timeline, tonumber(head), find_lost_race() end
+  return timeline, tonumber(head), meet(active, {'locked', active})
 end
 
--- The timeline that the turn continues, and the position where its history ends; or nil, nil and the refusal.
+-- The timeline that the turn continues, the position where its history ends, and the reply when it cannot, or not yet.
 local function find_history()
   if anchor_kind == 'none' then return fresh_timeline, 0 end
   if anchor_kind == 'previous' then return find_end_of_response() end
@@ -86,8 +133,29 @@ local function create_response(timeline, position)
   -- The opening events follow from the echo alone.
   redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
   redis.call('ZADD', leases_key, now_ms + lease_ms, response_id)
+  if has_displaced == 1 then redis.call('HSET', prefix .. 'resp:' .. met_id, 'displaced_by', response_id) end
+  if yields then
+    redis.call('HSET', response_key, 'yields', 1)
+    mark_reader(prefix .. 'readers:' .. response_id, reader_id, now_ms, lease_ms)
+  end
 end
 
+-- End the response in the way. One that another call has seized since, or ended, stays as it is: then it is met again.
+local function displace(ending)
+  local response_key, log_key = prefix .. 'resp:' .. ending.response_id, prefix .. 'ev:' .. ending.response_id
+  return end_response(prefix, response_key, log_key, leases_key, expiry_key, ending) == 1 and 1 or 0
+end
+
+-- The reply about a response that gives way, unless the turn cannot be admitted behind it either.
+local function make_way(reply, timeline, position)
+  if not find_root(timeline) then return {'not_found'} end
+  for _, call_id in ipairs(unanswered) do
+    if not has_call(prefix, timeline, position, call_id) then reply[#reply + 1] = call_id end
+  end
+  return reply
+end
+
+if packed_ending ~= '' then has_displaced = displace(cjson.decode(packed_ending)) end
 local timeline, position, created_ms, deleted, epoch, status =
   unpack(redis.call('HMGET', response_key, 'timeline', 'position', 'created_ms', 'deleted', 'epoch', 'status'))
 if deleted then return {'not_found'} end
@@ -97,10 +165,10 @@ if created_ms then
   if epoch == '1' and status == 'in_progress' then redis.call('ZADD', leases_key, now_ms + lease_ms, response_id) end
 else
   local earlier = has_idempotency_key and find_earlier(idempotency_key, body_hash)
-  if earlier then return earlier end
+  if earlier then return earlier[1] == 'attach' and attach(earlier[2]) or earlier end
   local refusal
   timeline, position, refusal = find_history()
-  if refusal then return refusal end
+  if refusal then return refusal[1] == 'in_the_way' and make_way(refusal, timeline, position) or refusal end
   created_ms = now_ms
   for _, call_id in ipairs(unanswered) do
     if not has_call(prefix, timeline, position, call_id) then return {'unknown_call', call_id} end
@@ -126,7 +194,7 @@ else
   end
 end
 
-local reply = {'ok', created_ms, '1', ''}
+local reply = {'ok', created_ms, '1', '', has_displaced}
 local found, spent = read_window(reply, prefix, timeline, position, history_tokens, math.huge)
 account.history_items, account.history_tokens, account.dropped_items = found, spent, position - found
 -- What the model is given follows from what stands here: whoever takes the response over gives it the same.

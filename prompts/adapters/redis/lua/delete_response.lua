@@ -21,7 +21,7 @@ if deleted == call_id then return 1 end
 if found_owner ~= owner or unstored then return 0 end
 
 -- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
-redis.call('UNLINK', response_key, log_key)
+redis.call('UNLINK', response_key, log_key, prefix .. 'readers:' .. response_id)
 redis.call('ZREM', leases_key, response_id)
 if status == 'in_progress' then
   redis.call('PUBLISH', replica_channels .. replica_id, response_id)

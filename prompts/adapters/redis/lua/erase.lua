@@ -44,7 +44,7 @@ end
 local function erase_response(response_id)
   local response_key = prefix .. 'resp:' .. response_id
   local replica_id = redis.call('HGET', response_key, 'replica')
-  redis.call('UNLINK', response_key, prefix .. 'ev:' .. response_id)
+  redis.call('UNLINK', response_key, prefix .. 'ev:' .. response_id, prefix .. 'readers:' .. response_id)
   if redis.call('ZREM', leases_key, response_id) == 1 and replica_id then
     redis.call('PUBLISH', replica_channels .. replica_id, response_id)
     redis.call('PUBLISH', prefix .. 'grown:' .. response_id, 'deleted')

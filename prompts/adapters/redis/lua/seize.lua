@@ -6,11 +6,13 @@
 -- RETURNS {"seized", epoch, attempts, ending, created ms, owner, echo, input, model request, account, item, item, …}:
 --         the ending it is to have ("", "cancelled", "failed"), and its window, newest item first, empty when it is
 --         cancelled; the same call again gives the same
---         | {"ended", status} | {"not_found"} | {"alive"}
--- INCLUDES clock window
-assert(#KEYS == 2 and #ARGV == 7)
+--         | {"ended", status} | {"not_found"}
+--         | {"alive"}: its run writes it, or somebody reads it, or another call is cancelling it
+-- INCLUDES clock readers window
+assert(#KEYS == 3 and #ARGV == 8)
 local response_key = KEYS[1] -- hash
 local leases_key = KEYS[2] -- sorted set, of the partition
+local readers_key = KEYS[3] -- sorted set
 local prefix = ARGV[1] -- of the partition's keys
 local response_id = ARGV[2]
 local canceller = ARGV[3] -- the owner who cancels it; "": a replica takes over what is lost
@@ -18,10 +20,12 @@ local lease_ms = tonumber(ARGV[4])
 local replica_channels = ARGV[5] -- prefix of their names
 local call_id = ARGV[6]
 local replica_id = ARGV[7] -- the one that takes it
+local spares = ARGV[8] -- of a cancel, what is left alone: "nothing" | "cancelled" (now, by others) | "followed" (as well)
 
 local is_cancel = canceller ~= ''
-local owner, status, epoch, former_replica, released, unstored =
-  unpack(redis.call('HMGET', response_key, 'owner', 'status', 'epoch', 'replica', 'released', 'unstored'))
+local owner, status, epoch, former_replica, released, unstored, former_ending, yields =
+  unpack(redis.call('HMGET', response_key, 'owner', 'status', 'epoch', 'replica', 'released', 'unstored', 'ending',
+    'yields'))
 if not owner or (is_cancel and (owner ~= canceller or unstored)) then
   if not is_cancel then redis.call('ZREM', leases_key, response_id) end
   return {'not_found'}
@@ -33,7 +37,13 @@ end
 
 if string.match(epoch, '%.(%w+)$') ~= call_id then
   local now_ms = read_clock_ms()
-  if not is_cancel and tonumber(redis.call('ZSCORE', leases_key, response_id) or 0) > now_ms then return {'alive'} end
+  local is_leased = tonumber(redis.call('ZSCORE', leases_key, response_id) or 0) > now_ms
+  if is_leased and not is_cancel then return {'alive'} end
+  if former_ending == 'cancelled' then
+    if is_leased and spares ~= 'nothing' then return {'alive'} end
+  elseif spares == 'followed' and (not yields or is_followed(readers_key, now_ms)) then
+    return {'alive'}
+  end
   epoch = string.format('%d.%s', tonumber(string.match(epoch, '^%d+')) + 1, call_id)
   redis.call('HSET', response_key, 'epoch', epoch, 'replica', replica_id)
   redis.call('ZADD', leases_key, now_ms + lease_ms, response_id)

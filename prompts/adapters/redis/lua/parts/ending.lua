@@ -1,0 +1,68 @@
+-- INCLUDES clock expiry items
+-- End a response: status, result, items onto its timeline, conversation, log and lease, in one step and once.
+--
+-- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
+-- before the last signals), last_number (of all), signals (the last ones: JSON array), items (array of {id, item JSON,
+-- tokens, call id or ""}; empty: the timeline stays), fresh_timeline (id, for a fork), log_retention_s, retention_ms (how
+-- long the log and the history are kept from now on).
+--
+-- RETURNS 1 ended, or ended before by this epoch | 0 the run is stale, or the timeline is being erased
+--         | -N the log ends at the number N, before the last signals: a fail-over has lost the log's end
+local function end_response(prefix, response_key, log_key, leases_key, expiry_key, ending)
+  local response_id, log_channel = ending.response_id, prefix .. 'grown:' .. ending.response_id
+  local found_epoch, found_status, anchor_kind, anchor_id, timeline, position, logged, unstored =
+    unpack(redis.call('HMGET', response_key, 'epoch', 'status', 'anchor_kind', 'anchor', 'timeline', 'position',
+      'logged', 'unstored'))
+  if found_epoch ~= ending.epoch then return 0 end
+  if found_status ~= 'in_progress' then return found_status == ending.status and 1 or 0 end
+  position, logged = tonumber(position), tonumber(logged)
+  if logged < ending.after then return -logged end
+
+  if unstored then
+    -- Nothing of it stays: whoever delivers it erases it.
+    redis.call('XADD', log_key, '0-' .. ending.last_number, 's', ending.signals, 'e', 1)
+    redis.call('HSET', response_key, 'status', ending.status, 'result', ending.result)
+    if ending.failure ~= '' then redis.call('HSET', response_key, 'failure', ending.failure) end
+    redis.call('ZREM', leases_key, response_id)
+    redis.call('PUBLISH', log_channel, 'ended')
+    return 1
+  end
+
+  local length, root, owning_conversation =
+    unpack(redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 'root', 'conversation'))
+  local expiry = root and find_expiry(prefix, expiry_key, root)
+  if not expiry then return 0 end
+
+  -- First, because it is the one write that Redis could refuse, and a script that fails keeps what it wrote before.
+  redis.call('XADD', log_key, '0-' .. ending.last_number, 's', ending.signals, 'e', 1)
+  redis.call('EXPIRE', log_key, ending.log_retention_s)
+  redis.call('UNLINK', prefix .. 'readers:' .. response_id)
+
+  if #ending.items > 0 then
+    length = tonumber(length)
+    if anchor_kind ~= 'conversation' and (length ~= position or owning_conversation) then
+      -- A turn that continues an earlier response, or one of a conversation: it gets a timeline of its own, forked here.
+      redis.call('HSET', prefix .. 'tl:' .. ending.fresh_timeline .. ':meta', 'root', root, 'parent', timeline,
+        'parent_position', position)
+      redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'tl:' .. ending.fresh_timeline)
+      timeline, length = ending.fresh_timeline, position
+    end
+    position = append_items(prefix, timeline, length, ending.items)
+  end
+
+  local now_ms = read_clock_ms()
+  if anchor_kind == 'conversation' then
+    local conversation_key = prefix .. 'conv:' .. anchor_id
+    if redis.call('HGET', conversation_key, 'active') == response_id then
+      redis.call('HSET', conversation_key, 'active', '', 'head', position, 'used_ms', now_ms)
+    end
+  end
+  redis.call('HSET', response_key, 'status', ending.status, 'result', ending.result, 'timeline', timeline,
+    'position', position, 'ended_ms', now_ms)
+  if ending.failure ~= '' then redis.call('HSET', response_key, 'failure', ending.failure) end
+  redis.call('ZREM', leases_key, response_id)
+  redis.call('ZADD', expiry_key, now_ms + ending.retention_ms, expiry)
+  redis.call('PUBLISH', log_channel, 'ended')
+  return 1
+end
+
