@@ -5,7 +5,7 @@ from typing import Any
 
 from prompts.domain.items import Item, Logprob
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
+from prompts.domain.signals import Argued, Called, CalledTool, Finished, Refused, Signal, Text, Thought
 from prompts.errors import ServiceError
 from prompts.ports.chat_model import ChatModel
 from tests.support.items import said
@@ -35,9 +35,9 @@ class Heard:
         return [entry for signal in self.signals if isinstance(signal, Text) for entry in signal.logprobs]
 
     @property
-    def called(self) -> list[Called]:
+    def called(self) -> list[Called | CalledTool]:
         """The signals that begin a call."""
-        return [signal for signal in self.signals if isinstance(signal, Called)]
+        return [signal for signal in self.signals if isinstance(signal, Called | CalledTool)]
 
     @property
     def calls(self) -> list[tuple[str, str]]:
@@ -54,7 +54,9 @@ class Heard:
     def get_arguments(self, index: int) -> str:
         """The arguments of one call. They must come after the call began."""
         beginning = next(
-            n for n, signal in enumerate(self.signals) if isinstance(signal, Called) and signal.index == index
+            n
+            for n, signal in enumerate(self.signals)
+            if isinstance(signal, Called | CalledTool) and signal.index == index
         )
         argued = [
             (n, signal.text)
