@@ -141,7 +141,7 @@ WRONG: list[tuple[object, str, str]] = [
     (say(role="x"), "input[1].role", "'user', 'assistant', 'system' or 'developer', not 'x'"),
     (say(content=None), "input[1].content", "Missing required parameter"),
     (say(status="x"), "input[1].status", "'in_progress'"),
-    (say(type="mcp_call"), "input[1].type", "'compaction' or 'item_reference', not 'mcp_call'"),
+    (say(type="nonsense"), "input[1].type", "or 'item_reference', not 'nonsense'"),
     (say(type=3), "input[1].type", "a string"),
     ({"input": [{"role": "user"}]}, "input[0].content", "Missing"),
     ({"input": [{"content": "x"}]}, "input[0].role", "Missing"),
