@@ -47,4 +47,6 @@ CLIENTS = (
     Client("node/openai_agents_js", "@openai/agents", (HISTORY, CHAINED, CONVERSATION, "session")),
     Client("node/langchain_js", "@langchain/openai", (HISTORY, CHAINED, CONVERSATION)),
     Client("node/open_responses", "@ai-sdk/open-responses", (HISTORY,)),
+    Client("go/openai_go", "github.com/openai/openai-go/v3", (HISTORY, CHAINED, CONVERSATION)),
+    Client("java/openai_java", "openai-java", (HISTORY, CHAINED, CONVERSATION)),
 )

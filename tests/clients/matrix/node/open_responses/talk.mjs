@@ -58,9 +58,14 @@ await run({
       return ask({ prompt: [{ role: "user", content: [{ type: "text", text: WORDS.look }, image] }] });
     },
     "unknown model": () => ask({ model: provider(WORDS.unknown_model) }),
-    "wrong key": () => {
+    // The message of this one is only the status: the provider takes an error that names no field for malformed.
+    "wrong key": async () => {
       const wrong = createOpenResponses({ name: "eps", url: `${BASE_URL}/responses`, apiKey: WORDS.wrong_key });
-      return ask({ model: wrong(MODEL) });
+      try {
+        return await ask({ model: wrong(MODEL) });
+      } catch (error) {
+        throw new Error(error.responseBody);
+      }
     },
   },
 });

@@ -1,5 +1,6 @@
 """Agno: an agent with a tool, and a database for its history."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from agno.agent import Agent
@@ -31,10 +32,17 @@ class Talk:
         return "".join([text async for text in self._stream(words)])
 
     async def leave(self, words: str) -> None:
-        stream = self._stream(words)
-        async for _ in stream:
-            break
-        await stream.aclose()
+        """Cancel who reads: a stream that is only dropped keeps its connection, and the server does not learn of it."""
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async for _ in self._stream(words):
+                begun.set()
+
+        reading = asyncio.create_task(read())
+        await begun.wait()
+        reading.cancel()
+        await asyncio.wait([reading])
 
     async def _stream(self, words: str) -> AsyncIterator[str]:
         async for event in self._agent.arun(words, stream=True, session_id="one"):

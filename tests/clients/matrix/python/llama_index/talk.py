@@ -1,5 +1,7 @@
 """LlamaIndex: an agent with a tool, and the model alone where the server remembers."""
 
+import asyncio
+
 from llama_index.core.agent.workflow import AgentStream, FunctionAgent
 from llama_index.core.llms import ChatMessage, ChatResponse, ImageBlock, TextBlock
 from llama_index.core.memory import Memory
@@ -58,11 +60,18 @@ class RememberedTalk:
         return text
 
     async def leave(self, words: str) -> None:
-        stream = await self._llm.astream_chat([ChatMessage(words, role="user")])
-        async for part in stream:
-            if part.delta:
-                break
-        await stream.aclose()
+        """Cancel who reads: a stream that is only dropped keeps its connection, and the server does not learn of it."""
+        begun = asyncio.Event()
+
+        async def read() -> None:
+            async for part in await self._llm.astream_chat([ChatMessage(words, role="user")]):
+                if part.delta:
+                    begun.set()
+
+        reading = asyncio.create_task(read())
+        await begun.wait()
+        reading.cancel()
+        await asyncio.wait([reading])
 
     async def _send(self, message: ChatMessage) -> tuple[str, ChatResponse]:
         parts = [part async for part in await self._llm.astream_chat_with_tools([weather], chat_history=[message])]
