@@ -11,6 +11,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from tests.support.model_calls import ModelCalls, open_control
 from tests.support.oracle import check_answer
 from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import Service, start_service
@@ -63,3 +64,12 @@ async def other(http: httpx.AsyncClient, other_replica: Replica) -> AsyncIterato
     """The same at the other replica."""
     async with open_client(http, other_replica) as client:
         yield client
+
+
+@pytest.fixture
+async def model_calls(standin: StandinServer) -> AsyncIterator[ModelCalls]:
+    """The calls to the model since the test began."""
+    async with open_control(standin) as client:
+        calls = ModelCalls(client)
+        await calls.forget()
+        yield calls

@@ -1,23 +1,14 @@
-"""Fixtures for tests of what the model was asked."""
+"""Fixtures for tests that tell the model what to do."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.model_calls import ModelCalls, SetModel, open_control
+from tests.support.model_calls import SetModel, open_control
 from tests.support.servers import StandinServer
 
 # Their assertions show values, as those of test modules do.
 pytest.register_assert_rewrite("tests.integration.state_machine")
-
-
-@pytest.fixture
-async def model_calls(standin: StandinServer) -> AsyncIterator[ModelCalls]:
-    """The calls to the model since the test began."""
-    async with open_control(standin) as client:
-        calls = ModelCalls(client)
-        await calls.forget()
-        yield calls
 
 
 @pytest.fixture
