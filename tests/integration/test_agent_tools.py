@@ -1,5 +1,6 @@
 """The tools of agents, over both protocols of models: offered, called, answered, stored, told again, exported."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -7,9 +8,10 @@ import httpx
 import pytest
 
 from tests.support.model_calls import ModelCalls
+from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica, eventually
 from tests.support.service import Service
-from tests.support.turns import ask, check_stored, get_text, make_conversation, open_client
+from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client
 
 PATCH: dict[str, Any] = {
     "type": "custom",
@@ -169,3 +171,46 @@ async def test_chat_completions_is_sent_functions(http: httpx.AsyncClient, model
     body = await model_calls.get_body("count to 2 for the tools")
     names = [tool["function"]["name"] for tool in body["tools"]]
     assert sorted(names) == ["apply_patch", "crm__find", "local_shell", "note", "tool_search"]
+
+
+@EVERY_CALL
+async def test_a_call_that_was_not_begun_is_made_by_the_replica_that_takes_over(  # noqa: PLR0917 -- fixtures and a row
+    service: Service,
+    http: httpx.AsyncClient,
+    start_replica: StartReplica,
+    question: str,
+    call: dict[str, Any],
+    output: dict[str, Any],
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "LEASE_S": "1"})
+    async with open_client(http, replica) as victim:
+        text = f"{question} [[standin headers_s=2]]"
+        creator = Stream(victim, "POST", "/v1/responses", json={"input": text, "tools": TOOLS, "stream": True})
+        follower = Stream.of_response(http, await creator.get_id())
+        await follower.get_id()
+        await asyncio.to_thread(replica.kill)
+        final = await follower.read_final()
+    [made] = final["output"]
+    assert final["status"] == made["status"] == "completed"
+    assert {name: value for name, value in call.items() if name != "arguments"}.items() <= made.items()
+    answer = await ask(
+        http, "", input=[{**output, "call_id": made["call_id"]}], tools=TOOLS, previous_response_id=final["id"]
+    )
+    assert answer.json()["status"] == "completed"
+
+
+async def test_a_call_that_was_begun_is_not_gone_on_with(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "LEASE_S": "1"})
+    async with open_client(http, replica) as victim:
+        text = f'Call apply_patch input="{"more " * 40}" [[standin token_s=0.2]]'
+        creator = Stream(victim, "POST", "/v1/responses", json={"input": text, "tools": TOOLS, "stream": True})
+        follower = Stream.of_response(http, await creator.get_id())
+        await follower.see("event: response.custom_tool_call_input.delta")
+        await asyncio.to_thread(replica.kill)
+        final = await follower.read_final()
+    assert (final["status"], final["error"]["code"]) == ("failed", "replica_lost")
+    [made] = final["output"]
+    assert (made["type"], made["status"]) == ("custom_tool_call", "incomplete")
+    assert made["input"]

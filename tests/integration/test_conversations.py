@@ -58,15 +58,16 @@ async def test_an_empty_conversation_needs_no_body(http: httpx.AsyncClient, body
     assert page == {"data": [], "first_id": None, "last_id": None, "has_more": False, "object": "list"}
 
 
-async def test_twenty_items_may_come_at_once_and_no_more(http: httpx.AsyncClient) -> None:
-    items = [message(f"item {n}") for n in range(21)]
-    conversation = await create(http, items=items[:20])
-    assert await texts(http, conversation) == [f"item {n}" for n in range(20)]
+async def test_a_thousand_items_may_come_at_once_and_no_more(http: httpx.AsyncClient) -> None:
+    items = [message(f"item {n}") for n in range(1_001)]
+    conversation = await create(http, items=items[:1_000])
+    assert await texts(http, conversation, limit=3) == ["item 0", "item 1", "item 2"]
+    added = (await http.post(f"/v1/conversations/{conversation}/items", json={"items": items[:1_000]})).json()
+    assert [item["content"][0]["text"] for item in added["data"]] == [f"item {n}" for n in range(1_000)]
     for path in ("/v1/conversations", f"/v1/conversations/{conversation}/items"):
         error = (await http.post(path, json={"items": items})).json()["error"]
         assert (error["code"], error["param"]) == ("invalid_request_error", "items")
-        assert "at most 20" in error["message"]
-    assert len(await texts(http, conversation)) == 20
+        assert "at most 1,000" in error["message"]
 
 
 async def test_update_replaces_the_metadata(http: httpx.AsyncClient) -> None:
@@ -261,7 +262,7 @@ async def test_the_turn_of_a_client_that_leaves_is_answered_and_stored(http: htt
         return bool((await http.get(f"/v1/responses/{response}")).json()["status"] == "completed")
 
     await eventually(is_stored)
-    assert (await texts(http, conversation))[1] == " ".join(str(n) for n in range(1, 26))
+    assert (await texts(http, conversation))[1] == " ".join(str(n) for n in range(1, 61))
     assert (await http.get(f"/v1/conversations/{conversation}")).json()["eps:active_response_id"] is None
 
 
