@@ -85,6 +85,8 @@ class ChatReading:
         self._error: ServiceError | None = None
         self._has_said = False
         """Whether there was any text, refusal, or thought that was told."""
+        self._has_answered = False
+        """Whether there was any text or refusal."""
         self.has_begun = False
         self.is_done = False
         self.event_count = 0
@@ -102,8 +104,10 @@ class ChatReading:
     @property
     def is_empty(self) -> bool:
         """See `Reading`."""
+        if read_reason(self._reason) != "stop" or self._has_answered or self._calls.has_any:
+            return False
         has_used = self._usage is not None and self._usage.output_tokens > 0
-        return read_reason(self._reason) == "stop" and not (self._has_said or self._calls.has_any or has_used)
+        return bool(self._thought_name) or not has_used  # thoughts alone are no answer, whatever they cost
 
     def feed(self, data: bytes) -> list[Signal]:
         """See `Reading.feed`."""
@@ -205,7 +209,7 @@ class ChatReading:
         if type(content) is not str:
             self._read_parts(content, signals)
         elif self._is_plain and content.isascii() and not self._text_half.held:
-            self._has_said = True
+            self._has_said = self._has_answered = True
             signals.append(Text(content))
         else:
             self._say(content, signals)
@@ -255,12 +259,12 @@ class ChatReading:
             return
         if not self._is_plain:
             self._seal(signals)
-        self._has_said = True
+        self._has_said = self._has_answered = True
         signals.append(Text(text, self._take_logprobs()) if self._logprobs else Text(text))
 
     def _refuse(self, text: str, signals: list[Signal]) -> None:
         if text := self._refusal_half.join(text):
-            self.has_begun = self._has_said = True
+            self.has_begun = self._has_said = self._has_answered = True
             self._seal(signals)
             signals.append(Refused(text))
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+from tests.support.model_shapes.chunks import THINKING
 from tests.support.model_shapes.shape import (
     COUNTED,
     DONE,
@@ -19,6 +20,8 @@ from tests.support.model_shapes.shape import (
     stream,
 )
 from tests.support.raw_model import Reply, reply_json
+
+THOUGHT = chunk({"reasoning_content": "why"}) + STOP + USAGE + DONE
 
 ENDS = [
     Shape(
@@ -103,6 +106,8 @@ ENDS = [
         tries=(2, 3),
     ),
     Shape("D58b", "empty answers", [stream(said("") + STOP + DONE)], "failed", tries=(2, 5)),
+    Shape("D58c", "a thought that nobody asked for, and no answer", [stream(THOUGHT), GOOD], text="hi", tries=(2, 3)),
+    Shape("D58d", "a thought and no answer", [stream(THOUGHT)], "failed", thought="why", asked=THINKING),
 ]
 
 STATUSES = [
