@@ -92,7 +92,11 @@ class InvalidEncryptedContent(InvalidRequest):
     code = "invalid_encrypted_content"
 
     def __init__(self, *, param: str) -> None:
-        super().__init__(f"Invalid '{param}': it was not sealed here for you. Send it as it was given.", param=param)
+        message = (
+            f"Invalid '{param}': it was not sealed by this server for this key, or was changed since, so nobody here "
+            "can read it. Leave the item out and send the messages that it stands for, or begin a new conversation."
+        )
+        super().__init__(message, param=param)
 
 
 class InvalidPrompt(InvalidRequest):

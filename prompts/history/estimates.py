@@ -18,7 +18,7 @@ TOKENS_A_MESSAGE = 4
 MIN_COMPARED_TOKENS = 100
 MAX_TOOLS_SHARE = 0.5
 # https://platform.openai.com/docs/guides/images-vision: 85 for a small image, and 170 more for each of its four tiles.
-TOKENS_AN_IMAGE = {"low": 85, "high": 765, "auto": 765}
+TOKENS_A_SMALL_IMAGE, TOKENS_AN_IMAGE = 85, 765
 
 
 def estimate_tokens(item: Item, kinds: ItemKinds = ITEM_KINDS) -> int:
@@ -64,7 +64,7 @@ def _has_attachment(item: Item) -> bool:
 def _estimate_part(part: Part) -> int:
     match part:
         case InputImage(detail=detail):
-            return TOKENS_AN_IMAGE[detail]
+            return TOKENS_A_SMALL_IMAGE if detail == "low" else TOKENS_AN_IMAGE
         case InputFile(file_data=data):
             return _estimate_characters(len(data or "") * 3 // 4)  # base64 says three bytes in four characters
     return _estimate_characters(len(words_of(part)))
