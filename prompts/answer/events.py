@@ -33,6 +33,7 @@ from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
 from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
 from prompts.domain.items import Compaction, Item, ItemStatus, Reasoning
+from prompts.domain.kept_thoughts import with_kept
 from prompts.domain.responses import IncompleteDetails, Response, ResponseError
 from prompts.domain.signals import (
     Argued,
@@ -195,6 +196,11 @@ class Narration:
                 return message.open_text
         return None
 
+    def list_kept(self, output: Sequence[Item]) -> list[Item]:
+        """The output of `end` as the history keeps it: with what the model's server wants back with its calls."""
+        pairs = zip(self._items, output, strict=True)
+        return [with_kept(item, opened.kept) if isinstance(opened, OpenCall) else item for opened, item in pairs]
+
     def _tell(self, signal: Signal) -> Iterator[Event]:
         match signal:
             case Text() | Refused():
@@ -246,8 +252,9 @@ class Narration:
                 yield from self._begin_call(CalledTool(index, call_id, name, "function"))
             case CalledTool():
                 yield from self._begin_call(signal)
-            case Argued(index, text) if index in self._calls and text:
-                yield from self._happen(self._calls[index].argue(text))
+            case Argued(index, text, kept) if index in self._calls:
+                self._calls[index].kept += [kept] if kept else []
+                yield from self._happen(self._calls[index].argue(text)) if text else ()
 
     def _tell_beginning(self, signal: Opened | Compacted) -> Iterator[Event]:
         match signal:

@@ -25,6 +25,8 @@ class OpenCall(OpenItem):
         super().__init__(response_id, output_index)
         self._called = called
         self._pieces: list[str] = []
+        self.kept: list[str] = []
+        """What the model's server wants back with it; no event says it."""
 
     def argue(self, text: str) -> Happenings:
         """More of the arguments."""

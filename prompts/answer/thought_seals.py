@@ -27,7 +27,7 @@ unpack_thought = Decoder(SealedThought).decode
 
 
 class ThoughtSeals:
-    """Adds a `Sealed` at the end of each thought of one answer; without a `seal` nobody asked for one."""
+    """Adds a `Sealed` at the end of each thought of one answer; without a `seal` there is none."""
 
     def __init__(self, seal: Seal | None) -> None:
         self._seal = seal

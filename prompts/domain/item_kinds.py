@@ -33,6 +33,7 @@ from prompts.domain.items import (
     ToolSearchCall,
     ToolSearchOutput,
 )
+from prompts.domain.kept_thoughts import measure_kept
 
 Speaker: TypeAlias = Literal["model", "person", "program"]
 Size: TypeAlias = tuple[int, Sequence[Part]]
@@ -156,7 +157,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
         needed=("call_id", "name", "arguments"),
         optional=("namespace",),
         pairing="call",
-        size=lambda item: (len(item.name) + len(item.arguments), ()),
+        size=lambda item: (len(item.name) + len(item.arguments) + measure_kept(item), ()),
         body=lambda item: item.arguments,
         name=lambda item: item.name,
         transcript_title="the assistant calls {name}",
@@ -180,7 +181,11 @@ ITEM_KINDS: ItemKinds = index_kinds(
         said_by="model",
         needed=("summary",),
         optional=("content", "encrypted_content"),
-        size=lambda item: (sum(len(part.text) for part in _list_thoughts(item)), ()),
+        # A seal is what goes back of a thought that was not shown.
+        size=lambda item: (
+            sum(len(part.text) for part in _list_thoughts(item)) or len(item.encrypted_content or ""),
+            (),
+        ),
         body=lambda item: _list_thoughts(item) or None,  # some are sealed as a whole
         transcript_title="the assistant thinks",
         export_title="Thought",
@@ -216,7 +221,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
         needed=("call_id", "name", "input"),
         optional=("namespace",),
         pairing="call",
-        size=lambda item: (len(item.name) + len(item.input), ()),
+        size=lambda item: (len(item.name) + len(item.input) + measure_kept(item), ()),
         body=lambda item: item.input,
         name=lambda item: item.name,
         transcript_title="the assistant calls {name}",
@@ -240,7 +245,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
         said_by="model",
         needed=("call_id", "action"),
         pairing="call",
-        size=lambda item: (len(write_json(item.action)), ()),
+        size=lambda item: (len(write_json(item.action)) + measure_kept(item), ()),
         body=lambda item: " ".join(item.action.command),
         name=lambda _: "the shell",
         transcript_title="the assistant calls {name}",
@@ -266,7 +271,7 @@ ITEM_KINDS: ItemKinds = index_kinds(
         needed=("arguments",),
         optional=("call_id", "execution"),
         pairing="call",
-        size=lambda item: (len(write_json(item.arguments)), ()),
+        size=lambda item: (len(write_json(item.arguments)) + measure_kept(item), ()),
         body=lambda item: write_json(item.arguments),
         name=lambda _: "the search for tools",
         transcript_title="the assistant calls {name}",

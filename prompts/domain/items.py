@@ -6,7 +6,7 @@ that the wire may leave out is `UNSET`.
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from prompts.domain.hosted_records import HostedItem
 
@@ -16,6 +16,10 @@ Phase: TypeAlias = Literal["commentary", "final_answer"]
 ImageDetail: TypeAlias = str
 """`low`, `high`, `auto`, or what newer models know."""
 Execution: TypeAlias = Literal["server", "client"]
+Kept: TypeAlias = list[str] | UnsetType
+"""What a model's server wants back with a call. Nobody is shown it (`prompts/domain/kept_thoughts.py`)."""
+KEPT = "eps:kept"
+"""Its name where it is stored."""
 
 
 class InputText(Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -105,6 +109,7 @@ class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
     name: str
     arguments: str
     namespace: str | UnsetType = UNSET
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_call_output"):
@@ -151,6 +156,7 @@ class CustomToolCall(Struct, frozen=True, tag_field="type", tag="custom_tool_cal
     name: str
     input: str
     namespace: str | UnsetType = UNSET
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class CustomToolCallOutput(Struct, frozen=True, tag_field="type", tag="custom_tool_call_output"):
@@ -179,6 +185,7 @@ class LocalShellCall(Struct, frozen=True, tag_field="type", tag="local_shell_cal
     status: ItemStatus
     call_id: str
     action: ShellAction
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class LocalShellCallOutput(Struct, frozen=True, tag_field="type", tag="local_shell_call_output"):
@@ -198,6 +205,7 @@ class ToolSearchCall(Struct, frozen=True, tag_field="type", tag="tool_search_cal
     arguments: Any
     call_id: str | None = None
     execution: Execution = "client"
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class ToolSearchOutput(Struct, frozen=True, tag_field="type", tag="tool_search_output"):
@@ -218,6 +226,8 @@ class AdditionalTools(Struct, frozen=True, tag_field="type", tag="additional_too
     role: Role = "developer"
 
 
+Call: TypeAlias = FunctionCall | CustomToolCall | LocalShellCall | ToolSearchCall
+"""A call that a client runs."""
 Item: TypeAlias = (
     Message
     | FunctionCall

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from prompts.domain.call_arguments import write_action, write_arguments
 from prompts.domain.items import (
+    Call,
     Compaction,
     CustomToolCall,
     FunctionCall,
@@ -100,10 +101,15 @@ class CalledTool(Struct, frozen=True, array_like=True, tag="p"):
 
 
 class Argued(Struct, frozen=True, array_like=True, tag="a"):
-    """The model wrote some more of a call's arguments, or of a custom tool's input."""
+    """The model wrote some more of a call's arguments, or of a custom tool's input.
+
+    `kept` is what its server wants back with the call. It comes without text, so that releases that do not know it tell
+    nothing.
+    """
 
     index: int
     text: str
+    kept: str = ""
 
 
 class HostedCall(Struct, frozen=True, array_like=True):
@@ -215,9 +221,7 @@ def call_tool(index: int, call_id: str, name: str, kind: CallKind, namespace: st
     return CalledTool(index, call_id, name, kind, namespace)
 
 
-def _read_call(
-    index: int, item: FunctionCall | CustomToolCall | LocalShellCall | ToolSearchCall
-) -> tuple[Called | CalledTool, str]:
+def _read_call(index: int, item: Call) -> tuple[Called | CalledTool, str]:
     """A call, and what the model wrote of it."""
     match item:
         case FunctionCall(call_id=call_id, name=name, arguments=arguments, namespace=namespace):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds
-from prompts.domain.items import InputFile, InputImage, Item, Part, words_of
+from prompts.domain.items import InputFile, InputImage, Item, Part, Reasoning, words_of
 from prompts.domain.tools import Tool
 
 encode = msgspec.json.Encoder().encode
@@ -48,10 +48,11 @@ def estimate_tools(tools: Sequence[Tool]) -> int:
 def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
     """The same for all that a model is given, when what it reports can be compared with it; None when it cannot.
 
-    Servers count pictures, files and tools each in their own way, and a short text says more of the chat template.
+    Servers count pictures, files, tools and sealed thoughts each in their own way, and a short text says more of the
+    chat template.
     """
     tokens, tool_tokens = estimate_items(items), estimate_tools(tools)
-    has_words_only = not any(map(_has_attachment, items))
+    has_words_only = not any(_has_attachment(item) or _is_sealed(item) for item in items)
     is_comparable = has_words_only and tokens >= MIN_COMPARED_TOKENS and tool_tokens <= MAX_TOOLS_SHARE * tokens
     return tokens + tool_tokens if is_comparable else None
 
@@ -59,6 +60,10 @@ def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
 def _has_attachment(item: Item) -> bool:
     _, parts = ITEM_KINDS[type(item)].size(item)
     return any(isinstance(part, InputImage | InputFile) for part in parts)
+
+
+def _is_sealed(item: Item) -> bool:
+    return isinstance(item, Reasoning) and bool(item.encrypted_content)
 
 
 def _estimate_part(part: Part) -> int:

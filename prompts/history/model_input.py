@@ -12,6 +12,7 @@ from prompts.domain.items import Compaction, InputText, Item, Message, Reasoning
 from prompts.errors import BrokenSeal
 from prompts.history.calls import drop_unanswered, find_places_inside
 from prompts.history.compaction import Unseal, apply_compactions, replace_with_notes
+from prompts.history.kept_thoughts import recall_thoughts
 
 
 def compose_items(
@@ -26,11 +27,12 @@ def compose_items(
 
     No compaction is left in it (`prompts.history.compaction`). `compaction` is the one that this answer began with.
     """
-    items = _drop_incomplete(apply_compactions([*window, *new_input], unseal))
+    items = apply_compactions([*window, *new_input], unseal)
+    opened = [_reopen(item, unseal) if isinstance(item, Reasoning) else item for item in items]
+    items = _drop_incomplete(recall_thoughts(opened))
     if compaction is not None:
         with suppress(BrokenSeal):
             items = replace_with_notes(items, unseal("compaction", compaction.encrypted_content))
-    items = [_reopen(item, unseal) if isinstance(item, Reasoning) else item for item in items]
     return [*compose_instructions(instructions), *items]
 
 

@@ -65,10 +65,13 @@ class ConversationStore(Protocol):
         """One page of the items. Raises NotFound (the conversation, or the item `after`)."""
 
     async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
-        """One item of the conversation, its JSON as stored. Raises NotFound."""
+        """One item of the conversation, its JSON as it is shown. Raises NotFound."""
 
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
-        """The owner's items of these ids, in this order, from any history; None for each that is unknown."""
+        """The owner's items of these ids, in this order, from any history, with what is kept with them.
+
+        None for each that is unknown.
+        """
 
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """Erase one item of the history. Raises NotFound."""

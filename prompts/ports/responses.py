@@ -93,7 +93,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended: the ended response, its JSON as it will always be shown, and what joins the timeline."""
+    """How a run ended: the ended response, its JSON as it will always be shown, and what joins the timeline.
+
+    The `items` may have what nobody is shown (`prompts/domain/kept_thoughts.py`).
+    """
 
     response: Response
     result: bytes

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from prompts.answer.call_filter import CallFilter
+from prompts.answer.call_thoughts import CallThoughts
 from prompts.answer.events import Round
 from prompts.answer.thought_seals import ThoughtSeals
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
@@ -75,8 +76,7 @@ class Answering:
         self._tools = {function.name: tool for function, tool in offered if function is not None}
         self._kinds = {name: tool.kind for name, tool in self._tools.items()}
         self._call_filter = CallFilter(brief.model_request)
-        wants_seals = brief.model_request.wants_encrypted_reasoning
-        self._seals = ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning") if wants_seals else None)
+        self._thoughts = _choose_keeping(brief, sealer)
         self._size = sum(map(len, brief.narration.find_open_text() or ()))
         self._max_characters = max_characters
 
@@ -160,7 +160,7 @@ class Answering:
             async for signals in answer:
                 match signals:
                     case [*rest, Finished() as finished]:
-                        yield [*self._admit(rest, hosted), *self._seals.finish()]
+                        yield [*self._admit(rest, hosted), *self._thoughts.finish()]
                         yield [finished]
                         return
                 yield self._admit(signals, hosted)
@@ -171,7 +171,7 @@ class Answering:
         if self._size > self._max_characters:
             message = f"The model's answer is longer than {self._max_characters:,} characters."
             raise UpstreamError(message, is_final=True)
-        return self._seals.admit(hosted.admit(self._call_filter.admit(signals)))
+        return self._thoughts.admit(hosted.admit(self._call_filter.admit(signals)))
 
     def _check_rounds(self) -> None:
         if len(self._narration.rounds) >= MAX_ROUNDS:
@@ -217,6 +217,13 @@ class Answering:
     @property
     def _has_begun(self) -> bool:
         return bool(self._narration.rounds or self._narration.find_open_text())
+
+
+def _choose_keeping(brief: Brief, sealer: Sealer) -> ThoughtSeals | CallThoughts:
+    """Where thoughts are kept for the model's server: by a client that asks for seals, in the history, or nowhere."""
+    if brief.model_request.wants_encrypted_reasoning:
+        return ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning"))
+    return CallThoughts() if brief.response.store else ThoughtSeals(None)
 
 
 def count_left(request: ModelRequest, rounds: Sequence[Round], shown_tokens: int) -> int | None:

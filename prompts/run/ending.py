@@ -54,7 +54,7 @@ def conclude(
     ended = replace(ended, model_input=calibrate(account), usage=usage, usage_estimated=True if is_estimated else UNSET)
     result = encode(ended)
     events += narration.closing(ended, result)
-    items = [] if error else [*given, *ended.output]
+    items = [] if error else [*given, *narration.list_kept(ended.output)]
     outcome = Outcome(ended, result, items, describe(error) if error else None)
     packed = pack([*signals, finished] if finished else signals)
     return Conclusion(outcome, Group(after, events[-1].sequence_number, packed), events)

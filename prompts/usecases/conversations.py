@@ -6,6 +6,7 @@ from typing import Literal
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
+from prompts.domain.kept_thoughts import hide_kept
 from prompts.errors import UnknownCall
 from prompts.history.calls import find_unanswered
 from prompts.ports.conversations import ConversationStore
@@ -89,11 +90,14 @@ async def add_items(
     new_items: Sequence[Item | StoredItem],
     store: ConversationStore,
 ) -> Sequence[Item]:
-    """Append items and give them back in the order given. Raises NotFound, ConversationLocked, Unavailable."""
+    """Append items and give them back as they are shown, in the order given.
+
+    Raises NotFound, ConversationLocked, Unavailable.
+    """
     check_conversation_id(conversation_id)
     items = await build_items(new_items, ids.get_partition(conversation_id), owner=owner, conversations=store)
     await store.add_items(conversation_id, owner=owner, items=items, unanswered=find_unanswered(items))
-    return items
+    return [hide_kept(item) for item in items]
 
 
 async def get_item(conversation_id: str, item_id: str, *, owner: str, store: ConversationStore) -> bytes:

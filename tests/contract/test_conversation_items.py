@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from prompts.answer.events import encode
 from prompts.domain import ids
@@ -70,6 +71,20 @@ async def test_it_works(stores: Stores) -> None:
     assert await find(stores, *(item.id for item in items)) == items
     for item in items:
         assert await stores.conversations.get_item(conversation_id, item.id, owner=OWNER) == encode(item)
+
+
+async def test_what_is_kept_with_a_call_is_found_and_not_shown(stores: Stores) -> None:
+    secret = 'sealed "\\ \x00 ü'
+    shown = FunctionCall(ids.new_id(ids.FUNCTION_CALL, PARTITION), "completed", "call_1", "ping", "{}")
+    call = replace(shown, kept=[secret, "more"])
+    conversation_id = await make(stores, call, *number_items(1))
+    page = await stores.conversations.list_items(conversation_id, owner=OWNER, limit=10, order="asc", after=None)
+    assert page.data[0] == encode(shown) == await stores.conversations.get_item(conversation_id, call.id, owner=OWNER)
+    assert await find(stores, call.id) == [call]
+    forked_id = await fork(stores, conversation_id)
+    for each_id in (conversation_id, forked_id):
+        _, admitted = await begin(stores, build_draft(conversation_id=each_id))
+        assert admitted.window[0] == call
 
 
 async def test_adding_again_after_a_lost_answer_adds_once(stores: Stores) -> None:

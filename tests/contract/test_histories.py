@@ -4,7 +4,9 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.histories import ITEMS_A_SLICE, MAX_ITEMS, RedisHistories
+from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, InConversation
+from prompts.domain.items import FunctionCall
 from prompts.domain.responses import CONTINUABLE
 from prompts.errors import InvalidRequest, NotFound, ResponseNotEnded
 from prompts.ports.conversations import Histories
@@ -103,6 +105,13 @@ async def test_a_deleted_item_is_not_read(redis_stores: Stores, histories: Histo
     page = await redis_stores.conversations.list_items(conversation_id, owner=OWNER, limit=1, order="asc", after=None)
     await redis_stores.conversations.delete_item(conversation_id, page.first_id or "", owner=OWNER)
     assert await read(histories, InConversation(conversation_id)) == ["Two"]
+
+
+async def test_what_is_kept_with_a_call_is_read(redis_stores: Stores, histories: Histories) -> None:
+    call = FunctionCall(ids.new_id(ids.FUNCTION_CALL, PARTITION), "completed", "call_1", "ping", "{}", kept=["sealed"])
+    conversation_id = await make_conversation(redis_stores, partition=PARTITION)
+    await redis_stores.conversations.add_items(conversation_id, owner=OWNER, items=[call])
+    assert await histories.read(InConversation(conversation_id), owner=OWNER, max_tokens=None) == [call]
 
 
 async def test_a_history_that_is_too_long_to_be_read_at_once_is_refused(

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from prompts.answer.events import encode
 from prompts.domain import ids
-from prompts.domain.items import Compaction
+from prompts.domain.items import Compaction, FunctionCall
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CONTINUABLE, Feedback
 from prompts.errors import NotFound
@@ -127,6 +127,20 @@ async def test_compactions_are_not_shown(stores: Stores) -> None:
     assert (page.first_id, page.last_id, len(page.data)) == (draft.input[1].id, draft.input[1].id, 1)
     with pytest.raises(NotFound):
         await stores.notes.list_input(draft.response.id, owner=OWNER, limit=10, order="asc", after=compaction.id)
+
+
+async def test_what_is_kept_with_a_call_is_not_shown(stores: Stores) -> None:
+    draft = ask_with(1)
+    partition = ids.get_partition(draft.response.id)
+    shown = FunctionCall(ids.new_id(ids.FUNCTION_CALL, partition), "completed", "call_1", "ping", "{}")
+    kept = structs.replace(shown, kept=["sealed"])
+    draft, admitted = await begin(stores, replace(draft, input=[kept, *draft.input]))
+    await end_turn(stores, draft, admitted)
+    page = await stores.notes.list_input(draft.response.id, owner=OWNER, limit=10, order="asc", after=None)
+    assert page.data[0] == encode(shown)
+    exchange = await stores.notes.find_follow_ups(draft.response.id, owner=OWNER, history_tokens=HISTORY_TOKENS)
+    assert isinstance(exchange, Exchange)
+    assert exchange.window[0] == kept
 
 
 async def test_a_page_after_an_item_outside_the_input_is_refused(stores: Stores) -> None:

@@ -80,6 +80,7 @@ WORDS: st.SearchStrategy[Signal] = st.one_of(
         st.sampled_from([None, "shop"]),
     ),
     st.builds(Argued, CALLS, st.one_of(TEXTS, st.sampled_from(WRITTEN))),
+    st.builds(Argued, CALLS, st.just(""), TEXTS),
     st.builds(Compacted, TEXTS, st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3)),
     st.just(BegunAnew()),
 )

@@ -187,9 +187,8 @@ def test_the_table_has_every_kind_of_item_once() -> None:
 def test_its_fields_are_those_of_the_wire_and_of_its_struct(name: str) -> None:
     kind = KINDS_BY_TYPE[name]
     assert set(kind.fields) <= set(InputItem.__struct_fields__)
-    assert set(kind.struct.__struct_fields__) == {"id", *kind.fields} | (
-        set(kind.struct.__struct_fields__) & {"status"}
-    )
+    own = set(kind.struct.__struct_fields__)
+    assert own == {"id", *kind.fields} | (own & {"status", "kept"})  # nobody sends what is kept
     assert kind.pairing is None or "call_id" in kind.fields
 
 
@@ -199,10 +198,10 @@ def test_it_is_read_from_the_wire_and_kept_as_it_is(name: str) -> None:
     assert type(item) is KINDS_BY_TYPE[name].struct
     assert all(getattr(item, field) for field in KINDS_BY_TYPE[name].fields)
     assert decode_items(encode([item])) == [item]
-    [(_, stored, tokens, call_id)] = msgspec.json.decode(pack_items([item]))
+    [(_, stored, tokens, call_id, kept)] = msgspec.json.decode(pack_items([item]))
     assert msgspec.json.decode(stored)["type"] == name
     assert tokens == estimate_tokens(item)
-    assert call_id == (find_made_call(item) or "")
+    assert (call_id, kept) == (find_made_call(item) or "", "")
 
 
 @EVERY_TAKEN_KIND

@@ -18,7 +18,7 @@ from prompts.domain.items import (
     Role,
     text_of,
 )
-from prompts.history.estimates import estimate_tokens
+from prompts.history.estimates import estimate_plain, estimate_tokens
 from prompts.history.model_input import compose_items, drop_oldest
 from tests.support.items import called, returned, said
 
@@ -65,6 +65,14 @@ def test_the_words_of_a_message_are_its_parts_one_after_another() -> None:
 @pytest.mark.parametrize(("text", "tokens"), [("", 4), ("a", 5), ("abcd", 5), ("abcde", 6), ("🦀" * 8, 6)])
 def test_four_characters_are_a_token_and_a_message_costs_four(text: str, tokens: int) -> None:
     assert estimate_tokens(message("user", InputText(text))) == tokens
+
+
+def test_a_sealed_thought_costs_what_goes_back_of_it_and_is_not_compared() -> None:
+    thought = Reasoning("", "completed", summary=[], encrypted_content="x" * 400)
+    assert estimate_tokens(thought) == 4 + 100
+    words = [said("user", "x" * 4_000)]
+    assert estimate_plain(words, []) == 4 + 1_000
+    assert estimate_plain([*words, thought], []) is None
 
 
 @settings(deadline=None)  # the machine is shared

@@ -156,6 +156,11 @@ def test_thoughts_are_said_to_who_asks_for_reasoning() -> None:
         assert read(data, END, request=unasked) == [Sealed("sealed"), Finished("stop")]
 
 
+def test_seals_are_not_told_where_nothing_goes_back() -> None:
+    reading = ResponsesReading(THINKING, keeps_thoughts=False)
+    assert reading.feed(item("done", 0, type="reasoning", encrypted_content="sealed") + HI) == [Text("Hi")]
+
+
 def test_thoughts_side_by_side_are_items_of_their_own() -> None:
     one = delta("reasoning_summary_text", "One", 0) + item("done", 0, type="reasoning", encrypted_content="1")
     two = delta("reasoning_summary_text", "Two", 1) + item("done", 1, type="reasoning", encrypted_content="2")

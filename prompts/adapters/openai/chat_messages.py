@@ -25,7 +25,7 @@ from msgspec import UNSET
 
 from prompts.adapters.openai.call_places import bring_calls_to_outputs
 from prompts.adapters.openai.files import as_data_uri
-from prompts.adapters.openai.flat_calls import Call, CallOutput, flatten_call, list_given
+from prompts.adapters.openai.flat_calls import CallOutput, flatten_call, list_given
 from prompts.adapters.openai.instructions import arrange_instructions
 from prompts.adapters.openai.kept_thoughts import KeptThought
 from prompts.adapters.openai.quirks import SystemMessages
@@ -36,6 +36,7 @@ from prompts.domain.hosted_records import HostedRecord
 from prompts.domain.item_kinds import find_answered_call, find_made_call
 from prompts.domain.items import (
     AdditionalTools,
+    Call,
     Compaction,
     CustomToolCall,
     CustomToolCallOutput,

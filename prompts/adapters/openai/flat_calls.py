@@ -9,6 +9,7 @@ from prompts.domain.call_arguments import write_action, write_arguments
 from prompts.domain.callees import LOCAL_SHELL, TOOL_SEARCH, as_callee
 from prompts.domain.item_words import write_tools
 from prompts.domain.items import (
+    Call,
     CustomToolCall,
     CustomToolCallOutput,
     FunctionCall,
@@ -24,7 +25,6 @@ from prompts.domain.items import (
 
 encode = msgspec.json.Encoder().encode
 
-Call: TypeAlias = FunctionCall | CustomToolCall | LocalShellCall | ToolSearchCall
 CallOutput: TypeAlias = FunctionCallOutput | CustomToolCallOutput | LocalShellCallOutput | ToolSearchOutput
 
 # The one parameter of a custom tool's function.

@@ -11,13 +11,14 @@ import msgspec
 from msgspec import UNSET
 
 from prompts.adapters.openai.files import as_data_uri
-from prompts.adapters.openai.flat_calls import Call, CallOutput, list_given
+from prompts.adapters.openai.flat_calls import CallOutput, list_given
 from prompts.adapters.openai.kept_thoughts import is_kept_here
 from prompts.adapters.openai.told_records import tell_record
 from prompts.domain.hosted_records import HostedRecord
 from prompts.domain.item_kinds import find_answered_call, find_made_call, find_speaker
 from prompts.domain.items import (
     AdditionalTools,
+    Call,
     Compaction,
     CustomToolCall,
     CustomToolCallOutput,

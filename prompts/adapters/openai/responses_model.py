@@ -45,7 +45,9 @@ class OpenAIResponsesModel(OpenAIModel):
 
     def begin_reading(self, request: ModelRequest, items: Sequence[Item]) -> ResponsesReading:
         """See `OpenAIModel`."""
-        return ResponsesReading(request, ToolNames(with_found_tools(request, items).offered))
+        names = ToolNames(with_found_tools(request, items).offered)
+        keeps_thoughts = request.wants_encrypted_reasoning or self._quirks.reasoning_replay != "never"
+        return ResponsesReading(request, names, keeps_thoughts=keeps_thoughts)
 
     def _open(self, request: ModelRequest, items: Sequence[Item], shown: str) -> AbstractAsyncContextManager[Answer]:
         """An answer whose text has begun needs no earlier thoughts."""

@@ -52,9 +52,13 @@ _CALLS = ("function_call", "custom_tool_call", "local_shell_call")
 class ResponsesReading:
     """`Reading` of one stream. Thoughts are said only when the request asks for reasoning."""
 
-    def __init__(self, request: ModelRequest, names: ToolNames | None = None) -> None:
-        """`names` are those under which tools were offered to a server that knows functions only."""
+    def __init__(self, request: ModelRequest, names: ToolNames | None = None, *, keeps_thoughts: bool = True) -> None:
+        """`names` are those under which tools were offered to a server that knows functions only.
+
+        `keeps_thoughts`: whether what the server seals may go back to it.
+        """
         self._names = names or ToolNames()
+        self._keeps_thoughts = keeps_thoughts
         self._shows_thoughts = wants_thoughts(request.reasoning)
         self._wants_logprobs = request.wants_logprobs
         self._lines = EventLines()
@@ -195,7 +199,7 @@ class ResponsesReading:
 
     def _close_item(self, event: StreamEvent) -> Iterable[Signal]:
         item = decode_part(decode_item, event.item)
-        if item.type == "reasoning" and item.encrypted_content:
+        if item.type == "reasoning" and item.encrypted_content and self._keeps_thoughts:
             return self._think(event, Sealed(item.encrypted_content))
         return self._close_call(event, item) if _is_call(item) else ()
 

@@ -1,9 +1,10 @@
 """Input, follow-ups and feedback of a response: fields of its hash, erased with it."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import msgspec
+from msgspec import UNSET
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
@@ -11,6 +12,8 @@ from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.scripts import Scripts, read_fields
 from prompts.domain import ids
 from prompts.domain.item_kinds import HIDDEN_TYPES
+from prompts.domain.items import KEPT
+from prompts.domain.kept_thoughts import hide_kept
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import (
     Feedback,
@@ -28,6 +31,7 @@ class _Listed(msgspec.Struct):
 
     id: str
     type: str
+    kept: Any = msgspec.field(default=UNSET, name=KEPT)
 
 
 encode = msgspec.json.Encoder().encode
@@ -126,7 +130,12 @@ class RedisResponseNotes:
 def _read_shown(stored: bytes) -> list[tuple[str, bytes]]:
     """Ids and JSON of the items that are shown, in order."""
     items = zip(decode_listed(stored), decode_raw(stored), strict=True)
-    return [(listed.id, bytes(raw)) for listed, raw in items if listed.type not in HIDDEN_TYPES]
+    return [(listed.id, _show(listed, bytes(raw))) for listed, raw in items if listed.type not in HIDDEN_TYPES]
+
+
+def _show(listed: _Listed, raw: bytes) -> bytes:
+    """What is kept with a call comes into an input where the call is named by its id; nobody is shown it."""
+    return raw if listed.kept is UNSET else encode(hide_kept(decode_item(raw)))
 
 
 def _find(item_id: str, items: Sequence[tuple[str, bytes]]) -> int:

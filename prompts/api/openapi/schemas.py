@@ -12,6 +12,7 @@ from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
 from prompts.api.wire.item_reader import get_field_type
 from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
 from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind
+from prompts.domain.items import KEPT
 
 JsonSchema: TypeAlias = dict[str, Any]
 
@@ -108,7 +109,7 @@ def _without_null(schema: JsonSchema) -> JsonSchema:
 def _apply_marks(component: JsonSchema) -> None:
     properties: dict[str, JsonSchema] = component.get("properties", {})
     for name, shown in list(properties.items()):
-        if REFUSED_MARK in shown:
+        if REFUSED_MARK in shown or name == KEPT:
             del properties[name]
         elif shown.pop(NEEDED_MARK, False):
             [given] = [each for each in shown["anyOf"] if each["type"] != "null"]

@@ -7,6 +7,7 @@ from typing import Literal
 from prompts.answer.events import encode
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
+from prompts.domain.kept_thoughts import hide_kept
 from prompts.errors import conversation_locked, unknown_conversation, unknown_item
 from prompts.ports.pages import Page
 from tests.support.fakes.memory import Memory, check_calls, check_open
@@ -114,7 +115,7 @@ class FakeConversationStore:
     async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
         """See `ConversationStore.get_item`."""
         history = self._memory.find_conversation(conversation_id, owner).history
-        return encode(history[self._find_place(item_id, history, param="item_id")])
+        return encode(hide_kept(history[self._find_place(item_id, history, param="item_id")]))
 
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         """See `ConversationStore.find_items`."""

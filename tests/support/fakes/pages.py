@@ -5,6 +5,7 @@ from typing import Literal
 
 from prompts.answer.events import encode
 from prompts.domain.items import Item
+from prompts.domain.kept_thoughts import hide_kept
 from prompts.errors import unknown_item
 from prompts.ports.pages import Page
 
@@ -15,7 +16,7 @@ def cut_page(items: Sequence[Item], *, limit: int, order: Literal["asc", "desc"]
     start = 0 if after is None else find_place(after, ordered, param="after") + 1
     page = ordered[start : start + limit]
     first_id, last_id = (page[0].id, page[-1].id) if page else (None, None)
-    return Page([encode(item) for item in page], first_id, last_id, has_more=len(ordered) > start + limit)
+    return Page([encode(hide_kept(item)) for item in page], first_id, last_id, has_more=len(ordered) > start + limit)
 
 
 def find_place(item_id: str, items: Sequence[Item], *, param: str) -> int:

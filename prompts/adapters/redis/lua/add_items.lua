@@ -8,7 +8,7 @@ local conversation_key = KEYS[1] -- hash
 local expiry_key = KEYS[2] -- sorted set, of the partition
 local prefix = ARGV[1] -- of the partition's keys
 local owner = ARGV[2]
-local items = cjson.decode(ARGV[3]) -- array of {id, item JSON, tokens, call id or ""}
+local items = cjson.decode(ARGV[3]) -- array of {id, item JSON, tokens, call id or "", kept or ""}
 local unanswered = cjson.decode(ARGV[4]) -- ids of calls that the history must hold
 local retention_ms = tonumber(ARGV[5])
 

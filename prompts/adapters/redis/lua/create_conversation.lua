@@ -11,7 +11,7 @@ local conversation_id = ARGV[3]
 local timeline = ARGV[4] -- a fresh id
 local metadata = ARGV[5] -- JSON
 local title = ARGV[6] -- "" for none
-local items = cjson.decode(ARGV[7]) -- array of {id, item JSON, tokens, call id or ""}
+local items = cjson.decode(ARGV[7]) -- array of {id, item JSON, tokens, call id or "", kept or ""}
 local retention_ms = tonumber(ARGV[8])
 
 local now_ms = read_clock_ms()

@@ -29,9 +29,9 @@ local function erase_timeline(timeline)
       return true
     end
     local item_keys = {}
-    for i, entry in ipairs(entries) do -- k, id, i, item
+    for i, entry in ipairs(entries) do -- k, id, i, item, t, tokens, w, kept
       item_keys[i] = prefix .. 'item:' .. entry[2][2]
-      left = left - 1 - #entry[2][4] / BYTES_AN_ITEM
+      left = left - 1 - (#entry[2][4] + #(entry[2][8] or '')) / BYTES_AN_ITEM
     end
     redis.call('UNLINK', unpack(item_keys))
     local last_position = tonumber(string.match(entries[#entries][1], '^%d+'))

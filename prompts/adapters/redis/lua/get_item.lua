@@ -1,7 +1,7 @@
 -- One stored item of an owner, whatever history it is part of.
 --
 -- RETURNS {item, timeline, position} | {} unknown, or another owner's
--- INCLUDES places
+-- INCLUDES places whole
 assert(#KEYS == 1 and #ARGV == 2)
 local item_key = KEYS[1] -- string
 local prefix = ARGV[1] -- of the partition's keys
@@ -15,4 +15,4 @@ local found_owner, expiry = unpack(redis.call('HMGET', prefix .. 'tl:' .. root .
 if found_owner ~= owner or not expiry then return {} end -- a root without `expiry` is being erased
 local entry = redis.call('XRANGE', prefix .. 'tl:' .. timeline, position .. '-0', position .. '-0')[1]
 if not entry then return {} end
-return {entry[2][4], timeline, position} -- k, id, i, item
+return {read_whole(entry[2]), timeline, position}

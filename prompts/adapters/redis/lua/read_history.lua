@@ -2,7 +2,7 @@
 --
 -- RETURNS {"ok", timeline, position, item, tokens, item, tokens, …}: where the next slice begins; timeline "": nowhere
 --         | {"not_found"} | {"not_ended", status}
--- INCLUDES statuses timelines
+-- INCLUDES statuses timelines whole
 assert(#KEYS == 1 and #ARGV == 6)
 local anchor_key = KEYS[1] -- hash: the conversation or the previous response
 local prefix = ARGV[1] -- of the partition's keys
@@ -43,10 +43,11 @@ while timeline do
     local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, position .. '-0', '-', 'COUNT', count)
     if #entries == 0 then break end
     for _, entry in ipairs(entries) do
-      local fields = entry[2] -- k, id, i, item, t, tokens
-      reply[#reply + 1] = fields[4]
+      local fields = entry[2] -- k, id, i, item, t, tokens, …
+      local item = read_whole(fields)
+      reply[#reply + 1] = item
       reply[#reply + 1] = tonumber(fields[6])
-      left = left - 1 - #fields[4] / BYTES_AN_ITEM
+      left = left - 1 - #item / BYTES_AN_ITEM
       position = tonumber(string.match(entry[1], '^%d+')) - 1
     end
     count = math.min(count * 2, 32) -- one at first: items may be large

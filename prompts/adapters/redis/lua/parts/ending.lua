@@ -3,7 +3,7 @@
 --
 -- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
 -- before the last signals), last_number (of all), signals (the last ones: JSON array), items (array of {id, item JSON,
--- tokens, call id or ""}; empty: the timeline stays), fresh_timeline (id, for a fork), log_retention_s, retention_ms (how
+-- tokens, call id or "", kept or ""}; empty: the timeline stays), fresh_timeline (id, for a fork), log_retention_s, retention_ms (how
 -- long the log and the history are kept from now on).
 --
 -- RETURNS 1 ended, or ended before by this epoch | 0 the run is stale, or the timeline is being erased

@@ -1,11 +1,16 @@
--- Append items, each {id, item JSON, tokens, id of the call it makes or ""}, to a timeline that ends at a position.
+-- Append items, each {id, item JSON, tokens, id of the call it makes or "", what is kept with it (JSON array) or ""}, to a
+-- timeline that ends at a position.
 -- RETURNS the position of the last one, which is the timeline's new length
 local function append_items(prefix, timeline, position, items)
   local timeline_key = prefix .. 'tl:' .. timeline
   for _, item in ipairs(items) do
-    local id, json, tokens, call_id = item[1], item[2], item[3], item[4]
+    local id, json, tokens, call_id, kept = item[1], item[2], item[3], item[4], item[5]
     position = position + 1
-    redis.call('XADD', timeline_key, position .. '-0', 'k', id, 'i', json, 't', tokens)
+    if kept == '' then
+      redis.call('XADD', timeline_key, position .. '-0', 'k', id, 'i', json, 't', tokens)
+    else
+      redis.call('XADD', timeline_key, position .. '-0', 'k', id, 'i', json, 't', tokens, 'w', kept)
+    end
     redis.call('SET', prefix .. 'item:' .. id, timeline .. ' ' .. position)
     if call_id ~= '' then redis.call('HSETNX', timeline_key .. ':calls', call_id, position) end
   end

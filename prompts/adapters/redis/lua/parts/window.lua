@@ -1,4 +1,4 @@
--- INCLUDES timelines
+-- INCLUDES timelines whole
 -- Add to a reply the newest items of the history that ends at a position of a timeline, newest first: as many as fit a
 -- budget (tokens) and a count. It reads one item, then two, four …: never many more than it adds, however long the
 -- history is. It takes the reply to add to, because `unpack` fails near 8,000 values.
@@ -10,11 +10,11 @@ local function read_window(reply, prefix, timeline, position, budget, max_items)
       local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, position .. '-0', '-', 'COUNT', count)
       if #entries == 0 then break end
       for _, entry in ipairs(entries) do
-        local fields = entry[2] -- k, id, i, item, t, tokens
+        local fields = entry[2] -- k, id, i, item, t, tokens, …
         local tokens = tonumber(fields[6])
         if spent + tokens > budget or found == max_items then return found, spent end
         spent, found = spent + tokens, found + 1
-        reply[#reply + 1] = fields[4]
+        reply[#reply + 1] = read_whole(fields)
         position = tonumber(string.match(entry[1], '^%d+')) - 1
       end
       count = math.min(count * 2, 32)
