@@ -88,8 +88,9 @@ async def test_item_references_stand_for_stored_items(http: httpx.AsyncClient, b
     ):
         refused = await http.post("/v1/responses", json={"input": [wrong]})
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "item_not_found")
-    for wrong in ({"type": "item_reference"}, {**reference, "role": "user"}):
-        assert (await http.post("/v1/responses", json={"input": [wrong]})).status_code == 400
+    assert (await http.post("/v1/responses", json={"input": [{"type": "item_reference"}]})).status_code == 400
+    answer = await http.post("/v1/responses", json={"input": [{**reference, "role": "user"}, asked[1]]})
+    assert answer.json()["eps:ignored"] == ["input[0].role"]
     stranger = await http.post(
         "/v1/responses", json={"input": asked}, headers={"Authorization": f"Bearer {bob.api_key}"}
     )

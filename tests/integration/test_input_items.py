@@ -134,7 +134,6 @@ async def test_the_input_is_there_while_the_answer_is_written(http: httpx.AsyncC
         ("limit=", "limit"),
         ("order=up", "order"),
         ("foo=1", "foo"),
-        ("include[]=nonsense", "include"),
     ],
 )
 async def test_an_odd_query_is_refused_with_its_place(
