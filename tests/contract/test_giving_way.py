@@ -207,6 +207,19 @@ async def test_the_same_body_attaches_to_what_was_left_and_reads_it(stores: Stor
     assert await ask(stores, second) == Attached(left.response.id)
 
 
+@pytest.mark.parametrize("is_retry", [True, False], ids=["read", "left"])
+async def test_the_key_of_what_attaches_names_that_response_for_good(stores: Stores, is_retry: bool) -> None:
+    read, admitted, turn = await begin_in_the_way(stores, "conversation")
+    if not is_retry:
+        await leave(stores, read)
+    claim = Claim(read.claim.body_hash, "key of its own", is_retry)
+    again = build_draft("Two", conversation_id=getattr(turn.anchor, "id", ""), claim=claim)
+    assert await ask(stores, replace(turn, claim=claim)) == Attached(read.response.id)
+    narration = await retell(admitted.response, event_log=stores.event_log)
+    await end_turn(stores, read, admitted, narration=narration)
+    assert await ask(stores, again) == Attached(read.response.id)
+
+
 async def test_the_same_body_does_not_attach_when_it_is_to_displace_anything(stores: Stores) -> None:
     left, _, turn = await begin_in_the_way(stores, "conversation")
     same = replace(turn, claim=left.claim)

@@ -44,7 +44,7 @@ def meet_active(
     is_same = active.draft.claim.body_hash == draft.claim.body_hash
     is_again = draft.reader_id in memory.readers[active.id]  # the client library's second try
     if (is_same and draft.claim.is_retry) or is_again:
-        return _attach(memory, active, active.id, draft, lease_s)
+        return _attach_new(memory, active, draft, owner, lease_s)
     if displaces == "none":
         return None
     if active.ending == "cancelled" and (active.lease_until or 0) > time.time():
@@ -53,7 +53,7 @@ def meet_active(
         if not does_give_way(memory, active):
             return None
         if is_same:
-            return _attach(memory, active, active.id, draft, lease_s)
+            return _attach_new(memory, active, draft, owner, lease_s)
     return _make_way(active, draft)
 
 
@@ -75,6 +75,16 @@ def check_race(memory: Memory, draft: Draft, owner: str, met_id: str) -> None:
 def does_give_way(memory: Memory, active: KeptResponse) -> bool:
     """Whether nobody reads the response, and it may be displaced."""
     return active.draft.yields and not memory.is_followed(active.id)
+
+
+def _attach_new(memory: Memory, active: KeptResponse, draft: Draft, owner: str, lease_s: float) -> Attached:
+    _remember(memory, active.id, draft, owner)
+    return _attach(memory, active, active.id, draft, lease_s)
+
+
+def _remember(memory: Memory, response_id: str, draft: Draft, owner: str) -> None:
+    if draft.claim.idempotency_key:
+        memory.claims[_claim_key(draft, owner)] = (response_id, draft.claim.body_hash)
 
 
 def _attach(memory: Memory, kept: KeptResponse | None, response_id: str, draft: Draft, lease_s: float) -> Attached:
@@ -102,8 +112,7 @@ def begin_response(memory: Memory, draft: Draft, owner: str) -> KeptResponse:
         root.use()
     if conversation := find_conversation(memory, draft.anchor):
         conversation.active_response_id = draft.response.id
-    if draft.claim.idempotency_key:
-        memory.claims[_claim_key(draft, owner)] = (draft.response.id, draft.claim.body_hash)
+    _remember(memory, draft.response.id, draft, owner)
     return memory.place(draft, owner=owner, root=root, history=history, created_at=int(time.time()))
 
 

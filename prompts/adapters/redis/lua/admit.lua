@@ -49,6 +49,11 @@ local now_ms = read_clock_ms()
 local has_idempotency_key = idempotency_key ~= response_key
 local has_displaced = 0
 
+local function remember(claimed_id)
+  if not has_idempotency_key then return end
+  redis.call('SET', idempotency_key, claimed_id .. ' ' .. body_hash, 'PX', idempotency_ms)
+end
+
 local function attach(active)
   if redis.call('HGET', prefix .. 'resp:' .. active, 'status') == 'in_progress' then
     mark_reader(prefix .. 'readers:' .. active, reader_id, now_ms, lease_ms)
@@ -56,14 +61,21 @@ local function attach(active)
   return {'attach', active}
 end
 
+-- Attach to an active response of the same body: from now on the key of this turn names that response too, so that its
+-- retries attach to it as well when it has ended.
+local function attach_new(active)
+  remember(active)
+  return attach(active)
+end
+
 -- The reply to a turn that meets an active response: it attaches, the response gives way, or the turn is refused.
 local function meet(active, refusal)
   local readers_key = prefix .. 'readers:' .. active
   local active_hash, ending, active_yields =
     unpack(redis.call('HMGET', prefix .. 'resp:' .. active, 'body_hash', 'ending', 'yields'))
-  if is_retry and active_hash == body_hash then return attach(active) end
+  if is_retry and active_hash == body_hash then return attach_new(active) end
   -- The client library asked again, because the first answer was lost on its way.
-  if redis.call('ZSCORE', readers_key, reader_id) then return attach(active) end
+  if redis.call('ZSCORE', readers_key, reader_id) then return attach_new(active) end
   if displaces == 'none' then return refusal end
   if ending == 'cancelled' then
     if tonumber(redis.call('ZSCORE', leases_key, active) or 0) > now_ms then return {'ending', active} end
@@ -73,7 +85,7 @@ local function meet(active, refusal)
       refusal[#refusal + 1] = 'followed'
       return refusal
     end
-    if active_hash == body_hash then return attach(active) end
+    if active_hash == body_hash then return attach_new(active) end
   end
   return {'in_the_way', active}
 end
@@ -123,9 +135,7 @@ end
 
 local function create_response(timeline, position)
   if anchor_kind == 'conversation' then redis.call('HSET', anchor_key, 'active', response_id, 'used_ms', now_ms) end
-  if has_idempotency_key then
-    redis.call('SET', idempotency_key, response_id .. ' ' .. body_hash, 'PX', idempotency_ms)
-  end
+  remember(response_id)
   redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'in_progress', 'anchor_kind', anchor_kind,
     'anchor', anchor_id, 'echo', echo, 'input', input, 'model_request', model_request, 'epoch', '1', 'attempts', 1,
     'replica', replica_id, 'body_hash', body_hash, 'created_ms', now_ms, 'timeline', timeline, 'position', position,
