@@ -70,7 +70,7 @@ class Followers:
         try:
             yield
         except BaseException:
-            self._unmark_soon(reader)
+            self.unmark_soon(reader)
             raise
         finally:
             self._readers.discard(reader)
@@ -96,8 +96,8 @@ class Followers:
             except Unavailable as error:
                 log.warning("readers_not_marked", code=error.code)
 
-    def _unmark_soon(self, reader: Reader) -> None:
-        """In a task of its own: the reader's is being cancelled."""
+    def unmark_soon(self, reader: Reader) -> None:
+        """Remove a mark, in a task of its own: the reader's is being cancelled."""
         task = asyncio.create_task(self._unmark(reader), name="unmark reader")
         self._unmarkings.add(task)
         task.add_done_callback(self._unmarkings.discard)

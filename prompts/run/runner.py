@@ -151,7 +151,7 @@ class Runner:
         if run is None:  # the run has ended already, or has yet to begin
             if self._reserved:
                 self._taken_early[response_id] = epoch
-            self._keep(self._release(response_id))
+            self.keep(self._release(response_id))
         elif not run.is_let_go:  # not twice: a second cancellation would interrupt the closing of the connection
             run.let_go()
             asyncio.get_running_loop().call_soon(
@@ -183,7 +183,7 @@ class Runner:
 
     def discard(self, response_id: str) -> None:
         """Stop a response that is not stored, and erase it: it was delivered, or its client has left."""
-        self._keep(self._discard(response_id))
+        self.keep(self._discard(response_id))
 
     async def _discard(self, response_id: str) -> None:
         run = self._runs.get(response_id)
@@ -252,8 +252,8 @@ class Runner:
         if tasks:
             await asyncio.wait(tasks, timeout=HAND_OVER_S)
 
-    def _keep(self, work: Awaitable[None]) -> None:
-        """Let it run to its end; asyncio itself keeps only a weak reference to a task."""
+    def keep(self, work: Awaitable[None]) -> None:
+        """Let this work, which raises nothing, run to its end; asyncio itself keeps only a weak reference to a task."""
         task = asyncio.ensure_future(work)
         self._releases.add(task)
         task.add_done_callback(self._releases.discard)

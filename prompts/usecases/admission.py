@@ -1,7 +1,8 @@
 """The admission of a turn that may meet an active response: it waits, it displaces that response, or it is refused.
 
 A response gives way in two steps. It is seized, so that its log stands still; then one script ends it as `cancelled`
-with what was written, and admits the turn behind it. Should this process die in between, the sweep ends the response.
+with what was written, and admits the turn behind it. Should the turn be given up in between, the response is ended all
+the same; should this process die, the sweep ends it.
 """
 
 import asyncio
@@ -14,9 +15,20 @@ from typing import TypeVar
 import structlog
 
 from prompts.domain.item_kinds import find_made_call
-from prompts.errors import ConversationLocked, NotFound, ResponseNotEnded, UnknownCall
+from prompts.domain.responses import Status
+from prompts.errors import (
+    ConversationLocked,
+    NotFound,
+    ResponseNotEnded,
+    ServiceError,
+    StaleRun,
+    TailLost,
+    Unavailable,
+    UnknownCall,
+)
 from prompts.ports.event_log import EventLog
 from prompts.ports.observer import EndedOutsideRun
+from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import (
     Admitted,
     Attached,
@@ -47,6 +59,8 @@ ENDING_S = 2.0
 LEAVING_S = 0.25
 # Several turns may want to displace a response at once: one does, and the others look again.
 MAX_TRIES = 5
+# How a response ends that nobody has cancelled.
+OWN_ENDS = ("completed", "incomplete", "failed")
 DISPLACES: Mapping[IfBusy | None, Displaces] = {
     None: "abandoned",
     "reject": "none",
@@ -69,23 +83,39 @@ class Admission:
         self, draft: Draft, *, if_busy: IfBusy | None, history_tokens: int, met_id: str = ""
     ) -> Admitted | Attached:
         """Admit the turn, and end what gives way to it. Raises as `ResponseStore.admit`, StreamExpired."""
-        displaces = DISPLACES[if_busy]
+        try:
+            return await self._admit(draft, DISPLACES[if_busy], history_tokens=history_tokens, met_id=met_id)
+        except (asyncio.CancelledError, Unavailable):  # it may be admitted all the same, and nobody will read it
+            self.followers.unmark_soon(Reader(draft.response.id, draft.reader_id))
+            raise
+
+    async def _admit(
+        self, draft: Draft, displaces: Displaces, *, history_tokens: int, met_id: str
+    ) -> Admitted | Attached:
         ending: Ending | None = None
         for tries_left in reversed(range(MAX_TRIES)):
-            reply = await self.store.admit(
-                draft,
-                owner=self.owner,
-                history_tokens=history_tokens,
-                lease_s=self.runner.limits.lease_s,
-                displaces=displaces if tries_left else "none",
-                ending=ending,
-                met_id=met_id,
-            )
+            try:
+                reply = await self.store.admit(
+                    draft,
+                    owner=self.owner,
+                    history_tokens=history_tokens,
+                    lease_s=self.runner.limits.lease_s,
+                    displaces=displaces if tries_left else "none",
+                    ending=ending,
+                    met_id=met_id,
+                )
+            except BaseException:
+                if ending is not None:  # its run is gone
+                    self.runner.keep(self._end(ending))
+                raise
             if not isinstance(reply, InTheWay):
                 if ending is not None and isinstance(reply, Admitted) and reply.has_displaced:
-                    self._tell_displaced(ending, draft)
+                    self._tell_displaced(ending, by=draft.response.id)
                 return reply
-            met_id, ending = reply.response_id, await self._make_way(reply, displaces)
+            way = await self._make_way(reply, displaces)
+            ending = way if isinstance(way, Ending) else None
+            # What has come to its own end was to give way: nobody was quicker.
+            met_id = "" if way in OWN_ENDS else reply.response_id
         raise AssertionError("with nothing to displace, nothing is in the way")
 
     async def when_left(self, attempt: Callable[[str], Awaitable[Result]]) -> Result:
@@ -136,23 +166,44 @@ class Admission:
                 check=self.runner.check_draining,
             )
 
-    async def _make_way(self, met: InTheWay, displaces: Displaces) -> Ending | None:
-        """Seize what is in the way and compute its end; None when admission has to look again."""
+    async def _make_way(self, met: InTheWay, displaces: Displaces) -> Ending | Status | None:
+        """Seize what is in the way and compute its end; else admission looks again. A status says how it has ended."""
         if met.is_ending:
             await self._wait_for_end(met.response_id, within_s=ENDING_S)
             return None
         await self._check_calls(met)
+        seizing = asyncio.ensure_future(self._seize(met.response_id, displaces))
+        try:
+            return await asyncio.shield(seizing)
+        except asyncio.CancelledError:
+            self.runner.keep(self._end_seized(seizing))
+            raise
+
+    async def _seize(self, response_id: str, displaces: Displaces) -> Ending | Status | None:
         try:
             seized = await self.store.seize(
-                met.response_id, owner=self.owner, lease_s=self.runner.limits.lease_s, displaces=displaces
+                response_id, owner=self.owner, lease_s=self.runner.limits.lease_s, displaces=displaces
             )
         except NotFound:
             return None  # deleted meanwhile
         if not isinstance(seized, Seized):
-            return None
+            return seized
         narration = await retell(seized.response, event_log=self.event_log)
         conclusion = conclude(narration, given=seized.input, account=seized.model_input, now_s=int(time.time()))
         return Ending(conclusion.outcome, conclusion.last, seized.epoch)
+
+    async def _end_seized(self, seizing: Awaitable[Ending | Status | None]) -> None:
+        """The turn that has seized it was given up, and nobody else would end it before its lease expires."""
+        with suppress(ServiceError):
+            ending = await seizing
+            if isinstance(ending, Ending):
+                await self._end(ending)
+
+    async def _end(self, ending: Ending) -> None:
+        """Raises nothing: what cannot be ended now is ended by the sweep."""
+        with suppress(StaleRun, TailLost, Unavailable):
+            await self.store.commit(ending.outcome, ending.last, owner=self.owner, epoch=ending.epoch)
+            self._tell_displaced(ending, by="")
 
     async def _check_calls(self, met: InTheWay) -> None:
         """Nothing is displaced by a turn that is refused: its outputs need calls. Raises UnknownCall."""
@@ -165,7 +216,7 @@ class Admission:
             if call_id not in made:
                 raise UnknownCall(call_id)
 
-    def _tell_displaced(self, ending: Ending, draft: Draft) -> None:
+    def _tell_displaced(self, ending: Ending, *, by: str) -> None:
         ended = ending.outcome.response
-        log.info("response_displaced", response_id=ended.id, by=draft.response.id)
+        log.info("response_displaced", response_id=ended.id, by=by)
         self.runner.observer.notice(EndedOutsideRun(ended.id, ended.model, ended.status, None))
