@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from prompts.adapters.redis import keys
-from prompts.domain.signals import Finished, Signal, Text
+from prompts.domain.signals import BegunAnew, Finished, Signal, Text
 from prompts.errors import NotFound
 from prompts.ports.responses import Draft
 from prompts.run.sweeping import erase_due, take_over_lost
 from prompts.run.takeover import MAX_ATTEMPTS
+from prompts.run.usage import estimate_lost
 from tests.integration.state_machine.machine import LEASE_S, LOST, PARTITION, texts
 from tests.integration.state_machine.response_rules import ResponseRules
 from tests.integration.state_machine.world import Root, Turn
@@ -152,9 +153,10 @@ class ErasureRules(ResponseRules):
         elif turn.ending == "failed" or turn.attempts > MAX_ATTEMPTS:
             self.take_end(turn, turn.narration.end(completed_at=1, finished=None, error=LOST), [])
         else:
-            turn.narration.tell(MORE)
+            told = [BegunAnew(estimate_lost(turn.narration, turn.account)), *MORE]
+            turn.narration.tell(told)
             ended = turn.narration.end(completed_at=1, finished=Finished("stop"))
-            self.take_end(turn, ended, [*turn.draft.input, *ended.output], MORE)
+            self.take_end(turn, ended, [*turn.draft.input, *ended.output], told)
 
     def see_whether_late_ends_counted_as_use(self) -> None:
         """A lost turn on a fork that is not closed yet may have ended before the erasure reached the fork, or not."""
