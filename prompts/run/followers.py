@@ -22,6 +22,9 @@ LOOK_S = 2.0
 KEEP_ALIVE_S = 15.0
 # Readers are kept while Redis is away for so long: a restart or a fail-over is shorter.
 REDIS_AWAY_S = 30.0
+# The pause between two tries to renew the marks while Redis is away. Marks may end meanwhile; until they are renewed, a
+# response that is read looks abandoned.
+MARK_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +89,19 @@ class Followers:
         """Whether anybody may be following it, at any replica. Raises Unavailable."""
         return await self._marks.has_any(response_id)
 
-    async def keep_marked(self, every_s: float) -> None:
+    async def keep_marked(self, every_s: float, *, again_s: float = MARK_AGAIN_S) -> None:
         """Renew the marks of all readers; runs until cancelled."""
+        is_away = False
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(again_s if is_away else every_s)
             try:
                 async with self._marking:
                     await self._marks.mark(list(self._readers))
+                is_away = False
             except Unavailable as error:
-                log.warning("readers_not_marked", code=error.code)
+                if not is_away:
+                    log.warning("readers_not_marked", code=error.code)
+                is_away = True
 
     def unmark_soon(self, reader: Reader) -> None:
         """Remove a mark, in a task of its own: the reader's is being cancelled."""

@@ -111,6 +111,14 @@ async def test_while_redis_is_away_a_reader_reads_on_and_is_marked_later(
     await events.aclose()
 
 
+async def test_marks_are_renewed_as_soon_as_redis_is_back(followers: Followers, marks: FakeReaderMarks) -> None:
+    marks.fates = [Unavailable("away") for _ in range(100)]
+    renewing = asyncio.create_task(followers.keep_marked(MAX_S / 10, again_s=RENEWAL_S))
+    with followers.join(new_reader(RESPONSE_ID), is_here=True):
+        await until_marked(followers)
+    renewing.cancel()
+
+
 async def test_a_renewal_under_way_does_not_bring_back_the_mark_of_one_who_left(
     harness: Harness, followers: Followers, marks: FakeReaderMarks
 ) -> None:
