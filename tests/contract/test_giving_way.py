@@ -258,6 +258,18 @@ async def test_whoever_was_to_end_it_may_be_lost_too(backend: Backend) -> None:
     assert isinstance(await ask(stores, turn, ending=ending), Admitted)
 
 
+async def test_turns_that_interrupt_the_same_response_do_not_interrupt_each_other(stores: Stores) -> None:
+    read, _, winner = await begin_in_the_way(stores, "conversation")
+    loser = build_draft("Four", conversation_id=getattr(winner.anchor, "id", ""))
+    ending = await seize(stores, read.response.id, "any")
+    assert await ask(stores, loser, "any") == InTheWay(read.response.id, is_ending=True)
+    assert isinstance(await ask(stores, winner, "any", ending=ending, met_id=read.response.id), Admitted)
+    with pytest.raises(ConversationLocked) as refused:
+        await ask(stores, loser, "any", met_id=read.response.id)
+    assert refused.value.active_response_id == winner.response.id
+    assert await ask(stores, loser, "any") == InTheWay(winner.response.id)  # one that comes later does
+
+
 @pytest.mark.parametrize("is_displaced", [True, False], ids=["displaced", "completed"])
 async def test_a_turn_that_lost_a_race_does_not_come_after_the_winner(stores: Stores, is_displaced: bool) -> None:
     met, met_admitted, loser = await begin_in_the_way(stores, "conversation")

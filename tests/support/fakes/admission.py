@@ -32,7 +32,7 @@ def find_attached(memory: Memory, draft: Draft, owner: str, lease_s: float) -> A
 
 
 def meet_active(
-    memory: Memory, draft: Draft, owner: str, displaces: Displaces, lease_s: float
+    memory: Memory, draft: Draft, owner: str, displaces: Displaces, lease_s: float, *, met_id: str
 ) -> Attached | InTheWay | None:
     """What becomes of a turn whose conversation or chain has an active response; None: it is refused, or there is none.
 
@@ -45,7 +45,7 @@ def meet_active(
     is_again = draft.reader_id in memory.readers[active.id]  # the client library's second try
     if (is_same and draft.claim.is_retry) or is_again:
         return _attach_new(memory, active, draft, owner, lease_s)
-    if displaces == "none":
+    if displaces == "none" or (displaces == "any" and _has_won(memory, active, met_id)):
         return None
     if active.ending == "cancelled" and (active.lease_until or 0) > time.time():
         return InTheWay(active.id, is_ending=True)
@@ -55,6 +55,12 @@ def meet_active(
         if is_same:
             return _attach_new(memory, active, draft, owner, lease_s)
     return _make_way(active, draft)
+
+
+def _has_won(memory: Memory, active: KeptResponse, met_id: str) -> bool:
+    """Whether it has displaced what the turn has met before."""
+    met = memory.responses.get(met_id)
+    return met is not None and met.displaced_by == active.id
 
 
 def _make_way(active: KeptResponse, draft: Draft) -> InTheWay:

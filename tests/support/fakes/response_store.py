@@ -99,7 +99,7 @@ class FakeResponseStore:
         kept = self.memory.responses.get(response_id)
         if kept is None:
             earlier = find_attached(self.memory, draft, owner, lease_s)
-            if met := earlier or meet_active(self.memory, draft, owner, displaces, lease_s):
+            if met := earlier or meet_active(self.memory, draft, owner, displaces, lease_s, met_id=met_id):
                 return met
             check_race(self.memory, draft, owner, "" if has_displaced else met_id)
             kept = begin_response(self.memory, draft, owner)

@@ -77,6 +77,10 @@ local function meet(active, refusal)
   -- The client library asked again, because the first answer was lost on its way.
   if redis.call('ZSCORE', readers_key, reader_id) then return attach_new(active) end
   if displaces == 'none' then return refusal end
+  -- Of several turns that interrupt the same response one wins; they do not interrupt each other.
+  if displaces == 'any' and met_id ~= '' and redis.call('HGET', prefix .. 'resp:' .. met_id, 'displaced_by') == active then
+    return refusal
+  end
   if ending == 'cancelled' then
     if tonumber(redis.call('ZSCORE', leases_key, active) or 0) > now_ms then return {'ending', active} end
   elseif displaces == 'abandoned' then
