@@ -125,6 +125,8 @@ class ResponseRules(Machine):
         active = find_active(anchor) if anchor else None
         if active and isinstance(admitted, Attached):
             self.check_attached_to_active(active, draft, owner, displaces, admitted)
+            if key:
+                self.world.claims[owner, anchor.id if anchor else "", key] = (active, body)
             return
         if active:
             is_left_alone = data.draw(st.sampled_from([False, False, True]))
