@@ -103,8 +103,8 @@ class FakeResponseStore:
                 return met
             check_race(self.memory, draft, owner, "" if has_displaced else met_id)
             kept = begin_response(self.memory, draft, owner)
-            if has_displaced and met_id in self.memory.responses:
-                self.memory.responses[met_id].displaced_by = response_id
+            if ending is not None and has_displaced:
+                self.memory.responses[ending.outcome.response.id].displaced_by = response_id
             kept.renew_lease(lease_s)
             if draft.yields:
                 self.memory.mark_reader(response_id, draft.reader_id, lease_s)

@@ -47,7 +47,7 @@ local UNSTORED_S = 3600
 
 local now_ms = read_clock_ms()
 local has_idempotency_key = idempotency_key ~= response_key
-local has_displaced = 0
+local has_displaced, displaced_key = 0, nil
 
 local function remember(claimed_id)
   if not has_idempotency_key then return end
@@ -147,7 +147,7 @@ local function create_response(timeline, position)
   -- The opening events follow from the echo alone.
   redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
   redis.call('ZADD', leases_key, now_ms + lease_ms, response_id)
-  if has_displaced == 1 then redis.call('HSET', prefix .. 'resp:' .. met_id, 'displaced_by', response_id) end
+  if has_displaced == 1 then redis.call('HSET', displaced_key, 'displaced_by', response_id) end
   if yields then
     redis.call('HSET', response_key, 'yields', 1)
     mark_reader(prefix .. 'readers:' .. response_id, reader_id, now_ms, lease_ms)
@@ -156,8 +156,9 @@ end
 
 -- End the response in the way. One that another call has seized since, or ended, stays as it is: then it is met again.
 local function displace(ending)
-  local response_key, log_key = prefix .. 'resp:' .. ending.response_id, prefix .. 'ev:' .. ending.response_id
-  return end_response(prefix, response_key, log_key, leases_key, expiry_key, ending) == 1 and 1 or 0
+  local log_key = prefix .. 'ev:' .. ending.response_id
+  displaced_key = prefix .. 'resp:' .. ending.response_id
+  return end_response(prefix, displaced_key, log_key, leases_key, expiry_key, ending) == 1 and 1 or 0
 end
 
 -- The reply about a response that gives way, unless the turn cannot be admitted behind it either.
