@@ -59,7 +59,8 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
 
 def _renderers(log_format: str) -> list[Processor]:
     if log_format == "console":
-        return [structlog.dev.ConsoleRenderer(colors=False)]
+        # A traceback without the values of variables: they hold prompts and keys.
+        return [structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 

@@ -448,6 +448,38 @@ async def test_nesting_at_the_interpreters_limit_is_refused_too(http: httpx.Asyn
         refusal(await post(http, body))
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        '{"input":"x","chat_template_kwargs":',
+        '{"input":"x","tools":[{"type":"function","name":"f","parameters":{"x":',
+        '{"input":[{"role":"user","content":"x"},{"type":"web_search_call","action":',
+    ],
+)
+async def test_what_is_not_nested_too_deeply_to_be_read_is_not_too_deep_to_be_used(
+    http: httpx.AsyncClient, before: str
+) -> None:
+    after = "".join({"{": "}", "[": "]"}[mark] for mark in reversed(_list_open(before)))
+    for depth in (300, *range(930, 1_000, 3)):
+        answer = await post(http, f"{before}{'[' * depth}{']' * depth}{after}".encode())
+        if answer.status_code == 200:
+            assert answer.json()["status"] == "completed", depth
+        else:
+            assert "nested too deeply" in refusal(answer)["message"], depth
+        assert answer.status_code == 200 or depth > 300
+
+
+def _list_open(text: str) -> list[str]:
+    """The brackets that are not closed; no string holds any."""
+    left: list[str] = []
+    for mark in text:
+        if mark in "{[":
+            left.append(mark)
+        elif mark in "}]":
+            left.pop()
+    return left
+
+
 @pytest.mark.usefixtures("nothing_stored")
 async def test_a_megabyte_of_a_name_or_value_does_not_come_back(http: httpx.AsyncClient) -> None:
     for body in (say(role="x" * 2**20), but(metadata={"x" * 2**20: "x"})):

@@ -197,6 +197,7 @@ HEADERS: list[dict[str, Any]] = [
     {"Idempotency-Key": "ü".encode()},
     {"x-stainless-retry-count": "-1"},
     {"x-stainless-retry-count": "9" * 400},
+    {"x-stainless-retry-count": "9" * 5_000},  # more digits than Python makes a number of
     {"x-request-id": "x" * 5_000},
     {"Accept": "text/html"},
     {"Accept": "\xff".encode("latin-1")},

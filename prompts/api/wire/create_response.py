@@ -118,7 +118,7 @@ def read_claim(request: HttpRequest, body: Struct, options: Mapping[str, Any] | 
     retries = request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0")
     asked = encode(body) + encode(options) if options else encode(body)
     body_hash = hashlib.sha256(asked).hexdigest()
-    return Claim(body_hash=body_hash, idempotency_key=key, is_retry=retries.isdecimal() and int(retries) > 0)
+    return Claim(body_hash=body_hash, idempotency_key=key, is_retry=retries.isdecimal() and retries.strip("0") != "")
 
 
 def read_conversation_id(given: str | ConversationParam | None) -> str | None:

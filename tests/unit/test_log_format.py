@@ -1,0 +1,22 @@
+"""How a mistake of ours is logged."""
+
+import logging.config
+
+import pytest
+
+from config.logs import logging_config
+
+
+@pytest.mark.parametrize("log_format", ["console", "json"])
+def test_a_traceback_holds_no_values(log_format: str) -> None:
+    config = logging_config(log_format, "INFO")["formatters"]["structured"]
+    formatter = config.pop("()")(**config)
+    prompt = "zanzibar"
+    try:
+        raise RuntimeError(len(prompt))
+    except RuntimeError as error:
+        info = (type(error), error, error.__traceback__)
+    record = logging.LogRecord("x", logging.ERROR, __file__, 1, "unexpected_error", (), info)
+    line = formatter.format(record)
+    assert "RuntimeError: 8" in line
+    assert "zanzibar" not in line.replace('prompt = "zanzibar"', "")
