@@ -420,6 +420,29 @@ async def test_a_body_of_eleven_megabytes(http: httpx.AsyncClient, is_chunked: b
     assert (await http.get("/v1/models")).status_code == 200, "the connection, or a new one, goes on"
 
 
+@pytest.mark.usefixtures("nothing_stored")
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"input":[' + b"{}," * 3_300_000 + b"{}]}",
+        b'{"foo":1,"input":[' + b"{}," * 3_300_000 + b"{}]}",
+        b'{"input":"x","foo":[' + b"[]," * 3_300_000 + b"[]]}",
+        b'{"input":"x","foo":[' + b"1," * 5_000_000 + b"1]}",
+        b'{"input":"x",' + b",".join(b'"f%07d":1' % number for number in range(700_000)) + b"}",
+    ],
+    ids=["items", "items after an unknown field", "lists", "numbers", "unknown fields"],
+)
+async def test_a_body_of_millions_of_values_is_refused_before_it_is_read(http: httpx.AsyncClient, body: bytes) -> None:
+    assert "500,000 values" in refusal(await post(http, body), 413, "request_too_large")["message"]
+
+
+@pytest.mark.parametrize("text", ["{[,", "\\", '\\",{[', 'x\\\\",['], ids=repr)
+async def test_what_stands_in_strings_is_no_value(http: httpx.AsyncClient, text: str) -> None:
+    content = text * 600_000
+    answer = await post(http, {"model": "stand-in", "input": content}, "/v1/responses/input_tokens")
+    assert answer.status_code == 200, answer.text
+
+
 async def test_a_body_at_the_limit_is_read(http: httpx.AsyncClient) -> None:
     body = json.dumps(but()).encode()
     assert (await post(http, body.ljust(MAX_BODY_BYTES))).status_code == 200

@@ -15,7 +15,7 @@ from prompts.api.wire.items import Metadata
 from prompts.api.wire.shapes import get_fields, get_shape
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
-from prompts.errors import InvalidRequest
+from prompts.errors import BodyTooLarge, InvalidRequest
 
 encode = msgspec.json.Encoder().encode
 
@@ -24,6 +24,10 @@ Read = TypeVar("Read")
 # Frames of the interpreter's stack that are not there for reading. Whoever uses a body later, to store it or to send it
 # on, stands deeper in the stack than its parser, and must still come to the end of it.
 SPARED_FRAMES = 300
+
+# Many times what a long history has. Ten megabytes of `{}` would be 3 million items, and seconds in which nobody else
+# is answered.
+MAX_VALUES = 500_000  # docs/api.md, "Limits"
 
 
 class BodyParser(MsgspecJsonParser):
@@ -46,6 +50,7 @@ class BodyParser(MsgspecJsonParser):
         """The body as `model`. Raises InvalidRequest."""
         if not to_deserialize.strip():
             return _without_body(model)
+        self.check_size(to_deserialize)
         try:
             parsed = _with_less_stack(
                 SPARED_FRAMES, lambda: self._parse(to_deserialize, deserializer_hook, request=request, model=model)
@@ -70,6 +75,11 @@ class BodyParser(MsgspecJsonParser):
         known = _leave_out(_decode_any(body), model, get_unknown(request))
         return super().parse(encode(known), hook, request=request, model=model)
 
+    def check_size(self, body: Raw) -> None:
+        """Refuse what takes too long to read."""
+        if _has_too_many_values(body):
+            raise BodyTooLarge(f"The body holds more than {MAX_VALUES:,} values. Send less at once.")
+
     def check_text(self, body: Raw) -> None:
         """Refuse what a store must not hold."""
         # JSON can hold a NUL only as this escape.
@@ -88,6 +98,10 @@ class OpaqueJsonParser(BodyParser):
         return MsgspecJsonParser.parse(self, body, hook, request=request, model=model)
 
     @override
+    def check_size(self, body: Raw) -> None:
+        """A list of tokens to embed may be as long as it is."""
+
+    @override
     def check_text(self, body: Raw) -> None:
         """Refuse what is not UTF-8: msgspec does not look into what it skips."""
         try:
@@ -96,6 +110,22 @@ class OpaqueJsonParser(BodyParser):
             raise InvalidRequest(
                 "The body is not valid JSON (it is not UTF-8). Send one JSON object in UTF-8."
             ) from None
+
+
+def _has_too_many_values(body: Raw) -> bool:
+    """Whether there are more than `MAX_VALUES`; found without a look at each."""
+    if _count_marks(body) <= MAX_VALUES:
+        return False
+    plain = bytes(body).replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') > 4 * MAX_VALUES:  # each string is a value, or the key of one
+        return True
+    outside_strings = b"".join(plain.split(b'"')[::2])
+    return _count_marks(outside_strings) > MAX_VALUES
+
+
+def _count_marks(body: Raw) -> int:
+    """About as many as there are values: every value but the first stands after one of these."""
+    return body.count(b",") + body.count(b"{") + body.count(b"[")
 
 
 def _with_less_stack(frames: int, read: Callable[[], Read]) -> Read:
