@@ -136,3 +136,10 @@ async def test_what_is_known_and_wrong_is_refused_with_its_place(
     answer = await ask(http, "", input=[item, USER])
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("status", ["searching", "failed"])
+async def test_a_search_of_files_may_have_any_status_of_its_kind(http: httpx.AsyncClient, status: str) -> None:
+    search = {"type": "file_search_call", "id": "fs_1", "status": status, "queries": ["fjords"]}
+    response = (await ask(http, "", input=[search, USER])).json()
+    assert response.get("status") == "completed", response

@@ -94,7 +94,8 @@ class ItemReader:
         """Ours is `completed`; a record of another server's tool keeps the status it has."""
         if self._kind.is_record:
             return item.status if isinstance(item.status, str) else "completed"
-        if item.status is not None and item.status not in get_args(ItemStatus):
+        known = (*get_args(ItemStatus), *_OTHER_STATUSES.get(self._kind.type, ()))
+        if item.status is not None and item.status not in known:
             raise InvalidRequest(f"Invalid '{param}': must be 'in_progress', 'completed' or 'incomplete'.", param=param)
         return "completed"
 
@@ -212,6 +213,8 @@ def _read_sealed(item: InputItem, param: str, sender: Sender) -> str | UnsetType
     return item.encrypted_content
 
 
+# What OpenAI's reference knows besides, of a kind that is no record.
+_OTHER_STATUSES = {"file_search_call": ("searching", "failed")}
 _EVERYWHERE = ("type", "id", "status")
 _OUTPUT = str | list[GivenInputPart]
 # Types that are narrower on the wire than in a history.
