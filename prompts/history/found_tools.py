@@ -25,7 +25,7 @@ def with_found_tools(request: ModelRequest, items: Sequence[Item]) -> ModelReque
     """
     has_search = any(isinstance(tool, ToolSearchTool) for tool in request.tools)
     offered = [tool for tool in map(_without_deferred, request.tools) if tool] if has_search else request.tools
-    found = [*_list_found(items)][-MAX_FOUND_TOOLS:]
+    found = [*_list_found(items)]
     if not found and offered == request.tools:
         return request
     return replace(request, tools=_merge([*offered, *found]))
@@ -33,7 +33,7 @@ def with_found_tools(request: ModelRequest, items: Sequence[Item]) -> ModelReque
 
 def with_additional_tools(request: ModelRequest, items: Sequence[Item]) -> ModelRequest:
     """The request as a server takes it that knows searches for tools: the deferred ones are its own affair."""
-    added = [*_list_found([item for item in items if isinstance(item, AdditionalTools)])][-MAX_FOUND_TOOLS:]
+    added = [*_list_found([item for item in items if isinstance(item, AdditionalTools)])]
     if any(isinstance(tool, ToolSearchTool) for tool in request.tools):
         return replace(request, tools=_merge([*request.tools, *added])) if added else request
     return replace(request, tools=_merge([*map(_at_once, request.tools), *added]))
@@ -60,11 +60,11 @@ def _without_deferred(tool: Tool) -> Tool | None:
 
 
 def _list_found(items: Sequence[Item]) -> Iterator[Tool]:
-    for item in items:
-        if isinstance(item, ToolSearchOutput | AdditionalTools):
-            for given in item.tools:
-                if (tool := _read_tool(given)) is not None:
-                    yield tool
+    """The last that were found; no more are looked at, whatever a client has put there."""
+    given = [tool for item in items if isinstance(item, ToolSearchOutput | AdditionalTools) for tool in item.tools]
+    for one in given[-MAX_FOUND_TOOLS:]:
+        if (tool := _read_tool(one)) is not None:
+            yield tool
 
 
 def _read_tool(given: Any) -> Tool | None:

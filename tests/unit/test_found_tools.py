@@ -91,3 +91,13 @@ def test_a_choice_is_a_limit_for_found_tools_too() -> None:
     assert [callee for callee, _ in list_callees(offered)] == [Callee("function", "list", "crm")]
     whole = ModelRequest(model="m", tools=[CRM, TIME], tool_choice=NamespaceChoice("crm")).offered
     assert whole == [CRM]
+
+
+def test_what_is_no_tool_is_not_looked_through_without_end() -> None:
+    tools: list[dict[str, Any]] = [FOUND, *({} for _ in range(MAX_FOUND_TOOLS))]
+    items: list[Item] = [ToolSearchOutput(id="tso_1", status="completed", tools=tools)]
+    assert with_found_tools(ModelRequest(model="m"), items).tools == []
+    items = [ToolSearchOutput(id="tso_1", status="completed", tools=tools[:-1])]
+    assert [
+        tool.name for tool in with_found_tools(ModelRequest(model="m"), items).tools if isinstance(tool, FunctionTool)
+    ]
