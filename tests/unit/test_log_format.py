@@ -12,10 +12,9 @@ def test_a_traceback_holds_no_values(log_format: str) -> None:
     config = logging_config(log_format, "INFO")["formatters"]["structured"]
     formatter = config.pop("()")(**config)
     prompt = "zanzibar"
-    try:
+    with pytest.raises(ValueError, match="invalid literal") as raised:
         int(prompt[:0])
-    except ValueError as error:
-        info = (type(error), error, error.__traceback__)
+    info = (raised.type, raised.value, raised.value.__traceback__)
     record = logging.LogRecord("x", logging.ERROR, __file__, 1, "unexpected_error", (), info)
     line = formatter.format(record)
     assert "ValueError: invalid literal" in line
