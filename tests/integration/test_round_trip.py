@@ -119,5 +119,5 @@ def _compare(item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _strip(part: Any) -> Any:
-    """A part without what is noted beside a text: it is not kept of what a client sends."""
-    return {name: value for name, value in part.items() if name not in ("logprobs", "annotations", "parsed") and value}
+    """A part without what is empty, and without what the SDK has made of it."""
+    return {name: value for name, value in part.items() if name != "parsed" and value}

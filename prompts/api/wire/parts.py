@@ -15,6 +15,7 @@ from prompts.domain.items import (
     InputFile,
     InputImage,
     InputText,
+    Logprob,
     OutputText,
     Part,
     Refusal,
@@ -51,11 +52,11 @@ class InputFilePart(Struct, tag_field="type", tag="input_file", forbid_unknown_f
 
 
 class OutputTextPart(Struct, tag_field="type", tag="output_text", forbid_unknown_fields=True):
-    """Text a model wrote earlier, as it was received; what was noted beside it is not sent to the model again."""
+    """Text a model wrote earlier, as it was received; what was noted beside it is kept, and not told to a model."""
 
     text: str
     annotations: list[Any] | None = None
-    logprobs: list[Any] | None = None
+    logprobs: list[Logprob] | None = None
 
 
 class RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
@@ -103,8 +104,8 @@ def _read_part(role: Role, part: InputPart, param: str) -> Part:
             return _text(role, text)  # clients write an assistant's earlier words either way
         case InputImagePart() | InputFilePart() if role == "user":
             return _read_given(part, param)
-        case OutputTextPart(text) if role == "assistant":
-            return OutputText(text)
+        case OutputTextPart(text, annotations, logprobs) if role == "assistant":
+            return OutputText(text, annotations or [], logprobs or [])
         case RefusalPart(refusal) if role == "assistant":
             return Refusal(refusal)
     kind = part.__struct_config__.tag

@@ -21,6 +21,8 @@ MAX_ENTRIES = 100_000
 
 # Where the items of a body stand.
 ITEMS = ("input[", "items[")
+# Fields of one object. No API has so many, and each unknown one is looked at.
+MAX_FIELDS = 10_000
 
 
 class Shape(ABC):
@@ -70,6 +72,9 @@ class StructShape(Shape):
         """See `Shape.clean`."""
         if not isinstance(value, dict):
             return value
+        if len(value) > MAX_FIELDS:
+            place = path or "the body"
+            raise InvalidRequest(f"Invalid '{place}': has more than {MAX_FIELDS:,} fields.", param=path or None)
         fields = get_fields(self._struct)
         cleaned: dict[str, Any] = {}
         for name, entry in value.items():

@@ -32,7 +32,9 @@ from prompts.domain.tools import (
 )
 from prompts.errors import InvalidRequest
 
-MAX_TOOLS = 128  # OpenAI's limit
+MAX_TOOLS = 128  # OpenAI's limit, of one list
+# With those of namespaces. Agents with many servers of tools offer some hundreds.
+MAX_TOOLS_IN_ALL = 1_000
 # What the list may hold, for the document.
 TOOLS_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -156,7 +158,13 @@ class ReasoningParam(Struct, forbid_unknown_fields=True):
 def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list[Tool]:
     """The tools that are offered; those of a kind that nobody runs here are left out. Raises InvalidRequest."""
     read = [_read_tool(tool, f"tools[{index}]", unknown) for index, tool in enumerate(tools or ())]
-    return [tool for tool in read if tool is not None]
+    offered = [tool for tool in read if tool is not None]
+    if sum(len(tool.tools) if isinstance(tool, NamespaceTool) else 1 for tool in offered) > MAX_TOOLS_IN_ALL:
+        message = (
+            f"Invalid 'tools': has more than {MAX_TOOLS_IN_ALL:,} tools, those of namespaces included. Offer fewer."
+        )
+        raise InvalidRequest(message, param="tools")
+    return offered
 
 
 def read_text(text: TextParam | None) -> TextConfig:
@@ -198,7 +206,9 @@ def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> Tool | Non
         case str():
             unknown.leave_out(param, "tool")
             return None
-    raise missing(f"{param}.type")
+    if tool.get("type") is None:
+        raise missing(f"{param}.type")
+    raise InvalidRequest(f"Invalid '{param}.type': must be a string.", param=f"{param}.type")
 
 
 def _read_function(tool: dict[str, Any], param: str, unknown: Unknown) -> FunctionTool:

@@ -33,6 +33,7 @@ _CHOICES = (
     ),
     (re.compile(r"\.output\[\d+\]\.type$"), "'input_text', 'input_image' or 'input_file'"),
     (re.compile(r"\.summary\[\d+\]\.type$"), "'summary_text'"),
+    (re.compile(r"^tools.*format\.type$"), "'text' or 'grammar'"),
     (re.compile(r"format\.type$"), "'text', 'json_object' or 'json_schema'"),
     (
         re.compile(r"^tool_choice\.type$"),
