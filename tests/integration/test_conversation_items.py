@@ -147,14 +147,11 @@ async def test_an_unknown_item(http: httpx.AsyncClient, method: str) -> None:
     assert foreign.status_code in (400, 404)
 
 
-UNBUILT = ("web_search_call", "file_search_call", "computer_call", "code_interpreter_call", "image_generation_call")
-
-
 @pytest.mark.parametrize(
     ("item", "param"),
     [
-        *(({"type": kind, "id": "x_1", "status": "completed"}, "items[0].type") for kind in UNBUILT),
-        *(({"type": kind}, "items[0].type") for kind in ("mcp_call", "mcp_approval_response", "nonsense")),
+        ({"type": "nonsense"}, "items[0].type"),
+        ({"type": "file_search_call"}, "items[0].queries"),
         ({"type": "message", "role": "tool", "content": "x"}, "items[0].role"),
         ({"type": "message", "role": "user", "content": [{"type": "output_text", "text": "x"}]}, "items[0].content[0]"),
         ({"type": "message", "role": "user", "content": [{"type": "reasoning_text", "text": "x"}]}, "items[0].content"),
