@@ -27,7 +27,7 @@ Include = Annotated[
     Meta(
         max_length=50,
         description="What the answer shows only to those who ask for it.",
-        extra_json_schema=items({"examples": list(INCLUDABLE)}),
+        extra_json_schema=items({"enum": list(INCLUDABLE)}),
     ),
 ]
 
