@@ -64,7 +64,9 @@ def check_response(response: dict[str, Any], shape: Shape) -> None:
         is_cut = item["type"] == "function_call" and shape.status != "completed"
         assert not is_cut or item["status"] == "incomplete"
     if shape.usage is not None:
-        assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == shape.usage
+        usage = response["usage"]
+        written = 0 if response.get("eps:usage_estimated") else usage["output_tokens"]  # of the shape nobody counted it
+        assert (usage["input_tokens"], written) == shape.usage
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.id} {shape.what}")

@@ -83,7 +83,7 @@ CHUNKS = [
         "usage with a null",
         [stream(HI + STOP + event({"choices": [], "usage": {"prompt_tokens": 3.0, "completion_tokens": None}}) + DONE)],
         text="hi",
-        usage=(3, 5),  # the other half is estimated
+        usage=(3, 0),
     ),
     Shape(
         "D36d",
