@@ -18,19 +18,12 @@ from prompts.api.wire.create_response import (
     read_claim,
     read_conversation_id,
 )
+from prompts.api.wire.formats import ReasoningParam, TextParam, Word, read_reasoning, read_text
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.item_reader import placing_calls, read_input
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
-from prompts.api.wire.tools import (
-    ReasoningParam,
-    TextParam,
-    Tools,
-    Word,
-    read_reasoning,
-    read_text,
-    read_tools,
-)
+from prompts.api.wire.tools import Tools, read_tools
 from prompts.domain.model_request import ModelRequest, Truncation
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import ReasoningConfig

@@ -9,20 +9,13 @@ import msgspec
 from django.http import HttpRequest
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from prompts.api.wire.formats import ReasoningParam, TextParam, Word, read_reasoning, read_text
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
 from prompts.api.wire.marks import REFUSED
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
-from prompts.api.wire.tools import (
-    ReasoningParam,
-    TextParam,
-    Tools,
-    Word,
-    read_reasoning,
-    read_text,
-    read_tools,
-)
+from prompts.api.wire.tools import Tools, read_tools
 from prompts.api.wire.unknown import Unknown
 from prompts.domain.anchors import Anchor, InConversation
 from prompts.domain.items import Item

@@ -1,9 +1,8 @@
-"""Tools, formats and thinking as a client asks for them."""
+"""Tools as a client offers them."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-import msgspec
 from msgspec import UNSET, Meta, Struct
 
 from prompts.api.wire.items import NAME, Name, Namespace
@@ -12,13 +11,6 @@ from prompts.api.wire.parts import missing
 from prompts.api.wire.shapes import convert
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import shorten
-from prompts.domain.text import (
-    JsonObject,
-    JsonSchema,
-    PlainText,
-    ReasoningConfig,
-    TextConfig,
-)
 from prompts.domain.tools import (
     CustomFormat,
     CustomTool,
@@ -56,8 +48,6 @@ TOOLS_SCHEMA: dict[str, Any] = {
         )
     ]
 }
-# A word of a newer model than this server: its server says whether it takes it.
-Word = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -124,37 +114,6 @@ ToolParam: TypeAlias = (
 Tools = Annotated[list[dict[str, Any]], Meta(max_length=MAX_TOOLS, extra_json_schema=items(TOOLS_SCHEMA))]
 
 
-class PlainTextParam(Struct, tag_field="type", tag="text", forbid_unknown_fields=True):
-    """Text as it comes."""
-
-
-class JsonObjectParam(Struct, tag_field="type", tag="json_object", forbid_unknown_fields=True):
-    """Any JSON object."""
-
-
-class JsonSchemaParam(Struct, tag_field="type", tag="json_schema", forbid_unknown_fields=True, kw_only=True):
-    """A JSON document that this schema describes."""
-
-    name: Name
-    schema: dict[str, Any]
-    description: str | None = None
-    strict: bool | None = None
-
-
-class TextParam(Struct, forbid_unknown_fields=True):
-    """How the text of the answer is to be formed."""
-
-    format: PlainTextParam | JsonObjectParam | JsonSchemaParam | None = None
-    verbosity: Word | None = None
-
-
-class ReasoningParam(Struct, forbid_unknown_fields=True):
-    """How much the model is to think, and whether it is to say so in short."""
-
-    effort: Word | None = None
-    summary: Word | None = None
-
-
 def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list[Tool]:
     """The tools that are offered; those of a kind that nobody runs here are left out. Raises InvalidRequest."""
     read = [_read_tool(tool, f"tools[{index}]", unknown) for index, tool in enumerate(tools or ())]
@@ -165,27 +124,6 @@ def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list
         )
         raise InvalidRequest(message, param="tools")
     return offered
-
-
-def read_text(text: TextParam | None) -> TextConfig:
-    """The form of the answer."""
-    if text is None:
-        return TextConfig()
-    verbosity = text.verbosity or msgspec.UNSET
-    match text.format:
-        case JsonSchemaParam(name=name, schema=schema, description=description, strict=strict):
-            form = JsonSchema(name=name, schema=schema, description=description, strict=bool(strict))
-            return TextConfig(form, verbosity)
-        case JsonObjectParam():
-            return TextConfig(JsonObject(), verbosity)
-    return TextConfig(PlainText(), verbosity)
-
-
-def read_reasoning(reasoning: ReasoningParam | None) -> ReasoningConfig | None:
-    """What is asked of the model's thinking; None when nothing is."""
-    if reasoning is None or reasoning == ReasoningParam():
-        return None
-    return ReasoningConfig(reasoning.effort, reasoning.summary)
 
 
 def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> Tool | None:
