@@ -16,7 +16,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "background": "Answer at once with the response `queued`; read it later, or follow it with `?stream=true`.",
         "store": f"{_STORE} Excludes `background` and `conversation`.",
         "metadata": _METADATA,
-        "tools": "Functions that the model may ask you to call.",
+        "tools": "What the model may ask you to call.",
         "tool_choice": "Whether it may, must, or must not; or which of them.",
         "parallel_tool_calls": "Whether it may ask for several at once.",
         "max_tool_calls": "How many calls of tools that a server runs it may make in all.",

@@ -10,11 +10,20 @@ from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 from prompts.api.openapi.descriptions import DESCRIPTIONS
 from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
 from prompts.api.wire.item_reader import get_field_type
-from prompts.api.wire.marks import ITEMS_MARK, NEEDED_MARK, REFUSED_MARK
+from prompts.api.wire.marks import ITEMS_MARK, ITEMS_TYPE_MARK, NEEDED_MARK, REFUSED_MARK
+from prompts.api.wire.tool_choice import OneToolParam
+from prompts.api.wire.tools import InnerToolParam, ToolParam
 from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind
 from prompts.domain.items import KEPT
 
 JsonSchema: TypeAlias = dict[str, Any]
+
+# The types of entries that are converted one by one, by the names that `items_of` has for them.
+ENTRY_TYPES: Mapping[str, Any] = {
+    "ToolParam": ToolParam,
+    "InnerToolParam": InnerToolParam,
+    "OneToolParam": OneToolParam,
+}
 
 
 class WireSchemas(MsgspecSchemaGenerator):
@@ -30,6 +39,7 @@ class WireSchemas(MsgspecSchemaGenerator):
         schema, components = super().get_schema(model, ref_template, used_for_response=used_for_response)
         if "InputItem" in components:
             components |= cls._get_item_kinds(components["InputItem"], ref_template)
+        components |= cls._get_entries(components, ref_template)
         for name, component in components.items():
             _apply_marks(component)
             _describe(component, DESCRIPTIONS.get(name, {}))
@@ -37,6 +47,16 @@ class WireSchemas(MsgspecSchemaGenerator):
                 _require_defaults(component)
             _refine(component)
         return schema, components
+
+    @classmethod
+    def _get_entries(cls, components: Mapping[str, JsonSchema], ref_template: str) -> dict[str, JsonSchema]:
+        """What arrays hold whose entries are converted one by one; the components that these refer to."""
+        found: dict[str, JsonSchema] = {}
+        for schema in [each for component in components.values() for each in _walk(component)]:
+            if ITEMS_TYPE_MARK in schema:
+                schema["items"], more = super().get_schema(ENTRY_TYPES[schema.pop(ITEMS_TYPE_MARK)], ref_template)
+                found |= more | cls._get_entries(more, ref_template)
+        return found
 
     @classmethod
     def _get_item_kinds(cls, flat: JsonSchema, ref_template: str) -> dict[str, JsonSchema]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Meta
 
-REFUSED_MARK, NEEDED_MARK, ITEMS_MARK = "x-refused", "x-needed", "x-items"
+REFUSED_MARK, NEEDED_MARK, ITEMS_MARK, ITEMS_TYPE_MARK = "x-refused", "x-needed", "x-items", "x-items-type"
 
 REFUSED = Meta(extra_json_schema={REFUSED_MARK: True})
 """Of a field that is known only to be refused with a reason; the document leaves it out."""
@@ -15,3 +15,8 @@ NEEDED = Meta(extra_json_schema={NEEDED_MARK: True})
 def items(schema: dict[str, Any]) -> dict[str, Any]:
     """For the `extra_json_schema` of an array: its entries follow a rule that is narrower than their type."""
     return {ITEMS_MARK: schema}
+
+
+def items_of(type_name: str) -> dict[str, Any]:
+    """The same, where entries are converted one by one to a type (`prompts.api.openapi.schemas.ENTRY_TYPES`)."""
+    return {ITEMS_TYPE_MARK: type_name}

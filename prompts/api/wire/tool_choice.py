@@ -6,8 +6,9 @@ from typing import Annotated, Any, TypeAlias
 from msgspec import UNSET, Meta, Struct
 
 from prompts.api.wire.items import Name, Namespace
+from prompts.api.wire.marks import items_of
 from prompts.api.wire.shapes import convert
-from prompts.api.wire.tools import MAX_TOOLS
+from prompts.api.wire.tools import KINDS, MAX_TOOLS
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import shorten
 from prompts.domain.tools import (
@@ -57,13 +58,14 @@ class LocalShellChoiceParam(Struct, tag_field="type", tag="local_shell", forbid_
 OneToolParam: TypeAlias = (
     FunctionChoiceParam | CustomChoiceParam | NamespaceChoiceParam | ToolSearchChoiceParam | LocalShellChoiceParam
 )
-KINDS = ("function", "custom", "namespace", "tool_search", "local_shell")
 
 
 class AllowedToolsParam(Struct, tag_field="type", tag="allowed_tools", forbid_unknown_fields=True):
     """Only these of the tools; a hard limit."""
 
-    tools: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS)]
+    tools: Annotated[
+        list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS, extra_json_schema=items_of("OneToolParam"))
+    ]
     mode: ToolMode = "auto"
 
 

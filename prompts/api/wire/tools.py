@@ -6,13 +6,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct
 
 from prompts.api.wire.items import NAME, Name, Namespace
-from prompts.api.wire.marks import items
-from prompts.api.wire.parts import missing
+from prompts.api.wire.marks import items_of
 from prompts.api.wire.shapes import convert
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import shorten
 from prompts.domain.tools import (
-    CustomFormat,
     CustomTool,
     FreeText,
     FunctionTool,
@@ -27,33 +25,11 @@ from prompts.errors import InvalidRequest
 MAX_TOOLS = 128  # OpenAI's limit, of one list
 # With those of namespaces. Agents with many servers of tools offer some hundreds.
 MAX_TOOLS_IN_ALL = 1_000
-# What the list may hold, for the document.
-TOOLS_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {
-            "type": "object",
-            "required": ["type", "name"],
-            "properties": {
-                "type": {"const": kind},
-                "name": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"},
-                "description": {"type": ["string", "null"]},
-                "defer_loading": {"type": ["boolean", "null"]},
-                **more,
-            },
-            "additionalProperties": False,
-        }
-        for kind, more in (
-            ("function", {"parameters": {"type": ["object", "null"]}, "strict": {"type": ["boolean", "null"]}}),
-            ("custom", {}),
-        )
-    ]
-}
 
 
-class FunctionToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+class FunctionToolParam(Struct, tag_field="type", tag="function", forbid_unknown_fields=True, kw_only=True):
     """A function that the client can call for the model."""
 
-    type: Literal["function"]
     name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -72,46 +48,46 @@ class GrammarParam(Struct, tag_field="type", tag="grammar", forbid_unknown_field
     definition: str
 
 
-class CustomToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+class CustomToolParam(Struct, tag_field="type", tag="custom", forbid_unknown_fields=True, kw_only=True):
     """A tool of the client's whose input is text, and not JSON."""
 
-    type: Literal["custom"]
     name: Name
     description: str | None = None
     format: FreeTextParam | GrammarParam | None = None
     defer_loading: bool | None = None
 
 
-class NamespaceToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+InnerToolParam: TypeAlias = FunctionToolParam | CustomToolParam
+
+
+class NamespaceToolParam(Struct, tag_field="type", tag="namespace", forbid_unknown_fields=True, kw_only=True):
     """Functions and custom tools that belong together."""
 
-    type: Literal["namespace"]
     name: Namespace
     description: str | None = None
-    tools: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS)]
+    tools: Annotated[
+        list[dict[str, Any]], Meta(min_length=1, max_length=MAX_TOOLS, extra_json_schema=items_of("InnerToolParam"))
+    ]
 
 
-class ToolSearchToolParam(Struct, forbid_unknown_fields=True, kw_only=True):
+class ToolSearchToolParam(Struct, tag_field="type", tag="tool_search", forbid_unknown_fields=True, kw_only=True):
     """A search for more tools, which the client makes."""
 
-    type: Literal["tool_search"]
     execution: Literal["client"]
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class LocalShellToolParam(Struct, forbid_unknown_fields=True):
+class LocalShellToolParam(Struct, tag_field="type", tag="local_shell", forbid_unknown_fields=True):
     """A shell on the client's machine."""
 
-    type: Literal["local_shell"]
 
+ToolParam: TypeAlias = InnerToolParam | NamespaceToolParam | ToolSearchToolParam | LocalShellToolParam
 
-ToolParam: TypeAlias = (
-    FunctionToolParam | CustomToolParam | NamespaceToolParam | ToolSearchToolParam | LocalShellToolParam
-)
-
+INNER_KINDS = ("function", "custom")
+KINDS = (*INNER_KINDS, "namespace", "tool_search", "local_shell")
 # Decoded one by one, so that a kind that this server does not know costs only that tool.
-Tools = Annotated[list[dict[str, Any]], Meta(max_length=MAX_TOOLS, extra_json_schema=items(TOOLS_SCHEMA))]
+Tools = Annotated[list[dict[str, Any]], Meta(max_length=MAX_TOOLS, extra_json_schema=items_of("ToolParam"))]
 
 
 def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list[Tool]:
@@ -128,75 +104,62 @@ def read_tools(tools: Sequence[dict[str, Any]] | None, unknown: Unknown) -> list
 
 def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> Tool | None:
     """The tool; None for one that nobody runs here, which is named."""
-    match tool.get("type"):
-        case "function":
-            return _read_function(tool, param, unknown)
-        case "custom":
-            return _read_custom(tool, param, unknown)
-        case "namespace":
-            return _read_namespace(tool, param, unknown)
-        case "tool_search" if tool.get("execution") == "client":
-            search: ToolSearchToolParam = convert(tool, ToolSearchToolParam, param, unknown)
-            return ToolSearchTool(description=search.description, parameters=search.parameters)
-        case "local_shell":
-            convert(tool, LocalShellToolParam, param, unknown)
-            return LocalShellTool()
-        case str():
-            unknown.leave_out(param, "tool")
-            return None
-    if tool.get("type") is None:
-        raise missing(f"{param}.type")
-    raise InvalidRequest(f"Invalid '{param}.type': must be a string.", param=f"{param}.type")
-
-
-def _read_function(tool: dict[str, Any], param: str, unknown: Unknown) -> FunctionTool:
+    if _is_left_out(tool, KINDS, param, unknown):
+        return None
     _check_name(tool, param)
-    read: FunctionToolParam = convert(tool, FunctionToolParam, param, unknown)
+    read: ToolParam = convert(tool, ToolParam, param, unknown)
+    match read:
+        case FunctionToolParam() | CustomToolParam():
+            return _build_inner(read)
+        case NamespaceToolParam():
+            return _build_namespace(read, param, unknown)
+        case ToolSearchToolParam(description=description, parameters=parameters):
+            return ToolSearchTool(description=description, parameters=parameters)
+        case LocalShellToolParam():
+            return LocalShellTool()
+
+
+def _is_left_out(tool: dict[str, Any], kinds: Sequence[str], param: str, unknown: Unknown) -> bool:
+    """Whether nobody runs the tool here; then it is named."""
+    kind = tool.get("type")
+    is_hosted = kind == "tool_search" and tool.get("execution") in (None, "server")
+    if not isinstance(kind, str) or (kind in kinds and not is_hosted):
+        return False
+    unknown.leave_out(param, "tool")
+    return True
+
+
+def _build_inner(read: InnerToolParam) -> FunctionTool | CustomTool:
+    deferred = UNSET if read.defer_loading is None else read.defer_loading
+    if isinstance(read, CustomToolParam):
+        form = (
+            Grammar(read.format.syntax, read.format.definition) if isinstance(read.format, GrammarParam) else FreeText()
+        )
+        return CustomTool(name=read.name, description=read.description, format=form, defer_loading=deferred)
     return FunctionTool(
         name=read.name,
         description=read.description,
         parameters=read.parameters,
         strict=read.strict,
-        defer_loading=UNSET if read.defer_loading is None else read.defer_loading,
+        defer_loading=deferred,
     )
 
 
-def _read_custom(tool: dict[str, Any], param: str, unknown: Unknown) -> CustomTool:
-    _check_name(tool, param)
-    read: CustomToolParam = convert(tool, CustomToolParam, param, unknown)
-    match read.format:
-        case GrammarParam(syntax, definition):
-            form: CustomFormat = Grammar(syntax, definition)
-        case _:
-            form = FreeText()
-    return CustomTool(
-        name=read.name,
-        description=read.description,
-        format=form,
-        defer_loading=UNSET if read.defer_loading is None else read.defer_loading,
-    )
-
-
-def _read_namespace(tool: dict[str, Any], param: str, unknown: Unknown) -> NamespaceTool | None:
+def _build_namespace(read: NamespaceToolParam, param: str, unknown: Unknown) -> NamespaceTool | None:
     """A namespace whose tools all are of kinds that nobody runs here is left out with them."""
-    read: NamespaceToolParam = convert(tool, NamespaceToolParam, param, unknown)
     inner: list[FunctionTool | CustomTool] = []
-    for index, each in enumerate(read.tools):
+    for index, tool in enumerate(read.tools):
         place = f"{param}.tools[{index}]"
-        match each.get("type"):
-            case "function":
-                inner.append(_read_function(each, place, unknown))
-            case "custom":
-                inner.append(_read_custom(each, place, unknown))
-            case _:
-                unknown.leave_out(place, "tool")
+        if not _is_left_out(tool, INNER_KINDS, place, unknown):
+            _check_name(tool, place)
+            inner.append(_build_inner(convert(tool, InnerToolParam, place, unknown)))
     return NamespaceTool(name=read.name, description=read.description or "", tools=inner) if inner else None
 
 
 def _check_name(tool: dict[str, Any], param: str) -> None:
     """Raises InvalidRequest that tells the name: with many tools, a place does not say which one it is."""
     name = tool.get("name")
-    if isinstance(name, str) and not NAME.fullmatch(name):
+    if tool.get("type") in INNER_KINDS and isinstance(name, str) and not NAME.fullmatch(name):
         place = f"{param}.name"
         message = f"Invalid '{place}': must be 1 to 64 letters, digits, '_' or '-', not '{shorten(name)}'."
         raise InvalidRequest(message, param=place)
