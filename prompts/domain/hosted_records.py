@@ -17,17 +17,21 @@ class HostedRecord(Struct, frozen=True, tag_field="type"):
     id: str
 
 
-class WebSearchCall(HostedRecord, frozen=True, tag="web_search_call"):
-    """The web was searched, or a page of it read."""
+class RecordWithStatus(HostedRecord, frozen=True):
+    """What most of them have: how far it came, in the other server's words."""
 
     status: str = "completed"
+
+
+class WebSearchCall(RecordWithStatus, frozen=True, tag="web_search_call"):
+    """The web was searched, or a page of it read."""
+
     action: Given = UNSET
 
 
-class ImageGenerationCall(HostedRecord, frozen=True, tag="image_generation_call"):
+class ImageGenerationCall(RecordWithStatus, frozen=True, tag="image_generation_call"):
     """An image was made; `result` is the image in base64."""
 
-    status: str = "completed"
     revised_prompt: Given = UNSET
     result: Given = UNSET
     action: Given = UNSET
@@ -39,38 +43,34 @@ class ImageGenerationCall(HostedRecord, frozen=True, tag="image_generation_call"
     svg_usage: Given = UNSET
 
 
-class CodeInterpreterCall(HostedRecord, frozen=True, tag="code_interpreter_call"):
+class CodeInterpreterCall(RecordWithStatus, frozen=True, tag="code_interpreter_call"):
     """Code was run in a container."""
 
-    status: str = "completed"
     code: Given = UNSET
     outputs: Given = UNSET
     container_id: Given = UNSET
 
 
-class ComputerCall(HostedRecord, frozen=True, tag="computer_call"):
+class ComputerCall(RecordWithStatus, frozen=True, tag="computer_call"):
     """Something was to be done on a screen."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     action: Given = UNSET
     actions: Given = UNSET
     pending_safety_checks: Given = UNSET
 
 
-class ComputerCallOutput(HostedRecord, frozen=True, tag="computer_call_output"):
+class ComputerCallOutput(RecordWithStatus, frozen=True, tag="computer_call_output"):
     """What the screen showed then."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     output: Given = UNSET
     acknowledged_safety_checks: Given = UNSET
 
 
-class McpCall(HostedRecord, frozen=True, tag="mcp_call"):
+class McpCall(RecordWithStatus, frozen=True, tag="mcp_call"):
     """A tool of an MCP server was called, and what it gave."""
 
-    status: str = "completed"
     server_label: Given = UNSET
     name: Given = UNSET
     arguments: Given = UNSET
@@ -103,39 +103,35 @@ class McpApprovalResponse(HostedRecord, frozen=True, tag="mcp_approval_response"
     reason: Given = UNSET
 
 
-class ShellCall(HostedRecord, frozen=True, tag="shell_call"):
+class ShellCall(RecordWithStatus, frozen=True, tag="shell_call"):
     """Commands were to be run in a shell."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     action: Given = UNSET
     environment: Given = UNSET
     caller: Given = UNSET
 
 
-class ShellCallOutput(HostedRecord, frozen=True, tag="shell_call_output"):
+class ShellCallOutput(RecordWithStatus, frozen=True, tag="shell_call_output"):
     """What the commands gave."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     output: Given = UNSET
     max_output_length: Given = UNSET
     caller: Given = UNSET
 
 
-class ApplyPatchCall(HostedRecord, frozen=True, tag="apply_patch_call"):
+class ApplyPatchCall(RecordWithStatus, frozen=True, tag="apply_patch_call"):
     """A file was to be changed."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     operation: Given = UNSET
     caller: Given = UNSET
 
 
-class ApplyPatchCallOutput(HostedRecord, frozen=True, tag="apply_patch_call_output"):
+class ApplyPatchCallOutput(RecordWithStatus, frozen=True, tag="apply_patch_call_output"):
     """How that went."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     output: Given = UNSET
     caller: Given = UNSET
@@ -149,10 +145,9 @@ class Program(HostedRecord, frozen=True, tag="program"):
     fingerprint: Given = UNSET
 
 
-class ProgramOutput(HostedRecord, frozen=True, tag="program_output"):
+class ProgramOutput(RecordWithStatus, frozen=True, tag="program_output"):
     """What it gave."""
 
-    status: str = "completed"
     call_id: Given = UNSET
     result: Given = UNSET
 
