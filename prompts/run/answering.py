@@ -90,13 +90,14 @@ class Answering:
         return self._compact(given) if self._brief.model_request.is_compaction else self._answer(given, written)
 
     async def _answer(self, given: Sequence[Item], written: Written) -> Signals:
-        self._call_filter = CallFilter(with_found_tools(self._build_request(), given))
+        request = with_found_tools(self._build_request(), given)
+        self._call_filter = CallFilter(request)
         if self._narration.is_thinking:
             yield self._begin_anew()
         if not (self._has_begun or self._narration.find_compaction()):
             compacted = await compact(given, self._brief, model=self._model, sealer=self._sealer)
             if compacted is None:
-                self.comparable_tokens = estimate_plain(given, with_found_tools(self._build_request(), given).offered)
+                self.comparable_tokens = estimate_plain(given, request.offered)
             else:
                 yield [*self._begin_anew(), compacted.signal]
                 given = compacted.items
