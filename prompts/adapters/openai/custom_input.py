@@ -158,7 +158,7 @@ def _read_code(text: str, place: int) -> int | None:
 def _may_go_on(text: str, place: int) -> bool:
     """Whether what stands there at the end may become an escape with a number."""
     begun = text[place : place + _ESCAPE_CHARACTERS]
-    is_begun = begun == "\\u"[: len(begun)] if len(begun) < 2 else begun.startswith("\\u")  # noqa: PLR2004 -- "\u"
+    is_begun = begun.startswith("\\u") or "\\u".startswith(begun)
     return (
         len(begun) < _ESCAPE_CHARACTERS and is_begun and all(digit in "0123456789abcdefABCDEF" for digit in begun[2:])
     )

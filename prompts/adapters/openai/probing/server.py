@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -27,7 +28,7 @@ class Told:
     @property
     def is_taken(self) -> bool:
         """Whether it did what it was asked."""
-        return self.status < 300  # noqa: PLR2004 -- what HTTP calls a success
+        return self.status < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def message(self) -> Mapping[str, Any]:
