@@ -3,7 +3,7 @@
 from typing import Any
 
 import httpx2
-from openai import DefaultAioHttpClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 from typing_extensions import override
 
 # Of an error: enough for any that is meant to be read.
@@ -52,3 +52,23 @@ async def _cut(response: httpx2.Response, max_bytes: int) -> httpx2.Response:
         request=response.request,
         extensions=response.extensions,
     )
+
+
+async def post(
+    client: AsyncOpenAI, path: str, *, limits: httpx2.Timeout, body: Any = None, content: bytes | None = None
+) -> httpx2.Response:
+    """Send a JSON request, and open the answer, of which only the head is here; the caller closes it.
+
+    `body` is yet to be written as JSON, `content` is JSON already. Raises what the official client raises.
+    """
+    headers = {} if content is None else {"Content-Type": "application/json"}
+    return await client.post(
+        path,
+        cast_to=httpx2.Response,
+        body=body,
+        content=content,
+        # A redirection would take the request, and the word for the answer, to whoever it names.
+        options={"timeout": limits, "follow_redirects": False, "headers": headers},
+        stream=True,
+        stream_cls=AsyncStream[Any],
+    )  # type: ignore[return-value]  # with cast_to a Response, the client hands out the raw one

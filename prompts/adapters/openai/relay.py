@@ -8,9 +8,10 @@ from contextlib import aclosing, asynccontextmanager
 import httpx2
 import openai
 import structlog
-from openai import AsyncOpenAI, AsyncStream
+from openai import AsyncOpenAI
 
 from prompts.adapters.openai.errors import find_server_words, has_no_answer, translated_errors
+from prompts.adapters.openai.http_client import post
 from prompts.adapters.openai.lines import unreadable
 from prompts.adapters.openai.model_list import KnownModels
 from prompts.adapters.openai.relayed_answer import EVENT_STREAM, OpenAIAnswer, open_answer, too_slow
@@ -84,18 +85,9 @@ class OpenAIRelay:
         return await self._post(path, body, deadline)
 
     async def _post(self, path: RelayPath, body: bytes, deadline: float) -> httpx2.Response:
-        headers = {"Content-Type": "application/json"}
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
                 with translated_errors():
-                    return await self._client.post(
-                        path,
-                        cast_to=httpx2.Response,
-                        content=body,
-                        # A redirection would take the request, and the word for the answer, to whoever it names.
-                        options={"timeout": self._timeout, "follow_redirects": False, "headers": headers},
-                        stream=True,
-                        stream_cls=AsyncStream[object],
-                    )  # type: ignore[return-value]  # with cast_to a Response, the client hands out the raw one
+                    return await post(self._client, path, limits=self._timeout, content=body)
         except TimeoutError:
             raise too_slow(self._patience.first_token_s) from None

@@ -17,9 +17,10 @@ from typing import Any, Protocol
 
 import httpx2
 import structlog
-from openai import AsyncOpenAI, AsyncStream
+from openai import AsyncOpenAI
 
 from prompts.adapters.openai.errors import find_server_words, has_no_answer, is_worth_a_retry, translated_errors
+from prompts.adapters.openai.http_client import post
 from prompts.adapters.openai.lines import unreadable
 from prompts.adapters.openai.server_words import mask_keys
 from prompts.domain.signals import Signal
@@ -160,24 +161,13 @@ class Streams:
         try:
             async with asyncio.timeout_at(_loop_time(deadline)):
                 with translated_errors():
-                    response = await self._post(body)
+                    response = await post(self._client, self._path, limits=self._timeout, body=body)
         except TimeoutError:
             raise self._no_first_token() from None
         try:
             yield response
         finally:
             await response.aclose()
-
-    async def _post(self, body: dict[str, Any]) -> httpx2.Response:
-        return await self._client.post(
-            self._path,
-            cast_to=httpx2.Response,
-            body=body,
-            # A redirection would take the conversation, and the word for the answer, to whoever it names.
-            options={"timeout": self._timeout, "follow_redirects": False},
-            stream=True,
-            stream_cls=AsyncStream[Any],
-        )  # type: ignore[return-value]  # with cast_to a Response, the client hands out the raw one
 
     async def _read_answer(
         self, response: httpx2.Response, reading: Reading, question: Question, first_token_by: float
