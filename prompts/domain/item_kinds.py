@@ -1,7 +1,7 @@
 """The kinds of items: what the service has to know of each, in one table.
 
 A new kind is its struct in `prompts.domain.items`, its entry here, and a case in each of the two modules that put items
-into a model's protocol. A field that no other kind has on the wire has its type in `prompts.api.wire.items.InputItem`.
+into a model's protocol. Its fields on the wire follow from the entry (`prompts.api.wire.item_reader`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

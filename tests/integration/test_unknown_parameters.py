@@ -39,6 +39,39 @@ UNKNOWN: list[tuple[dict[str, Any], list[str]]] = [
         ["input[0].content[0].cache_control"],
     ),
     (
+        {
+            "input": [
+                {
+                    "type": "local_shell_call",
+                    "call_id": "call_1",
+                    "action": {"type": "exec", "command": ["ls"], "env": {}, "user": None, "sandbox": "none"},
+                },
+                USER,
+            ]
+        },
+        ["input[0].action.sandbox"],
+    ),
+    (
+        {
+            "input": [
+                {
+                    "role": "assistant",
+                    "content": [
+                        {
+                            "type": "output_text",
+                            "text": "Hi",
+                            "logprobs": [
+                                {"token": "Hi", "logprob": -0.1, "bytes": None, "top_logprobs": [], "rank": 1}
+                            ],
+                        }
+                    ],
+                },
+                USER,
+            ]
+        },
+        ["input[0].content[0].logprobs[0].rank"],
+    ),
+    (
         {"tools": [{"type": "function", "name": "f", "async": None, "output_schema": None, "rank": 1}]},
         ["tools[0].rank"],
     ),

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, cast, get_args, get_type_hints
 from msgspec import UNSET, UnsetType
 
 from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
-from prompts.api.wire.items import CallId, CommonFields, InputItem, Name, Namespace, Sender
+from prompts.api.wire.items import CallId, CommonFields, InputItem, Name, Namespace, Sender, ShellActionParam
 from prompts.api.wire.parts import GivenInputPart, InputPart, ReasoningTextPart, missing, read_content, read_given
 from prompts.api.wire.shapes import convert
 from prompts.api.wire.unknown import Unknown
@@ -222,6 +222,7 @@ _TYPES: dict[str, Any] = {"name": Name, "namespace": Namespace}
 _OWN_TYPES: dict[tuple[str, str], Any] = {
     ("function_call_output", "output"): _OUTPUT,
     ("custom_tool_call_output", "output"): _OUTPUT,
+    ("local_shell_call", "action"): ShellActionParam,
 }
 # Fields whose type is checked when the body is decoded.
 _DECODED = tuple(name for name, hint in get_type_hints(CommonFields).items() if hint is not Any)

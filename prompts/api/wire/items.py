@@ -12,7 +12,7 @@ from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
 from prompts.api.wire.parts import InputPart, SummaryTextPart
 from prompts.api.wire.unknown import Unknown
 from prompts.domain.item_kinds import KINDS_BY_TYPE
-from prompts.domain.items import Phase, Role
+from prompts.domain.items import Phase, Role, ShellAction
 from prompts.ports.sealing import SealKind
 
 MAX_INPUT_ITEMS = 5_000  # docs/api.md, "Limits"
@@ -27,6 +27,11 @@ CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
 Namespace = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class ShellActionParam(ShellAction, frozen=True, tag="exec", forbid_unknown_fields=True):
+    """A command, as in a history; what is not known of it is named."""
+
 
 if TYPE_CHECKING:  # mypy knows no types that are computed
     InputItemType: TypeAlias = str

@@ -20,6 +20,7 @@ from prompts.domain.items import (
     Part,
     Refusal,
     Role,
+    TopLogprob,
 )
 from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
 
@@ -51,12 +52,22 @@ class InputFilePart(Struct, tag_field="type", tag="input_file", forbid_unknown_f
     file_id: Annotated[str | None, REFUSED] = None
 
 
+class TopLogprobParam(TopLogprob, frozen=True, forbid_unknown_fields=True):
+    """One of the likeliest tokens at a place, as in an answer; what is not known of it is named."""
+
+
+class LogprobParam(Logprob, frozen=True, forbid_unknown_fields=True):
+    """A token of an answer, as in an answer."""
+
+    top_logprobs: list[TopLogprobParam] = []  # type: ignore[assignment]  # a list of the same, read strictly
+
+
 class OutputTextPart(Struct, tag_field="type", tag="output_text", forbid_unknown_fields=True):
     """Text a model wrote earlier, as it was received; what was noted beside it is kept, and not told to a model."""
 
     text: str
     annotations: list[Any] | None = None
-    logprobs: list[Logprob] | None = None
+    logprobs: list[LogprobParam] | None = None
 
 
 class RefusalPart(Struct, tag_field="type", tag="refusal", forbid_unknown_fields=True):
@@ -105,7 +116,7 @@ def _read_part(role: Role, part: InputPart, param: str) -> Part:
         case InputImagePart() | InputFilePart() if role == "user":
             return _read_given(part, param)
         case OutputTextPart(text, annotations, logprobs) if role == "assistant":
-            return OutputText(text, annotations or [], logprobs or [])
+            return OutputText(text, annotations or [], [*(logprobs or ())])
         case RefusalPart(refusal) if role == "assistant":
             return Refusal(refusal)
     kind = part.__struct_config__.tag
