@@ -26,6 +26,7 @@ from tests.clients.scenario import (
     UNKNOWN_MODEL,
     WORDS,
 )
+from tests.support.missing import give_up
 from tests.support.processes import INHERITED_VARIABLES
 from tests.support.servers import Replica
 from tests.support.service import Service
@@ -83,8 +84,7 @@ def get_report(service: Service, server: Replica) -> GetReport:
         try:
             folder = install(client)
         except InstallError as error:
-            absent = pytest.fail if os.environ.get("CI") else pytest.skip
-            absent(f"NOT TESTED, {client.folder} could not be installed: {error}")
+            give_up(f"{client.folder} could not be installed: {error}")
         environment = {
             **{name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ},
             **QUIET,

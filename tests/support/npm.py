@@ -1,25 +1,23 @@
 """Clients from npm: what a folder's lock file names is installed there, once."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
+from tests.support.missing import give_up
 
 
 def install_npm_packages(folder: Path, *, within_s: float) -> Path:
     """Install what the folder's lock file names, and return Node. When either is missing, CI fails and others skip."""
-    absent = pytest.fail if os.environ.get("CI") else pytest.skip
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
-        absent(f"NOT TESTED, there is no Node: {folder.name} needs `node` (20 or newer) and `npm` on the PATH")
+        give_up(f"there is no Node: {folder.name} needs `node` (20 or newer) and `npm` on the PATH")
     if not _is_installed(folder):
         command = [npm, "ci", "--loglevel", "error"]
         try:
             subprocess.run(command, cwd=folder, check=True, timeout=within_s, stdin=subprocess.DEVNULL)
         except subprocess.SubprocessError as error:
-            absent(f"NOT TESTED, {folder.name} could not be installed: {error}")
+            give_up(f"{folder.name} could not be installed: {error}")
     return Path(node)
 
 

