@@ -9,9 +9,9 @@ import pytest
 
 from tests.support.model_calls import ModelCalls
 from tests.support.server_fixtures import StartReplica
-from tests.support.servers import Replica, eventually
+from tests.support.servers import Replica
 from tests.support.service import Service
-from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client
+from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client, wait_until_known
 
 PATCH: dict[str, Any] = {
     "type": "custom",
@@ -79,13 +79,8 @@ async def client(
         yield http
         return
     async with open_client(http, native) as opened:
-        await eventually(lambda: is_known(opened))
+        await wait_until_known(opened)
         yield opened
-
-
-async def is_known(client: httpx.AsyncClient) -> bool:
-    """Whether the key is valid there."""
-    return (await client.get("/v1/models")).status_code == 200
 
 
 @EVERY_CALL

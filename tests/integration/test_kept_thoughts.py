@@ -11,9 +11,9 @@ import pytest
 from tests.support.model_shapes.calls import TOOLS
 from tests.support.model_shapes.shape import CALLED, DONE, GOOD, call, called, chunk, said, stream
 from tests.support.raw_model import RawModelServer, Reply
-from tests.support.servers import Replica, eventually
+from tests.support.servers import Replica
 from tests.support.service import Service
-from tests.support.turns import ask, check_stored, get_text, make_conversation, open_client
+from tests.support.turns import ask, check_stored, get_text, make_conversation, open_client, wait_until_known
 
 SIGNATURE = {"google": {"thought_signature": "c2lnbmVk"}}
 SHOWN: Mapping[str, Any] = {"reasoning": {"effort": "low"}}
@@ -72,13 +72,8 @@ def replica(environment: Mapping[str, str], tmp_path_factory: pytest.TempPathFac
 async def client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     """Alice at that replica, after her key is published."""
     async with open_client(http, replica) as opened:
-        await eventually(lambda: is_known(opened))
+        await wait_until_known(opened)
         yield opened
-
-
-async def is_known(client: httpx.AsyncClient) -> bool:
-    """Whether the key is valid."""
-    return (await client.get("/v1/models")).status_code == 200
 
 
 def end(said: bytes) -> Reply:
@@ -231,7 +226,7 @@ async def test_nothing_is_kept_where_nothing_goes_back(
 ) -> None:
     with Replica(tmp_path, {**environment, "REASONING_REPLAY": "never"}) as replica:
         async with open_client(http, replica) as client:
-            await eventually(lambda: is_known(client))
+            await wait_until_known(client)
             raw_model.play(end(TURNS["both"][0]), GOOD)
             first = await ask(client, "Hello", **TOOLS)
             body = {**TOOLS, "previous_response_id": first.json()["id"], "input": [OUTPUT]}

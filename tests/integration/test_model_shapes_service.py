@@ -10,9 +10,9 @@ from tests.support.model_shapes.calls import TOOLS
 from tests.support.model_shapes.shape import CALLED, DONE, GOOD, Shape, call, called, chunk, refuse, said, stream
 from tests.support.model_shapes.table import SHAPES
 from tests.support.raw_model import RawModelServer, Reply
-from tests.support.servers import Replica, eventually
+from tests.support.servers import Replica
 from tests.support.service import Service
-from tests.support.turns import ask, check_stored, get_text, open_client
+from tests.support.turns import ask, check_stored, get_text, open_client, wait_until_known
 
 # What nobody but the operator may read, beside what a shape itself says.
 SECRETS = ("upstream-secret", "127.0.0.1")
@@ -40,13 +40,8 @@ def replica(service: Service, raw_model: RawModelServer, tmp_path_factory: pytes
 async def client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     """Alice at that replica, after her key is published."""
     async with open_client(http, replica) as opened:
-        await eventually(lambda: is_known(opened))
+        await wait_until_known(opened)
         yield opened
-
-
-async def is_known(client: httpx.AsyncClient) -> bool:
-    """Whether the key is valid."""
-    return (await client.get("/v1/models")).status_code == 200
 
 
 def read_output(response: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:

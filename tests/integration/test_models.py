@@ -9,9 +9,8 @@ import pytest
 from tests.support.model_shapes.shape import GOOD
 from tests.support.raw_model import JSON, RawModelServer, Reply, reply_json
 from tests.support.server_fixtures import StartReplica
-from tests.support.servers import eventually
 from tests.support.service import Service
-from tests.support.turns import open_client
+from tests.support.turns import open_client, wait_until_known
 
 # Every field that a release of Codex with a catalogue has needed, with its type there (codex-rs/protocol/src/
 # openai_models.rs, from 0.90 to 0.171).
@@ -85,11 +84,7 @@ async def test_a_model_may_be_asked_for_by_each_of_its_names(
         environment = {**service.environment, **model, "DEFAULT_MODEL": "llama3.2", "REDIS_URL": redis_url}
         replica = await asyncio.to_thread(start_replica, environment)
         async with open_client(http, replica) as client:
-
-            async def is_known() -> bool:
-                return (await client.get("/v1/conversations")).status_code == 200
-
-            await eventually(is_known)
+            await wait_until_known(client)
             for asked in ({}, *({"model": name} for name in names)):
                 answer = await client.post("/v1/responses", json={"input": "Hello", **asked})
                 assert (answer.status_code, answer.json()["status"]) == (200, "completed")

@@ -10,9 +10,9 @@ import pytest
 
 from launcher.valkey import Fsync
 from tests.support.server_fixtures import StartReplica, StartValkey
-from tests.support.servers import StandinServer, ValkeyServer, eventually
+from tests.support.servers import StandinServer, ValkeyServer
 from tests.support.service import Service
-from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.turns import Stream, ask, get_text, make_conversation, open_client, wait_until_known
 
 AWAY_S = 5
 COUNT = 200
@@ -31,10 +31,7 @@ async def open_two(
             replica = await asyncio.to_thread(start_replica, environment)
             clients.append(await stack.enter_async_context(open_client(http, replica)))
 
-        async def is_known() -> bool:  # the keys are published soon after the start
-            return (await clients[0].get("/v1/models")).status_code == 200
-
-        await eventually(is_known)
+        await wait_until_known(clients[0])
         yield clients[0], clients[1]
 
 

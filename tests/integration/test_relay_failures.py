@@ -16,7 +16,7 @@ from tests.support.refusals import check_refusal
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica, eventually
 from tests.support.service import Service
-from tests.support.turns import Stream, open_client
+from tests.support.turns import Stream, open_client, wait_until_known
 
 CHAT, EMBEDDINGS = "/v1/chat/completions", "/v1/embeddings"
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
@@ -54,11 +54,7 @@ def replica(service: Service, raw_model: RawModelServer, tmp_path_factory: pytes
 async def client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     """Alice at that replica; what a foreign server answers is not held against the specification."""
     async with httpx.AsyncClient(base_url=replica.url, headers=http.headers, timeout=30) as opened:
-
-        async def is_known() -> bool:
-            return (await opened.get("/v1/models")).status_code == 200
-
-        await eventually(is_known)
+        await wait_until_known(opened)
         yield opened
 
 
@@ -202,11 +198,7 @@ async def test_a_server_that_cannot_be_reached(
     nowhere = {"OPENAI_BASE_URL": f"http://127.0.0.1:{find_free_ports(1)[0]}/v1", "MODEL_BREAKER_FAILURES": "3"}
     replica = await asyncio.to_thread(start_replica, {**service.environment, **nowhere, "WORKERS": "1"})
     async with open_client(http, replica) as client:
-
-        async def is_known() -> bool:
-            return (await client.get("/v1/models")).status_code == 200
-
-        await eventually(is_known)
+        await wait_until_known(client)
         for _ in range(3):
             check_refusal(await client.post(CHAT, json=BODY), status=502, code="upstream_error")
         refused = await client.post(EMBEDDINGS, json={"model": "m", "input": "x"})
@@ -267,11 +259,7 @@ async def test_a_client_that_reads_nothing_keeps_no_place(
     limits = {"MAX_RUN_S": "2", "MAX_RUNS": "1", "WORKERS": "1", "OPENAI_BASE_URL": raw_model.base_url}
     replica = await asyncio.to_thread(start_replica, {**service.environment, **limits})
     async with httpx.AsyncClient(base_url=replica.url, headers=http.headers, timeout=30) as client:
-
-        async def is_known() -> bool:
-            return (await client.get("/v1/models")).status_code == 200
-
-        await eventually(is_known)
+        await wait_until_known(client)
         async with client.stream("POST", CHAT, json={**BODY, "stream": True}) as unread:
             assert unread.status_code == 200
             check_refusal(await client.post(CHAT, json=BODY), status=503, code="overloaded")

@@ -13,7 +13,7 @@ from tests.support.oracle import check_events, read_frames
 from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import Replica, eventually
 from tests.support.service import Service
-from tests.support.turns import ask, get_text, make_conversation
+from tests.support.turns import ask, get_text, make_conversation, wait_until_known
 
 COUNTED_TO_30 = " ".join(str(number) for number in range(1, 31))
 
@@ -113,11 +113,7 @@ async def test_an_answer_outlives_a_frozen_redis(
     redis = {"REDIS_URL": valkey.url, "CACHE_URL": valkey.cache_url}
     replica = await asyncio.to_thread(start_replica, {**service.environment, **redis})
     async with open_client(http, replica) as client:
-
-        async def is_known() -> bool:
-            return (await client.get("/v1/models")).status_code == 200
-
-        await eventually(is_known)
+        await wait_until_known(client)
         reader = Reader(client, "count to 30 [[standin token_s=0.02]]")
         await reader.see_words()
         valkey.freeze()

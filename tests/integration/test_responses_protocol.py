@@ -10,9 +10,9 @@ import pytest
 from tests.support.function_tools import ASK_BOTH, TIME, WEATHER, compose_output, find_calls, read_calls
 from tests.support.model_calls import ModelCalls
 from tests.support.server_fixtures import StartReplica
-from tests.support.servers import Replica, eventually
+from tests.support.servers import Replica
 from tests.support.service import Service
-from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client
+from tests.support.turns import Stream, ask, check_stored, get_text, make_conversation, open_client, wait_until_known
 
 # A replica looks for lost responses at least every two seconds; the rest is for a busy machine.
 LEASE_S = 1
@@ -38,13 +38,8 @@ def replica(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactor
 async def client(http: httpx.AsyncClient, replica: Replica) -> AsyncIterator[httpx.AsyncClient]:
     """Alice at that replica, after her key is published."""
     async with open_client(http, replica) as opened:
-        await eventually(lambda: is_known(opened))
+        await wait_until_known(opened)
         yield opened
-
-
-async def is_known(client: httpx.AsyncClient) -> bool:
-    """Whether the key is valid."""
-    return (await client.get("/v1/models")).status_code == 200
 
 
 async def test_it_works(client: httpx.AsyncClient, model_calls: ModelCalls) -> None:

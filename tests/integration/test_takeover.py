@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import Replica, eventually
 from tests.support.service import Service
-from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.turns import Stream, ask, get_text, make_conversation, open_client, wait_until_known
 
 COUNT = 30
 COUNTED = " ".join(str(number) for number in range(1, COUNT + 1))
@@ -161,7 +160,7 @@ async def test_a_response_that_takes_every_replica_down_fails_and_keeps_what_was
     for attempt in range(MAX_ATTEMPTS):
         replica = await asyncio.to_thread(start_replica, {**service.environment, **redis})
         async with open_client(http, replica) as client:
-            await eventually(partial(is_known, client))
+            await wait_until_known(client)
             conversation_id = conversation_id or await make_conversation(client)
             if response_id:
                 reader = Stream.of_response(client, response_id)
@@ -180,11 +179,6 @@ async def test_a_response_that_takes_every_replica_down_fails_and_keeps_what_was
         assert final["eps:model_input"]["input_items"] == 1
         await check_items(client, conversation_id)
         assert (await ask(client, "Hello", conversation=conversation_id)).status_code == 200
-
-
-async def is_known(client: httpx.AsyncClient) -> bool:
-    """Whether the replica's Redis knows Alice's key; it is published soon after the start."""
-    return (await client.get("/v1/models")).status_code == 200
 
 
 async def test_a_cancellation_outlives_the_replica_that_was_asked_for_it(

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.support.oracle import KEEPALIVE, check_error, check_events, read_frames
-from tests.support.servers import Replica
+from tests.support.servers import Replica, eventually
 
 # Words of the stand-in, of addresses and of logs that must never reach a client.
 FOREIGN = ("The stand-in was told", "127.0.0.1", "localhost", "the key of the model's server", "Traceback")
@@ -38,6 +38,15 @@ async def open_client(like: httpx.AsyncClient, replica: Replica) -> AsyncIterato
         base_url=replica.url, headers=like.headers, event_hooks=like.event_hooks, timeout=30
     ) as client:
         yield client
+
+
+async def wait_until_known(client: httpx.AsyncClient) -> None:
+    """Until the replica's Redis knows the client's key: it is published soon after the start."""
+
+    async def is_known() -> bool:
+        return (await client.get("/v1/conversations")).status_code == 200
+
+    await eventually(is_known)
 
 
 class Stream:
