@@ -169,7 +169,8 @@ async def test_chat_completions_is_sent_functions(http: httpx.AsyncClient, model
 
 
 @EVERY_CALL
-async def test_a_call_that_was_not_begun_is_made_by_the_replica_that_takes_over(  # noqa: PLR0917 -- fixtures and a row
+async def test_a_call_that_was_not_begun_is_made_by_the_replica_that_takes_over(
+    *,
     service: Service,
     http: httpx.AsyncClient,
     start_replica: StartReplica,

@@ -105,7 +105,6 @@ async def test_who_leaves_and_asks_anew_is_answered_at_once(
         return await count_active(standin) == 0
 
     await eventually(is_model_left)
-    print(f"asked anew after {took_s * 1000:.0f} ms")  # noqa: T201 -- prints the measurement
 
 
 async def test_a_whole_request_that_is_given_up_gives_way(

@@ -17,7 +17,7 @@ DUMPS: dict[str, Dump] = {
     "by_alias": lambda item: item.model_dump(by_alias=True),
     "without_nulls": lambda item: item.model_dump(exclude_none=True),
     "json": lambda item: item.model_dump(mode="json"),
-    "to_dict": lambda item: item.to_dict(),  # type: ignore[attr-defined]  # of the SDK's models
+    "to_dict": lambda item: item.to_dict(),  # type: ignore[attr-defined]  # the SDK's models have it, pydantic's have not
 }
 EVERY_DUMP = pytest.mark.parametrize("dump", DUMPS.values(), ids=DUMPS)
 # The one with all nulls and the one without: the others differ in what the first test has tried.

@@ -204,11 +204,12 @@ def test_a_transcript_names_the_author_of_every_entry() -> None:
 # --- a compaction in place of an answer ---
 
 
-def asked_for(*items: Item, **more: object) -> Brief:
-    """The brief of a response that is to be one compaction."""
+def asked_for(*items: Item, lost: Usage | None = None) -> Brief:
+    """The brief of a response that is to be one compaction; `lost`: what a run has used that was lost before."""
     made = brief(*items, threshold=None)
     request = replace(made.model_request, is_compaction=True)
-    return dataclasses.replace(made, model_request=request, **more)  # type: ignore[arg-type]  # what the test says
+    epoch = made.epoch if lost is None else "2.a"
+    return dataclasses.replace(made, model_request=request, epoch=epoch, lost=lost)
 
 
 @pytest.mark.parametrize("items", [LONG, [ADA]], ids=["long", "short"])
@@ -230,7 +231,7 @@ async def test_the_answer_is_one_compaction_when_that_is_asked_for(harness: Harn
 
 
 async def test_a_compaction_that_the_log_has_already_is_ended_without_the_model(harness: Harness) -> None:
-    made = asked_for(*LONG, epoch="2.a", lost=Usage(700, 10, 710))
+    made = asked_for(*LONG, lost=Usage(700, 10, 710))
     made.narration.tell([Compacted(SEALER.seal("alice", "compaction", "The code is 4711."))])
     run = await harness.run(brief=made)
     assert harness.model.asked == []
@@ -243,7 +244,7 @@ async def test_a_compaction_that_the_log_has_already_is_ended_without_the_model(
 async def test_a_compaction_that_was_lost_is_begun_again(harness: Harness) -> None:
     harness.model.answers = [SUMMARY]
     lost = Usage(700, 10, 710)
-    run = await harness.run(brief=asked_for(*LONG, epoch="2.a", lost=lost))
+    run = await harness.run(brief=asked_for(*LONG, lost=lost))
     assert run.outcome is not None
     assert run.outcome.response.usage == Usage(1_200, 20, 1_220)
     assert run.outcome.response.usage_estimated is True
