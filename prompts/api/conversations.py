@@ -291,7 +291,7 @@ class ItemsController(ApiController):
             store=self.state.conversations,
         )
         data = [msgspec.Raw(item) for item in page.data]
-        return json_response(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
+        return self.render(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
 
     @validate(
         ResponseSpec(ItemList, status_code=HTTPStatus.OK),

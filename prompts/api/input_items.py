@@ -6,7 +6,7 @@ import msgspec
 from django.http import HttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 
-from prompts.api.controller import ApiController, json_response
+from prompts.api.controller import ApiController
 from prompts.api.conversations import ItemList, ItemsQuery, RawItemList
 from prompts.api.openapi.document import ERRORS
 from prompts.api.responses import ResponsePath
@@ -36,4 +36,4 @@ class InputItemsController(ApiController):
             notes=self.state.notes,
         )
         data = [msgspec.Raw(item) for item in page.data]
-        return json_response(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
+        return self.render(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))

@@ -117,6 +117,15 @@ async def test_every_body_is_read_so(
     assert answer.json()["eps:ignored"] == ignored
 
 
+async def test_an_unknown_include_of_a_list_is_named(http: httpx.AsyncClient) -> None:
+    conversation_id = await make_conversation(http)
+    response = (await ask(http, "count to 2", conversation=conversation_id)).json()
+    query = "include[]=something.new&include[]=file_search_call.results"
+    for path in (f"/v1/conversations/{conversation_id}/items", f"/v1/responses/{response['id']}/input_items"):
+        assert (await http.get(f"{path}?{query}")).json()["eps:ignored"] == ["include[0]"]
+    assert (await http.get(f"/v1/responses/{response['id']}?{query}")).json() == response
+
+
 async def test_many_names_are_told_in_short(http: httpx.AsyncClient) -> None:
     response = (await ask(http, "count to 2", **{f"field_{n}": 1 for n in range(5_000)}, **{"x" * 10_000: 1})).json()
     assert len(response["eps:ignored"]) == 101
