@@ -34,10 +34,10 @@ def start_postgres() -> Iterator[str]:
 
 @pytest.mark.timeout(300)
 async def test_200_admin_requests_leave_no_connections_behind(
-    valkey: ValkeyServer, standin: StandinServer, tmp_path: Path
+    own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path
 ) -> None:
     with start_postgres() as url:
-        environment = service_environment(valkey, standin, tmp_path)
+        environment = service_environment(own_valkey, standin, tmp_path)
         environment |= {"DATABASE_URL": url, "WORKERS": str(WORKERS)}
         manage(environment, "migrate", "--verbosity", "0")
         staff = {"DJANGO_SUPERUSER_PASSWORD": "a password for tests"}

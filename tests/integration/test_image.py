@@ -67,14 +67,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 @pytest.fixture(scope="module")
 def environment(
-    valkey: ValkeyServer, standin: StandinServer, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+    standin: StandinServer, postgres: PostgresServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """What a replica is told. The tables are there, made from the work tree."""
-    settings = service_environment(valkey, standin, tmp_path_factory.mktemp("unused"))
-    settings |= {"DATABASE_URL": postgres.url, "DRAIN_S": "20"}
-    manage(settings, "migrate", "--verbosity", "0")
-    manage(settings, "create_api_key", "alice", "--key", ALICE_KEY)
-    return settings
+    with ValkeyServer(tmp_path_factory.mktemp("valkey")) as valkey:
+        settings = service_environment(valkey, standin, tmp_path_factory.mktemp("unused"))
+        settings |= {"DATABASE_URL": postgres.url, "DRAIN_S": "20"}
+        manage(settings, "migrate", "--verbosity", "0")
+        manage(settings, "create_api_key", "alice", "--key", ALICE_KEY)
+        yield settings
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from tests.support.service import ALICE_KEY, manage, service_environment
 
 
 @pytest.fixture
-def replica(valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> Iterator[Replica]:
+def replica(own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> Iterator[Replica]:
     """A replica of one process, whose breaker opens after two failures."""
-    environment = service_environment(valkey, standin, tmp_path)
+    environment = service_environment(own_valkey, standin, tmp_path)
     environment |= {"MODEL_BREAKER_FAILURES": "2", "WORKERS": "1"}
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)

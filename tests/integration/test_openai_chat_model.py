@@ -35,7 +35,7 @@ COMMENT = b": still working\n\n"
 LAST = b"0\r\n\r\n"
 THOUGHT = b'data: {"choices": [{"delta": {"reasoning": "there"}}]}\n\n'
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}"
-PATIENCE = Patience(connect_s=1, first_token_s=0.4, silence_s=0.4)
+PATIENCE = Patience(connect_s=1, first_token_s=1, silence_s=1)
 
 
 @dataclass

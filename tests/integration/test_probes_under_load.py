@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 
 async def test_probes_answer_while_500_streams_run(
-    valkey: ValkeyServer, standin: StandinServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    environment = service_environment(valkey, standin, tmp_path)
+    environment = service_environment(own_valkey, standin, tmp_path)
     environment |= {"WORKERS": "2", "MAX_RUNS": str(STREAMS), "REDIS_MAX_CONNECTIONS": "64", "MODEL_SILENCE_S": "30"}
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)

@@ -14,8 +14,8 @@ TURNS = 12
 WORDS = 30
 
 
-async def test_recycled_workers_lose_nothing(valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> None:
-    environment = service_environment(valkey, standin, tmp_path)
+async def test_recycled_workers_lose_nothing(own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> None:
+    environment = service_environment(own_valkey, standin, tmp_path)
     environment |= {"WORKERS": "2", "MAX_REQUESTS": "15", "DRAIN_S": "5", "LEASE_S": "5"}
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)

@@ -201,9 +201,9 @@ def connect(replica: Replica) -> httpx.AsyncClient:
 
 
 async def test_what_is_left_out_is_logged_and_counted(
-    valkey: ValkeyServer, standin: StandinServer, tmp_path: Path
+    own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path
 ) -> None:
-    with run_replica(service_environment(valkey, standin, tmp_path), tmp_path) as replica:
+    with run_replica(service_environment(own_valkey, standin, tmp_path), tmp_path) as replica:
         async with connect(replica) as http:
             tools = [{"type": "web_search"}, {"type": "mcp", "server_label": "x"}]
             assert (await ask(http, "count to 2", foo=1, tools=tools)).status_code == 200
@@ -218,9 +218,9 @@ async def test_what_is_left_out_is_logged_and_counted(
 
 
 async def test_a_strict_server_refuses_the_unknown(
-    valkey: ValkeyServer, standin: StandinServer, tmp_path: Path
+    own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path
 ) -> None:
-    environment = service_environment(valkey, standin, tmp_path) | {"STRICT_REQUESTS": "true"}
+    environment = service_environment(own_valkey, standin, tmp_path) | {"STRICT_REQUESTS": "true"}
     with run_replica(environment, tmp_path) as replica:
         async with connect(replica) as http:
             for body, ignored in UNKNOWN:

@@ -138,6 +138,12 @@ def start_valkey(servers: ExitStack, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
+def own_valkey(start_valkey: StartValkey) -> ValkeyServer:
+    """A Valkey of the test's own, for a service beside the shared one."""
+    return start_valkey()
+
+
+@pytest.fixture
 def start_watched_valkeys(
     servers: ExitStack, start_valkey: StartValkey, tmp_path_factory: pytest.TempPathFactory
 ) -> StartWatchedValkeys:

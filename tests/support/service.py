@@ -39,7 +39,10 @@ class Service:
 
 
 def service_environment(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> dict[str, str]:
-    """The environment of a replica, with short limits for the model, so that no test waits long."""
+    """The environment of a replica, with short limits for the model, so that no test waits long.
+
+    A Valkey serves one service: another one's database has other keys, and would take these back.
+    """
     return {
         "REDIS_URL": valkey.url,
         "CACHE_URL": valkey.cache_url,
