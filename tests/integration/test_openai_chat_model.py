@@ -146,11 +146,11 @@ async def test_comments_of_a_proxy_are_no_words_of_the_model(
     script: Script, model: OpenAIChatModel, beginning: bytes
 ) -> None:
     comments: list[Step] = [chunked(COMMENT), 0.05]
-    script.steps = [HEADERS + chunked(beginning or COMMENT), *comments * 40]
+    script.steps = [HEADERS + chunked(beginning or COMMENT), *comments * 100]
     began = time.monotonic()
     with pytest.raises(UpstreamTimeout):
         await ask(model)
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 4
 
 
 async def test_a_connection_that_breaks_before_the_headers_is_tried_again(
