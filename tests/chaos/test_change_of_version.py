@@ -19,6 +19,9 @@ from tests.support.service import ALICE_KEY
 # Short times: both ways take about a minute. Two replicas, because one of each version is enough.
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "3"}
 
+# The audit reads what the load has written, and on a slow machine the change gives the load more time.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, release_source: Path) -> Iterator[Cluster]:

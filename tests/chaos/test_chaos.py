@@ -18,6 +18,9 @@ from tests.support.service import ALICE_KEY
 # Short times: the file takes a minute and a half. The long form uses production's times.
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "3"}
 
+# The audit reads what the load has written, and on a slow machine a rolling restart gives the load more time.
+pytestmark = pytest.mark.timeout(300)
+
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
