@@ -1,7 +1,11 @@
 """`/v1/…`: one line an endpoint. `pages` are the OpenAPI document and its page, which the full stack serves."""
 
+from typing import cast
+
 from django.urls import path
+from django.utils.functional import SimpleLazyObject
 from dmr.openapi import build_schema
+from dmr.openapi.openapi import OpenAPI
 from dmr.openapi.views import OpenAPIJsonView, SwaggerView
 from dmr.routing import Router
 
@@ -42,7 +46,8 @@ urlpatterns = [
     path("models/<path:model>", ModelController.as_view()),
 ]
 
-schema = build_schema(Router("v1/", urlpatterns))
+# Made when somebody first asks for it: it takes as long as everything else that a process does before it serves.
+schema = cast(OpenAPI, SimpleLazyObject(lambda: build_schema(Router("v1/", urlpatterns))))
 
 pages = [
     path("v1/openapi.json", OpenAPIJsonView.as_view(schema)),

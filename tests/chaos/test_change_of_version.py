@@ -57,6 +57,7 @@ async def test_a_new_version_is_not_noticed(experiment: Experiment, release_sour
     await check_change(experiment, release_source, REPO_ROOT, clients=6)
 
 
+@pytest.mark.long
 async def test_the_way_back_is_not_noticed(experiment: Experiment, release_source: Path) -> None:
     await check_change(experiment, REPO_ROOT, release_source, clients=6)
 

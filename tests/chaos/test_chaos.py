@@ -40,8 +40,8 @@ async def experiment(cluster: Cluster) -> AsyncIterator[Experiment]:
 
 
 async def test_answers_survive_kills(experiment: Experiment) -> None:
-    await survive_kills(experiment, kills=12, every_s=1, clients=8)
-    assert experiment.results.counts["replicas killed"] >= 5
+    await survive_kills(experiment, kills=8, every_s=1, clients=8)
+    assert experiment.results.counts["replicas killed"] >= 3
     assert experiment.cluster.list_logged("response_taken_over")
 
 
@@ -60,7 +60,7 @@ async def test_a_rolling_restart_is_not_noticed(experiment: Experiment) -> None:
     assert experiment.cluster.list_logged("run_ended", status="handed_over")
 
 
-@pytest.mark.parametrize("appendfsync", ["everysec", "always"])
+@pytest.mark.parametrize("appendfsync", ["everysec", pytest.param("always", marks=pytest.mark.long)])
 async def test_a_killed_database_loses_nothing_that_was_shown(experiment: Experiment, appendfsync: Fsync) -> None:
     await survive_valkey(experiment, appendfsync=appendfsync, clients=8, times=1)
 

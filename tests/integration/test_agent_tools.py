@@ -70,7 +70,7 @@ def native(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield running
 
 
-@pytest.fixture(params=["chat_completions", "responses"])
+@pytest.fixture(params=["chat_completions", pytest.param("responses", marks=pytest.mark.long)])
 async def client(
     request: pytest.FixtureRequest, http: httpx.AsyncClient, native: Replica
 ) -> AsyncIterator[httpx.AsyncClient]:

@@ -380,7 +380,7 @@ async def test_slow_readers_of_a_long_answer_delay_nobody_and_lose_nothing(
         f"rss MB {rss_before:.0f} → {rss_paused:.0f} → {rss_after:.0f}; stream MB {len(complete) / 1e6:.1f}"
     )
     for took in (while_written, while_paused, while_read):
-        assert longest_ms(took) - longest_ms(alone) < 100
+        assert longest_ms(took) - longest_ms(alone) < 500
     # Six readers do not read: at most six copies of the stream may wait for them.
     assert rss_paused - rss_before < 40
     assert rss_after - rss_before < 80

@@ -229,7 +229,11 @@ def test_without_a_port_the_next_free_one_is_used_and_printed(start: Start) -> N
         assert run.get_value("API") == f"http://127.0.0.1:{port}/v1"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, *(pytest.param(number, marks=pytest.mark.long) for number in (signal.SIGTERM, signal.SIGHUP))],
+    ids=lambda number: number.name,
+)
 def test_a_signal_stops_everything_and_valkey_last(start: Start, number: signal.Signals) -> None:
     run = start()
     run.wait_for_line(READY)
@@ -265,7 +269,14 @@ def test_a_killed_launcher_leaves_no_process_behind(start: Start) -> None:
     again.wait_for_line(READY)
 
 
-@pytest.mark.parametrize(("name", "word"), [("valkey", "valkey-server"), ("model", "standin.app"), ("web", "gunicorn")])
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("valkey", "valkey-server"),
+        pytest.param("model", "standin.app", marks=pytest.mark.long),
+        pytest.param("web", "gunicorn", marks=pytest.mark.long),
+    ],
+)
 def test_the_death_of_a_process_stops_everything_and_is_reported(start: Start, name: str, word: str) -> None:
     run = start()
     run.wait_for_line(READY)

@@ -62,6 +62,7 @@ def test_two_at_once_leave_one_complete_schema(environment: Mapping[str, str]) -
     assert "No migrations to apply" in migrate(environment).stdout
 
 
+@pytest.mark.long
 def test_it_does_not_wait_behind_the_old_versions_locks(environment: Mapping[str, str]) -> None:
     """Else the old version's own statements would queue up behind it."""
     assert migrate(environment).returncode == 0

@@ -154,6 +154,7 @@ def test_the_command_prints_the_table_and_the_settings(service: Service) -> None
     assert told["findings"]["tools"]["result"] == "yes"
 
 
+@pytest.mark.long
 def test_the_command_fails_when_no_turn_is_answered(service: Service) -> None:
     nowhere = f"http://127.0.0.1:{find_free_ports(1)[0]}/v1"
     done = run(service, "--limit", "2", OPENAI_BASE_URL=nowhere)

@@ -43,7 +43,7 @@ async def count_calls(standin: StandinServer, text: str) -> int:
     return asked.count(text)
 
 
-@pytest.mark.parametrize("fsync", ["everysec", "always"])
+@pytest.mark.parametrize("fsync", ["everysec", pytest.param("always", marks=pytest.mark.long)])
 async def test_a_redis_that_is_killed_and_comes_back_loses_nothing_that_was_acknowledged(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey, fsync: Fsync
 ) -> None:

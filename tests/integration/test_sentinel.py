@@ -161,6 +161,7 @@ async def test_an_answer_outlives_its_master_and_so_does_the_service(cluster: Cl
     await check_everything_works(cluster)
 
 
+@pytest.mark.long
 async def test_a_master_that_hangs_is_replaced_as_well_and_its_return_changes_nothing(cluster: Cluster) -> None:
     conversation_id = await make_conversation(cluster.http)
     creator = Stream.of_turn(cluster.http, SLOW, conversation=conversation_id)
@@ -195,6 +196,7 @@ async def test_passwords_reach_the_master_and_the_sentinels_and_nobody_else(
     assert "of%" not in table
 
 
+@pytest.mark.long
 async def test_the_admin_stays_signed_in(service: Service, cluster: Cluster) -> None:
     manage({**service.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}, *CREATE_STAFF)
     async with httpx.AsyncClient(base_url=cluster.http.base_url, follow_redirects=True) as browser:
@@ -260,6 +262,7 @@ async def ask_when_served(client: httpx.AsyncClient, url: str, query: dict[str, 
     return None if answer.status_code == 503 else answer
 
 
+@pytest.mark.long
 async def test_a_response_that_was_lost_whole_was_never_there(cluster: Cluster) -> None:
     conversation_id = await make_conversation(cluster.http)
     assert (await ask(cluster.http, "My name is Ada.", conversation=conversation_id)).status_code == 200
@@ -279,6 +282,7 @@ async def test_a_response_that_was_lost_whole_was_never_there(cluster: Cluster) 
     assert get_text(again.json()) == "Your name is Ada."
 
 
+@pytest.mark.long
 async def test_a_response_whose_end_was_lost_comes_to_another_end(cluster: Cluster) -> None:
     conversation_id = await make_conversation(cluster.http)
     creator = Stream.of_turn(cluster.http, "count to 20 [[standin token_s=0.05]]", conversation=conversation_id)

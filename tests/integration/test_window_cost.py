@@ -111,7 +111,7 @@ def own_service(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory
         yield dataclasses.replace(service, replica=replica, environment=environment)
 
 
-@pytest.mark.parametrize("is_streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("is_streamed", [pytest.param(False, marks=pytest.mark.long), True], ids=["whole", "streamed"])
 async def test_a_turn_costs_its_window_and_three_round_trips(own_service: Service, is_streamed: bool) -> None:
     headers = {"Authorization": f"Bearer {ALICE_KEY}"}
     async with (
