@@ -20,7 +20,7 @@ from tests.support.service import ALICE_KEY
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "3"}
 
 # The audit reads what the load has written, and on a slow machine the change gives the load more time.
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("answers_of_the_release")]
 
 
 @pytest.fixture(scope="module")

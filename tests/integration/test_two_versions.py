@@ -12,13 +12,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support import oracle
 from tests.support.function_tools import ASK_WEATHER, WEATHER, compose_output, find_calls
 from tests.support.oracle import check_answer
 from tests.support.processes import REPO_ROOT
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
 from tests.support.service import ALICE_KEY, manage, service_environment
 from tests.support.turns import Stream, ask, get_text, make_conversation
+
+pytestmark = pytest.mark.usefixtures("answers_of_the_release")
 
 LEASE_S = 2
 # A sweep finds a lost response at most two seconds after its lease; the rest is for a busy machine.
@@ -103,12 +104,6 @@ def leave_out_added(shown: bytes) -> bytes:
     for pattern, rest in ADDED:
         shown = pattern.sub(rest, shown)
     return shown
-
-
-@pytest.fixture(autouse=True)
-def _answers_of_the_release(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Either release writes here, so the oracle demands nothing that is new."""
-    monkeypatch.setattr(oracle, "MAY_BE_OF_RELEASE", True)
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,8 @@ NO_STATUS = {
 }
 # The kinds of an answer that are not the client's to run, and say nothing.
 HOSTED = {"file_search_call"}
-# Whether the last release may have written what is checked: then what is new since then may be missing. Only
-# tests/integration/test_two_versions.py has both releases on one database, and says so.
+# Whether the last release may have written what is checked: then what is new since then may be missing. Tests with both
+# releases on one database say so (the fixture `answers_of_the_release`).
 MAY_BE_OF_RELEASE = False
 
 
