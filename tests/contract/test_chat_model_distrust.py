@@ -1,6 +1,8 @@
 """`ChatModel`: what every adapter promises of a server that is broken, odd or hostile, whichever protocol it speaks."""
 
+import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,9 @@ from prompts.domain.tools import FunctionTool
 from prompts.errors import InvalidPrompt, RateLimited, ServiceError, UpstreamError
 from tests.contract.conftest import open_model
 from tests.support.model_asker import Asker
-from tests.support.raw_model import RawModelServer, Reply, reply_json
+from tests.support.raw_model import STREAM, RawModelServer, Reply, reply_json
+
+PATIENCE = Patience(connect_s=10, first_token_s=20, silence_s=20)
 
 
 def event(value: Any) -> bytes:
@@ -76,9 +80,7 @@ def words(protocol: str) -> Words:
 @pytest.fixture
 async def asker(protocol: str, raw_model: RawModelServer) -> AsyncIterator[Asker]:
     """Each adapter in turn, in front of a server that plays a script."""
-    async with open_model(
-        protocol, raw_model.base_url, Patience(connect_s=10, first_token_s=20, silence_s=20)
-    ) as model:
+    async with open_model(protocol, raw_model.base_url, PATIENCE) as model:
         yield Asker(model)
 
 
@@ -168,3 +170,35 @@ async def test_nobody_is_sent_elsewhere(asker: Asker, raw_model: RawModelServer,
         raw_model.play(Reply([], 307, {"location": stranger.base_url}))
         assert isinstance((await asker.try_to_ask("Hello")).error, UpstreamError)
         assert stranger.asked == []
+
+
+async def test_no_cookie_is_kept(protocol: str, raw_model: RawModelServer, words: Words) -> None:
+    said = Reply([words.hi, words.end], headers={**STREAM, "set-cookie": "theirs=1; Path=/"})
+    for host in ("127.0.0.1", "localhost"):  # the two libraries differ in which hosts may have cookies
+        raw_model.play(said)
+        async with open_model(protocol, raw_model.base_url.replace("127.0.0.1", host), PATIENCE) as model:
+            assert [(await Asker(model).ask("Hello")).text for _ in range(2)] == ["hi", "hi"]
+        assert ["cookie" in asked.headers for asked in raw_model.asked] == [False, False]
+
+
+# A hundred megabytes of blank lines, and twelve of comments, in some kilobytes: a library would inflate them in one go.
+# Zstandard (RFC 8878, 3.1.1): the frame's head, a window of 2 MB, and blocks of one byte that stands for 128 KB.
+BOMBS = {
+    "zstd": b"\x28\xb5\x2f\xfd\x00\x58" + ((128 * 1024 << 3 | 1 << 1).to_bytes(3, "little") + b"\n") * 800,
+    "gzip, gzip": gzip.compress(gzip.compress(b": \n" * 4_000_000)),
+    "br": b"\0" * 100,
+}
+
+
+@pytest.mark.parametrize("encoding", BOMBS)
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_in_another_code_is_not_read(
+    asker: Asker, raw_model: RawModelServer, encoding: str, status: int
+) -> None:
+    raw_model.play(Reply([BOMBS[encoding]], status, {**STREAM, "content-encoding": encoding}))
+    tracemalloc.start()
+    try:
+        assert isinstance((await asker.try_to_ask("Hello")).error, UpstreamError)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()

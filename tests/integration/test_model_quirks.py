@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
+from prompts.adapters.openai.bodies import MAX_INFLATED_BYTES
 from prompts.adapters.openai.chat_model import OpenAIChatModel
 from prompts.adapters.openai.http_client import MAX_ERROR_BYTES, ModelServerClient
 from prompts.adapters.openai.model_list import MAX_LIST_BYTES
 from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
-from prompts.adapters.openai.streams import MAX_INFLATED_BYTES, Patience
+from prompts.adapters.openai.streams import Patience
 from prompts.adapters.openai.think_tags import TaggedModels
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item, Reasoning, ReasoningText
 from prompts.domain.model_request import ModelRequest

@@ -4,6 +4,7 @@ And against the stand-in: answers that are continued after a takeover.
 """
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -189,6 +190,22 @@ async def test_models_of_any_dialect(script: Script, model: OpenAIChatModel) -> 
     assert await model.list_models() == [Model("a"), Model("b", created=7)]
     await model.list_models()
     assert script.paths == ["/v1/models"]  # requested once a minute
+
+
+async def test_of_a_model_only_what_can_be_believed_is_listed(script: Script, model: OpenAIChatModel) -> None:
+    listed = [
+        {"id": "a", "created": -1, "owned_by": "x" * 300},
+        {"id": "b", "created": 10**30, "owned_by": {"name": "x"}},
+        {"id": "c", "created": True, "owned_by": "x\0y"},
+        {"id": "d\n", "created": 7},
+        {"id": "x" * 300},
+        {"id": ["e"]},
+    ]
+    body = json.dumps({"data": listed}).encode()
+    script.steps = [
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    ]
+    assert await model.list_models() == [Model("a"), Model("b"), Model("c")]
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"data": null}', b'{"data": [{"name": "a"}]}'])

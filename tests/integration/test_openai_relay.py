@@ -1,5 +1,6 @@
 """The relay's adapter against a server that sends what it likes: silence, size, pace, usage."""
 
+import gzip
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
@@ -9,6 +10,7 @@ import pytest
 from openai import AsyncOpenAI
 from typing_extensions import override
 
+from prompts.adapters.openai.bodies import MAX_INFLATED_BYTES
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.openai.model_list import KnownModels
 from prompts.adapters.openai.relay import OpenAIRelay
@@ -114,5 +116,35 @@ class CountedSteps(list[Any]):
 
 async def test_an_answer_that_swells_without_end_is_cut(relay: OpenAIRelay, server: RawModelServer) -> None:
     server.play(Reply([b"x" * 1_000_000] * 300, headers=JSON))
+    with pytest.raises(UpstreamError):
+        await read(relay)
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ("Application/JSON; charset=utf-8", "application/json; charset=utf-8"),
+        ("application/problem+json", "application/problem+json"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("text/javascript", "application/octet-stream"),
+        ("text/plain; charset=utf-7", "application/octet-stream"),
+        ("application/json" + ";a=b" * 500, "application/octet-stream"),
+    ],
+)
+async def test_no_browser_runs_what_comes(relay: OpenAIRelay, server: RawModelServer, told: str, kind: str) -> None:
+    server.play(Reply([b"{}"], headers={"content-type": told}))
+    async with relay.open("/chat/completions", b"{}", is_stream=False, quiet_s=10) as answer:
+        assert (answer.content_type, answer.whole) == (kind, b"{}")
+
+
+@pytest.mark.parametrize("told", ["text/html", "Text/HTML; charset=utf-8", "application/xhtml+xml"])
+async def test_a_page_is_no_answer(relay: OpenAIRelay, server: RawModelServer, told: str) -> None:
+    server.play(Reply([b"<script>"], headers={"content-type": told}))
+    with pytest.raises(UpstreamError):
+        await read(relay)
+
+
+async def test_a_relayed_answer_is_not_inflated_without_bound(relay: OpenAIRelay, server: RawModelServer) -> None:
+    server.play(Reply([gzip.compress(b" " * (MAX_INFLATED_BYTES + 1))], headers={**JSON, "content-encoding": "gzip"}))
     with pytest.raises(UpstreamError):
         await read(relay)

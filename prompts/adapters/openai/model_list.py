@@ -6,6 +6,7 @@ Protocol: https://platform.openai.com/docs/api-reference/models/list
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
@@ -14,6 +15,7 @@ import structlog
 from msgspec.structs import replace
 from openai import AsyncOpenAI, AsyncStream
 
+from prompts.adapters.openai.bodies import open_body
 from prompts.adapters.openai.errors import translated_errors
 from prompts.domain.model_request import Model
 from prompts.errors import ServiceError
@@ -26,9 +28,12 @@ MODELS_RETRY_S = 5.0
 # For a server that has just failed to give it; enough where it is back.
 SHORT_WAIT_S = 0.25
 # OpenRouter's list is the longest we know: about 400 models, 1 MB.
-MAX_LIST_BYTES = 8 * 1024 * 1024
+MAX_LIST_BYTES = 4 * 1024 * 1024
 MAX_MODELS = 5_000
 MAX_ID_CHARACTERS = 256
+# The last second that every client can show: the year 9999.
+MAX_TIME_S = 253_402_300_799
+UNKNOWN_OWNER = "unknown"
 # Ollama lists `llama3.2:latest` for what everybody calls `llama3.2`; Gemini `models/gemini-…`.
 _USUAL_TAG = ":latest"
 _PREFIX = "models/"
@@ -109,10 +114,11 @@ class KnownModels:
         )  # type: ignore[assignment]  # with cast_to a Response, the client hands out the raw one
         body = bytearray()
         try:
-            async for data in response.aiter_bytes():
-                body += data
-                if len(body) > MAX_LIST_BYTES:
-                    raise msgspec.DecodeError("the list of models is too long")
+            async with aclosing(open_body(response)) as parts:
+                async for data in parts:
+                    body += data
+                    if len(body) > MAX_LIST_BYTES:
+                        raise msgspec.DecodeError("the list of models is too long")
         finally:
             await response.aclose()
         return bytes(body)
@@ -138,9 +144,15 @@ def _shorten(listed_id: str) -> str:
 
 
 def _has_id(entry: ListedModel) -> bool:
-    return isinstance(entry.id, str) and 0 < len(entry.id) <= MAX_ID_CHARACTERS and entry.id.isprintable()
+    return _is_name(entry.id)
 
 
 def _as_model(listed: ListedModel) -> Model:
-    created = listed.created if isinstance(listed.created, int) else 0
-    return Model(id=listed.id, created=created, owned_by=str(listed.owned_by or "unknown"))
+    """The model; a time or an owner that is none is not told."""
+    is_time = type(listed.created) is int and 0 <= listed.created <= MAX_TIME_S
+    owner = listed.owned_by if _is_name(listed.owned_by) else UNKNOWN_OWNER
+    return Model(id=listed.id, created=listed.created if is_time else 0, owned_by=owner)
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()

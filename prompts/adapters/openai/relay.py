@@ -12,9 +12,8 @@ from openai import AsyncOpenAI
 
 from prompts.adapters.openai.errors import find_server_words, has_no_answer, translated_errors
 from prompts.adapters.openai.http_client import post
-from prompts.adapters.openai.lines import unreadable
 from prompts.adapters.openai.model_list import KnownModels
-from prompts.adapters.openai.relayed_answer import EVENT_STREAM, OpenAIAnswer, open_answer, too_slow
+from prompts.adapters.openai.relayed_answer import OpenAIAnswer, open_answer, read_content_type, too_slow
 from prompts.adapters.openai.relayed_refusals import Secrets, compose_refusal
 from prompts.adapters.openai.server_words import mask_keys
 from prompts.adapters.openai.streams import Patience
@@ -49,9 +48,7 @@ class OpenAIRelay:
             yield response
             return
         try:
-            content_type = response.headers.get("content-type") or (EVENT_STREAM if is_stream else "application/json")
-            if content_type.startswith("text/html"):  # a page, of whatever stands in front of the server
-                raise unreadable()
+            content_type = read_content_type(response.headers.get("content-type"), is_stream=is_stream)
             answer = OpenAIAnswer(response.status_code, content_type)
             async with aclosing(open_answer(response, self._patience, deadline, quiet_s)) as parts:
                 await answer.begin(parts)

@@ -1,6 +1,7 @@
 """An answer of the model's server that is handed on: its bytes as they come, bounded in time and size."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -8,9 +9,10 @@ from dataclasses import dataclass
 
 import httpx2
 
+from prompts.adapters.openai.bodies import open_body
 from prompts.adapters.openai.errors import translated_errors
 from prompts.adapters.openai.lines import unreadable
-from prompts.adapters.openai.streams import Patience, open_body
+from prompts.adapters.openai.streams import Patience
 from prompts.adapters.openai.usage import find_last_usage
 from prompts.domain.usage import Usage
 from prompts.errors import ServiceError, UpstreamError, UpstreamTimeout
@@ -22,6 +24,12 @@ MAX_HELD_BYTES = 1024 * 1024
 MAX_RELAYED_BYTES = 256 * 1024 * 1024
 # Usage is the last that a server says, or nearly.
 TAIL_BYTES = 4 * 1024
+# The kinds of content that are told as they are: none that a browser would run.
+_TELLABLE = re.compile(
+    r"(?:text/event-stream|text/plain|application/(?:[\w.-]{1,60}\+)?(?:nd|x-nd)?json)(?: ?; ?charset=\"?utf-8\"?)?",
+    re.I,
+)
+_PAGES = ("text/html", "application/xhtml")
 # Where an event ends, and a comment may stand.
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
@@ -116,6 +124,16 @@ async def _read(response: httpx2.Response, patience: Patience, first_by: float) 
                 raise unreadable()
             yield data
             limit_s = allowed_s = patience.silence_s
+
+
+def read_content_type(told: str | None, *, is_stream: bool) -> str:
+    """What the answer's content is called. Raises UpstreamError for a page, of whatever stands before the server."""
+    kind = (told or "").strip().lower()
+    if not kind:
+        return EVENT_STREAM if is_stream else "application/json"
+    if kind.startswith(_PAGES):
+        raise unreadable()
+    return kind if _TELLABLE.fullmatch(kind) else "application/octet-stream"
 
 
 def too_slow(limit_s: float) -> UpstreamTimeout:

@@ -19,9 +19,9 @@ import httpx2
 import structlog
 from openai import AsyncOpenAI
 
+from prompts.adapters.openai.bodies import open_body
 from prompts.adapters.openai.errors import find_server_words, has_no_answer, is_worth_a_retry, translated_errors
 from prompts.adapters.openai.http_client import post
-from prompts.adapters.openai.lines import unreadable
 from prompts.adapters.openai.server_words import mask_keys
 from prompts.domain.signals import Signal
 from prompts.domain.text import ReasoningConfig
@@ -40,10 +40,6 @@ AFTER_REASON_S = 2.0
 AFTER_USAGE_S = 0.25
 # After [DONE] the body's end is on its way: with it read the connection serves the next turn, else it must be closed.
 AFTER_DONE_S = 0.05
-# Of a body that comes compressed though nobody asked for that: far more than a real one has.
-MAX_INFLATED_BYTES = 64 * 1024 * 1024
-# What is read of it at once: a few milliseconds' work.
-SLICE_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,24 +230,6 @@ def _get_told(error: ServiceError) -> str | None:
     """The server's own words, for the log: the operator has to know what is wrong with the server."""
     told = find_server_words(error)
     return mask_keys(told.words) if told else None
-
-
-def open_body(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """The body as it is: compression is not asked for, for it holds tokens up."""
-    return _inflate(response) if response.headers.get("content-encoding") else response.aiter_raw()
-
-
-async def _inflate(response: httpx2.Response) -> AsyncGenerator[bytes, None]:
-    """A body that is compressed all the same. Raises UpstreamError for one that swells without end."""
-    size = 0
-    async with aclosing(response.aiter_bytes()) as body:
-        async for data in body:
-            size += len(data)
-            if size > MAX_INFLATED_BYTES:
-                raise unreadable()
-            for start in range(0, len(data), SLICE_BYTES):
-                yield data[start : start + SLICE_BYTES]
-                await asyncio.sleep(0)  # there is no wait between the pieces: others are to have their turn
 
 
 async def _read_end(source: AsyncIterator[bytes]) -> None:
