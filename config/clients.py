@@ -224,7 +224,12 @@ def _build_state(
     observer: Observer,
     tracing: Tracing,
 ) -> tuple[State, Nudges]:
-    limits = Limits(max_runs=settings.MAX_RUNS, max_run_s=settings.MAX_RUN_S, lease_s=settings.LEASE_S)
+    limits = Limits(
+        max_runs=settings.MAX_RUNS,
+        max_run_s=settings.MAX_RUN_S,
+        lease_s=settings.LEASE_S,
+        max_answer_bytes=settings.MAX_ANSWER_BYTES,
+    )
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
     responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
     nudges = Nudges(redis, replica_id)

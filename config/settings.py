@@ -82,6 +82,8 @@ THINK_TAGS = env.words("THINK_TAGS", [])
 HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
 MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
+# Four million tokens of text; log probabilities count too. A worker's memory holds a few times as much of each answer.
+MAX_ANSWER_BYTES = env.integer("MAX_ANSWER_BYTES", 16_000_000, minimum=1_000)
 LEASE_S = env.seconds("LEASE_S", 10.0, minimum=1.0)
 # Below the idle limit of every common proxy; a stricter one before the service may need less.
 KEEP_ALIVE_S = env.seconds("KEEP_ALIVE_S", 15.0, minimum=1.0)

@@ -23,6 +23,7 @@
       InternalError                      internal_error             server_error            500     yes
       UpstreamError                      upstream_error             server_error            502     yes
         UpstreamUnavailable              upstream_unavailable       server_error            503     yes
+        AnswerTooLarge                   answer_too_large           server_error            502     no
       UpstreamTimeout                    upstream_timeout           server_error            504     yes
       Unavailable                        dependency_unavailable     server_error            503     yes
         Draining                         draining                   server_error            503     yes
@@ -260,6 +261,15 @@ class UpstreamUnavailable(UpstreamError):
 
     code = "upstream_unavailable"
     status = 503
+
+
+class AnswerTooLarge(UpstreamError):
+    """The model's answer is beyond all bounds. Its server has not failed: the request may have asked for that."""
+
+    code = "answer_too_large"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, is_final=True)
 
 
 class UpstreamTimeout(ServiceError):

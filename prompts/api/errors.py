@@ -17,6 +17,7 @@ from prompts.api.state import get_state
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
 from prompts.errors import (
+    AnswerTooLarge,
     BodyTooLarge,
     ConversationLocked,
     InsufficientQuota,
@@ -98,7 +99,7 @@ def render_error(error: ServiceError) -> HttpResponse:
     response = HttpResponse(encode({"error": body}), status=error.status, content_type="application/json")
     if error.retry_after_s is not None:
         response["Retry-After"] = render_pause(error.retry_after_s)
-    if isinstance(error, ConversationLocked) or error.code == InsufficientQuota.code:
+    if isinstance(error, ConversationLocked) or error.code in {InsufficientQuota.code, AnswerTooLarge.code}:
         response["x-should-retry"] = "false"
     if isinstance(error, InvalidApiKey):
         response["WWW-Authenticate"] = "Bearer"

@@ -8,7 +8,14 @@ from msgspec import UNSET, UnsetType
 from prompts.domain.items import ShellAction
 
 encode = msgspec.json.Encoder().encode
+# Reads all of it, and makes nothing of it.
+_check_json = msgspec.json.Decoder(msgspec.Raw).decode
 
+# An object that a model means is far below. What is nested near the interpreter's limit can be read, and fails whoever
+# writes it down with a few frames more on the stack.
+MAX_OBJECT_CHARACTERS = 1_000_000
+MAX_NESTED = 10_000
+MAX_DEPTH = 100
 # Names that models know from other shells, the one of the item first.
 _DIRECTORIES = ("working_directory", "workdir", "cwd")
 _TIMEOUTS = ("timeout_ms", "timeout")
@@ -19,19 +26,21 @@ _SHELL = ("bash", "-lc")
 def is_json(text: str) -> bool:
     """Whether it is a whole JSON document; one that is nested too deeply is none."""
     try:
-        msgspec.json.decode(text)
+        _check_json(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return False
     return True
 
 
 def read_arguments(text: str) -> Any:
-    """The object that a model wrote; its text when it is none, so that nothing is lost."""
+    """The object that a model wrote; its text when it is none, or none that anybody means, so that nothing is lost."""
+    if len(text) > MAX_OBJECT_CHARACTERS or text.count("{") + text.count("[") > MAX_NESTED:
+        return text
     try:
         value = msgspec.json.decode(text or "{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return text
-    return value if isinstance(value, dict) else text
+    return value if isinstance(value, dict) and _is_shallow(value, MAX_DEPTH) else text
 
 
 def write_arguments(arguments: Any) -> str:
@@ -58,6 +67,14 @@ def write_action(action: ShellAction) -> str:
     """The action as a model would write it."""
     given = {name: value for name, value in msgspec.to_builtins(action).items() if name != "type" and value != {}}
     return encode(given).decode()
+
+
+def _is_shallow(value: Any, depth: int) -> bool:
+    """Whether objects and lists are nested at most so deep."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(each, depth - 1) for each in inner)
 
 
 def _read_command(given: Any) -> list[str]:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from prompts.answer.call_filter import CallFilter
 from prompts.answer.call_thoughts import CallThoughts
-from prompts.answer.events import Round
+from prompts.answer.events import Narration, Round
 from prompts.answer.thought_seals import ThoughtSeals
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
 from prompts.domain.model_request import ModelRequest
@@ -28,7 +28,6 @@ from prompts.domain.signals import (
     HostedReturned,
     RoundEnded,
     Signal,
-    get_size,
 )
 from prompts.domain.tools import AllowedTools, ToolChoice
 from prompts.errors import UpstreamError
@@ -38,12 +37,11 @@ from prompts.history.model_input import compose_items
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.sealing import Sealer
+from prompts.run.answer_size import MAX_ANSWER_BYTES, AnswerSize
 from prompts.run.brief import Brief
 from prompts.run.compaction import compact, compact_whole
 from prompts.run.hosted_calls import HostedCalls
 
-# 32 MB of text is what a terminal event of a few seconds' worth of network can carry; no model writes a tenth of it.
-MAX_ANSWER_CHARACTERS = 8_000_000
 # A model that calls tools again and again is stopped; agents of the field stop it after 10 to 25 rounds.
 MAX_ROUNDS = 20
 
@@ -62,7 +60,7 @@ class Answering:
         model: ChatModel,
         sealer: Sealer,
         hosted_tools: Sequence[HostedTool] = (),
-        max_characters: int = MAX_ANSWER_CHARACTERS,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self.comparable_tokens: int | None = None
         """What the model was given, as estimated, where what it reports can be compared with that."""
@@ -77,14 +75,13 @@ class Answering:
         self._kinds = {name: tool.kind for name, tool in self._tools.items()}
         self._call_filter = CallFilter(brief.model_request)
         self._thoughts = _choose_keeping(brief, sealer)
-        self._size = sum(map(len, brief.narration.find_open_text() or ()))
-        self._max_characters = max_characters
+        self._size = AnswerSize(max_bytes, _list_said(brief.narration))
 
     def signals(self, written: Written) -> Signals:
         """The signals in groups; the last group is one `Finished`.
 
-        Raises what the model fails at (`ChatModel.stream`), and UpstreamError where its answer has no end, is too long,
-        or calls what it was not offered. Closing it closes the connection to the model and stops a tool that runs.
+        Raises what the model fails at (`ChatModel.stream`), AnswerTooLarge, and UpstreamError where its answer has no
+        end, or calls what it was not offered. Closing it closes the connection to the model and stops a tool that runs.
         """
         given = self._compose()
         return self._compact(given) if self._brief.model_request.is_compaction else self._answer(given, written)
@@ -168,10 +165,7 @@ class Answering:
         raise UpstreamError("The model's answer broke off before its end. Send the input again.")
 
     def _admit(self, signals: Sequence[Signal], hosted: HostedCalls) -> Sequence[Signal]:
-        self._size += sum(map(get_size, signals))
-        if self._size > self._max_characters:
-            message = f"The model's answer is longer than {self._max_characters:,} characters."
-            raise UpstreamError(message, is_final=True)
+        self._size.add(signals)
         return self._thoughts.admit(hosted.admit(self._call_filter.admit(signals)))
 
     def _check_rounds(self) -> None:
@@ -225,6 +219,11 @@ def _choose_keeping(brief: Brief, sealer: Sealer) -> ThoughtSeals | CallThoughts
     if brief.model_request.wants_encrypted_reasoning:
         return ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning"))
     return CallThoughts() if brief.response.store else ThoughtSeals(None)
+
+
+def _list_said(narration: Narration) -> list[Item]:
+    """What the log has of the answer when it is taken over."""
+    return [*(item for done in narration.rounds for item in done.said), *narration.list_said()]
 
 
 def count_left(request: ModelRequest, rounds: Sequence[Round], shown_tokens: int) -> int | None:

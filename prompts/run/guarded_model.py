@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
 from prompts.domain.signals import Signal
-from prompts.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from prompts.errors import AnswerTooLarge, UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from prompts.ports.chat_model import Answer, ChatModel
 from prompts.run.breaker import Breaker
 
@@ -57,6 +57,8 @@ def counted_failures(breaker: Breaker) -> Iterator[None]:
     """Tell the breaker of what the server fails at."""
     try:
         yield
+    except AnswerTooLarge:  # a client's request may have led to it, and must not close the server to all others
+        raise
     except (UpstreamError, UpstreamTimeout):
         breaker.fail()
         raise

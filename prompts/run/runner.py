@@ -19,7 +19,8 @@ from prompts.ports.observer import Observer, RunEnded, RunLeft, RunStarted
 from prompts.ports.responses import ResponseStore
 from prompts.ports.sealing import Sealer
 from prompts.ports.tracing import UNTRACED, RunTrace, Tracing
-from prompts.run.answering import MAX_ANSWER_CHARACTERS, Answering
+from prompts.run.answer_size import MAX_ANSWER_BYTES
+from prompts.run.answering import Answering
 from prompts.run.brief import Brief
 from prompts.run.follower_buffer import MAX_KEPT_BYTES
 from prompts.run.run import Run
@@ -39,7 +40,7 @@ class Limits:
     max_runs: int
     max_run_s: float
     lease_s: float
-    max_answer_characters: int = MAX_ANSWER_CHARACTERS
+    max_answer_bytes: int = MAX_ANSWER_BYTES
     max_kept_bytes: int = MAX_KEPT_BYTES
 
 
@@ -204,7 +205,7 @@ class Runner:
             model=self._model,
             sealer=self._sealer,
             hosted_tools=self._hosted_tools,
-            max_characters=self._limits.max_answer_characters,
+            max_bytes=self._limits.max_answer_bytes,
         )
         tracing = self._tracing.trace_run(brief.response, brief.model_request, is_takeover=not brief.opening)
         with tracing as trace:

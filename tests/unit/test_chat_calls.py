@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from prompts.adapters.openai.call_ids import MAX_CALL_ID_CHARACTERS
-from prompts.adapters.openai.chat_calls import MAX_ARGUMENTS_CHARACTERS, MAX_CALLS
+from prompts.adapters.openai.chat_calls import MAX_CALLS
 from prompts.adapters.openai.chat_stream import ChatReading
+from prompts.adapters.openai.written_calls import MAX_ARGUMENTS_CHARACTERS
 from prompts.domain.signals import Argued, Called, Finished, Signal
 from prompts.errors import UpstreamError
 

@@ -254,7 +254,7 @@ async def test_events_from_before_a_takeover_are_read_in_the_log(harness: Harnes
 
 
 async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(harness: Harness) -> None:
-    harness.make_runner(max_answer_characters=10)
+    harness.make_runner(max_answer_bytes=10)
     run = await harness.run([Text("123456")], [STOP], brief=make_brief(shown=["12345"], epoch="2.a"))
     assert isinstance(run.error, UpstreamError)
     assert run.outcome is not None

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prompts.adapters.metrics.labels import MODEL_NOT_FOUND, CodeLabels, ModelLabels
 from prompts.adapters.metrics.tallied_histogram import TalliedHistogram
 from prompts.errors import (
+    AnswerTooLarge,
     InternalError,
     InvalidImage,
     InvalidPrompt,
@@ -44,7 +45,10 @@ MODEL = "gen_ai_request_model"
 NO_CODE = "none"
 # What a call of the model fails with; and what else ends a turn as failed. Their series begin at 0 with the process.
 UPSTREAM_CODES = (
-    *(error.code for error in (UpstreamError, UpstreamTimeout, RateLimited, InvalidPrompt, InvalidImage)),
+    *(
+        error.code
+        for error in (UpstreamError, UpstreamTimeout, RateLimited, InvalidPrompt, InvalidImage, AnswerTooLarge)
+    ),
     MODEL_NOT_FOUND,
 )
 FAILURE_CODES = (*UPSTREAM_CODES, InternalError.code, ReplicaLost.code)

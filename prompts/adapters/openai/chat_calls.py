@@ -22,11 +22,13 @@ import msgspec
 
 from prompts.adapters.openai.call_ids import is_fit_call_id, make_call_id
 from prompts.adapters.openai.chat_chunks import CallDelta, FunctionDelta
-from prompts.adapters.openai.lines import is_document, unreadable
+from prompts.adapters.openai.json_balance import JsonBalance
+from prompts.adapters.openai.kept_thoughts import measure
+from prompts.adapters.openai.lines import is_document, too_large, unreadable
 from prompts.adapters.openai.odd_values import read_integer, read_text
 from prompts.adapters.openai.surrogates import Halves
 from prompts.adapters.openai.tool_names import ToolNames
-from prompts.adapters.openai.written_calls import WrittenCall
+from prompts.adapters.openai.written_calls import MAX_ARGUMENTS_CHARACTERS, WrittenCall
 from prompts.domain.callees import Callee
 from prompts.domain.signals import Signal
 
@@ -34,8 +36,12 @@ encode = msgspec.json.Encoder().encode
 
 # As many as there may be tools. A server that sends more without end must not fill the memory.
 MAX_CALLS = 128
-# The longest arguments, all calls together: what an answer may have of text.
-MAX_ARGUMENTS_CHARACTERS = 8_000_000
+# What one event may add to them: each call whole, and some more.
+MAX_DELTAS = 1_000
+# What its server may want back with all calls; more than this no signature takes.
+MAX_EXTRA_BYTES = 256 * 1024
+# A name and an id as they are on the wire; no tool that was offered has a longer one.
+MAX_NAME_CHARACTERS = 1_000
 _NO_FUNCTION = FunctionDelta()
 
 
@@ -49,19 +55,20 @@ class OpenCall:
         self.written: WrittenCall | None = None
         """What it stands for, from when it is told."""
         self.pieces: list[str] = []
+        self.size = 0
+        """How many characters the pieces have."""
         self.half = Halves()
         self.extra: dict[str, Any] = {}
         """What the server wants back with the call, field by field."""
+        self._balance = JsonBalance()
 
     def looks_whole(self) -> bool:
         """Whether its arguments are a JSON document: nothing more can belong to it."""
-        if not self.pieces or not self.pieces[-1].rstrip().endswith("}"):
-            return False
-        return is_document("".join(self.pieces))
+        return self._balance.is_whole(self.pieces)
 
     def has_said(self, arguments: str) -> bool:
         """Whether these are its whole arguments, once more."""
-        return self.looks_whole() and arguments == "".join(self.pieces)
+        return len(arguments) == self.size and self.looks_whole() and arguments == "".join(self.pieces)
 
     def goes_on(self, name: str, arguments: str) -> bool:
         """Whether these are more of its arguments, though they come under another id."""
@@ -70,9 +77,11 @@ class OpenCall:
         return not (self.looks_whole() if self.pieces else is_document(arguments))
 
     def take_name(self, name: str) -> None:
-        """A piece of it, or all of it again."""
+        """A piece of it, or all of it again. Raises AnswerTooLarge for one without end."""
         if self.written is None:
             self.name = name if name.startswith(self.name) else self.name + name
+            if len(self.name) > MAX_NAME_CHARACTERS:
+                raise too_large()
 
 
 class ChatCalls:
@@ -86,13 +95,16 @@ class ChatCalls:
         self._by_id: dict[tuple[int | None, str], OpenCall] = {}
         self._told_ids: set[str] = set()
         self._size = 0
+        self._extra_bytes = 0
 
     def take(self, deltas: Sequence[CallDelta]) -> list[Signal]:
-        """What these deltas say; nothing yet of a call whose name may go on. Raises UpstreamError beyond all bounds."""
+        """What these deltas say; nothing yet of a call whose name may go on. Raises AnswerTooLarge."""
+        if len(deltas) > MAX_DELTAS:
+            raise too_large()
         signals: list[Signal] = []
         for delta in deltas:
             index = delta.index if type(delta.index) is int else read_integer(delta.index)
-            wire_id = read_text(delta.id) if delta.id else ""
+            wire_id = read_text(delta.id)[:MAX_NAME_CHARACTERS] if delta.id else ""
             function = delta.function or _NO_FUNCTION
             name, arguments = read_text(function.name) if function.name else "", _as_text(function.arguments)
             call = self._find(index, wire_id, name, arguments)
@@ -103,7 +115,7 @@ class ChatCalls:
             if name:
                 call.take_name(name)
             if delta.extra_content or delta.provider_specific_fields or delta.thought_signature:
-                _keep_extra(call, delta)
+                self._keep_extra(call, delta)
             if not arguments.isascii() or call.half.held:
                 arguments = call.half.join(arguments)
             if arguments and not (name and call.has_said(arguments)):
@@ -157,7 +169,7 @@ class ChatCalls:
 
     def _open(self, index: int | None, wire_id: str) -> OpenCall:
         if len(self._calls) == MAX_CALLS:
-            raise unreadable()
+            raise too_large()
         call = OpenCall(len(self._calls), wire_id)
         self._calls.append(call)
         self._latest[index] = call
@@ -166,10 +178,11 @@ class ChatCalls:
         return call
 
     def _argue(self, call: OpenCall, arguments: str) -> list[Signal]:
-        self._size += len(arguments)
+        self._size += len(arguments)  # of all calls together
         if self._size > MAX_ARGUMENTS_CHARACTERS:
-            raise unreadable()
+            raise too_large()
         call.pieces.append(arguments)
+        call.size += len(arguments)
         if call.written is not None:
             return call.written.write(arguments)
         return self._tell(call) if call.name else []
@@ -180,6 +193,14 @@ class ChatCalls:
         call.written = WrittenCall(call.index, self._choose_id(call), callee)
         written = [signal for piece in call.pieces for signal in call.written.write(piece)]
         return [call.written.begin(), *written]
+
+    def _keep_extra(self, call: OpenCall, delta: CallDelta) -> None:
+        """What the server wants back with the call; what is too long for that is left out."""
+        for name in _EXTRA:
+            value = getattr(delta, name)
+            if value and (size := measure(value)) + self._extra_bytes <= MAX_EXTRA_BYTES:
+                self._extra_bytes += size
+                call.extra[name] = value
 
     def _choose_id(self, call: OpenCall) -> str:
         """The server's; a new one when there is none, or none that could be stored and tell it from the others."""
@@ -194,14 +215,11 @@ def _as_text(arguments: Any) -> str:
         return arguments
     if arguments is None:
         return ""
-    return encode(arguments).decode()
+    try:
+        return encode(arguments).decode()
+    except (UnicodeEncodeError, RecursionError, OverflowError) as exc:
+        raise unreadable() from exc
 
 
 # What of a call only its server can read, under the names it has it.
 _EXTRA = ("extra_content", "provider_specific_fields", "thought_signature")
-
-
-def _keep_extra(call: OpenCall, delta: CallDelta) -> None:
-    for name in _EXTRA:
-        if value := getattr(delta, name):
-            call.extra[name] = value

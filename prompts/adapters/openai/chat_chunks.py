@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from prompts.adapters.openai.lines import unreadable
+from prompts.adapters.openai.lines import too_large, unreadable
 from prompts.adapters.openai.odd_values import read_integer, read_text
 
 
@@ -101,7 +101,7 @@ def read_chunks(data: bytes | bytearray) -> Iterator[Chunk]:
     )
     for number, entry in enumerate(entries):
         if number == MAX_CHUNKS:
-            raise unreadable()
+            raise too_large()
         if isinstance(entry, dict):
             yield _as_chunk(entry)
 

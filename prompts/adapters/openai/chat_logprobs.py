@@ -1,5 +1,6 @@
-"""The likelihoods of tokens, as Chat Completions has them; what cannot be read is left out."""
+"""The likelihoods of tokens, as both protocols have them; what cannot be read is left out."""
 
+from collections.abc import Sequence
 from math import isfinite
 
 import msgspec
@@ -23,7 +24,7 @@ class WireLogprob(WireTopLogprob):
 
 
 class WireLogprobs(Struct):
-    """Those of a chunk; a refusal has its own, which have no place in an answer."""
+    """Those of a chunk of Chat Completions; a refusal has its own, which have no place in an answer."""
 
     content: list[WireLogprob] | None = None
 
@@ -34,7 +35,11 @@ MAX_HELD_LOGPROBS = 1_000
 MAX_TOP_LOGPROBS = 20
 MAX_TOKEN_CHARACTERS = 1_000
 
-decode_logprobs = msgspec.json.Decoder(WireLogprobs | None).decode
+_decode_content = msgspec.json.Decoder(WireLogprobs | None).decode
+_decode_entries = msgspec.json.Decoder(list[WireLogprob] | None).decode
+# What one event may bring: a whole answer's, at most.
+MAX_LOGPROBS = 100_000
+_BYTES = range(256)
 
 
 def read_logprobs(raw: Raw) -> list[Logprob]:
@@ -42,11 +47,24 @@ def read_logprobs(raw: Raw) -> list[Logprob]:
     if not raw:
         return []
     try:
-        logprobs = decode_logprobs(raw)
-    except (msgspec.DecodeError, RecursionError):
+        logprobs = _decode_content(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
-    entries = (logprobs.content or ()) if logprobs else ()
-    return [_as_ours(entry) for entry in entries if _is_sound(entry)]
+    return _read_entries((logprobs.content or ()) if logprobs else ())
+
+
+def read_logprob_list(raw: Raw) -> list[Logprob]:
+    """The same of a Responses event, which has them without a frame."""
+    if not raw:
+        return []
+    try:
+        return _read_entries(_decode_entries(raw) or ())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+
+
+def _read_entries(entries: Sequence[WireLogprob]) -> list[Logprob]:
+    return [_as_ours(entry) for entry in entries[:MAX_LOGPROBS] if _is_sound(entry)]
 
 
 def _as_ours(entry: WireLogprob) -> Logprob:
@@ -59,5 +77,7 @@ def _as_ours(entry: WireLogprob) -> Logprob:
 
 
 def _is_sound(entry: WireTopLogprob) -> bool:
-    is_short = max(len(entry.token), len(entry.bytes or ())) <= MAX_TOKEN_CHARACTERS
-    return is_short and isfinite(entry.logprob)
+    """Whether it can be stored and shown: short, a number, and bytes that are some."""
+    given = entry.bytes or ()
+    is_short = max(len(entry.token), len(given)) <= MAX_TOKEN_CHARACTERS
+    return is_short and isfinite(entry.logprob) and all(byte in _BYTES for byte in given)

@@ -28,7 +28,7 @@ from prompts.adapters.openai.chat_logprobs import MAX_HELD_LOGPROBS, read_logpro
 from prompts.adapters.openai.errors import stream_error
 from prompts.adapters.openai.finish_reasons import read_reason
 from prompts.adapters.openai.kept_thoughts import PARTS, ThoughtKeeper, find_thought, has_other_thought
-from prompts.adapters.openai.lines import EventLines, unreadable
+from prompts.adapters.openai.lines import EventLines, check_event, unreadable
 from prompts.adapters.openai.odd_values import read_parts, read_text
 from prompts.adapters.openai.surrogates import Halves
 from prompts.adapters.openai.think_tags import Stretch, TaggedText, TagMode
@@ -37,7 +37,7 @@ from prompts.adapters.openai.usage import read_usage
 from prompts.domain.items import Logprob
 from prompts.domain.signals import Called, CalledTool, Finished, Refused, Signal, Text, Thought
 from prompts.domain.usage import Usage
-from prompts.errors import ServiceError, UpstreamError
+from prompts.errors import AnswerTooLarge, ServiceError, UpstreamError
 
 # In place of null, while the answer goes on.
 _NO_REASONS = ("null", "None", "none")
@@ -137,6 +137,7 @@ class ChatReading:
             return signals
         try:
             for said in events:
+                check_event(said)
                 try:
                     chunk = decode_chunk(said)
                 except UNDECODABLE:
@@ -150,14 +151,17 @@ class ChatReading:
         except ServiceError as error:
             self._error = error
             self.is_done = True
+        except (RecursionError, OverflowError):  # what could be read, and cannot be written
+            self._error = unreadable()
+            self.is_done = True
         return signals
 
     def _read_odd(self, said: bytes | bytearray, signals: list[Signal]) -> None:
         """An event that does not decode. After the finish reason it may be broken: nothing of the answer is lost."""
         try:
             chunks = list(read_chunks(said))
-        except UpstreamError:
-            if self._reason is None:
+        except UpstreamError as error:
+            if self._reason is None or isinstance(error, AnswerTooLarge):
                 raise
             return
         if not chunks and self._lines.event_name == b"error":

@@ -23,6 +23,8 @@ _OPENING = re.compile(rf'\s*\{{\s*"{INPUT}"\s*:\s*"')
 _COMPACT_OPENING = f'{{"{INPUT}":"'
 # White space that a model begins with; beyond it, it is no opening.
 _MAX_OPENING_CHARACTERS = 1_000
+# White space that may stand behind the text's end, while that waits for its bracket.
+_MAX_SPACES = 1_000
 _SPECIAL = re.compile(r'["\\]')
 _SPACE = re.compile(r"\s*")
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
@@ -109,10 +111,11 @@ class CustomInput:
     def _read_quote(self, text: str, place: int) -> tuple[str, int] | None:
         """A quote: the end of the text, or one that should have been escaped; None when that cannot be told yet."""
         spaces = _SPACE.match(text, place + 1)
-        behind = text[spaces.end() :][:1] if spaces else ""
-        if not behind:
+        end = spaces.end() if spaces else place + 1
+        behind = text[end : end + 1]
+        if not behind and end - place <= _MAX_SPACES:
             return None
-        if behind in "},":
+        if behind in "},":  # nor does anything stand behind white space without end
             self._mode = "after"
             return "", len(text)
         return '"', place + 1

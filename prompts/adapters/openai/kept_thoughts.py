@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from prompts.adapters.openai.chat_chunks import Delta
+from prompts.adapters.openai.lines import too_large
 from prompts.domain.signals import Sealed
 
 # A Responses server's own seals do not begin so.
@@ -30,6 +31,22 @@ DEFAULT_NAME = "reasoning_content"
 # What a server may want back beside the text; more than this no signature takes.
 MAX_DETAILS_BYTES = 256 * 1024
 MAX_DETAILS = 1_000
+# The longest thought that is held: what an answer may have of text.
+MAX_THOUGHT_CHARACTERS = 8_000_000
+_GROWING = {"text", "summary", "data"}
+
+
+_encode = msgspec.json.Encoder().encode
+# Of a value that cannot be written as JSON at all: more than may be kept.
+_UNWRITABLE = MAX_DETAILS_BYTES + 1
+
+
+def measure(value: Any) -> int:
+    """How many bytes of JSON it takes; more than may be kept for what JSON cannot hold."""
+    try:
+        return len(_encode(value))
+    except (UnicodeEncodeError, RecursionError, OverflowError):  # half a character; a depth or a number nobody means
+        return _UNWRITABLE
 
 
 class KeptThought(Struct, frozen=True, omit_defaults=True):
@@ -41,19 +58,13 @@ class KeptThought(Struct, frozen=True, omit_defaults=True):
     calls: Mapping[str, Mapping[str, Any]] = {}
 
 
-_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(KeptThought).decode
 
 
 def pack_kept(kept: KeptThought) -> str:
     """Write it as a string. Details that are too long, or cannot be written, are left out."""
-    try:
-        packed = _encode(kept)
-        if len(_encode([kept.details, kept.calls])) > MAX_DETAILS_BYTES:
-            packed = _encode(KeptThought(kept.name, kept.text))
-    except (UnicodeEncodeError, RecursionError):  # half a character; a depth that nobody means
-        packed = _encode(KeptThought(kept.name, kept.text))
-    return _MARK + packed.decode()
+    is_writable = measure([kept.details, kept.calls]) <= MAX_DETAILS_BYTES
+    return _MARK + _encode(kept if is_writable else KeptThought(kept.name, kept.text)).decode()
 
 
 def open_kept(sealed: object) -> KeptThought | None:
@@ -71,31 +82,84 @@ def is_kept_here(sealed: object) -> bool:
     return isinstance(sealed, str) and sealed.startswith(_MARK)
 
 
+class Details:
+    """`reasoning_details` of one thought: the pieces of an entry are joined. Too many of them are not kept at all."""
+
+    def __init__(self) -> None:
+        self._entries: list[Any] = []
+        self._texts: dict[str, list[str]] = {}
+        """The texts of the last entry, in pieces."""
+        self._bytes = 0
+
+    @property
+    def has_any(self) -> bool:
+        """Whether there was an entry."""
+        return bool(self._entries)
+
+    def add(self, detail: Any) -> None:
+        """One more entry, or more of the last one, by type and index: texts are added, other fields replaced."""
+        self._bytes += measure(detail)
+        if self._bytes > MAX_DETAILS_BYTES:  # they would not go back
+            return
+        if self._entries and _goes_on(self._entries[-1], detail):
+            self._merge(self._entries[-1], detail)
+        elif len(self._entries) < MAX_DETAILS:
+            self._join()
+            self._entries.append(dict(detail) if isinstance(detail, dict) else detail)
+
+    def list(self) -> list[Any]:
+        """The entries; none when they were too many."""
+        self._join()
+        return self._entries if self._bytes <= MAX_DETAILS_BYTES else []
+
+    def _merge(self, last: dict[str, Any], detail: dict[str, Any]) -> None:
+        for name, value in detail.items():
+            if name in _GROWING and isinstance(value, str) and isinstance(last.get(name), str):
+                self._texts.setdefault(name, [last[name]]).append(value)
+            elif value is not None:
+                last[name] = value
+                self._texts.pop(name, None)
+
+    def _join(self) -> None:
+        for name, pieces in self._texts.items():
+            self._entries[-1][name] = "".join(pieces)
+        self._texts = {}
+
+
+def _goes_on(last: Any, detail: Any) -> bool:
+    """Whether a piece belongs to this entry."""
+    if not isinstance(last, dict) or not isinstance(detail, dict):
+        return False
+    return "index" in detail and all(last.get(name) == detail.get(name) for name in ("type", "index"))
+
+
 class ThoughtKeeper:
     """Collects a thought until the model says something."""
 
     def __init__(self) -> None:
         self._name = ""
         self._pieces: list[str] = []
-        self._details: list[Any] = []
+        self._size = 0
+        self._details = Details()
         self._told_calls: set[str] = set()
 
     def add(self, name: str, text: str) -> None:
-        """Some more of the thought."""
+        """Some more of the thought. Raises AnswerTooLarge for one without end."""
         self._name = self._name or name
         self._pieces.append(text)
+        self._size += len(text)
+        if self._size > MAX_THOUGHT_CHARACTERS:
+            raise too_large()
 
     def add_details(self, details: Any) -> None:
-        """More `reasoning_details`. The pieces of one entry are joined."""
+        """More `reasoning_details`."""
         for detail in details if isinstance(details, list) else ():
-            is_more = bool(self._details) and _merge(self._details[-1], detail)
-            if not is_more and len(self._details) < MAX_DETAILS:
-                self._details.append(dict(detail) if isinstance(detail, dict) else detail)
+            self._details.add(detail)
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no thought since the last seal."""
-        return not (self._pieces or self._details)
+        return not (self._pieces or self._details.has_any)
 
     def seal(self, extras: Mapping[str, Mapping[str, Any]]) -> Sequence[Sealed]:
         """The seal of the thought so far, and of new fields on calls. `extras` are those of all calls told so far."""
@@ -103,8 +167,8 @@ class ThoughtKeeper:
         if self.is_empty and not calls:
             return ()
         self._told_calls.update(calls)
-        kept = KeptThought(self._name, "".join(self._pieces), self._details, calls)
-        self._name, self._pieces, self._details = "", [], []
+        kept = KeptThought(self._name, "".join(self._pieces), self._details.list(), calls)
+        self._name, self._pieces, self._size, self._details = "", [], 0, Details()
         return (Sealed(pack_kept(kept)),)
 
 
@@ -119,15 +183,3 @@ def find_thought(delta: Delta) -> tuple[str, Any]:
         if value := getattr(delta, name):
             return name, value
     return DETAILS, delta.reasoning_details
-
-
-def _merge(last: Any, detail: Any) -> bool:
-    """Join a piece to its entry, by type and index: texts are added, other fields replaced. False if it is another."""
-    if not isinstance(last, dict) or not isinstance(detail, dict):
-        return False
-    if last.get("type") != detail.get("type") or last.get("index") != detail.get("index") or "index" not in detail:
-        return False
-    for name, value in detail.items():
-        grows = name in {"text", "summary", "data"} and isinstance(value, str) and isinstance(last.get(name), str)
-        last[name] = last[name] + value if grows else value if value is not None else last.get(name)
-    return True

@@ -14,10 +14,20 @@ from collections.abc import Iterator
 
 import msgspec
 
-from prompts.errors import UpstreamError
+from prompts.errors import AnswerTooLarge, UpstreamError
 
 # The longest event we hold in memory; a whole answer in one event is far below.
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+# Objects, lists and what is in them, of one event: each takes many times as much memory as it has bytes. An answer of
+# 8,000 tokens with 20 likelihoods each is below.
+MAX_EVENT_OBJECTS = 200_000
+MAX_EVENT_ENTRIES = 2_000_000
+# An event of fewer bytes cannot have so many that it matters.
+_FEW_BYTES = 64 * 1024
+# All that comes in one stream. 128,000 tokens, the longest answer there is, are some 60 MB in the wordiest dialect.
+MAX_STREAM_BYTES = 256 * 1024 * 1024
+# An event takes two or three, and a token one event.
+MAX_STREAM_LINES = 1_000_000
 # What a JSON document begins with that holds an answer or an error.
 _BARE = (b"{", b"[")
 
@@ -38,11 +48,13 @@ class EventLines:
         self._ended_with_cr = False
         self.event_name = b""
         """The `event` field of the event that is being given."""
+        self._bytes = 0
+        self._lines = 0
 
     def feed(self, data: bytes) -> Iterator[bytes | bytearray]:
         """The data of each event that these bytes complete; who stops in the middle never looks at the rest.
 
-        Raises UpstreamError for an event that is too long to be one.
+        Raises AnswerTooLarge for an event that is too long to be one, and for a stream that has no end.
         """
         for line in self._complete(data):
             if line.startswith(b"data:") and not self._is_bare:
@@ -59,7 +71,7 @@ class EventLines:
                 if self.event_name:
                     self.event_name = b""
         if len(self._rest) + len(self._data) > MAX_EVENT_BYTES:
-            raise unreadable()
+            raise too_large()
 
     def finish(self) -> Iterator[bytes | bytearray]:
         """What is left when the bytes end: the last line and the last event may lack their end."""
@@ -92,12 +104,18 @@ class EventLines:
 
     def _complete(self, data: bytes) -> list[bytes]:
         """The lines that these bytes complete; parts of a line are put together once, when its end is there."""
+        self._bytes += len(data)
+        if self._bytes > MAX_STREAM_BYTES:
+            raise too_large()
         if b"\r" in data or self._ended_with_cr:
             data = self._without_cr(data)
         if b"\n" not in data:
             self._rest += data
             return []
         lines = data.split(b"\n")
+        self._lines += len(lines)
+        if self._lines > MAX_STREAM_LINES:
+            raise too_large()
         if self._rest:
             lines[0] = bytes(self._rest) + lines[0]
             self._rest.clear()
@@ -132,6 +150,19 @@ def is_document(data: bytes | bytearray | str) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
+
+
+def check_event(said: bytes | bytearray) -> None:
+    """Raises AnswerTooLarge for an event that would become far too many objects; cheap, before it is decoded."""
+    if len(said) < _FEW_BYTES:
+        return
+    if said.count(b"{") + said.count(b"[") > MAX_EVENT_OBJECTS or said.count(b",") > MAX_EVENT_ENTRIES:
+        raise too_large()
+
+
+def too_large() -> AnswerTooLarge:
+    """What came has no end, or more parts than any answer."""
+    return AnswerTooLarge("The model's answer is larger than any answer may be. Ask for less at once.")
 
 
 def unreadable() -> UpstreamError:

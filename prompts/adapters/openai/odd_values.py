@@ -4,10 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from prompts.adapters.openai.lines import too_large
+
 PartKind: TypeAlias = Literal["text", "thought", "refusal"]
 
 # Parts of parts: Mistral's thinking holds a list of texts. Nothing real lies deeper.
 _MAX_DEPTH = 4
+# Of one content: a stream's has one, a whole answer's some dozens.
+MAX_PARTS = 1_000
 # More than any count has; Python refuses thousands of them.
 _MAX_DIGITS = 18
 # Under which names an object holds its text, most telling first.
@@ -52,8 +56,10 @@ def read_text(value: Any, depth: int = 0) -> str:
 def read_parts(content: Any) -> Iterator[SaidPart]:
     """The parts of a content that is no string. Parts of other kinds (references, images) are left out.
 
-    Mistral's reasoning models answer so: https://docs.mistral.ai/capabilities/reasoning/
+    Mistral's reasoning models answer so: https://docs.mistral.ai/capabilities/reasoning/. Raises AnswerTooLarge.
     """
+    if isinstance(content, list) and len(content) > MAX_PARTS:
+        raise too_large()
     for part in content if isinstance(content, list) else [content]:
         kind = _KINDS.get(str(part.get("type", "text"))) if isinstance(part, dict) else "text"
         if kind is not None and (text := read_text(part)):

@@ -13,7 +13,6 @@ from msgspec import Raw, Struct
 
 from prompts.adapters.openai.lines import unreadable
 from prompts.adapters.openai.odd_values import read_integer, read_text
-from prompts.domain.items import Logprob
 
 Read = TypeVar("Read")
 
@@ -66,7 +65,6 @@ class EndedResponse(Struct):
 _decode_event = msgspec.json.Decoder(StreamEvent).decode
 decode_item = msgspec.json.Decoder(OutputItem).decode
 decode_response = msgspec.json.Decoder(EndedResponse).decode
-_decode_logprobs = msgspec.json.Decoder(list[Logprob]).decode
 _UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -84,14 +82,6 @@ def decode_part(decode: Callable[[Raw], Read], data: Raw) -> Read:
         return decode(data)
     except _UNDECODABLE as exc:
         raise unreadable() from exc
-
-
-def read_logprobs(raw: Raw) -> list[Logprob]:
-    """Odd ones must not spoil an answer."""
-    try:
-        return _decode_logprobs(raw)
-    except _UNDECODABLE:
-        return []
 
 
 def _read_odd_event(text: str) -> StreamEvent | None:

@@ -12,9 +12,10 @@ from msgspec import Raw
 
 from prompts.adapters.openai.call_ids import is_fit_call_id, make_call_id
 from prompts.adapters.openai.chat_calls import MAX_CALLS
+from prompts.adapters.openai.chat_logprobs import read_logprob_list
 from prompts.adapters.openai.errors import stream_error
-from prompts.adapters.openai.lines import EventLines, unreadable
-from prompts.adapters.openai.odd_values import read_parts, read_text
+from prompts.adapters.openai.lines import EventLines, check_event, too_large, unreadable
+from prompts.adapters.openai.odd_values import MAX_PARTS, read_parts, read_text
 from prompts.adapters.openai.responses_events import (
     OutputItem,
     StreamEvent,
@@ -22,7 +23,6 @@ from prompts.adapters.openai.responses_events import (
     decode_item,
     decode_part,
     decode_response,
-    read_logprobs,
 )
 from prompts.adapters.openai.streams import wants_thoughts
 from prompts.adapters.openai.surrogates import Halves
@@ -62,7 +62,8 @@ class ResponsesReading:
         self._shows_thoughts = wants_thoughts(request.reasoning)
         self._wants_logprobs = request.wants_logprobs
         self._lines = EventLines()
-        self._half = Halves()
+        self._halves: dict[str, Halves] = {}
+        """By the kind of event: a character may be cut in two anywhere."""
         self._has_message = False
         self._has_said = False
         """Whether there was any text, refusal or call, or a thought that was told."""
@@ -111,12 +112,16 @@ class ResponsesReading:
         signals: list[Signal] = []
         try:
             for said in () if self.is_done else events:
+                check_event(said)
                 signals += self._read(said)
                 if self._finished is not None:
                     self.is_done = True
                     break
         except ServiceError as error:
             self._error = error
+            self.is_done = True
+        except (RecursionError, OverflowError):  # what could be read, and cannot be written
+            self._error = unreadable()
             self.is_done = True
         return signals
 
@@ -134,22 +139,24 @@ class ResponsesReading:
 
     def _read_text(self, event: StreamEvent) -> Iterable[Signal]:
         self.has_begun = self._has_said = True
-        logprobs = read_logprobs(event.logprobs) if self._wants_logprobs else []
-        text = self._half.join(_read_delta(event))
+        logprobs = read_logprob_list(event.logprobs) if self._wants_logprobs else []
+        text = self._read_delta(event)
         return (Text(text, logprobs),) if text else ()
 
     def _read_refusal(self, event: StreamEvent) -> Iterable[Signal]:
         self.has_begun = self._has_said = True
-        return (Refused(_read_delta(event)),)
+        text = self._read_delta(event)
+        return (Refused(text),) if text else ()
 
     def _read_thought(self, event: StreamEvent) -> Iterable[Signal]:
         self.has_begun = True
-        return self._think(event, Thought(_read_delta(event))) if self._shows_thoughts else ()
+        text = self._read_delta(event)
+        return self._think(event, Thought(text)) if self._shows_thoughts and text else ()
 
     def _read_summary(self, event: StreamEvent) -> Iterable[Signal]:
         self.has_begun = True
-        summarized = Summarized(_read_delta(event), event.summary_index or 0)
-        return self._think(event, summarized) if self._shows_thoughts else ()
+        text = self._read_delta(event)
+        return self._think(event, Summarized(text, event.summary_index or 0)) if self._shows_thoughts and text else ()
 
     def _think(self, event: StreamEvent, signal: Thought | Summarized | Sealed) -> Iterable[Signal]:
         """The signal; a thought that follows another one directly is an item of its own all the same."""
@@ -159,7 +166,15 @@ class ResponsesReading:
 
     def _read_arguments(self, event: StreamEvent) -> Iterable[Signal]:
         call = self._calls.get(event.output_index or 0)
-        return call.write(_read_delta(event)) if call else ()
+        return call.write(self._read_delta(event)) if call else ()
+
+    def _read_delta(self, event: StreamEvent) -> str:
+        """The text of the event, in whole characters."""
+        text = _read_delta(event)
+        halves = self._halves.get(event.type)
+        if text.isascii() and halves is None:
+            return text
+        return self._halves.setdefault(event.type, Halves()).join(text)
 
     def _open_item(self, event: StreamEvent) -> Iterable[Signal]:
         item = decode_part(decode_item, event.item)
@@ -176,8 +191,10 @@ class ResponsesReading:
     def _call(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
         index = event.output_index or 0
         callee = self._find_callee(item)
-        if not callee.name or len(self._calls) == MAX_CALLS:
+        if not callee.name:
             raise unreadable()
+        if len(self._calls) == MAX_CALLS:
+            raise too_large()
         is_fit = is_fit_call_id(item.call_id or "") and item.call_id not in self._call_ids
         call_id = item.call_id if item.call_id and is_fit else make_call_id()
         self._call_ids.add(call_id)
@@ -227,7 +244,10 @@ class ResponsesReading:
         """A response that came whole: its items one after another, as if they had been streamed."""
         signals: list[Signal] = []
         whole = decode_part(decode_response, Raw(said))
-        for index, given in enumerate(whole.output if isinstance(whole.output, list) else ()):
+        output = whole.output if isinstance(whole.output, list) else []
+        if len(output) > MAX_PARTS:
+            raise too_large()
+        for index, given in enumerate(output):
             event = StreamEvent(output_index=index, item=Raw(json.dumps(given).encode()))
             item = decode_part(decode_item, event.item)
             signals += [*self._open_item(event), *self._read_content(event, item), *self._close_item(event)]
@@ -236,7 +256,7 @@ class ResponsesReading:
     def _read_content(self, event: StreamEvent, item: OutputItem) -> Iterable[Signal]:
         """What an item that came whole says: a message or a thought."""
         if item.type == "reasoning":
-            for number, part in enumerate(item.summary if isinstance(item.summary, list) else ()):
+            for number, part in enumerate(item.summary[:MAX_PARTS] if isinstance(item.summary, list) else ()):
                 yield from self._read_summary(StreamEvent(delta=read_text(part), summary_index=number))
             if text := read_text(item.content):
                 yield from self._read_thought(StreamEvent(delta=text, output_index=event.output_index))

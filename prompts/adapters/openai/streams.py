@@ -40,6 +40,8 @@ AFTER_REASON_S = 2.0
 AFTER_USAGE_S = 0.25
 # After [DONE] the body's end is on its way: with it read the connection serves the next turn, else it must be closed.
 AFTER_DONE_S = 0.05
+# A few milliseconds' work for whoever tells them.
+MAX_SIGNALS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +177,8 @@ class Streams:
                 if data is None:
                     break
                 events_before = reading.event_count
-                if signals := reading.feed(data):
-                    yield signals
+                for group in _cut(reading.feed(data)):
+                    yield group
                 # Only the model's own words count: comments of a proxy keep the connection awake, not the answer.
                 if reading.has_begun and reading.event_count > events_before:
                     limit = time.monotonic() + self._patience.silence_s
@@ -184,7 +186,8 @@ class Streams:
         signals = reading.finish()
         if reading.is_empty and not question.may_be_empty:
             raise UpstreamError("The model's server gave an empty answer. Send the input again.")
-        yield signals
+        for group in _cut(signals):
+            yield group
 
     async def _read(self, source: AsyncIterator[bytes], limit: float, reading: Reading) -> bytes | None:
         """The next bytes, None at their end; what goes wrong after the finish reason is that end, too."""
@@ -230,6 +233,14 @@ def _get_told(error: ServiceError) -> str | None:
     """The server's own words, for the log: the operator has to know what is wrong with the server."""
     told = find_server_words(error)
     return mask_keys(told.words) if told else None
+
+
+def _cut(signals: list[Signal]) -> list[list[Signal]]:
+    """In groups of what can be told at once, so that nobody waits for all that one read has brought."""
+    if len(signals) <= MAX_SIGNALS_AT_ONCE:
+        return [signals] if signals else []
+    starts = range(0, len(signals), MAX_SIGNALS_AT_ONCE)
+    return [signals[start : start + MAX_SIGNALS_AT_ONCE] for start in starts]
 
 
 async def _read_end(source: AsyncIterator[bytes]) -> None:

@@ -27,6 +27,8 @@ CLOSING = {
     "[THINK]": "[/THINK]",
 }
 USUAL_TAG = "<think>"
+# White space in front of a tag; an answer that begins with more has none.
+_MAX_SPACES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class TaggedText:
             if begun.startswith(tag):
                 self.tag, self._closing, self._place = tag, (closing,), "thought"
                 return begun[len(tag) :]
-        if any(tag.startswith(begun) for tag in CLOSING):
+        if len(text) - len(begun) <= _MAX_SPACES and any(tag.startswith(begun) for tag in CLOSING):
             self._held = text
         else:
             self._place = "text"

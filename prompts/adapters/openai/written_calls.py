@@ -1,11 +1,13 @@
 """A call of a function as the call that it stands for, while a model writes it."""
 
 from prompts.adapters.openai.custom_input import CustomInput
-from prompts.adapters.openai.lines import is_document
+from prompts.adapters.openai.lines import is_document, too_large
 from prompts.domain.callees import Callee
 from prompts.domain.signals import Argued, Called, CalledTool, Signal, call_tool
 
 NO_ARGUMENTS = "{}"
+# The longest arguments: what an answer may have of text.
+MAX_ARGUMENTS_CHARACTERS = 8_000_000
 
 
 class WrittenCall:
@@ -17,6 +19,7 @@ class WrittenCall:
         self._index = index
         self._callee = callee
         self._pieces: list[str] = []
+        self._size = 0
         self._input = CustomInput() if callee.kind == "custom" and is_function else None
         self._is_text = callee.kind == "custom"
 
@@ -25,7 +28,10 @@ class WrittenCall:
         return call_tool(self._index, self.call_id, self._callee.name, self._callee.kind, self._callee.namespace)
 
     def write(self, arguments: str) -> list[Signal]:
-        """More of the arguments."""
+        """More of the arguments. Raises AnswerTooLarge."""
+        self._size += len(arguments)
+        if self._size > MAX_ARGUMENTS_CHARACTERS:
+            raise too_large()
         if self._input is not None:
             return self._say(self._input.feed(arguments))
         self._pieces.append(arguments)

@@ -1,0 +1,55 @@
+"""Lines without end: how much of a stream is read, and held."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from prompts.adapters.openai.lines import (
+    MAX_EVENT_BYTES,
+    MAX_EVENT_ENTRIES,
+    MAX_EVENT_OBJECTS,
+    MAX_STREAM_BYTES,
+    MAX_STREAM_LINES,
+    EventLines,
+    check_event,
+)
+from prompts.errors import AnswerTooLarge
+
+MEGABYTE = 1024 * 1024
+
+
+def repeat(data: bytes, *, size: int) -> Iterator[bytes]:
+    """Reads of a megabyte, of at least so many bytes in all."""
+    read = data * (MEGABYTE // len(data) + 1)
+    yield from (read for _ in range(size // MEGABYTE + 1))
+
+
+@pytest.mark.parametrize(
+    ("beginning", "data", "size"),
+    [
+        (b"data: ", b"x", MAX_EVENT_BYTES),
+        (b"data: ", b"xxxxxxxxx\ndata: ", MAX_EVENT_BYTES * 2),
+        (b"[", b"xxxxxxxxx\n", MAX_EVENT_BYTES),
+        (b"", b"\n", MAX_STREAM_LINES),
+        (b"", b":" + b"x" * MEGABYTE + b"\n", MAX_STREAM_BYTES),
+    ],
+    ids=["a line", "an event of many lines", "bare JSON", "lines that say nothing", "a stream that says nothing"],
+)
+def test_what_has_no_end_is_cut(beginning: bytes, data: bytes, size: int) -> None:
+    lines = EventLines()
+    assert not list(lines.feed(beginning))
+    with pytest.raises(AnswerTooLarge):
+        assert not [said for read in repeat(data, size=size) for said in lines.feed(read)]
+
+
+def test_an_event_may_be_long_and_have_few_parts() -> None:
+    check_event(b"x" * MAX_EVENT_BYTES)
+    check_event(b"{}," * 10)
+
+
+@pytest.mark.parametrize(
+    "parts", [b"{" * (MAX_EVENT_OBJECTS + 1), b"[" * (MAX_EVENT_OBJECTS + 1), b"1," * MAX_EVENT_ENTRIES * 2]
+)
+def test_an_event_has_only_so_many_parts(parts: bytes) -> None:
+    with pytest.raises(AnswerTooLarge):
+        check_event(parts)
