@@ -48,6 +48,7 @@ from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
 from prompts.api_keys import keep_reconciled
 from prompts.domain import ids
+from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.relay import RelayPath
@@ -278,7 +279,11 @@ def _build_state(
         api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
         sealer=sealer,
         observer=observer,
-        reading=ReadingRules(is_strict=settings.STRICT_REQUESTS, option_names=frozenset(settings.MODEL_OPTION_NAMES)),
+        reading=ReadingRules(
+            is_strict=settings.STRICT_REQUESTS,
+            option_names=frozenset(settings.MODEL_OPTION_NAMES),
+            media_hosts=read_media_hosts(settings.MEDIA_HOSTS),
+        ),
         relay=RelayPorts(relay, model, runner, default_models=_default_models()),
     )
     return state, nudges

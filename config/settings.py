@@ -74,6 +74,9 @@ MODEL_OPTION_NAMES = env.words(
 )
 # What this server does not know of a request is left out and named, or refused. Refusing is for finding typing errors.
 STRICT_REQUESTS = env.flag("STRICT_REQUESTS", False)
+# Hosts that clients may name in addresses of images and files. The model's server opens them, from inside: by default
+# only public ones may be named.
+MEDIA_HOSTS = env.words("MEDIA_HOSTS", ["*"])
 MODEL_ALIASES = env.json_strings("MODEL_ALIASES")
 REASONING_REPLAY = env.choice("REASONING_REPLAY", "tools", ("tools", "always", "never"))
 SYSTEM_MESSAGES = env.choice("SYSTEM_MESSAGES", "merge", ("merge", "keep"))

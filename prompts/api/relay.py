@@ -16,6 +16,7 @@ from prompts.api.errors import render_pause
 from prompts.api.openapi.document import BODY_ERRORS, MODEL_ERRORS, AlsoAs
 from prompts.api.openapi.event_stream import CHUNK_STREAM
 from prompts.api.openapi.examples import CREATE_CHAT_COMPLETION, CREATE_EMBEDDINGS
+from prompts.api.wire.addresses import check_messages, check_parts
 from prompts.api.wire.parser import OpaqueJsonParser
 from prompts.errors import ServiceError
 from prompts.ports.relay import RelayedAnswer, RelayPath
@@ -31,7 +32,7 @@ _TEXTS = Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array"}
 
 
 class CreateChatCompletion(Struct, kw_only=True):
-    """The body of OpenAI's `POST /v1/chat/completions`. Only `model` is looked at here."""
+    """The body of OpenAI's `POST /v1/chat/completions`. Only `model` is looked at here, and addresses in messages."""
 
     messages: Annotated[Any, _LIST_OF_MESSAGES] = None
     model: ModelName | None = None
@@ -39,9 +40,13 @@ class CreateChatCompletion(Struct, kw_only=True):
 
 
 class CreateEmbeddings(Struct, kw_only=True):
-    """The body of OpenAI's `POST /v1/embeddings`. Only `model` is looked at here."""
+    """The body of OpenAI's `POST /v1/embeddings`. Only `model` is looked at here, and addresses of images.
+
+    `messages` is how vLLM takes images to embed.
+    """
 
     input: Annotated[Any, _TEXTS] = None
+    messages: Annotated[Any, _LIST_OF_MESSAGES] = None
     model: ModelName | None = None
 
 
@@ -58,6 +63,10 @@ class RelayController(ApiController):
 
     tags = ["Relay"]
     parsers = [OpaqueJsonParser()]
+
+    def check_addresses(self, messages: object) -> None:
+        """Raises InvalidRequest for an address that the model's server shall not open."""
+        check_messages(messages, self.state.reading.media_hosts)
 
     async def hand_on(self, path: RelayPath, *, model: str | None, is_stream: bool) -> HttpResponse:
         """The server's own answer."""
@@ -86,6 +95,7 @@ class ChatCompletionsController(RelayController):
         self, parsed_body: Annotated[BodyMsgspec[CreateChatCompletion], CREATE_CHAT_COMPLETION]
     ) -> HttpResponse:
         """Ask the model's server in its own words: handed on as it is, streamed on demand, and nothing is kept."""
+        self.check_addresses(parsed_body.messages)
         return await self.hand_on("/chat/completions", model=parsed_body.model, is_stream=parsed_body.stream is True)
 
 
@@ -100,6 +110,9 @@ class EmbeddingsController(RelayController):
     )
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreateEmbeddings], CREATE_EMBEDDINGS]) -> HttpResponse:
         """Vectors of texts: handed on to the model's server as it is, and nothing is kept."""
+        self.check_addresses(parsed_body.messages)
+        if isinstance(parsed_body.input, list | dict):
+            check_parts(parsed_body.input, self.state.reading.media_hosts, "input")
         return await self.hand_on("/embeddings", model=parsed_body.model, is_stream=False)
 
 

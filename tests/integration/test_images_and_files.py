@@ -150,6 +150,22 @@ async def test_urls_are_passed_on_and_never_fetched(
     assert visits == []
 
 
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.5/", "http://localhost:6379/", "http://2130706433/", "https://a@b.example/"]
+)
+async def test_no_private_host_is_named_to_the_models_server(
+    http: httpx.AsyncClient, model_calls: ModelCalls, url: str
+) -> None:
+    for part, name in ((image(url), "image_url"), (file(file_url=url), "file_url")):
+        check_refusal(await ask(http, "", input=say(part)), code=None, param=f"{PLACE}.{name}")
+    output = {"type": "function_call_output", "call_id": "c", "output": [image(url)]}
+    refused = await ask(http, "", input=[output])
+    check_refusal(refused, code=None, param="input[0].output[0].image_url")
+    refused = await http.post("/v1/conversations", json={"items": say(image(url))})
+    check_refusal(refused, code=None, param="items[0].content[1].image_url")
+    assert await model_calls.list_bodies() == []
+
+
 BROKEN_IMAGES = ["data:image/png;base64,not_valid_base64_data!!!", f"{PNG}%"]
 
 

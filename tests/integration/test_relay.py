@@ -11,6 +11,7 @@ from openai import APIStatusError, AsyncOpenAI
 from openai.types.chat import ChatCompletionToolParam
 from redis.asyncio import Redis
 
+from tests.support.model_calls import ModelCalls
 from tests.support.refusals import check_refusal
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import StandinServer, eventually
@@ -268,3 +269,17 @@ async def test_a_drain_waits_for_a_relayed_answer_and_takes_no_new_one(
 
         await eventually(is_refused, within_s=2)
         assert "39 40" in (await whole).text
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/", "http://2130706433/", "file:///etc/passwd"])
+async def test_no_private_host_is_named_in_what_is_handed_on(
+    http: httpx.AsyncClient, model_calls: ModelCalls, url: str
+) -> None:
+    messages = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+    refused = await http.post(CHAT, json={"model": "m", "messages": messages})
+    check_refusal(refused, code=None, param="messages[0].content[0].image_url.url")
+    refused = await http.post(EMBEDDINGS, json={"model": "m", "messages": messages})
+    check_refusal(refused, code=None, param="messages[0].content[0].image_url.url")
+    refused = await http.post(EMBEDDINGS, json={"model": "m", "input": [{"image": url}]})
+    check_refusal(refused, code=None, param="input[0].image")
+    assert await model_calls.list_bodies() == []

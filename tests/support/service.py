@@ -52,6 +52,7 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
         "DEFAULT_MODEL": "stand-in",
         "EMBEDDING_MODEL": "stand-in-embedding",
         "HTTPS": "false",
+        "MEDIA_HOSTS": "*,127.0.0.1",  # a test watches such an address
         "MODEL_FIRST_TOKEN_S": "3",
         "MODEL_SILENCE_S": "2",
         "MODEL_BREAKER_FAILURES": "0",  # tests that make the model fail must not stop those that come after

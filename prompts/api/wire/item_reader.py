@@ -12,7 +12,17 @@ from prompts.api.wire.parts import GivenInputPart, InputPart, ReasoningTextPart,
 from prompts.api.wire.shapes import convert
 from prompts.api.wire.unknown import Unknown
 from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind, is_item_id
-from prompts.domain.items import GivenPart, Item, ItemStatus, Message, Part, Phase, ReasoningText, SummaryText
+from prompts.domain.items import (
+    GivenPart,
+    InputText,
+    Item,
+    ItemStatus,
+    Message,
+    Part,
+    Phase,
+    ReasoningText,
+    SummaryText,
+)
 from prompts.errors import InvalidEncryptedContent, InvalidRequest, UnknownCall, unknown_item
 from prompts.ports.sealing import SealKind
 from prompts.usecases.items import StoredItem
@@ -42,7 +52,7 @@ def split_trigger(given: str | Sequence[InputItem]) -> tuple[str | Sequence[Inpu
 
 def user_message(text: str) -> Item:
     """A string input is one user message."""
-    return Message(id="", status="completed", role="user", content=read_content("user", text, ""))
+    return Message(id="", status="completed", role="user", content=[InputText(text)])
 
 
 @contextmanager
@@ -163,14 +173,14 @@ def _get_id_as_call_id(item: InputItem, param: str) -> str:
     return str(convert(item.id, CallId, f"{param}.id", Unknown()))
 
 
-def _read_content(item: InputItem, param: str, _: Sender) -> list[Part] | list[ReasoningText]:
+def _read_content(item: InputItem, param: str, sender: Sender) -> list[Part] | list[ReasoningText]:
     assert item.content is not UNSET
     assert item.content is not None
     if item.type == "reasoning":
         return list(_read_thoughts(item.content, param))
     if item.role is UNSET:
         raise missing(f"{param.removesuffix('.content')}.role")
-    return read_content(item.role, item.content, param)
+    return read_content(item.role, item.content, param, sender.unknown.rules.media_hosts)
 
 
 def _read_thoughts(content: str | Sequence[InputPart], param: str) -> Iterator[ReasoningText]:
@@ -192,7 +202,8 @@ def _read_output(item: InputItem, param: str, sender: Sender) -> str | list[Give
         return item.output
     if item.type == "local_shell_call_output":
         return cast(str, convert(item.output, str, param, sender.unknown))
-    return read_given(convert(item.output, _OUTPUT, param, sender.unknown), param)
+    given = convert(item.output, _OUTPUT, param, sender.unknown)
+    return read_given(given, param, sender.unknown.rules.media_hosts)
 
 
 def _read_summary(item: InputItem, _param: str, _: Sender) -> list[SummaryText]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 from msgspec import Meta, Struct
 
+from prompts.api.wire.addresses import refuse_host
 from prompts.api.wire.marks import NEEDED, REFUSED
 from prompts.domain.items import (
     GivenPart,
@@ -22,10 +23,9 @@ from prompts.domain.items import (
     Role,
     TopLogprob,
 )
+from prompts.domain.media_hosts import MediaHosts
 from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
 
-# The model's server opens these addresses, so only addresses of the web are taken.
-ADDRESS = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 DATA_URI = re.compile(r"data:(?P<media>[\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 
 
@@ -92,16 +92,16 @@ GivenInputPart: TypeAlias = InputTextPart | InputImagePart | InputFilePart
 InputPart: TypeAlias = GivenInputPart | OutputTextPart | RefusalPart | ReasoningTextPart
 
 
-def read_content(role: Role, content: str | Sequence[InputPart], param: str) -> list[Part]:
-    """A message's parts. Raises InvalidRequest for what its role cannot hold."""
+def read_content(role: Role, content: str | Sequence[InputPart], param: str, hosts: MediaHosts) -> list[Part]:
+    """A message's parts; `hosts` may be named in addresses. Raises InvalidRequest for what its role cannot hold."""
     if isinstance(content, str):
         return [_text(role, content)]
-    return [_read_part(role, part, f"{param}[{index}]") for index, part in enumerate(content)]
+    return [_read_part(role, part, f"{param}[{index}]", hosts) for index, part in enumerate(content)]
 
 
-def read_given(parts: Sequence[GivenInputPart], param: str) -> list[GivenPart]:
+def read_given(parts: Sequence[GivenInputPart], param: str, hosts: MediaHosts) -> list[GivenPart]:
     """Parts that a person or a program gives. Raises InvalidRequest."""
-    return [_read_given(part, f"{param}[{index}]") for index, part in enumerate(parts)]
+    return [_read_given(part, f"{param}[{index}]", hosts) for index, part in enumerate(parts)]
 
 
 def missing(param: str) -> InvalidRequest:
@@ -109,12 +109,12 @@ def missing(param: str) -> InvalidRequest:
     return InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
 
 
-def _read_part(role: Role, part: InputPart, param: str) -> Part:
+def _read_part(role: Role, part: InputPart, param: str, hosts: MediaHosts) -> Part:
     match part:
         case InputTextPart(text):
             return _text(role, text)  # clients write an assistant's earlier words either way
         case InputImagePart() | InputFilePart() if role == "user":
-            return _read_given(part, param)
+            return _read_given(part, param, hosts)
         case OutputTextPart(text, annotations, logprobs) if role == "assistant":
             return OutputText(text, annotations or [], [*(logprobs or ())])
         case RefusalPart(refusal) if role == "assistant":
@@ -124,17 +124,17 @@ def _read_part(role: Role, part: InputPart, param: str) -> Part:
     raise InvalidRequest(message, param=f"{param}.type")
 
 
-def _read_given(part: GivenInputPart, param: str) -> GivenPart:
+def _read_given(part: GivenInputPart, param: str, hosts: MediaHosts) -> GivenPart:
     match part:
         case InputTextPart(text):
             return InputText(text)
         case InputImagePart():
-            return _read_image(part, param)
+            return _read_image(part, param, hosts)
         case InputFilePart():
-            return _read_file(part, param)
+            return _read_file(part, param, hosts)
 
 
-def _read_image(part: InputImagePart, param: str) -> InputImage:
+def _read_image(part: InputImagePart, param: str, hosts: MediaHosts) -> InputImage:
     _refuse_file_id(part.file_id, param)
     if part.image_url is None:
         raise missing(f"{param}.image_url")
@@ -144,20 +144,18 @@ def _read_image(part: InputImagePart, param: str) -> InputImage:
             raise InvalidRequest(f"Invalid '{place}': '{data['media']}' is not an image.", param=place)
         if not _is_base64(data["data"]):
             raise InvalidImage(f"Invalid '{place}': the image is not valid base64. Encode it again.", param=place)
-    elif not ADDRESS.fullmatch(part.image_url):
-        message = f"Invalid '{place}': must be an http or https address, or 'data:image/…;base64,…'."
-        raise InvalidRequest(message, param=place)
+    elif not hosts.may_name(part.image_url):
+        raise refuse_host(place)
     return InputImage(part.image_url, part.detail or "auto")
 
 
-def _read_file(part: InputFilePart, param: str) -> InputFile:
+def _read_file(part: InputFilePart, param: str, hosts: MediaHosts) -> InputFile:
     _refuse_file_id(part.file_id, param)
     if part.file_data is None and part.file_url is None:
         message = f"Invalid '{param}': an input_file needs 'file_data' or 'file_url'."
         raise InvalidRequest(message, param=param)
-    if part.file_url is not None and not ADDRESS.fullmatch(part.file_url):
-        message = f"Invalid '{param}.file_url': must be an http or https address."
-        raise InvalidRequest(message, param=f"{param}.file_url")
+    if part.file_url is not None and not hosts.may_name(part.file_url):
+        raise refuse_host(f"{param}.file_url")
     if part.file_data is not None:
         data = DATA_URI.fullmatch(part.file_data)
         if not _is_base64(data["data"] if data else part.file_data):

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from prompts.domain.media_hosts import PUBLIC_HOSTS, MediaHosts
 from prompts.errors import InvalidRequest
 
 UnknownKind: TypeAlias = Literal["field", "item_field", "tool", "include"]
@@ -19,10 +20,13 @@ MAX_NAME_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True)
 class ReadingRules:
-    """How requests are read: whether the unknown is refused, and which fields are for the model's server."""
+    """How requests are read: whether the unknown is refused, which fields are for the model's server, and which hosts
+    an address may name that the model's server opens.
+    """
 
     is_strict: bool = False
     option_names: frozenset[str] = frozenset()
+    media_hosts: MediaHosts = PUBLIC_HOSTS
 
 
 @dataclass(slots=True)
