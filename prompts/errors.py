@@ -124,7 +124,7 @@ class PromptTooLong(InvalidPrompt):
 
 
 class BodyTooLarge(InvalidRequest):
-    """More bytes than the API takes."""
+    """More than the API takes: of bytes, of values, of what is sealed."""
 
     code = "request_too_large"
     status = 413

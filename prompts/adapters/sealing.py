@@ -29,8 +29,11 @@ _PLAIN, _DEFLATED = b"p", b"z"
 _MIN_DEFLATED_BYTES = 512
 # Fast rather than small: level 1 packs prose at some 80 MB/s, and the event loop waits for it.
 _LEVEL = 1
-# An answer has at most 8,000,000 characters (`prompts.run.run`) of at most four bytes: nothing we sealed is longer.
+# Twice the largest answer (`prompts.run.answer_size`): nothing we sealed is longer.
 MAX_TEXT_BYTES = 32_000_000
+# Prose becomes a third, a table a tenth. What becomes still less is repetition, and sealed as it is: else a body of
+# such seals would inflate to gigabytes on the event loop.
+_MAX_RATIO = 32
 
 
 class AesGcmSealer:
@@ -73,7 +76,11 @@ def _bound_to(owner: str, kind: SealKind) -> bytes:
 
 def _pack(text: str) -> bytes:
     data = text.encode("utf-8", "surrogatepass")  # a model may have written half a character
-    return _PLAIN + data if len(data) < _MIN_DEFLATED_BYTES else _DEFLATED + zlib.compress(data, _LEVEL)
+    if len(data) >= _MIN_DEFLATED_BYTES:
+        deflated = zlib.compress(data, _LEVEL)
+        if len(deflated) * _MAX_RATIO >= len(data):
+            return _DEFLATED + deflated
+    return _PLAIN + data
 
 
 def _unpack(packed: bytes) -> str:

@@ -24,18 +24,16 @@ from dmr.serializer import BaseSerializer
 from prompts.api.errors import as_service_error, render_error
 from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope
 from prompts.api.openapi.schemas import WireSerializer
+from prompts.api.own_seals import OwnSeals
 from prompts.api.state import State, get_state, get_unknown
 from prompts.api.wire.items import Sender
 from prompts.api.wire.parser import BodyParser
 from prompts.api.wire.unknown import Unknown
 from prompts.errors import (
-    BrokenSeal,
-    InvalidEncryptedContent,
     MethodNotAllowed,
     ServiceError,
 )
 from prompts.ports.api_keys import Caller
-from prompts.ports.sealing import SealKind
 from prompts.usecases.callers import authenticate, check_rate
 
 encode = msgspec.json.Encoder().encode
@@ -133,20 +131,13 @@ class ApiController(Controller[WireSerializer]):
     @property
     def sender(self) -> Sender:
         """Who sends the items of the body."""
-        return Sender(self._unseal, self.unknown)
+        return Sender(OwnSeals(self.state.sealer, self.owner).check, self.unknown)
 
     def render(self, content: bytes) -> HttpResponse:
         """An answer that is a JSON object already, with what of the request was left out."""
         ignored = self.unknown.list_names()
         named = content[:-1] + b',"eps:ignored":' + encode(ignored) + b"}" if ignored else content
         return json_response(named)
-
-    def _unseal(self, kind: SealKind, sealed: str, param: str) -> None:
-        """Whether a sealed text is this owner's own. Raises InvalidEncryptedContent."""
-        try:
-            self.state.sealer.open(self.owner, kind, sealed)
-        except BrokenSeal:
-            raise InvalidEncryptedContent(param=param) from None
 
     async def handle_async_error(
         self, endpoint: Endpoint, controller: Controller[WireSerializer], exc: Exception
