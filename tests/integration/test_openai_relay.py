@@ -148,3 +148,20 @@ async def test_a_relayed_answer_is_not_inflated_without_bound(relay: OpenAIRelay
     server.play(Reply([gzip.compress(b" " * (MAX_INFLATED_BYTES + 1))], headers={**JSON, "content-encoding": "gzip"}))
     with pytest.raises(UpstreamError):
         await read(relay)
+
+
+@pytest.mark.parametrize("status", [201, 204, 206, 299])
+async def test_an_answer_that_is_one_is_told_as_one(relay: OpenAIRelay, server: RawModelServer, status: int) -> None:
+    body = [] if status == 204 else [b"{}"]
+    server.play(Reply(body, status, headers=JSON))
+    async with relay.open("/chat/completions", b"{}", is_stream=False, quiet_s=10) as answer:
+        assert (answer.status, answer.whole) == (200, b"".join(body))
+
+
+@pytest.mark.parametrize("status", [302, 600, 999])
+async def test_a_status_that_cannot_be_told_is_a_failure(
+    relay: OpenAIRelay, server: RawModelServer, status: int
+) -> None:
+    server.play(reply_json({"error": {"message": "no", "type": "t", "code": "c"}}, status))
+    with pytest.raises(UpstreamError):
+        await read(relay)

@@ -12,6 +12,7 @@ import openai
 import pytest
 
 from prompts.adapters.openai.errors import has_no_answer, is_worth_a_retry, stream_error, translated_errors
+from prompts.adapters.openai.server_words import mask_keys
 from prompts.errors import PAUSE_S, InvalidImage, InvalidPrompt, PromptTooLong, RateLimited, ServiceError, UpstreamError
 
 SECRET = "secret detail at 10.1.2.3"
@@ -187,3 +188,9 @@ def test_a_long_pause_is_the_clients_to_decide_about() -> None:
     assert is_worth_a_retry(translate(refused(503, retry_after="1")))
     assert not is_worth_a_retry(translate(refused(503, retry_after="60")))
     assert not is_worth_a_retry(UpstreamError("No.", is_final=True))
+
+
+def test_words_for_the_log_are_one_line_that_no_terminal_obeys() -> None:
+    assert (
+        mask_keys("no\x1b[2J\r\nlevel=error \x00\u202e key sk-123456") == "no\ufffd[2J level=error \ufffd\ufffd key ***"
+    )

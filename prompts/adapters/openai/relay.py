@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
+from http import HTTPStatus
 
 import httpx2
 import openai
@@ -21,6 +22,9 @@ from prompts.errors import ServiceError, UpstreamError, UpstreamTimeout
 from prompts.ports.relay import RelayPath
 
 log = structlog.get_logger(__name__)
+
+# What HTTP knows; anything above is no status that could be told.
+REFUSALS = range(300, 600)
 
 
 class OpenAIRelay:
@@ -49,7 +53,7 @@ class OpenAIRelay:
             return
         try:
             content_type = read_content_type(response.headers.get("content-type"), is_stream=is_stream)
-            answer = OpenAIAnswer(response.status_code, content_type)
+            answer = OpenAIAnswer(HTTPStatus.OK, content_type)  # a 204 would have no body
             async with aclosing(open_answer(response, self._patience, deadline, quiet_s)) as parts:
                 await answer.begin(parts)
                 yield answer
@@ -65,12 +69,11 @@ class OpenAIRelay:
             # Logged here, not where it is handled: the server's own words may go no further up.
             log_failure = log.warning if isinstance(error, UpstreamError | UpstreamTimeout) else log.info
             log_failure("relay_refused", code=error.code, told=mask_keys(told.words) if told else None)
-            if told is None or not isinstance(error.__cause__, openai.APIStatusError):
+            refused = error.__cause__
+            if told is None or not isinstance(refused, openai.APIStatusError) or refused.status_code not in REFUSALS:
                 raise
-            refusal = compose_refusal(error.__cause__, error, self._secrets)
-            return OpenAIAnswer(
-                error.__cause__.status_code, "application/json", error, told.retry_after_s, whole=refusal
-            )
+            refusal = compose_refusal(refused, error, self._secrets)
+            return OpenAIAnswer(refused.status_code, "application/json", error, told.retry_after_s, whole=refusal)
 
     async def _post_twice(self, path: RelayPath, body: bytes, deadline: float) -> httpx2.Response:
         """The head. Once more, at once, where the connection lay in the pool and was closed meanwhile."""

@@ -70,8 +70,9 @@ def read_server_words(error: Any, *, status: int | None = None, retry_after_s: f
 
 
 def mask_keys(words: str) -> str:
-    """The words for a log: short, on one line, without anything that looks like a key."""
-    return " ".join(_KEYS.sub("***", words[:MAX_TOLD_CHARACTERS]).split())
+    """The words for a log: short, on one line, without anything that looks like a key, or that a terminal obeys."""
+    line = " ".join(_KEYS.sub("***", words[:MAX_TOLD_CHARACTERS]).split())
+    return "".join(each if each.isprintable() else "\ufffd" for each in line)
 
 
 def has_key(words: str) -> bool:
