@@ -40,12 +40,20 @@ def read_arguments(text: str) -> Any:
         value = msgspec.json.decode(text or "{}")
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return text
-    return value if isinstance(value, dict) and _is_shallow(value, MAX_DEPTH) else text
+    return value if isinstance(value, dict) and is_shallow(value) else text
 
 
 def write_arguments(arguments: Any) -> str:
     """What `read_arguments` was given, in its shortest form."""
     return arguments if isinstance(arguments, str) else encode(arguments).decode()
+
+
+def is_shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether objects and lists are nested at most so deep."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)
 
 
 def read_action(text: str) -> ShellAction:
@@ -67,14 +75,6 @@ def write_action(action: ShellAction) -> str:
     """The action as a model would write it."""
     given = {name: value for name, value in msgspec.to_builtins(action).items() if name != "type" and value != {}}
     return encode(given).decode()
-
-
-def _is_shallow(value: Any, depth: int) -> bool:
-    """Whether objects and lists are nested at most so deep."""
-    if not isinstance(value, dict | list):
-        return True
-    inner = value.values() if isinstance(value, dict) else value
-    return depth > 0 and all(_is_shallow(each, depth - 1) for each in inner)
 
 
 def _read_command(given: Any) -> list[str]:

@@ -7,7 +7,14 @@ import pytest
 
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Text
-from prompts.errors import InvalidPrompt, RateLimited, UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from prompts.errors import (
+    AnswerTooLarge,
+    InvalidPrompt,
+    RateLimited,
+    UpstreamError,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from prompts.ports.observer import BreakerChanged
 from prompts.run.breaker import MAX_OPEN_S, OPEN_S, PROBE_S, Breaker
 from prompts.run.guarded_model import GuardedModel
@@ -79,6 +86,14 @@ async def test_what_is_refused_says_when_to_come_back(rig: Rig) -> None:
         rig.model.check()
     assert refused.value.retry_after_s == OPEN_S - 1
     assert refused.value.status == 503
+
+
+async def test_an_answer_that_is_too_large_does_not_count(rig: Rig) -> None:
+    """A client's request may have led to it, again and again."""
+    for _ in range(MAX_FAILURES):
+        await rig.ask(AnswerTooLarge("large"))
+        await rig.ask([Text("1")], AnswerTooLarge("large"))
+    assert not rig.is_open()
 
 
 @pytest.mark.parametrize("error", [UpstreamError("broken"), UpstreamTimeout("slow")])

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from prompts.adapters.openai.chat_chunks import Delta
 from prompts.adapters.openai.lines import too_large
+from prompts.domain.call_arguments import is_shallow
 from prompts.domain.signals import Sealed
 
 # A Responses server's own seals do not begin so.
@@ -42,9 +43,9 @@ _UNWRITABLE = MAX_DETAILS_BYTES + 1
 
 
 def measure(value: Any) -> int:
-    """How many bytes of JSON it takes; more than may be kept for what JSON cannot hold."""
+    """How many bytes of JSON it takes; more than may be kept for what JSON cannot hold, or hardly."""
     try:
-        return len(_encode(value))
+        return len(_encode(value)) if is_shallow(value) else _UNWRITABLE
     except (UnicodeEncodeError, RecursionError, OverflowError):  # half a character; a depth or a number nobody means
         return _UNWRITABLE
 
@@ -73,7 +74,7 @@ def open_kept(sealed: object) -> KeptThought | None:
         return None
     try:
         return _decode(sealed[len(_MARK) :])
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

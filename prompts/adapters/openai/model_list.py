@@ -131,7 +131,7 @@ class KnownModels:
         models = {model.id: model for model in listed}
         ids = {model.id: model.id for model in listed}
         for model in listed:
-            if (name := _shorten(model.id)) not in ids:
+            if (name := _shorten(model.id)) and name not in ids:
                 ids[name], models[name] = model.id, replace(model, id=name)
         for name, target in self._aliases.items():
             ids[name] = ids.get(target, target)
