@@ -24,7 +24,7 @@ FIND_PYTHON = for python in python3.11 python3; do \
 
 # Variables as production sets them, so that the deployment checks look at the settings, not at missing variables.
 DEPLOYED = env -u DEBUG SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
-	ALLOWED_HOSTS=example.com REDIS_URL=redis://redis.example.com/0 CACHE_URL=redis://redis.example.com/1 \
+	ALLOWED_HOSTS=example.com TRUSTED_PROXY=true REDIS_URL=redis://redis.example.com/0 CACHE_URL=redis://redis.example.com/1 \
 	DATABASE_URL=postgres://eps@db.example.com/eps OPENAI_BASE_URL=https://model.example.com/v1 \
 	OPENAI_API_KEY=unused DEFAULT_MODEL=unused
 

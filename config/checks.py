@@ -36,6 +36,12 @@ def _check_secrets(settings: Any) -> Iterator[checks.CheckMessage]:
     elif len(settings.SECRET_KEY) < MIN_SECRET_CHARACTERS or settings.SECRET_KEY.startswith("django-insecure-"):
         hint = f"Use at least {MIN_SECRET_CHARACTERS} random characters; sessions and seals stand on them."
         yield checks.Error("SECRET_KEY is weak.", hint=hint, id="eps.E003")
+    if any(len(key) < MIN_SECRET_CHARACTERS for key in settings.SECRET_KEY_FALLBACKS):
+        hint = "Who guesses an earlier key can sign with it, too: drop it as soon as nobody needs what it has signed."
+        yield checks.Warning("One of SECRET_KEY_FALLBACKS is weak.", hint=hint, id="eps.W007")
+    if settings.HTTPS and not settings.TRUSTED_PROXY:
+        hint = "Set TRUSTED_PROXY=true behind a proxy that ends TLS, or the pages redirect to https for ever."
+        yield checks.Warning("HTTPS is on, and no proxy is declared.", hint=hint, id="eps.W008")
     if settings.DEBUG and (hosts := set(settings.ALLOWED_HOSTS) - LOCAL_HOSTS):
         hint = "DEBUG shows settings and code to every visitor: set DEBUG=false."
         yield checks.Error(f"DEBUG is on for {', '.join(sorted(hosts))}.", hint=hint, id="eps.E004")

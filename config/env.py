@@ -29,6 +29,17 @@ def text(name: str, default: str) -> str:
     return default if value is None else value
 
 
+def secret(name: str, *, min_characters: int) -> str:
+    """A secret; empty when it is not set, for commands that need none. Its value is in no message."""
+    value = text(name, "")
+    if 0 < len(value) < min_characters:
+        raise ImproperlyConfigured(
+            f"{name} has {len(value)} characters and must have at least {min_characters}. A random one: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(64))'"
+        )
+    return value
+
+
 def words(name: str, default: list[str]) -> list[str]:
     """A comma-separated list, without blanks around the words."""
     value = find_text(name)

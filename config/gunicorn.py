@@ -31,6 +31,8 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
         "access_log": False,  # config/middleware.py logs one line a request, and none for probes
         "server_header": False,
         "ws": "none",
+        # uvicorn would believe what any process of this machine says of clients: see TRUSTED_PROXY in the settings.
+        "proxy_headers": False,
     }
 
 

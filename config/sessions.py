@@ -3,6 +3,8 @@
 When the cache raises, Django's own backend takes the session for missing and has the browser forget it: a person who
 clicked during a fail-over would have to sign in again. With this backend the request fails, and the next one finds the
 session.
+
+What in the cache is not the JSON of a session is no session: somebody else has written it.
 """
 
 from typing import Any
@@ -20,14 +22,23 @@ class SessionStore(cache.SessionStore):
     @override
     def load(self) -> dict[str, Any]:
         """The session's content. Raises the cache's errors."""
-        return self._read_content(self._cache.get(self.cache_key))
+        try:
+            content = self._cache.get(self.cache_key)
+        except ValueError:
+            content = None
+        return self._read_content(content)
 
     @override
     async def aload(self) -> dict[str, Any]:
         """The same, async."""
-        return self._read_content(await self._cache.aget(await self.acache_key()))
+        try:
+            content = await self._cache.aget(await self.acache_key())
+        except ValueError:
+            content = None
+        return self._read_content(content)
 
-    def _read_content(self, content: dict[str, Any] | None) -> dict[str, Any]:
-        if content is None:
-            self._session_key = None
-        return content or {}
+    def _read_content(self, content: object) -> dict[str, Any]:
+        if isinstance(content, dict):
+            return content
+        self._session_key = None
+        return {}

@@ -19,14 +19,18 @@ DATA_DIR = Path(env.text("DATA_DIR", str(BASE_DIR / ".run")))
 # --- Security ----------------------------------------------------------------------------------------------------
 
 DEBUG = env.flag("DEBUG", False)
-# Without it `manage.py check` fails (eps.E001); only commands that need no key work.
-SECRET_KEY = env.text("SECRET_KEY", "")
+# 32 random characters are beyond guessing; sessions and seals stand on them. Without a key `manage.py check` fails
+# (eps.E001), and only commands that need none work.
+SECRET_KEY = env.secret("SECRET_KEY", min_characters=32)
 SECRET_KEY_FALLBACKS = env.words("SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS", [])
 # With HTTPS cookies are secure and the admin redirects to https. `make run` uses plain http on loopback.
 HTTPS = env.flag("HTTPS", not DEBUG)
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# Whoever reaches the service can send these headers: they are read only when a proxy is declared, which sets
+# X-Forwarded-Proto itself and adds the client's address to X-Forwarded-For.
+TRUSTED_PROXY = env.flag("TRUSTED_PROXY", False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY else None
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0  # a year, as browsers' preload lists require
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
@@ -192,11 +196,17 @@ CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         **compose_cache(CACHE_URL, timeout_s=REDIS_TIMEOUT_S),
-        "KEY_PREFIX": "eps-cache",
+        # Another prefix than releases up to 0.1 had: their values are pickles.
+        "KEY_PREFIX": "eps-cache-json",
     }
 }
+# Reading a pickle runs what is in it: whoever can write to the cache would run code here. JSON is only read.
+CACHES["default"]["OPTIONS"]["SERIALIZER"] = "django_redis.serializers.json.JSONSerializer"
 SESSION_ENGINE = "config.sessions"
 SESSION_CACHE_ALIAS = "default"
+SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
+# Django's default puts messages into a cookie first.
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

@@ -123,7 +123,9 @@ async def test_a_compaction_refuses_an_output_of_an_unknown_call(http: httpx.Asy
 
 
 async def test_a_secret_can_be_replaced(service: Service, http: httpx.AsyncClient, start_replica: StartReplica) -> None:
-    secrets = [{"SECRET_KEY": "old"}, {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "older,old"}, {"SECRET_KEY": "new"}]
+    old, new = "an-old-key-which-protects-nothing", "a-new-key-which-protects-nothing"
+    after = {"SECRET_KEY": new}
+    secrets = [{"SECRET_KEY": old}, {**after, "SECRET_KEY_FALLBACKS": f"older,{old}"}, after]
     replicas = [await asyncio.to_thread(start_replica, {**service.environment, **secret}) for secret in secrets]
     async with open_client(http, replicas[0]) as client:
         compaction = await compact(client)

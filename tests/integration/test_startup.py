@@ -83,7 +83,7 @@ class NoLifespan(ServerProcess):
 
 
 async def test_a_server_without_lifespan_gets_a_clear_503_and_no_traceback(service: Service, tmp_path: Path) -> None:
-    environment = {**service.environment, "SECRET_KEY": "for this test"}
+    environment = {**service.environment, "SECRET_KEY": "a key for this test, which protects nothing"}
     with NoLifespan(tmp_path, environment) as server:
         async with httpx.AsyncClient(base_url=server.url) as client:
             before = server.log.count("no_lifespan")

@@ -21,6 +21,7 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> None:
 READERS: list[tuple[Callable[[], object], object]] = [
     (lambda: env.find_text(NAME), None),
     (lambda: env.text(NAME, "default"), "default"),
+    (lambda: env.secret(NAME, min_characters=32), ""),
     (lambda: env.words(NAME, ["default"]), ["default"]),
     (lambda: env.flag(NAME, True), True),
     (lambda: env.integer(NAME, 7), 7),
@@ -89,6 +90,15 @@ def test_a_value_from_a_file_loses_its_last_line_end_only(monkeypatch: pytest.Mo
     for content, value in ((" ünï\n", " ünï"), ("a\nb\r\n", "a\nb"), ("a", "a")):
         secret.write_bytes(content.encode())
         assert env.find_text(NAME) == value
+
+
+def test_a_short_secret_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(NAME, "k" * 31)
+    with pytest.raises(ImproperlyConfigured, match="has 31 characters and must have at least 32") as raised:
+        env.secret(NAME, min_characters=32)
+    assert "kkk" not in str(raised.value)
+    monkeypatch.setenv(NAME, "k" * 32)
+    assert env.secret(NAME, min_characters=32) == "k" * 32
 
 
 def test_the_variable_itself_wins_over_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ from config.live_checks import RedisFacts, judge
 
 SANE: dict[str, Any] = {
     "SECRET_KEY": "k" * 50,
+    "SECRET_KEY_FALLBACKS": ["f" * 50],
+    "HTTPS": True,
+    "TRUSTED_PROXY": True,
     "DEBUG": False,
     "ALLOWED_HOSTS": ["eps.example.com"],
     "REDIS_URL": "redis://redis.example.com/0",
@@ -63,6 +66,8 @@ def test_sane_settings_say_nothing() -> None:
         ({"DATABASES": SQLITE}, "eps.W004"),
         ({"READYZ_REQUIRED": []}, "eps.W005"),
         ({"REDIS_TIMEOUT_S": 8.0}, "eps.W006"),
+        ({"SECRET_KEY_FALLBACKS": ["f" * 50, "short"]}, "eps.W007"),
+        ({"TRUSTED_PROXY": False}, "eps.W008"),
     ],
 )
 def test_each_mistake_is_named(changes: dict[str, Any], expected: str) -> None:

@@ -1,0 +1,41 @@
+"""Staff: who may sign in to the admin, and their browsers."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+
+from tests.support.service import manage
+
+PASSWORD = "a password for tests"
+LOGIN = "/admin/login/"
+
+
+def make_staff(environment: Mapping[str, str], name: str) -> str:
+    """Create a user who may do everything in the admin; return the name."""
+    variables = {**environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+    manage(variables, "createsuperuser", "--noinput", "--username", name, "--email", f"{name}@example.com")
+    return name
+
+
+async def try_to_sign_in(browser: httpx.AsyncClient, name: str, password: str) -> httpx.Response:
+    """Submit the sign-in form; return the page it leads to."""
+    if "csrftoken" not in browser.cookies:
+        await browser.get(LOGIN)
+    fields = {"username": name, "password": password, "next": "/admin/"}
+    return await browser.post(LOGIN, data={**fields, "csrfmiddlewaretoken": browser.cookies["csrftoken"]})
+
+
+@asynccontextmanager
+async def open_admin(url: str, name: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that is signed in."""
+    async with httpx.AsyncClient(base_url=url, follow_redirects=True, timeout=30) as browser:
+        assert "Log out" in (await try_to_sign_in(browser, name, PASSWORD)).text
+        yield browser
+
+
+async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> httpx.Response:
+    """Submit a form as a browser does; return the page it leads to."""
+    answer = await browser.post(path, data={"csrfmiddlewaretoken": browser.cookies["csrftoken"], **fields})
+    assert answer.status_code == 200, answer.text
+    return answer
