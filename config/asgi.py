@@ -23,9 +23,10 @@ from django.conf import settings
 from config.clients import open_clients
 from config.lean_handler import LeanHandler
 from config.lifespan import Lifespan, refuse_without_lifespan
+from config.response_headers import page_headers, with_headers
 
 # Django's handler is typed with plain dictionaries.
-full_stack = cast(ASGI3Application, django_application)
+full_stack = with_headers(cast(ASGI3Application, django_application), page_headers(has_inline=settings.DEBUG))
 
 PAGES = ("/v1/docs", "/v1/openapi.json")
 PROBES = ("/healthz", "/readyz", "/health")

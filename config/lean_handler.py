@@ -16,6 +16,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
+from config.response_headers import API_HEADERS
+
 Response = HttpResponse | StreamingHttpResponse
 View = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -98,6 +100,7 @@ async def _send(response: Response, send: ASGISendCallable) -> None:
     if not isinstance(response, StreamingHttpResponse):
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
+    headers += API_HEADERS
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
     await send(start)  # type: ignore[arg-type]  # a literal dict, not the TypedDict
     if isinstance(response, StreamingHttpResponse):

@@ -15,6 +15,8 @@ from typing import Protocol
 import structlog
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
+from config.response_headers import API_HEADERS
+
 log = structlog.get_logger(__name__)
 
 
@@ -101,6 +103,6 @@ async def refuse_without_lifespan(send: ASGISendCallable) -> None:
         b'{"error":{"message":"The server was started without ASGI lifespan support, so nothing is connected.",'
         b'"type":"server_error","param":null,"code":"dependency_unavailable"}}'
     )
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *API_HEADERS]
     await send({"type": "http.response.start", "status": 503, "headers": headers, "trailers": False})
     await send({"type": "http.response.body", "body": body, "more_body": False})

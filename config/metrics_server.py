@@ -6,19 +6,24 @@ event loops of the workers have no part in it.
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client import CollectorRegistry, Metric, make_wsgi_app, start_http_server
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from config.metrics_directory import VARIABLE
+from config.response_headers import API_HEADERS
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +46,7 @@ class MetricsServer:
         registry.register(_LockedCollector(MultiProcessCollector(None, str(self._directory)), self._reading))
         try:
             self._server, _ = start_http_server(port, host, registry)
+            self._server.set_app(_with_headers(make_wsgi_app(registry)))
         except (OSError, OverflowError) as error:
             log.warning("metrics_not_served", host=host, port=port, reason=str(error), hint="Set another METRICS_PORT.")
             return
@@ -81,6 +87,18 @@ class MetricsServer:
                     counts.write_value(key, counts.read_value(key)[0] + value, 0.0)
         finally:
             ended.unlink()  # what cannot be read would fail every scrape; what was added would count twice
+
+
+def _with_headers(app: "WSGIApplication") -> "WSGIApplication":
+    """The application; its answers have the headers of all our answers."""
+
+    def answer(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        def start_with(status: str, headers: list[tuple[str, str]], *rest: Any) -> Callable[[bytes], object]:
+            return start(status, [*headers, *((name.decode(), value.decode()) for name, value in API_HEADERS)], *rest)
+
+        return app(environ, start_with)
+
+    return answer
 
 
 class _LockedCollector(Collector):

@@ -1,10 +1,12 @@
-// The API page: everything comes from this server, and a key that was entered stays in this browser.
+// The API page: everything comes from this server. A key that was entered is gone with the page: storage would show it to
+// whoever uses this browser next, and earlier releases stored it.
+localStorage.removeItem("authorized");
 SwaggerUIBundle({
   spec: JSON.parse(document.getElementById("schema").textContent),
   dom_id: "#api",
   deepLinking: true,
   tryItOutEnabled: true,
-  persistAuthorization: true,
+  persistAuthorization: false,
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
