@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
 from django.utils import timezone
 from typing_extensions import override
 
@@ -48,13 +49,21 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
 
     @override
     def save_model(self, request: HttpRequest, obj: ApiKey, form: "ModelForm[ApiKey]", change: bool) -> None:
-        """Issue the key, publish it, and show it this once."""
+        """Issue the key and publish it; `response_add` shows it."""
         key = new_key()
         obj.key_hash, obj.hint = hash_key(key), f"…{key[-4:]}"
         super().save_model(request, obj, form, change)
         # The admin saves in a transaction, and publishing reads over a connection of its own.
         transaction.on_commit(partial(_publish, request))
-        messages.warning(request, f"The key for {obj.owner}, shown only now: {key}")
+        request.issued_key = key  # type: ignore[attr-defined]  # read by `response_add`
+
+    @override
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> TemplateResponse:
+        """Show the key in the answer itself: a redirect would have to carry it in a cookie or a session."""
+        context = self.admin_site.each_context(request)
+        key = request.issued_key  # type: ignore[attr-defined]  # set by `save_model`
+        context |= {"title": "API key issued", "opts": self.opts, "issued": obj, "key": key}
+        return TemplateResponse(request, "admin/prompts/apikey/issued.html", context)
 
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:

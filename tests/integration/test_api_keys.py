@@ -21,8 +21,7 @@ from prompts.errors import Unavailable
 from prompts.models import ApiKey
 from tests.support.servers import ValkeyServer
 from tests.support.service import Service, manage
-
-PASSWORD = "a password for tests"
+from tests.support.staff import make_staff, open_admin, submit
 
 
 async def ask(service: Service, key: str | None) -> int:
@@ -215,36 +214,24 @@ async def test_a_key_made_while_reconciling_is_not_removed(published_keys: Redis
 @pytest.fixture(scope="module")
 def staff(service: Service) -> str:
     """The name of a user who may issue keys."""
-    environment = {**service.environment, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-    manage(environment, "createsuperuser", "--noinput", "--username", "staff", "--email", "staff@example.com")
-    return "staff"
+    return make_staff(service.environment, "staff")
 
 
 @pytest.fixture
 async def admin(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
     """A browser session, signed in to the admin."""
-    async with httpx.AsyncClient(base_url=service.url, follow_redirects=True) as browser:
-        await browser.get("/admin/login/")
-        page = await submit(browser, "/admin/login/", username=staff, password=PASSWORD, next="/admin/")
-        assert "Log out" in page
+    async with open_admin(service.url, staff) as browser:
         yield browser
-
-
-async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> str:
-    """Submit a form as a browser does; return the page it leads to."""
-    form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], **fields}
-    answer = await browser.post(path, data=form)
-    assert answer.status_code == 200, answer.text
-    return answer.text
 
 
 async def test_a_key_issued_in_the_admin_is_shown_once_and_revoked_at_once(
     service: Service, admin: httpx.AsyncClient
 ) -> None:
-    page = await submit(admin, "/admin/prompts/apikey/add/", owner="ivan")
-    shown = re.search(r"eps-[\w-]{43}", page)
-    assert shown is not None, page
-    key = shown[0]
+    answer = await submit(admin, "/admin/prompts/apikey/add/", owner="ivan")
+    assert answer.history == []  # no redirect that has to carry the key
+    assert "no-store" in answer.headers["cache-control"]
+    [key] = re.findall(r"eps-[\w-]{43}", answer.text)
+    assert key not in f"{dict(admin.cookies)}{answer.headers}"
     assert await ask(service, key) == 200
     listing = (await admin.get("/admin/prompts/apikey/?owner=ivan")).text
     assert key not in listing
@@ -254,7 +241,7 @@ async def test_a_key_issued_in_the_admin_is_shown_once_and_revoked_at_once(
     row = re.search(r'name="_selected_action" value="(\d+)"', listing)
     assert row is not None, listing
     page = await submit(admin, "/admin/prompts/apikey/?owner=ivan", action="revoke", _selected_action=row[1])
-    assert "1 key(s) revoked." in page
+    assert "1 key(s) revoked." in page.text
     assert await ask(service, key) == 401
     with pytest.raises(AssertionError, match="was revoked"):
         await run_manage(service, "create_api_key", "ivan", "--key", key)
