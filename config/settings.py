@@ -134,6 +134,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "config.staff_login.staff_login",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 # Outermost first. Async only: none may use a thread.
@@ -207,6 +208,10 @@ SESSION_CACHE_ALIAS = "default"
 SESSION_SERIALIZER = "django.contrib.sessions.serializers.JSONSerializer"
 # Django's default puts messages into a cookie first.
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+# Guesses at staff passwords, see config/staff_login.py: at most 1,440 a day at one name.
+LOGIN_ATTEMPTS = env.integer("LOGIN_ATTEMPTS", 5, minimum=1)
+LOGIN_PAUSE_S = env.seconds("LOGIN_PAUSE_S", 300.0, minimum=1.0)
+AUTHENTICATION_BACKENDS = ["config.staff_login.SlowedBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

@@ -12,7 +12,7 @@ PAGE = "/admin/login/"
 
 
 async def test_a_stranger_cannot_pass_for_https(service: Service, start_replica: StartReplica) -> None:
-    replica = await asyncio.to_thread(start_replica, {**service.environment, "HTTPS": "true"})
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "HTTPS": "true", "TRUSTED_PROXY": "false"})
     async with httpx.AsyncClient(base_url=replica.url) as client:
         answer = await client.get(PAGE, headers=SAID)
     assert answer.status_code == 301

@@ -53,6 +53,8 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
         "EMBEDDING_MODEL": "stand-in-embedding",
         "HTTPS": "false",
         "MEDIA_HOSTS": "*,127.0.0.1",  # a test watches such an address
+        "TRUSTED_PROXY": "true",  # a test that signs in may say from which address
+        "LOGIN_ATTEMPTS": "2",  # an attempt costs half a second
         "MODEL_FIRST_TOKEN_S": "3",
         "MODEL_SILENCE_S": "2",
         "MODEL_BREAKER_FAILURES": "0",  # tests that make the model fail must not stop those that come after
