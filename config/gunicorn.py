@@ -1,6 +1,7 @@
 """The production server, gunicorn with uvicorn workers: `gunicorn -c config/gunicorn.py config.asgi:application`."""
 
 import logging
+import os
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -15,6 +16,9 @@ HOST = env.text("HOST", "127.0.0.1")
 PORT = env.integer("PORT", 8000, minimum=1)
 DRAIN_S = env.seconds("DRAIN_S", 30.0)
 METRICS_PORT = env.integer("METRICS_PORT", 9090)
+
+# SQLite's and the metrics' files are for the user of the service alone.
+os.umask(0o077)
 
 # gunicorn reads this file under that name, and imports it once more, by its own, for the worker class.
 if METRICS_PORT and __name__ == "__config__":

@@ -1,6 +1,7 @@
 """`make run`: starts the whole service in one command; what is not configured it starts itself."""
 
 import asyncio
+import os
 import sys
 
 from config.env import find_text
@@ -26,6 +27,7 @@ def main() -> int:
 
 async def run() -> None:
     """Take the data directory and the port, start all processes, stop them when asked. Raises `CannotRunError`."""
+    os.umask(0o077)  # what any process of ours writes is for its user alone
     console = Console(sys.stdout, PROCESS_NAMES)
     data = open_data_dir((PROJECT_DIR / (find_text("DATA_DIR") or ".run")).resolve())
     host = find_text("HOST") or "127.0.0.1"

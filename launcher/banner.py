@@ -37,7 +37,7 @@ def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: M
         "Admin": f"{access.url}/admin/  {ADMIN} / {access.admin_password}",
         "Key": access.key,
         "Model": _describe_model(plan),
-        "State": _describe("REDIS_URL", embedded, "Valkey at "),
+        "State": _describe("REDIS_URL", embedded, "Valkey: "),
         "SQL": _describe("DATABASE_URL", embedded, "SQLite: "),
         "Data": f"{data_dir}  (kept for the next start)",
     }
@@ -75,5 +75,7 @@ def _describe_model(plan: LaunchPlan) -> str:
 
 def _describe(name: str, embedded: Mapping[str, str], what_is_ours: str) -> str:
     if name in embedded:
-        return what_is_ours + embedded[name].removeprefix("sqlite:///")
+        address = embedded[name].removeprefix("sqlite:///")
+        # The password of Valkey is in DATA_DIR, for its own user.
+        return what_is_ours + (hide_credentials(address).removeprefix("unix://…@") if "@" in address else address)
     return f"{hide_credentials(find_text(name) or '')} (external)"

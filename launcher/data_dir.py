@@ -2,10 +2,14 @@
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 from typing import IO
 
 from launcher.errors import CannotRunError
+
+FOR_OTHERS = 0o077
+ROOT = 0
 
 
 class DataDir:
@@ -27,14 +31,22 @@ class DataDir:
     def subdirectory(self, name: str) -> Path:
         """A directory below this one; created when missing."""
         path = self.path / name
-        path.mkdir(exist_ok=True)
+        path.mkdir(exist_ok=True, mode=0o700)
+        for directory in (path, *(each for each in path.rglob("*") if each.is_dir() and not each.is_symlink())):
+            close_to_others(directory)
         return path
 
 
 def open_data_dir(path: Path) -> DataDir:
-    """Lock the directory for this process. Raises `CannotRunError` when another `make run` has it."""
+    """Lock the directory for this process, and close it and what is in it to other users.
+
+    Raises `CannotRunError` when another `make run` has it, or when it is not ours alone.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _check_owner(path)
+        close_to_others(path)
+        (path / "lock").touch(mode=0o600)
         lock = (path / "lock").open("a+", encoding="utf-8")
     except OSError as exc:
         raise CannotRunError(f"DATA_DIR={path} cannot be used: {exc.strerror}.") from exc
@@ -46,6 +58,22 @@ def open_data_dir(path: Path) -> DataDir:
     lock.write(str(os.getpid()))
     lock.flush()
     return DataDir(path, lock)
+
+
+def close_to_others(directory: Path) -> None:
+    """Take every right of other users away: of the directory, and of each file and directory in it."""
+    for path in (directory, *directory.iterdir()):
+        status = path.lstat()
+        # A link's own rights mean nothing, and what it leads to may be somebody else's.
+        is_ours = os.geteuid() in (status.st_uid, ROOT)
+        if is_ours and not stat.S_ISLNK(status.st_mode) and status.st_mode & FOR_OTHERS:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~FOR_OTHERS)
+
+
+def _check_owner(path: Path) -> None:
+    status = path.stat()
+    if os.geteuid() not in (status.st_uid, ROOT) or status.st_mode & stat.S_ISVTX:
+        raise CannotRunError(f"DATA_DIR={path} is shared or another user's: name a directory of your own.")
 
 
 def _in_use(path: Path, lock: IO[str]) -> str:

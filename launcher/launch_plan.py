@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from config.env import find_text
 from launcher.errors import CannotRunError
@@ -42,10 +42,10 @@ def make_plan() -> LaunchPlan:
 
 
 def compose_environment(
-    plan: LaunchPlan, *, database: Path, valkey_port: int, model_port: int, secret_key: str
+    plan: LaunchPlan, *, database: Path, valkey_url: str, model_port: int, secret_key: str
 ) -> Mapping[str, str]:
     """The settings of the embedded servers, without those that the environment already sets."""
-    embedded = {"DATABASE_URL": f"sqlite:///{quote(str(database))}", "REDIS_URL": f"redis://127.0.0.1:{valkey_port}/0"}
+    embedded = {"DATABASE_URL": f"sqlite:///{quote(str(database))}", "REDIS_URL": valkey_url}
     embedded["CACHE_URL"] = find_neighbour_database(find_text("REDIS_URL") or embedded["REDIS_URL"])
     if plan.has_embedded_model:
         embedded["OPENAI_BASE_URL"] = f"http://127.0.0.1:{model_port}/v1"
@@ -62,6 +62,9 @@ def compose_environment(
 def find_neighbour_database(redis_url: str) -> str:
     """The next database on the same server: clearing the cache must not delete conversations."""
     parts = urlsplit(redis_url)
+    if parts.scheme == "unix":  # the path is the socket's
+        options = dict(parse_qsl(parts.query))
+        return f"{redis_url.partition('?')[0]}?{urlencode({**options, 'db': int(options.get('db', '0')) + 1})}"
     *service, number = parts.path.strip("/").split("/")
     if "+sentinel" in parts.scheme and not service:  # only the master's name, no database
         service, number = [number], ""

@@ -6,7 +6,6 @@ model  ─┘
 """
 
 import asyncio
-import os
 import secrets
 import sys
 from collections.abc import Mapping
@@ -14,15 +13,16 @@ from functools import partial
 
 from config.env import find_text
 from launcher.banner import Access, compose_banner
+from launcher.child_environments import choose_for_any, choose_for_model, choose_for_service
 from launcher.child_process import ProcessSpec
 from launcher.console import Console
 from launcher.data_dir import DataDir
+from launcher.embedded_valkey import prepare_valkey
 from launcher.launch_plan import LaunchPlan, compose_environment
 from launcher.ports import find_free_port, loopback_of
-from launcher.readiness import is_http_ready, is_valkey_ready
+from launcher.readiness import is_http_ready
 from launcher.smollm2 import MODEL as SMOLLM2
 from launcher.supervisor import Supervisor
-from launcher.valkey import valkey_command
 
 PROCESS_NAMES = ["valkey", "model", "setup", "web"]
 # A person waits for the stop. An answer that needs longer is finished after the next start.
@@ -39,12 +39,13 @@ class Stack:
         self._data = data
         self._host = host
         self._port = port
-        self._valkey_port = find_free_port()
+        password = data.keep_secret("valkey_password", secrets.token_urlsafe(32))
+        self._embedded_valkey = prepare_valkey(data, password=password, port=find_free_port())
         self._model_port = find_free_port()
         self._embedded_settings = compose_environment(
             plan,
             database=data.path / "db.sqlite3",
-            valkey_port=self._valkey_port,
+            valkey_url=self._embedded_valkey.url,
             model_port=self._model_port,
             secret_key=data.keep_secret("secret_key", secrets.token_urlsafe(48)),
         )
@@ -71,13 +72,11 @@ class Stack:
         console.say(compose_banner(self._plan, self._access, self._data.path, self._embedded_settings))
 
     def _valkey(self) -> ProcessSpec:
-        directory = self._data.subdirectory("valkey")
         return ProcessSpec(
             name="valkey",
-            # Only warnings: what else Valkey prints is in the banner.
-            command=[*valkey_command(self._valkey_port, directory), "--loglevel", "warning"],
-            environment=os.environ,
-            is_ready=partial(is_valkey_ready, self._valkey_port),
+            command=self._embedded_valkey.compose_command(),
+            environment=choose_for_any(),
+            is_ready=self._embedded_valkey.is_ready,
         )
 
     def _model(self) -> ProcessSpec:
@@ -87,7 +86,7 @@ class Stack:
         return ProcessSpec(
             name="model",
             command=[sys.executable, "-m", "launcher.smollm2", str(self._model_port)],
-            environment=os.environ,
+            environment=choose_for_model(),
             is_ready=partial(is_http_ready, "127.0.0.1", self._model_port, "/health"),
         )
 
@@ -97,7 +96,7 @@ class Stack:
             name="model",
             # Without a limit, a stream that was told to stay silent would block the stop for ever.
             command=[sys.executable, "-m", *server, "--timeout-graceful-shutdown", "1"],
-            environment=os.environ,
+            environment=choose_for_model(),
             is_ready=partial(is_http_ready, "127.0.0.1", self._model_port, "/healthz"),
         )
 
@@ -121,4 +120,4 @@ class Stack:
 
     def _service_environment(self) -> Mapping[str, str]:
         where = {"HOST": self._host, "PORT": str(self._port), "DATA_DIR": str(self._data.path)}
-        return {"DRAIN_S": f"{DEFAULT_DRAIN_S:g}", **os.environ, **self._embedded_settings, **where}
+        return {"DRAIN_S": f"{DEFAULT_DRAIN_S:g}", **choose_for_service(), **self._embedded_settings, **where}

@@ -21,6 +21,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from launcher.child_environments import choose_for_any
 from launcher.child_process import ChildProcess, ProcessSpec, start_process
 from launcher.console import Console
 from launcher.errors import CannotRunError
@@ -123,6 +124,7 @@ def _open_reaper(lock_fd: int) -> Iterator[subprocess.Popen[bytes]]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         bufsize=0,
+        env=dict(choose_for_any()),
         pass_fds=[lock_fd],
         start_new_session=True,
     )

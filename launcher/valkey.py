@@ -25,16 +25,21 @@ def valkey_command(port: int, data_dir: Path, *, appendfsync: Fsync = "everysec"
     `data_dir` must exist. With `appendfsync="always"` nothing acknowledged is ever lost. `save` adds snapshots, which
     the append-only file makes unnecessary.
     """
-    return [
-        str(get_valkey_server()),
-        *("--bind", "127.0.0.1"),
-        *("--port", str(port)),
-        *("--dir", str(data_dir)),
-        *("--daemonize", "no"),
-        *("--databases", "16"),
-        *("--appendonly", "yes"),
-        *("--appendfsync", appendfsync),
-        *("--save", "3600 1 300 100" if save else ""),
+    options = valkey_options(data_dir) | {"bind": "127.0.0.1", "port": str(port), "appendfsync": appendfsync}
+    options["save"] = "3600 1 300 100" if save else ""
+    arguments = [argument for name, value in options.items() for argument in (f"--{name}", value)]
+    return [str(get_valkey_server()), *arguments]
+
+
+def valkey_options(data_dir: Path) -> dict[str, str]:
+    """The configuration of every Valkey of ours, but for where it listens."""
+    return {
+        "dir": str(data_dir),
+        "daemonize": "no",
+        "databases": "16",
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": "",
         # Conversations are no cache: a full server must refuse writes, never evict keys.
-        *("--maxmemory-policy", "noeviction"),
-    ]
+        "maxmemory-policy": "noeviction",
+    }

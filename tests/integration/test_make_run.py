@@ -18,6 +18,7 @@ from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
 import psutil
 import pytest
+from redis import AuthenticationError, Redis
 
 from config.codex import compose_settings
 from tests.support.processes import INHERITED_VARIABLES, REPO_ROOT, find_free_ports
@@ -144,7 +145,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeRun]:
     """A `make run` shared by the tests that only look at it."""
-    run = MakeRun(tmp_path_factory.mktemp("running") / "data", PORT=str(find_free_ports(1)[0]))
+    data_dir = tmp_path_factory.mktemp("running") / "data"
+    data_dir.mkdir()
+    (data_dir / "db.sqlite3").touch()
+    for path, mode in ((data_dir, 0o755), (data_dir / "db.sqlite3", 0o644)):
+        path.chmod(mode)  # as an earlier release left it
+    run = MakeRun(data_dir, PORT=str(find_free_ports(1)[0]), SECRET_OF_THE_SHELL="hunter2")
     run.wait_for_line(READY)
     yield run
     _kill(run)
@@ -195,9 +201,32 @@ def test_the_admin_login_of_the_banner_opens_the_admin_with_its_styles(running: 
     assert browser.open(f"{url.removesuffix('/admin/')}{stylesheet[1]}").status == 200
 
 
-def test_secrets_are_readable_by_their_owner_only(running: MakeRun) -> None:
-    for name in ("api_key", "admin_password", "secret_key"):
-        assert (running.data_dir / name).stat().st_mode & 0o777 == 0o600
+def test_nothing_in_the_data_directory_is_open_to_other_users(running: MakeRun) -> None:
+    everything = [running.data_dir, *running.data_dir.rglob("*")]
+    names = {path.name for path in everything}
+    assert {"api_key", "admin_password", "secret_key", "valkey_password", "db.sqlite3", "valkey.conf"} <= names
+    assert [path for path in everything if path.stat().st_mode & 0o077] == []
+
+
+def test_valkey_wants_a_password_and_listens_at_no_port(running: MakeRun) -> None:
+    valkey = running.find_child("valkey-server")
+    assert valkey.net_connections("inet") == []
+    password = (running.data_dir / "valkey_password").read_text().strip()
+    assert password not in " ".join([*valkey.cmdline(), running.output])
+    path = running.get_value("State").removeprefix("Valkey: ")
+    with Redis(unix_socket_path=path) as stranger, pytest.raises(AuthenticationError):
+        stranger.ping()
+    with Redis(unix_socket_path=path, password=password) as redis:
+        assert redis.dbsize() > 0
+
+
+def test_no_process_gets_what_it_does_not_need(running: MakeRun) -> None:
+    environments = [process.environ() for process in running.children() if "valkey" not in " ".join(process.cmdline())]
+    assert len(environments) >= 5  # the orphan reaper, the model, gunicorn and its two workers
+    assert not any("SECRET_OF_THE_SHELL" in environment for environment in environments)
+    with_key = [environment for environment in environments if "SECRET_KEY" in environment]
+    assert all("PORT" in environment for environment in with_key)  # of the service alone
+    assert len(with_key) == 3
 
 
 def test_a_second_start_in_the_same_directory_is_refused(running: MakeRun) -> None:
