@@ -1,7 +1,8 @@
 """Pure: a conversation as Markdown, for people.
 
 Whatever somebody said or a function gave stands in a quote, line by line, and only our own headings stand outside one:
-no text can pass for another speaker's. Nor can it leave its quote as HTML, which many viewers let through.
+no text can pass for another speaker's. Nor can it leave its quote as HTML, which many viewers let through, nor hold a
+link that runs code in them: only `http:`, `https:` and `mailto:` are links.
 """
 
 import re
@@ -29,6 +30,15 @@ from prompts.domain.items import (
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 # Characters that Markdown gives a meaning within a line.
 _SPECIAL = re.compile(r"[\\`\[\]<>&]")
+# Where the address of a link, an image or a reference begins: `](…` and `]: …`.
+_ADDRESS = re.compile(r"\]([(:])")
+# Before the address itself: its bracket, the end of a line, and the mark of a quote there.
+_BEFORE_ADDRESS = re.compile(r"[\s<>]*")
+_MAX_SCHEME_CHARACTERS = 100
+_BEGINNING = re.compile(rf"[^\s/?#:&\\]{{0,{_MAX_SCHEME_CHARACTERS}}}")
+_BEGINNING_IN_BRACKETS = re.compile(rf"[^\n>/?#:&\\]{{0,{_MAX_SCHEME_CHARACTERS}}}")
+_BLANKS = re.compile(r"[\x00-\x20]")  # a browser leaves them out
+_SCHEMES = ("http", "https", "mailto")
 _BACKTICKS = re.compile(r"`+")
 _MIN_FENCE = 3
 # What a URL may hold as it is, inside of <…>.
@@ -78,8 +88,27 @@ def _part(part: Part | ReasoningText | SummaryText) -> Iterator[str]:
 
 def _text(text: str) -> Iterator[str]:
     # Every character that some viewer takes for the end of a line.
-    for line in text.splitlines() or [""]:
+    for line in _ADDRESS.sub(_disarmed, text).splitlines() or [""]:
         yield _quoted(_TAG.sub("&lt;", line))
+
+
+def _disarmed(found: re.Match[str]) -> str:
+    """`](` or `]:` as it is; before an address with a foreign scheme, as text."""
+    limit = found.end() + _MAX_SCHEME_CHARACTERS
+    before = _BEFORE_ADDRESS.match(found.string, found.end(), limit)
+    assert before is not None  # it matches nothing, too
+    is_harmless = before.end() < limit and _is_harmless(found.string, before.end(), has_bracket="<" in before[0])
+    return found[0] if is_harmless else rf"]\{found[1]}"
+
+
+def _is_harmless(text: str, begin: int, *, has_bracket: bool) -> bool:
+    """Whether the address there has no scheme, or a usual one. What may hide a scheme (`java&#115;cript`) has one."""
+    beginning = (_BEGINNING_IN_BRACKETS if has_bracket else _BEGINNING).match(text, begin)
+    assert beginning is not None
+    after = text[beginning.end() : beginning.end() + 1]
+    if after == ":":
+        return _BLANKS.sub("", beginning[0]).lower() in _SCHEMES
+    return after not in ("&", "\\") and len(beginning[0]) < _MAX_SCHEME_CHARACTERS
 
 
 def _code(text: str) -> Iterator[str]:

@@ -1,9 +1,12 @@
 """Conversations as Markdown: readable, and no content can pass for document structure."""
 
+import re
+import time
 from itertools import pairwise
+from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -120,6 +123,128 @@ def test_no_text_leaves_its_quote(asked: str, given: str, answered: str) -> None
     assert [line for line in document.splitlines() if line.startswith("#")] == [
         *("## User", "### Called get_weather", "### It gave", "## Assistant")
     ]
+
+
+# As naive as a viewer may be: every address is a link.
+NAIVE = MarkdownIt("commonmark", {"html": True})
+NAIVE.validateLink = bool  # type: ignore[method-assign]  # what real viewers differ in
+LINKS = [
+    *(
+        "[x](",
+        "![x](",
+        "[x]: ",
+        "[x]:",
+        "[x]",
+        "[x][x]",
+        "](",
+        "]:",
+        "<",
+        "< ",
+        ">",
+        ")",
+        " ",
+        "\n",
+        "\n> ",
+        "\n- ",
+        "\n\n",
+        "\t",
+    ),
+    *(
+        "javascript:alert(1)",
+        "JaVaScRiPt:",
+        "data:text/html,x",
+        "vbscript:",
+        "file:///etc",
+        "javascript",
+        ":",
+        "&colon;",
+    ),
+    *(
+        "java&#115;cript:",
+        "java&Tab;script:",
+        "java\tscript:",
+        "\\",
+        "java\\",
+        "&#x6A;avascript&#58;",
+        "&#0000106;avascript:",
+    ),
+    *(
+        "https://a.example",
+        "mailto:a@b.example",
+        "/path:x",
+        "#a:b",
+        "?a:b",
+        "a.md",
+        "x",
+        "`",
+        "```\n",
+        '"',
+        "'",
+        "(",
+        "%6a",
+    ),
+]
+
+
+def find_addresses(document: str) -> list[str]:
+    """Where links and images lead, as a browser reads it."""
+    tokens = [child for token in NAIVE.parse(document) for child in (token.children or ())]
+    addresses = [str(token.attrs.get("href") or token.attrs.get("src") or "") for token in tokens]
+    return [unquote(address).translate(dict.fromkeys(range(33))).lower() for address in addresses]
+
+
+@given(st.lists(st.sampled_from(LINKS), max_size=12).map("".join))
+@settings(max_examples=500)
+def test_no_text_holds_a_link_that_runs_code(text: str) -> None:
+    schemes = [re.match(r"[a-z][a-z0-9+.-]*:", address) for address in find_addresses(render(said("user", text)))]
+    assert {scheme[0] for scheme in schemes if scheme} <= {"http:", "https:", "mailto:"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x](javascript:alert(1))",
+        "![x](data:text/html;base64,AAAA)",
+        "[x]( \n javascript:alert(1))",
+        "> [x](\n> javascript:alert(1))",
+        "[x](<javascript:alert(1)>)",
+        "[x](< javascript:alert(1)>)",
+        "[x](javascript\\:alert(1))",
+        "[x](java&#115;cript:alert(1))",
+        "[x](&#106" + ";&#97;vascript&colon;alert(1))",
+        "[x][y]\n\n[y]: javascript:alert(1)",
+        "[x]\n\n[x]:\n  <java&Tab;script:alert(1)>",
+        "<javascript:alert(1)>",
+        "<a href=javascript:alert(1)>x</a>",
+        "[x](vbscript:x) [y](file:///etc/passwd) [z](blob:x) [w](ms-word:x)",
+        "[x](" + "&#0000106;" * 200 + ":)",
+        "[x](" + " " * 200 + "javascript:alert(1))",
+    ],
+)
+def test_a_link_that_would_run_code_is_text(text: str) -> None:
+    document = render(said("assistant", text))
+    assert find_addresses(document).count("") == len(find_addresses(document))
+    assert find_html(document) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[x](https://a.example/b:c) ![y](HTTP://a.example) [z](mailto:a@b.example) [w](/a:b) [v](#a:b) [u](a.md)",
+        "[x][1]\n\n[1]: https://a.example",
+        "Call `handlers[name](event)`, then `if x[0]: return y[1:2]`, see [1]: a note.",
+    ],
+)
+def test_other_text_stays_as_it_is(text: str) -> None:
+    quoted = "".join(f"> {line}\n" if line else ">\n" for line in text.split("\n"))
+    assert render(said("assistant", text)) == f"\n## Assistant\n\n{quoted}"
+
+
+def test_a_text_of_nothing_but_links_takes_no_time_to_speak_of() -> None:
+    began = time.process_time()
+    for each in ("](", "]: ", "](<&", "](" + " " * 98):
+        render(said("user", each * (200_000 // len(each))))
+    assert time.process_time() - began < 10
 
 
 @given(TEXTS.map(lambda text: f"x{text}"))
