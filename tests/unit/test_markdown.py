@@ -127,7 +127,7 @@ def test_no_text_leaves_its_quote(asked: str, given: str, answered: str) -> None
 
 # As naive as a viewer may be: every address is a link.
 NAIVE = MarkdownIt("commonmark", {"html": True})
-NAIVE.validateLink = bool  # type: ignore[method-assign]  # what real viewers differ in
+NAIVE.validateLink = bool  # type: ignore[method-assign, assignment]  # what real viewers differ in
 LINKS = [
     *(
         "[x](",
