@@ -4,11 +4,13 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
 
 import structlog
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest
+from django.db import connections
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
 
@@ -22,6 +24,10 @@ log = structlog.get_logger("access")
 
 # A client's id that may be used: short, and without characters that break a log line or a header.
 SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# A process's share of PostgreSQL's usual 100 connections; a page takes milliseconds of them.
+MAX_PAGES_AT_ONCE = 8
+# Longer than any page takes, and shorter than a person's patience.
+MAX_PAGE_WAIT_S = 20
 # The kubelet probes every few seconds; its lines would bury all others.
 UNLOGGED = ("/healthz", "/readyz", "/health")
 
@@ -47,6 +53,26 @@ def page_request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> 
         response = get_response(request)
         _end(request, response, began)
         return response
+
+    return answer
+
+
+@sync_only_middleware
+def few_pages_at_once(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Full stack: each page has a thread of its own, and each thread would open a connection to the database.
+
+    It is closed here, and not when the answer has been sent: a client that reads slowly keeps none.
+    """
+    gate = BoundedSemaphore(MAX_PAGES_AT_ONCE)
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        if not gate.acquire(timeout=MAX_PAGE_WAIT_S):
+            return HttpResponse("Too many pages at once. Try again.", status=503, headers={"Retry-After": "5"})
+        try:
+            return get_response(request)
+        finally:
+            connections.close_all()
+            gate.release()
 
     return answer
 

@@ -129,6 +129,7 @@ MIDDLEWARE = [
     "config.middleware.page_request_id",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.few_pages_at_once",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -201,6 +202,12 @@ CACHES = {
         "KEY_PREFIX": "eps-cache-json",
     }
 }
+if not CACHES["default"]["OPTIONS"].get("SENTINELS"):
+    # Sessions of many pages at once wait for a connection; the driver's own pool never closes one, and has no bound.
+    CACHES["default"]["OPTIONS"] |= {
+        "CONNECTION_POOL_CLASS": "redis.connection.BlockingConnectionPool",
+        "CONNECTION_POOL_KWARGS": {"max_connections": REDIS_MAX_CONNECTIONS, "timeout": REDIS_TIMEOUT_S},
+    }
 # Reading a pickle runs what is in it: whoever can write to the cache would run code here. JSON is only read.
 CACHES["default"]["OPTIONS"]["SERIALIZER"] = "django_redis.serializers.json.JSONSerializer"
 SESSION_ENGINE = "config.sessions"
