@@ -23,15 +23,22 @@ from django.conf import settings
 from config.clients import open_clients
 from config.lean_handler import LeanHandler
 from config.lifespan import Lifespan, refuse_without_lifespan
+from config.request_body import MB, BodyRoom, BoundedBodies
 from config.response_headers import page_headers, with_headers
 
+bodies = BodyRoom(settings.MAX_BODIES_MB * MB)
 # Django's handler is typed with plain dictionaries.
-full_stack = with_headers(cast(ASGI3Application, django_application), page_headers(has_inline=settings.DEBUG))
+full_stack = with_headers(
+    BoundedBodies(cast(ASGI3Application, django_application), max_bytes=settings.MAX_PAGE_BODY_BYTES, room=bodies),
+    page_headers(has_inline=settings.DEBUG),
+)
 
 PAGES = ("/v1/docs", "/v1/openapi.json")
 PROBES = ("/healthz", "/readyz", "/health")
 
-lean_handler = LeanHandler(settings.ROOT_URLCONF, settings.LEAN_MIDDLEWARE, max_body_bytes=settings.MAX_BODY_BYTES)
+lean_handler = LeanHandler(
+    settings.ROOT_URLCONF, settings.LEAN_MIDDLEWARE, max_body_bytes=settings.MAX_BODY_BYTES, room=bodies
+)
 lifespan = Lifespan(open_clients)
 
 

@@ -30,7 +30,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
 
     CONFIG_KWARGS = {
         "loop": "uvloop",
-        "http": "httptools",
+        "http": "config.http_protocol:HttpProtocol",  # httptools, with bounds
         "lifespan": "on",
         "access_log": False,  # config/middleware.py logs one line a request, and none for probes
         "server_header": False,

@@ -6,79 +6,70 @@ SQL), sync middleware, and the thread of a request. A view that needs one of the
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from functools import reduce
 from io import BytesIO
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
-from django.core.exceptions import RequestDataTooBig
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
+from config.request_body import BodyRoom, ClientLeft, RequestBody
 from config.response_headers import API_HEADERS
 
 Response = HttpResponse | StreamingHttpResponse
 View = Callable[[HttpRequest], Awaitable[Response]]
 
 
-class ClientGone(Exception):
-    """The connection is closed; there is nobody to answer."""
+class LeanRequest(ASGIRequest):
+    """A request whose body is still to come: the view asks for it, when it knows who sends it."""
+
+    def __init__(self, scope: HTTPScope, body: RequestBody) -> None:
+        super().__init__(scope, BytesIO())
+        self._coming = body
+
+    async def read_body(self) -> None:
+        """Make `body` what was sent. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
+        try:
+            self._body = await self._coming.read()
+        except ClientLeft:
+            await asyncio.Event().wait()  # `LeanHandler` has noticed as well, and cancels this
 
 
 class LeanHandler:
     """An ASGI application over a URLconf whose views are all async. `middleware` lists the outermost first."""
 
-    def __init__(self, urlconf: str, middleware: list[str], *, max_body_bytes: int) -> None:
+    def __init__(self, urlconf: str, middleware: list[str], *, max_body_bytes: int, room: BodyRoom) -> None:
         self._resolver = get_resolver(urlconf)
         self._max_body_bytes = max_body_bytes
+        self._room = room
         self._view: View = reduce(lambda view, path: import_string(path)(view), reversed(middleware), self._respond)
 
     async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         assert scope["type"] == "http"
-        try:
-            body = await self._read_body(scope, receive)
-            request = ASGIRequest(scope, BytesIO(body or b""))
-            request.body_too_large = body is None  # type: ignore[attr-defined]  # `_respond` reads it, inside the middleware
-            await _unless_client_leaves(self._answer(request, send), receive)
-        except (ClientGone, ConnectionAbortedError):
-            # The client has left, or a stream had to be aborted. The answer is unfinished, so the server closes the
-            # connection, and a client cannot take this for the end of the answer.
-            return
+        body = RequestBody(scope, receive, max_bytes=self._max_body_bytes, room=self._room)
+        # After an abort, as after a client that left, the answer is unfinished: the server closes the connection, and
+        # a client cannot take this for the end of the answer.
+        with suppress(ConnectionAbortedError), closing(body):
+            await _unless_client_leaves(self._answer(LeanRequest(scope, body), send), body)
 
     async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:
         # No `response.close()`: it fires request_finished, which handles databases and caches that are not used here.
         await _send(await self._view(request), send)
 
     async def _respond(self, request: HttpRequest) -> Response:
-        if request.body_too_large:  # type: ignore[attr-defined]  # set by `__call__`
-            raise RequestDataTooBig
         match = self._resolver.resolve(request.path_info)
         request.resolver_match = match
         response: Response = await match.func(request, *match.args, **match.kwargs)
         return response
 
-    async def _read_body(self, scope: HTTPScope, receive: ASGIReceiveCallable) -> bytes | None:
-        """The whole body; None when it is larger than `max_body_bytes`."""
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            assert message["type"] == "http.request"
-            size += len(message["body"])
-            if size > self._max_body_bytes:
-                return None
-            parts.append(message["body"])
-            if not message["more_body"]:
-                return parts[0] if len(parts) == 1 else b"".join(parts)
 
-
-async def _unless_client_leaves(answer: Awaitable[None], receive: ASGIReceiveCallable) -> None:
+async def _unless_client_leaves(answer: Awaitable[None], body: RequestBody) -> None:
     """Answer until the client leaves. Work that a view started in other tasks goes on."""
     answering = asyncio.ensure_future(answer)
-    watching = asyncio.ensure_future(_disconnected(receive))
+    watching = asyncio.ensure_future(body.wait_until_left())
     try:
         await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
         if answering.cancelled():
@@ -89,11 +80,6 @@ async def _unless_client_leaves(answer: Awaitable[None], receive: ASGIReceiveCal
         for task in (answering, watching):
             task.cancel()
         await asyncio.gather(answering, watching, return_exceptions=True)
-
-
-async def _disconnected(receive: ASGIReceiveCallable) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass  # the rest of a body that was too large
 
 
 async def _send(response: Response, send: ASGISendCallable) -> None:

@@ -105,7 +105,10 @@ REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 0)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days
 EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
 MAX_BODY_BYTES = 10 * 1024 * 1024  # docs/api.md, "Limits"
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES  # Django's own limit is 2.5 MB
+# Of the pages: forms. Below Django's FILE_UPLOAD_MAX_MEMORY_SIZE, above which a body becomes a file.
+MAX_PAGE_BODY_BYTES = 2_500_000
+# 200 runs with inputs of a megabyte: what agents send late in a long session.
+MAX_BODIES_MB = env.integer("MAX_BODIES_MB", 256, minimum=16)
 
 READYZ_REQUIRED = env.words("READYZ_REQUIRED", ["redis", "weaviate"] if WEAVIATE_URL else ["redis"])
 READYZ_TIMEOUT_S = env.seconds("READYZ_TIMEOUT_S", 1.0)

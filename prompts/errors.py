@@ -9,6 +9,8 @@
           InvalidImage                   invalid_base64_image       invalid_request_error   400     no
           PromptTooLong                  context_length_exceeded    invalid_request_error   400     no
         BodyTooLarge                     request_too_large          invalid_request_error   413     no
+        HeadTooLarge                     headers_too_large          invalid_request_error   431     no
+        BodyTooSlow                      request_timeout            invalid_request_error   408     yes
         NotFound                         …_not_found, unknown_url   invalid_request_error   404     no
         MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
         WebSocketsOff                    websockets_off             invalid_request_error   426     no
@@ -128,6 +130,20 @@ class BodyTooLarge(InvalidRequest):
 
     code = "request_too_large"
     status = 413
+
+
+class HeadTooLarge(InvalidRequest):
+    """A request line and headers that are longer than any need to be."""
+
+    code = "headers_too_large"
+    status = 431
+
+
+class BodyTooSlow(InvalidRequest):
+    """A body that hardly comes."""
+
+    code = "request_timeout"
+    status = 408
 
 
 class InvalidApiKey(ServiceError):
@@ -305,7 +321,7 @@ class StorageFull(Unavailable):
 
 
 class Overloaded(Unavailable):
-    """This replica runs as many answers as it may."""
+    """This replica runs as many answers, or holds as many bodies, as it may."""
 
     code = "overloaded"
 

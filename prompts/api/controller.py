@@ -25,7 +25,7 @@ from prompts.api.errors import as_service_error, render_error
 from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope
 from prompts.api.openapi.schemas import WireSerializer
 from prompts.api.own_seals import OwnSeals
-from prompts.api.state import State, get_state, get_unknown
+from prompts.api.state import State, WithBody, get_state, get_unknown
 from prompts.api.wire.items import Sender
 from prompts.api.wire.parser import BodyParser
 from prompts.api.wire.unknown import Unknown
@@ -40,7 +40,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class BearerKey(AsyncAuth):
-    """`Authorization: Bearer <key>`; one look-up in Redis, no SQL."""
+    """`Authorization: Bearer <key>`; one look-up in Redis, no SQL. The body is read for those who have one."""
 
     __slots__ = ()
 
@@ -50,13 +50,14 @@ class BearerKey(AsyncAuth):
         return None
 
     async def __call__(self, endpoint: Endpoint, controller: Controller[BaseSerializer]) -> "BearerKey":
-        """Find the owner. Raises InvalidApiKey, RateLimited."""
+        """Find the owner, then read the body. Raises InvalidApiKey, RateLimited, and as `WithBody.read_body`."""
         request = cast(ASGIRequest, controller.request)
         state = get_state(request.scope)
         caller = await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=state.api_keys)
         request.caller = caller  # type: ignore[attr-defined]  # read by ApiController.owner and the error middleware
         structlog.contextvars.bind_contextvars(owner=caller.owner)
         check_rate(caller)
+        await cast(WithBody, request).read_body()
         return self
 
     def security_schemes(

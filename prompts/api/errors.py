@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 import structlog
-from django.core.exceptions import RequestDataTooBig, TooManyFieldsSent
+from django.core.exceptions import SuspiciousOperation, TooManyFieldsSent
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404
@@ -18,7 +18,6 @@ from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
 from prompts.errors import (
     AnswerTooLarge,
-    BodyTooLarge,
     ConversationLocked,
     InsufficientQuota,
     InternalError,
@@ -36,7 +35,6 @@ View = Callable[[HttpRequest], Awaitable[HttpResponseBase]]
 
 encode = msgspec.json.Encoder().encode
 
-MAX_BODY_MB = 10
 # An error repeats so much of a client's own words: enough to find them.
 MAX_TOLD = 300
 
@@ -49,10 +47,10 @@ def envelope(view: View) -> View:
             return _finish(request, await view(request))
         except ServiceError as error:
             return render_error(error)
-        except RequestDataTooBig:
-            return render_error(BodyTooLarge(f"The body is larger than {MAX_BODY_MB} MB. Send less at once."))
         except Resolver404:
             return render_error(unknown_url(request.method, request.path))
+        except SuspiciousOperation as error:
+            return render_error(as_service_error(error) or InvalidRequest("The request cannot be read. Send another."))
         except Exception:
             log.exception("unexpected_error", path=request.path)
             request_id = getattr(request, "request_id", "unknown")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
@@ -35,6 +35,13 @@ class State:
     observer: Observer
     reading: ReadingRules
     relay: RelayPorts
+
+
+class WithBody(Protocol):
+    """A request whose body is still to come."""
+
+    async def read_body(self) -> None:
+        """Make `body` what was sent. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
 
 
 def get_state(scope: Mapping[str, Any]) -> State:
