@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from http import HTTPStatus
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import structlog
 from django.http import HttpResponse, StreamingHttpResponse
 from dmr import ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct, field
 
 from prompts.api import sse
 from prompts.api.controller import ApiController
@@ -17,7 +17,7 @@ from prompts.api.openapi.document import BODY_ERRORS, MODEL_ERRORS, AlsoAs
 from prompts.api.openapi.event_stream import CHUNK_STREAM
 from prompts.api.openapi.examples import CREATE_CHAT_COMPLETION, CREATE_EMBEDDINGS
 from prompts.api.wire.addresses import check_messages, check_parts
-from prompts.api.wire.parser import OpaqueJsonParser
+from prompts.api.wire.parser import OpaqueJsonParser, read_objects
 from prompts.errors import ServiceError
 from prompts.ports.relay import RelayedAnswer, RelayPath
 from prompts.usecases.relay import RelayRequest, open_relayed
@@ -25,7 +25,8 @@ from prompts.usecases.relay import RelayRequest, open_relayed
 log = structlog.get_logger(__name__)
 
 ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
-# For the OpenAPI document: the model's server is who checks them.
+TRUE = Raw(b"true")
+# For the OpenAPI document: the model's server is who checks them. Read here is only what may hold an address.
 _LIST_OF_MESSAGES = Meta(extra_json_schema={"type": "array", "items": {"type": "object"}})
 _BOOLEAN = Meta(extra_json_schema={"anyOf": [{"type": "boolean"}, {"type": "null"}]})
 _TEXTS = Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array"}]})
@@ -34,9 +35,9 @@ _TEXTS = Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array"}
 class CreateChatCompletion(Struct, kw_only=True):
     """The body of OpenAI's `POST /v1/chat/completions`. Only `model` is looked at here, and addresses in messages."""
 
-    messages: Annotated[Any, _LIST_OF_MESSAGES] = None
+    messages: Annotated[Raw, _LIST_OF_MESSAGES] = field(default_factory=Raw)
     model: ModelName | None = None
-    stream: Annotated[Any, _BOOLEAN] = None
+    stream: Annotated[Raw, _BOOLEAN] = field(default_factory=Raw)
 
 
 class CreateEmbeddings(Struct, kw_only=True):
@@ -45,8 +46,8 @@ class CreateEmbeddings(Struct, kw_only=True):
     `messages` is how vLLM takes images to embed.
     """
 
-    input: Annotated[Any, _TEXTS] = None
-    messages: Annotated[Any, _LIST_OF_MESSAGES] = None
+    input: Annotated[Raw, _TEXTS] = field(default_factory=Raw)
+    messages: Annotated[Raw, _LIST_OF_MESSAGES] = field(default_factory=Raw)
     model: ModelName | None = None
 
 
@@ -64,9 +65,9 @@ class RelayController(ApiController):
     tags = ["Relay"]
     parsers = [OpaqueJsonParser()]
 
-    def check_addresses(self, messages: object) -> None:
+    def check_addresses(self, messages: Raw) -> None:
         """Raises InvalidRequest for an address that the model's server shall not open."""
-        check_messages(messages, self.state.reading.media_hosts)
+        check_messages(read_objects(messages), self.state.reading.media_hosts)
 
     async def hand_on(self, path: RelayPath, *, model: str | None, is_stream: bool) -> HttpResponse:
         """The server's own answer."""
@@ -96,7 +97,7 @@ class ChatCompletionsController(RelayController):
     ) -> HttpResponse:
         """Ask the model's server in its own words: handed on as it is, streamed on demand, and nothing is kept."""
         self.check_addresses(parsed_body.messages)
-        return await self.hand_on("/chat/completions", model=parsed_body.model, is_stream=parsed_body.stream is True)
+        return await self.hand_on("/chat/completions", model=parsed_body.model, is_stream=parsed_body.stream == TRUE)
 
 
 class EmbeddingsController(RelayController):
@@ -111,8 +112,9 @@ class EmbeddingsController(RelayController):
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreateEmbeddings], CREATE_EMBEDDINGS]) -> HttpResponse:
         """Vectors of texts: handed on to the model's server as it is, and nothing is kept."""
         self.check_addresses(parsed_body.messages)
-        if isinstance(parsed_body.input, list | dict):
-            check_parts(parsed_body.input, self.state.reading.media_hosts, "input")
+        given = read_objects(parsed_body.input)
+        if isinstance(given, list | dict):
+            check_parts(given, self.state.reading.media_hosts, "input")
         return await self.hand_on("/embeddings", model=parsed_body.model, is_stream=False)
 
 

@@ -1,6 +1,8 @@
 """Reading bodies: JSON into structs, what this server does not know of it, and what a store must not hold."""
 
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -29,6 +31,13 @@ SPARED_FRAMES = 300
 # is answered.
 MAX_VALUES = 500_000  # docs/api.md, "Limits"
 
+# Of all objects of a body that is handed on: where its model has another name at the model's server, its fields are
+# read one by one. A long history has some thousands.
+MAX_RELAYED_FIELDS = 100_000
+
+# Of a body with a NUL in it: in a larger one its place is not looked for.
+MAX_SEARCHED_BYTES = 100_000
+
 
 class BodyParser(MsgspecJsonParser):
     """JSON into structs; what they do not know is left out and named (`prompts.api.state.get_unknown`).
@@ -52,9 +61,10 @@ class BodyParser(MsgspecJsonParser):
             return _without_body(model)
         self.check_size(to_deserialize)
         try:
-            parsed = _with_less_stack(
-                SPARED_FRAMES, lambda: self._parse(to_deserialize, deserializer_hook, request=request, model=model)
-            )
+            with _without_collections():
+                parsed = _with_less_stack(
+                    SPARED_FRAMES, lambda: self._parse(to_deserialize, deserializer_hook, request=request, model=model)
+                )
             self.check_text(to_deserialize)
         except RecursionError:
             raise InvalidRequest("The body is nested too deeply. Send it flatter.") from None
@@ -77,14 +87,13 @@ class BodyParser(MsgspecJsonParser):
 
     def check_size(self, body: Raw) -> None:
         """Refuse what takes too long to read."""
-        if _has_too_many_values(body):
-            raise BodyTooLarge(f"The body holds more than {MAX_VALUES:,} values. Send less at once.")
+        _refuse_many_values(body)
 
     def check_text(self, body: Raw) -> None:
         """Refuse what a store must not hold."""
-        # JSON can hold a NUL only as this escape.
-        if b"\\u0000" in body:
-            _refuse_nul(msgspec.json.decode(body))
+        # JSON can hold a NUL only as this escape, after an even number of other backslashes.
+        if b"\\u0000" in body and b"\\u0000" in bytes(body).replace(b"\\\\", b""):
+            _refuse_nul(body)
 
 
 class OpaqueJsonParser(BodyParser):
@@ -99,7 +108,9 @@ class OpaqueJsonParser(BodyParser):
 
     @override
     def check_size(self, body: Raw) -> None:
-        """A list of tokens to embed may be as long as it is."""
+        """A list of tokens to embed may be as long as it is; fields are counted."""
+        if _has_more(body, MAX_RELAYED_FIELDS, _count_fields):
+            raise BodyTooLarge(f"The body holds more than {MAX_RELAYED_FIELDS:,} fields. Send less at once.")
 
     @override
     def check_text(self, body: Raw) -> None:
@@ -112,20 +123,54 @@ class OpaqueJsonParser(BodyParser):
             ) from None
 
 
-def _has_too_many_values(body: Raw) -> bool:
-    """Whether there are more than `MAX_VALUES`; found without a look at each."""
-    if _count_marks(body) <= MAX_VALUES:
+def read_objects(raw: Raw) -> Any:
+    """A value that was handed on unread, when there are objects in it, else None.
+
+    Raises BodyTooLarge, and InvalidRequest for what is nested too deeply.
+    """
+    if b"{" not in bytes(raw):  # a long list of tokens, among others
+        return None
+    _refuse_many_values(raw)
+    try:
+        with _without_collections():
+            return msgspec.json.decode(raw)
+    except RecursionError:
+        raise InvalidRequest("The body is nested too deeply. Send it flatter.") from None
+
+
+def _refuse_many_values(body: Raw) -> None:
+    if _has_more(body, MAX_VALUES, _count_marks):
+        raise BodyTooLarge(f"The body holds more than {MAX_VALUES:,} values. Send less at once.")
+
+
+def _has_more(body: Raw, limit: int, count: Callable[[bytes], int]) -> bool:
+    """Whether `count` gives more outside of strings; found without a look at each value."""
+    whole = bytes(body)
+    if count(whole) <= limit:
         return False
-    plain = bytes(body).replace(b"\\\\", b"").replace(b'\\"', b"")
-    if plain.count(b'"') > 4 * MAX_VALUES:  # each string is a value, or the key of one
+    plain = whole.replace(b"\\\\", b"").replace(b'\\"', b"")
+    if plain.count(b'"') > 4 * limit:  # each string is a value, or the key of one
         return True
-    outside_strings = b"".join(plain.split(b'"')[::2])
-    return _count_marks(outside_strings) > MAX_VALUES
+    return count(b"".join(plain.split(b'"')[::2])) > limit
 
 
-def _count_marks(body: Raw) -> int:
+def _count_marks(body: bytes) -> int:
     """About as many as there are values: every value but the first stands after one of these."""
     return body.count(b",") + body.count(b"{") + body.count(b"[")
+
+
+def _count_fields(body: bytes) -> int:
+    return body.count(b":")
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Without garbage collections: each looks at all that was read so far, and a large body would cause hundreds."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _with_less_stack(frames: int, read: Callable[[], Read]) -> Read:
@@ -191,8 +236,10 @@ def _is_metadata(value: Any) -> bool:
     return True
 
 
-def _refuse_nul(value: Any) -> None:
-    for path in _nul_paths(value, ""):
+def _refuse_nul(body: Raw) -> None:
+    if len(body) > MAX_SEARCHED_BYTES:
+        raise InvalidRequest("The body holds a NUL character (\\u0000). Leave it out.")
+    for path in _nul_paths(msgspec.json.decode(body), ""):
         raise InvalidRequest(f"Invalid '{path}': NUL characters are not allowed. Leave them out.", param=path)
 
 

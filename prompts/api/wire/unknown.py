@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from prompts.domain.media_hosts import PUBLIC_HOSTS, MediaHosts
-from prompts.errors import InvalidRequest
+from prompts.errors import BodyTooLarge, InvalidRequest
 
 UnknownKind: TypeAlias = Literal["field", "item_field", "tool", "include"]
 
@@ -39,6 +39,14 @@ class Unknown:
     counts: dict[UnknownKind, int] = field(default_factory=dict)
     """How many of each kind were left out."""
     _names: list[str] = field(default_factory=list)
+    _objects: int = 0
+
+    def count_object(self, limit: int) -> None:
+        """One more is looked at for what is not known. Raises BodyTooLarge above the limit."""
+        self._objects += 1
+        if self._objects > limit:
+            message = f"The body holds fields that are not known, and more than {limit:,} objects. Send less at once."
+            raise BodyTooLarge(message)
 
     def leave_out(self, path: str, kind: UnknownKind) -> None:
         """Name a place that is left out. Raises InvalidRequest where the unknown is refused."""
