@@ -111,6 +111,8 @@ class Narration:
     """The calls of the service's own tools that have not returned, by call id."""
     _round_start: int = 0
     """Where the output of the present round begins."""
+    first_told: int = 0
+    """The events below this number are counted, and are not made into JSON: whoever goes on from there has them."""
 
     def opening(self) -> list[Event]:
         """What is on the wire before the model has said anything; a background response begins as `queued`."""
@@ -125,12 +127,20 @@ class Narration:
         ]
 
     def tell(self, signals: Iterable[Signal]) -> list[Event]:
-        """The events of some more signals; a `Finished` says nothing until `closing`."""
+        """The events of some more signals, those below `first_told` empty or left out.
+
+        A `Finished` says nothing until `closing`.
+        """
         events: list[Event] = []
         for signal in signals:
             current = self._current
             if type(signal) is Text and type(current) is OpenMessage and current.is_saying_text:
-                events.append(self._delta(current, signal))  # nearly all signals come this way
+                # Nearly all signals come this way.
+                if self.next_number >= self.first_told:
+                    events.append(self._delta(current, signal))
+                else:
+                    current.keep(signal)
+                    self.next_number += 1
             else:
                 events += self._tell(signal)
         return events
@@ -162,6 +172,15 @@ class Narration:
         number = self._take_number()
         head = b'{"type":"%b","sequence_number":%d,"response":' % (name.encode(), number)
         return [*events, Event(name, number, b"".join((head, result, b"}")))]
+
+    def merge_pieces(self) -> None:
+        """Hold what is being said in few pieces, for a reader who may hold it for long.
+
+        A run counts its pieces: they are about its tokens.
+        """
+        for item in (self._current, *self._calls.values()):
+            if item is not None:
+                item.merge_pieces()
 
     @property
     def is_thinking(self) -> bool:
@@ -329,6 +348,9 @@ class Narration:
 
     def _delta(self, message: OpenMessage, signal: Text | Refused) -> Event:
         number = self._take_number()
+        if number < self.first_told:
+            message.keep(signal)
+            return Event("", number, b"")
         name, head, tail = message.say(signal)
         return Event(name, number, head % number + tail)
 
@@ -337,6 +359,8 @@ class Narration:
 
     def _event(self, name: str, **fields: Any) -> Event:
         number = self._take_number()
+        if number < self.first_told:
+            return Event(name, number, b"")
         return Event(name, number, encode({"type": name, "sequence_number": number, **fields}))
 
     def _take_number(self) -> int:

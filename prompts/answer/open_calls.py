@@ -24,7 +24,6 @@ class OpenCall(OpenItem):
     def __init__(self, response_id: str, output_index: int, called: CalledTool) -> None:
         super().__init__(response_id, output_index)
         self._called = called
-        self._pieces: list[str] = []
         self.kept: list[str] = []
         """What the model's server wants back with it; no event says it."""
 

@@ -30,6 +30,9 @@ Happenings: TypeAlias = Iterator[Happening]
 
 encode = msgspec.json.Encoder().encode
 
+# Pieces of a text that a reader holds, 60 bytes each beside their letters.
+MAX_PIECES = 4_096
+
 
 class OpenItem:
     """One output item that is not done."""
@@ -42,6 +45,8 @@ class OpenItem:
         self.response_id = response_id
         self.is_said = False
         """Whether the model is through with it, and it only waits for those before it."""
+        self._pieces: list[str] = []
+        """What is being said, as it came."""
 
     def build(self, status: ItemStatus) -> Item:
         """The item with what was said so far."""
@@ -59,6 +64,11 @@ class OpenItem:
     def close_part(self) -> Happenings:
         """The events with which its current part ends."""
         raise NotImplementedError
+
+    def merge_pieces(self) -> None:
+        """Make one of many pieces."""
+        if len(self._pieces) > MAX_PIECES:
+            self._pieces = ["".join(self._pieces)]
 
     def judge(self, *, is_last: bool) -> ItemStatus:
         """Its status when the answer ends early; `is_last`: it is the last open item, which was cut off."""
@@ -83,7 +93,6 @@ class OpenMessage(OpenItem):
         self._phase = phase
         self._closed: list[Part] = []
         self._part_kind: Literal["output_text", "refusal"] | None = None
-        self._pieces: list[str] = []
         self._logprobs: list[Logprob] = []
         self._delta_name = ""
         self._delta_head = b""
@@ -122,14 +131,19 @@ class OpenMessage(OpenItem):
 
     def say(self, signal: Text | Refused) -> tuple[str, bytes, bytes]:
         """The delta event: its type, and its JSON before and after the sequence number. The hot path."""
-        self._pieces.append(signal.text)
+        self.keep(signal)
         if isinstance(signal, Refused):
             return self._delta_name, self._delta_head, encode(signal.text) + b"}"
         if not signal.logprobs:
             return self._delta_name, self._delta_head, encode(signal.text) + b',"logprobs":[]}'
-        self._logprobs += signal.logprobs
         tail = b'%b,"logprobs":%b}' % (encode(signal.text), encode(signal.logprobs))
         return self._delta_name, self._delta_head, tail
+
+    def keep(self, signal: Text | Refused) -> None:
+        """Take it in without a word."""
+        self._pieces.append(signal.text)
+        if type(signal) is Text and signal.logprobs:
+            self._logprobs += signal.logprobs
 
     def close_part(self) -> Happenings:
         """See `OpenItem`."""
@@ -164,7 +178,6 @@ class OpenReasoning(OpenItem):
         self._content: list[ReasoningText] = []
         self._said: Literal["summary", "thought"] | None = None
         self._part_number = 0
-        self._pieces: list[str] = []
         self._sealed: str | None = None
 
     def build(self, status: ItemStatus) -> Item:

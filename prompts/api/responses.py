@@ -1,6 +1,6 @@
 """`/v1/responses`: create (whole, streamed, in the background), retrieve, follow, cancel, delete."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
@@ -206,22 +206,24 @@ async def stream(
 async def _frames(
     first: Sequence[Event] | None,
     rest: AsyncGenerator[Sequence[Event], None],
-    write: Callable[[Sequence[Event]], bytes],
+    write: Callable[[Sequence[Event]], Iterator[bytes]],
 ) -> AsyncIterator[bytes]:
     """An error in the middle breaks the connection off: a clean end would look like the end of the answer."""
-    if first:
-        yield write(first)
     try:
         async with aclosing(rest):  # a reader who leaves is gone at once, not when the garbage is collected
+            for piece in write(first or ()):
+                yield piece
+            first = None  # megabytes, where the response has long instructions
             async for events in rest:
-                yield write(events) if events else sse.KEEP_ALIVE
+                for piece in write(events) if events else (sse.KEEP_ALIVE,):
+                    yield piece
     except ServiceError as error:
         log.warning("stream_broken_off", code=error.code)
         raise ConnectionAbortedError from error
     yield sse.DONE
 
 
-def _padded_frames(response_id: str, events: Sequence[Event]) -> bytes:
+def _padded_frames(response_id: str, events: Sequence[Event]) -> Iterator[bytes]:
     return sse.frames(obfuscate(events, response_id))
 
 

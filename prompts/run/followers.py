@@ -12,6 +12,7 @@ from prompts.errors import Draining, Unavailable
 from prompts.ports.observer import UNOBSERVED, FollowerJoined, FollowerLeft, Observer
 from prompts.ports.reader_marks import UNMARKED, Reader, ReaderMarks
 from prompts.run.log_reader import SIGNALS_A_SLICE
+from prompts.run.shared_events import ResponsesInUse
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +51,9 @@ class Followers:
 
     def __init__(self, pace: Pace = Pace(), observer: Observer = UNOBSERVED, marks: ReaderMarks = UNMARKED) -> None:
         self.pace = pace
+        self.in_use = ResponsesInUse()
+        self.telling = asyncio.Lock()
+        """Held by the reader who tells a slice of a log, over one pass of the event loop: one at a time does."""
         self._observer = observer
         self._marks = marks
         self._readers: set[Reader] = set()

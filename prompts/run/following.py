@@ -3,8 +3,11 @@
 Both tell the same events, byte for byte, from any number on: `Narration` makes them from the same signals.
 """
 
+import asyncio
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -19,8 +22,12 @@ from prompts.run.followers import Followers, Pace, new_reader
 from prompts.run.log_reader import read_slices
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
+from prompts.run.shared_events import SharedEvents
 
 decode_response = msgspec.json.Decoder(Response).decode
+
+# So few take no longer than waiting for a turn: what a live answer says at once.
+SIGNALS_AT_ONCE = 16
 
 
 async def follow_response(
@@ -83,8 +90,20 @@ async def follow_joined(
             yield events
         if run.outcome is not None and run.last_number == after:
             return
-    echo = run.response if run is not None and is_here else await event_log.get_echo(response_id, owner=owner)
-    reading = _LogReading(echo, owner, after, store=store, event_log=event_log, pace=followers.pace, has_begun=is_here)
+    shared = followers.in_use.find(owner, response_id)
+    if shared is None:
+        echo = run.response if run is not None and is_here else await event_log.get_echo(response_id, owner=owner)
+        shared = followers.in_use.share(owner, echo)
+    reading = _LogReading(
+        shared,
+        owner,
+        after,
+        store=store,
+        event_log=event_log,
+        pace=followers.pace,
+        telling=followers.telling,
+        has_begun=is_here,
+    )
     async for events in _follow_log(reading, quiet=quiet, event_log=event_log, followers=followers):
         yield events
 
@@ -108,20 +127,21 @@ async def _follow_log(
 
 
 class _LogReading:
-    """One reader's place in a log. The whole log is told from its beginning, and what is above `after` is given out."""
+    """One reader's place in a log. The whole log is read from its beginning, and what is above `after` is told."""
 
     def __init__(
         self,
-        echo: Response,
+        shared: SharedEvents,
         owner: str,
         after: int,
         *,
         store: ResponseStore,
         event_log: EventLog,
         pace: Pace,
+        telling: asyncio.Lock,
         has_begun: bool,
     ) -> None:
-        self.response_id = echo.id
+        self.response_id = shared.response.id
         self.is_over = False
         self.has_begun = has_begun
         """Whether the reader has been told something, and could not be refused any more."""
@@ -132,8 +152,12 @@ class _LogReading:
         self._store = store
         self._event_log = event_log
         self._pace = pace
-        self._narration = Narration(echo)
-        self._opening: list[Event] = self._narration.opening()
+        self._telling = telling
+        self._shared = shared
+        self._narration = Narration(shared.response, first_told=sys.maxsize)
+        before_log = self._narration.opening()
+        self._opening = shared.opening if after < before_log[-1].sequence_number else ()
+        self._narration.first_told = after + 1
         self._cursor = -1
         self._away_since: float | None = None
 
@@ -160,20 +184,32 @@ class _LogReading:
                 signals_a_slice=self._pace.signals_a_slice,
             )
             async for entry in slices:
-                if above := self._above(self._tell(entry)):
+                if above := self._above(await self._tell(entry)):
                     yield above
         if self._is_at_end:
             if above := self._above(await self._tell_end()):
                 yield above
         elif self._cursor == known and (stored := await self._find_stored()):
             self.is_over = True
-            yield self._tell_stored(stored)
+            yield await self._tell_stored(stored)
         self._check_cursor()
 
-    def _tell(self, entry: Entry) -> list[Event]:
-        events = [] if self._cursor >= 0 else [*self._opening]
+    async def _tell(self, entry: Entry) -> Sequence[Event]:
+        opening, self._opening = self._opening, ()
         self._cursor, self._is_at_end = entry.last_number, entry.is_last
-        return [*events, *self._narration.tell(entry.signals)]
+        if len(entry.signals) <= SIGNALS_AT_ONCE:
+            return [*opening, *self._narration.tell(entry.signals)]
+        async with self._in_turn():
+            events = [*opening, *self._narration.tell(entry.signals)]
+            self._narration.merge_pieces()
+        return events
+
+    @asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
+        """One reader at a time, and whatever else the process has to do between two of them."""
+        async with self._telling:
+            yield
+            await asyncio.sleep(0)
 
     def _above(self, events: Sequence[Event]) -> Sequence[Event]:
         return [event for event in events if event.sequence_number > self._after]
@@ -196,13 +232,24 @@ class _LogReading:
             message = f"'starting_after' is {self._after}, but the last event so far is {self._cursor}."
             raise InvalidRequest(message, param="starting_after")
 
-    async def _tell_end(self) -> list[Event]:
-        stored = await self._store.get(self._narration.response.id, owner=self._owner)
+    async def _tell_end(self) -> Sequence[Event]:
+        shared = self._shared
+        if not shared.closes_at(self._narration.next_number):
+            stored = await self._store.get(self._narration.response.id, owner=self._owner)
+            async with self._in_turn():
+                if not shared.closes_at(self._narration.next_number):
+                    self._narration.first_told = 0
+                    shared.closing = self._narration.closing(decode_response(stored.body), stored.body)
         self.is_over = True
-        return self._narration.closing(decode_response(stored.body), stored.body)
+        return shared.closing
 
-    def _tell_stored(self, stored: StoredResponse) -> list[Event]:
+    async def _tell_stored(self, stored: StoredResponse) -> Sequence[Event]:
         """The events of a response whose log is gone, rebuilt with one delta a part."""
-        ended = decode_response(stored.body)
-        signals = read_signals(ended.output)
-        return [*self._opening, *self._narration.tell(signals), *self._narration.closing(ended, stored.body)]
+        shared = self._shared
+        async with self._in_turn():
+            if shared.whole is None:
+                ended, narration = decode_response(stored.body), Narration(shared.response)
+                opening = narration.opening()
+                told = narration.tell(read_signals(ended.output))
+                shared.whole = [*opening, *told, *narration.closing(ended, stored.body)]
+        return shared.whole

@@ -198,7 +198,7 @@ def with_one_thought(item: Item) -> Item:
 @given(tellings())
 def test_the_same_words_cut_otherwise_make_the_same_bytes(both: tuple[Telling, Telling]) -> None:
     (one, first), (other, second) = map(tell, both)
-    assert sse.frames(one) == sse.frames(other)
+    assert b"".join(sse.frames(one)) == b"".join(sse.frames(other))
     assert first == second
 
 
@@ -206,7 +206,7 @@ def test_the_same_words_cut_otherwise_make_the_same_bytes(both: tuple[Telling, T
 @given(tellings())
 def test_frames_are_exact_and_the_terminal_one_carries_the_result_as_stored(both: tuple[Telling, Telling]) -> None:
     events, result = tell(both[0])
-    raw = sse.frames(events) + sse.DONE
+    raw = b"".join(sse.frames(events)) + sse.DONE
     assert read_frames(raw) == decode(events)
     assert raw.count(b"\n") == 3 * len(events) + 2  # no line break inside a frame's data
     assert [event.sequence_number for event in events] == list(range(len(events)))
@@ -245,3 +245,17 @@ def test_a_refusal_after_text_is_a_part_of_its_own() -> None:
     events, _ = tell(Telling(response, [[Text("Well, "), Refused("no.")]], Finished("stop")))
     parts = check_events(decode(events))["output"][0]["content"]
     assert [part["type"] for part in parts] == ["output_text", "refusal"]
+
+
+def test_frames_come_in_few_pieces_that_a_connection_takes() -> None:
+    small = [Event("response.output_text.delta", number, b"x" * 200) for number in range(1_000)]
+    large = Event("response.created", 0, b"y" * 1_000_000)
+    events = [*small, large, *small]
+    pieces = list(sse.frames(events))
+    assert b"".join(pieces) == b"".join(
+        b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.data) for event in events
+    )
+    assert max(map(len, pieces)) <= sse.MAX_PIECE_BYTES + 100
+    assert len(pieces) < 40
+    assert list(sse.frames([])) == []
+    assert len(list(sse.frames(small[:200]))) == 1

@@ -6,14 +6,19 @@ from itertools import chain
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from prompts.answer.events import Event
-from prompts.domain.signals import Finished, Text
+from prompts.answer.events import Event, Narration
+from prompts.answer.open_items import MAX_PIECES
+from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
 from prompts.errors import Draining, Unavailable
+from prompts.run.follower_buffer import MAX_AT_ONCE
 from prompts.run.followers import LOOK_S as LOOKS_EVERY_S
 from prompts.run.followers import Followers, Pace
 from prompts.run.following import follow_response
+from prompts.run.log_reader import SIGNALS_A_SLICE
 from prompts.run.run import Run
+from prompts.run.shared_events import ResponsesInUse
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.fates import Fate
@@ -351,3 +356,111 @@ async def test_readers_that_leave_are_not_waited_for(harness: Harness, client: F
     await reader.aclose()
     async with asyncio.timeout(MAX_S):
         await draining
+
+
+# --- many readers ---
+
+
+async def write_long(harness: Harness, words: int) -> None:
+    """The log of an ended response of so many words, in groups of many."""
+    run = await harness.start([Text(f"{number} ") for number in range(words)], [STOP])
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+
+
+async def test_many_readers_leave_everybody_else_a_turn(harness: Harness, client: FollowClient) -> None:
+    """One of them tells a slice in a pass of the event loop."""
+    await write_long(harness, 1_000)
+    told = 0
+    most_in_a_pass = 0
+
+    async def read() -> None:
+        nonlocal told
+        async for events in client.follow(run=None):
+            told += len([event for event in events if event.type.endswith(".delta")])
+
+    readers = [asyncio.create_task(read()) for _ in range(20)]
+    async with asyncio.timeout(10 * MAX_S):
+        while not all(reader.done() for reader in readers):
+            before = told
+            await asyncio.sleep(0)
+            most_in_a_pass = max(most_in_a_pass, told - before)
+    assert told == 20 * 1_000
+    assert most_in_a_pass <= 2 * SIGNALS_A_SLICE
+
+
+async def test_a_reader_far_behind_in_memory_leaves_everybody_else_a_turn(
+    harness: Harness, client: FollowClient
+) -> None:
+    run = await harness.start([Text(f"{number} ") for number in range(1_000)], [STOP])
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    groups = 0
+
+    async def read() -> None:
+        nonlocal groups
+        async for _ in client.follow(run=run):
+            groups += 1
+
+    reader = asyncio.create_task(read())
+    passes = 0
+    while not reader.done():
+        await asyncio.sleep(0)
+        passes += 1
+    assert groups >= 1_000 // MAX_AT_ONCE
+    assert passes >= groups
+
+
+async def test_the_first_and_last_events_are_there_once_for_all_readers(harness: Harness, client: FollowClient) -> None:
+    await write_long(harness, 10)
+    readers = [client.follow(run=None) for _ in range(3)]
+    seen = [[*await anext(reader)] for reader in readers]
+    for number, reader in enumerate(readers):
+        seen[number] += await read_rest(reader)
+    assert seen[0] == seen[1] == seen[2]
+    for number in (0, 1, -2, -1):
+        assert seen[0][number] is seen[1][number] is seen[2][number]
+
+
+async def test_what_a_reader_has_seen_is_not_said_again(harness: Harness, client: FollowClient) -> None:
+    await write_long(harness, 300)
+    all_events = await client.read(run=None)
+    for after in (0, 1, 5, 150, len(all_events) - 5, len(all_events) - 2):
+        assert await client.read(run=None, after=after) == all_events[after + 1 :]
+
+
+def test_events_below_the_first_one_that_is_told_are_not_written() -> None:
+    signals: list[Signal] = [
+        Thought("a"),
+        Text("b"),
+        Text("c"),
+        Refused("d"),
+        Text("e"),
+        Called(0, "call", "f"),
+        Argued(0, "{}"),
+    ]
+    whole = Narration(make_brief().response)
+    events = [*whole.opening(), *whole.tell(signals)]
+    for first in range(len(events) + 1):
+        narration = Narration(make_brief().response, first_told=first)
+        told = [*narration.opening(), *narration.tell(signals)]
+        assert [event for event in told if event.data] == events[first:]
+        assert narration.next_number == len(events)
+        assert narration.list_said() == whole.list_said()
+
+
+def test_a_reader_holds_a_long_text_in_few_pieces() -> None:
+    narration = Narration(make_brief().response)
+    narration.tell(Text(f"{number} ") for number in range(MAX_PIECES + 1))
+    pieces = narration.find_open_text()
+    narration.merge_pieces()
+    assert narration.find_open_text() == ["".join(pieces or ())]
+
+
+def test_the_response_in_use_is_forgotten_with_its_last_reader() -> None:
+    in_use, echo = ResponsesInUse(), make_brief().response
+    one = in_use.share("alice", echo)
+    assert in_use.share("alice", replace(echo)) is in_use.find("alice", echo.id) is one
+    assert in_use.find("bob", echo.id) is None
+    del one
+    assert in_use.find("alice", echo.id) is None

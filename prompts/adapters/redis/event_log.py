@@ -1,5 +1,6 @@
 """Event logs in Redis: read them from a number on, and wait for more."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -21,6 +22,8 @@ decode_response = msgspec.json.Decoder(Response).decode
 # An entry is a group: one token of a slow model, some hundreds (at 6 bytes each) of a fast one. So a long answer is
 # never in memory as a whole, and no read takes Redis or this process milliseconds.
 ENTRIES_A_READ = 32
+# Some hundred signals, a tenth of a millisecond.
+BYTES_AT_ONCE = 2_000
 
 
 class RedisEventLog:
@@ -29,6 +32,7 @@ class RedisEventLog:
     def __init__(self, redis: Redis, nudges: Nudges) -> None:
         self._redis = redis
         self._nudges = nudges
+        self._unpacking = asyncio.Lock()
 
     async def get_echo(self, response_id: str, *, owner: str) -> Response:
         """See `EventLog.get_echo`."""
@@ -45,7 +49,7 @@ class RedisEventLog:
         with translated_errors():
             first = f"0-{after}" if after >= 0 else "-"
             found = await self._redis.xrange(keys.event_log(response_id), first, "+", count=ENTRIES_A_READ)
-        entries = [_read_entry(entry) for entry in found or []]
+        entries = await self._unpack(found or [])
         if after < 0 or not entries:
             return entries
         known, *above = entries
@@ -54,6 +58,17 @@ class RedisEventLog:
                 "The end of this stream was lost in a fail-over of the store. Read the response instead."
             )
         return above
+
+    async def _unpack(self, found: Sequence[Any]) -> Sequence[Entry]:
+        """Large ones one after the other, whoever reads: a hundred readers at once would hold up everybody else."""
+        if sum(len(fields[b"s"]) for _, fields in found) <= BYTES_AT_ONCE:
+            return [_read_entry(entry) for entry in found]
+        entries: list[Entry] = []
+        for entry in found:
+            async with self._unpacking:
+                entries.append(_read_entry(entry))
+                await asyncio.sleep(0)
+        return entries
 
     def watch(self, response_id: str) -> AbstractAsyncContextManager[Watch]:
         """See `EventLog.watch`."""
