@@ -180,6 +180,9 @@ WRONG: list[tuple[object, str, str]] = [
     (b'{"input":"x","metadata":{"k":1},', "metadata", "a string"),
     (b'{"input":"x","metadata":{"k":1},"tools":' + b"[" * 100_000, "metadata", "a string"),
     (b'{"metadata":{"k":1},"metadata":3,"input":"x"}', "metadata", "a string"),
+    # A name ends where it ends.
+    (but(input=[{"type": "function_call", "call_id": "c", "name": "abc\n", "arguments": "{}"}]), "input[0].name", ""),
+    (but(tools=[{"type": "function", "name": "abc\n"}]), "tools[0].name", ""),
     # NUL, which SQL databases cannot store.
     (but(input="x\0"), "input", "NUL"),
     (but(instructions="\0"), "instructions", "NUL"),

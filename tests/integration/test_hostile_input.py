@@ -174,6 +174,8 @@ QUERIES = [
     ),
     *(
         "starting_after=1e9&stream=true",
+        f"limit={'9' * 5_000}",  # more digits than Python makes a number of
+        f"starting_after={'9' * 5_000}&stream=true",
         f"starting_after={2**70}&stream=true",
         "include=x",
         "include[]=x",

@@ -25,7 +25,11 @@ Metadata = Annotated[
 CallId = Annotated[str, Meta(min_length=1, max_length=64)]
 # OpenAI's rule for the names of functions and schemas.
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
-Name = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_-]{1,64}$")]
+# Python's `$` also stands before a line break at the end; JavaScript's, which JSON Schema means, does not.
+Name = Annotated[
+    str,
+    Meta(pattern=rf"\A{NAME.pattern}\Z", extra_json_schema={"pattern": f"^{NAME.pattern}$"}),
+]
 Namespace = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
