@@ -22,7 +22,7 @@ from prompts.run.followers import Followers, Pace, new_reader
 from prompts.run.log_reader import read_slices
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
-from prompts.run.shared_events import SharedEvents
+from prompts.run.shared_events import ResponsesInUse, SharedEvents
 
 decode_response = msgspec.json.Decoder(Response).decode
 
@@ -90,10 +90,8 @@ async def follow_joined(
             yield events
         if run.outcome is not None and run.last_number == after:
             return
-    shared = followers.in_use.find(owner, response_id)
-    if shared is None:
-        echo = run.response if run is not None and is_here else await event_log.get_echo(response_id, owner=owner)
-        shared = followers.in_use.share(owner, echo)
+    own = run if is_here else None
+    shared = await _share(response_id, owner, own, event_log=event_log, in_use=followers.in_use)
     reading = _LogReading(
         shared,
         owner,
@@ -106,6 +104,16 @@ async def follow_joined(
     )
     async for events in _follow_log(reading, quiet=quiet, event_log=event_log, followers=followers):
         yield events
+
+
+async def _share(
+    response_id: str, owner: str, run: Run | None, *, event_log: EventLog, in_use: ResponsesInUse
+) -> SharedEvents:
+    """A function of its own, so that no reader holds an echo of its own."""
+    if shared := in_use.find(owner, response_id):
+        return shared
+    echo = await event_log.get_echo(response_id, owner=owner) if run is None else run.response
+    return in_use.share(owner, echo)
 
 
 async def _follow_log(
