@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from config.response_headers import API_HEADERS
 from prompts.api.errors import render_error
 from prompts.errors import HeadTooLarge, InvalidRequest, ServiceError
 
@@ -235,5 +236,6 @@ def _render(error: ServiceError) -> bytes:
         "content-type: application/json",
         f"content-length: {len(content)}",
         "connection: close",
+        *(f"{name.decode()}: {value.decode()}" for name, value in API_HEADERS),
     ]
     return "\r\n".join([*head, "", ""]).encode() + content
