@@ -8,6 +8,7 @@
         InvalidPrompt                    invalid_prompt             invalid_request_error   400     no
           InvalidImage                   invalid_base64_image       invalid_request_error   400     no
           PromptTooLong                  context_length_exceeded    invalid_request_error   400     no
+        HistoryTooDeep                   history_too_deep           invalid_request_error   400     no
         BodyTooLarge                     request_too_large          invalid_request_error   413     no
         HeadTooLarge                     headers_too_large          invalid_request_error   431     no
         BodyTooSlow                      request_timeout            invalid_request_error   408     yes
@@ -123,6 +124,19 @@ class PromptTooLong(InvalidPrompt):
 
     code = "context_length_exceeded"
     response_code = "context_length_exceeded"
+
+
+class HistoryTooDeep(InvalidRequest):
+    """A history that forks of forks have made of as many pieces as one may consist of."""
+
+    code = "history_too_deep"
+
+    def __init__(self, *, param: str) -> None:
+        message = (
+            "This history was forked from a fork too many times in a row. Begin a new conversation with the items that "
+            "are still needed, or compact the history and go on from the compaction."
+        )
+        super().__init__(message, param=param)
 
 
 class BodyTooLarge(InvalidRequest):

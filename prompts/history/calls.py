@@ -4,18 +4,31 @@ from collections.abc import Sequence
 
 from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds, find_answered_call, find_made_call
 from prompts.domain.items import Item
+from prompts.errors import InvalidRequest
+
+# Calls of a history that one request may answer: each is looked for in several places. OpenAI's models are offered at
+# most 128 tools, and call a handful of them at once.
+MAX_EARLIER_CALLS = 128
 
 
 def find_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> list[str]:
-    """Ids of the calls whose outputs are here and which are not: somebody must have made them before."""
+    """Ids of the calls whose outputs are here and which are not, each once: somebody must have made them before.
+
+    Raises InvalidRequest when they are more than can be looked for.
+    """
     made: set[str] = set()
-    unanswered: list[str] = []
+    unanswered: dict[str, None] = {}  # a set that keeps its order
     for item in items:
         if call_id := find_made_call(item, kinds):
             made.add(call_id)
         elif (answered := find_answered_call(item, kinds)) and answered not in made:
-            unanswered.append(answered)
-    return unanswered
+            unanswered[answered] = None
+    if len(unanswered) > MAX_EARLIER_CALLS:
+        raise InvalidRequest(
+            f"These are outputs of {len(unanswered):,} calls of earlier requests, and one request may bring "
+            f"{MAX_EARLIER_CALLS}. Send the calls before their outputs, or the outputs in several requests."
+        )
+    return list(unanswered)
 
 
 def drop_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> list[Item]:

@@ -62,7 +62,7 @@ def test_a_script_that_does_not_say_what_it_takes_is_refused(right: str, wrong: 
 
 def test_a_part_is_included_once_and_behind_what_it_includes_itself() -> None:
     text = parse_script("take", SCRIPT.replace("assert", "-- INCLUDES calls window\nassert", 1)).text
-    functions = ["function find_parent", "function has_call", "function read_window"]
+    functions = ["function find_parent", "function find_missing_calls", "function read_window"]
     assert [text.count(function) for function in functions] == [1, 1, 1]
     assert sorted(functions, key=text.index) == functions
 

@@ -14,7 +14,7 @@ from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id, re
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
-from prompts.errors import UnknownCall, conversation_locked, unknown_conversation, unknown_item
+from prompts.errors import HistoryTooDeep, UnknownCall, conversation_locked, unknown_conversation, unknown_item
 from prompts.ports.pages import Page
 
 encode = msgspec.json.Encoder().encode
@@ -141,6 +141,8 @@ class RedisConversationStore:
                 raise unknown_conversation(origin_id)
             case [b"unknown_item"]:
                 raise unknown_item(item_id, param=side or "item_id")
+            case [b"too_deep"]:
+                raise HistoryTooDeep(param="conversation_id")
         await touch_listing(self._scripts, owner, conversation_id)
         return await self.get(conversation_id, owner=owner)
 

@@ -22,6 +22,7 @@ from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory, ModelInput, Response, Status
 from prompts.errors import (
+    HistoryTooDeep,
     ServiceError,
     StaleRun,
     TailLost,
@@ -318,6 +319,8 @@ def _read_refusal(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None)
     if place is None:  # deleted between the client library's first try and its second
         return unknown_response(draft.response.id)
     match reply:
+        case [b"too_deep"]:
+            return HistoryTooDeep(param=place.unknown.param or "input")
         case [b"locked", active, *followed]:
             return conversation_locked(place.id, active.decode(), is_followed=bool(followed))
         case [b"not_ended", status, *followed]:

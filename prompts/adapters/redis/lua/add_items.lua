@@ -20,9 +20,8 @@ if active ~= '' then return {'locked', active} end
 -- A conversation's timeline is its own root.
 local expiry = find_expiry(prefix, expiry_key, timeline)
 if not expiry then return {'not_found'} end
-for _, call_id in ipairs(unanswered) do
-  if not has_call(prefix, timeline, tonumber(head), call_id) then return {'unknown_call', call_id} end
-end
+local missing = find_missing_calls(prefix, timeline, tonumber(head), unanswered)
+if #missing > 0 then return {'unknown_call', missing[1]} end
 
 local now_ms = read_clock_ms()
 head = append_items(prefix, timeline, tonumber(head), items)

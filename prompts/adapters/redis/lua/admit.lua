@@ -3,12 +3,13 @@
 --
 -- RETURNS {"ok", created ms, epoch, account (JSON), 1 the ending was written | 0, item, item, …}, newest item first; the
 --         same call again the same
+--         | {"too_deep"} the history stands on too many forks
 --         | {"in_the_way", response id, call id, …}: an active response that gives way, once it is seized and an ending
 --           comes with the call; the calls are those that the history lacks without it
 --         | {"ending", response id}: the same, and another call is ending it at this moment
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
--- INCLUDES calls clock ending expiry idempotency readers statuses window
+-- INCLUDES calls clock ending expiry idempotency readers statuses timelines window
 assert(#KEYS == 6 and #ARGV == 25)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
@@ -137,6 +138,17 @@ local function find_root(timeline)
   return root, expiry
 end
 
+-- Whether the turn would put one more timeline on a history that stands on as many as it may. Of turns that continue
+-- from the same response at once all but one fork, so one timeline more than that may come to be; no turn goes on there.
+local function is_too_deep(timeline, position)
+  if anchor_kind ~= 'previous' then return false end
+  local depth = find_depth(prefix, timeline)
+  if depth ~= MAX_DEPTH then return depth > MAX_DEPTH end
+  local length, owning_conversation =
+    unpack(redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 'conversation'))
+  return owning_conversation or tonumber(length) ~= position
+end
+
 local function create_response(timeline, position)
   if anchor_kind == 'conversation' then redis.call('HSET', anchor_key, 'active', response_id, 'used_ms', now_ms) end
   remember(response_id)
@@ -164,8 +176,8 @@ end
 -- The reply about a response that gives way, unless the turn cannot be admitted behind it either.
 local function make_way(reply, timeline, position)
   if not find_root(timeline) then return {'not_found'} end
-  for _, call_id in ipairs(unanswered) do
-    if not has_call(prefix, timeline, position, call_id) then reply[#reply + 1] = call_id end
+  for _, call_id in ipairs(find_missing_calls(prefix, timeline, position, unanswered)) do
+    reply[#reply + 1] = call_id
   end
   return reply
 end
@@ -185,9 +197,9 @@ else
   timeline, position, refusal = find_history()
   if refusal then return refusal[1] == 'in_the_way' and make_way(refusal, timeline, position) or refusal end
   created_ms = now_ms
-  for _, call_id in ipairs(unanswered) do
-    if not has_call(prefix, timeline, position, call_id) then return {'unknown_call', call_id} end
-  end
+  if is_too_deep(timeline, position) then return {'too_deep'} end
+  local missing = find_missing_calls(prefix, timeline, position, unanswered)
+  if #missing > 0 then return {'unknown_call', missing[1]} end
 
   local root, expiry = timeline, 'chain:' .. timeline
   if anchor_kind ~= 'none' then

@@ -1,6 +1,7 @@
 -- Make a conversation that shares another's history up to a position: O(1), whatever the history's length.
 --
 -- RETURNS {"ok", made ms}; the same call again changes nothing | {"not_found"} | {"unknown_item"}
+--         | {"too_deep"} the history stands on too many forks
 -- INCLUDES clock expiry places timelines
 assert(#KEYS == 3 and #ARGV == 8)
 local conversation_key = KEYS[1] -- hash: the new one
@@ -38,12 +39,14 @@ while grandparent and position <= shared do
   parent = grandparent
   grandparent, shared = find_parent(prefix, parent)
 end
+local depth = find_depth(prefix, parent)
+if depth >= MAX_DEPTH then return {'too_deep'} end
 
 local now_ms = read_clock_ms()
 -- A root of its own, so that it can be erased alone; and a part of its origin, with which it lives and goes.
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', position, 'root', timeline, 'parent', parent,
   'parent_position', position, 'conversation', conversation_id, 'owner', owner, 'expiry', expiry,
-  'origin', origin_timeline)
+  'origin', origin_timeline, 'depth', depth + 1)
 redis.call('SADD', prefix .. 'tl:' .. origin_timeline .. ':parts', 'conv:' .. conversation_id)
 redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline,
   'head', position, 'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'forked_from', origin_id)

@@ -1,4 +1,4 @@
--- INCLUDES clock expiry items
+-- INCLUDES clock expiry items timelines
 -- End a response: status, result, items onto its timeline, conversation, log and lease, in one step and once.
 --
 -- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
@@ -43,7 +43,7 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
     if anchor_kind ~= 'conversation' and (length ~= position or owning_conversation) then
       -- A turn that continues an earlier response, or one of a conversation: it gets a timeline of its own, forked here.
       redis.call('HSET', prefix .. 'tl:' .. ending.fresh_timeline .. ':meta', 'root', root, 'parent', timeline,
-        'parent_position', position)
+        'parent_position', position, 'depth', find_depth(prefix, timeline) + 1)
       redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'tl:' .. ending.fresh_timeline)
       timeline, length = ending.fresh_timeline, position
     end
