@@ -3,7 +3,9 @@
 Any number of replicas may do this at once: each step is one script that looks again before it acts.
 """
 
+import math
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -21,6 +23,10 @@ log = structlog.get_logger(__name__)
 # A lost response is found within the lease and this; replicas are jittered apart, so that they do not all look at once.
 SWEEP_S = 2.0
 JITTER = 0.25
+# Erasing leaves off so soon for responses that were lost meanwhile, and goes on at once when there are none.
+ERASE_S = 1.0
+# Of each history, before what is due is listed again: a listing costs about as much as three slices.
+SLICES_A_LISTING = 16
 
 
 WaitLost: TypeAlias = Callable[[float], Awaitable[None]]
@@ -30,11 +36,13 @@ async def keep_swept(
     *, store: ResponseStore, event_log: EventLog, eraser: Eraser, runner: Runner, wait_lost: WaitLost
 ) -> None:
     """Sweep until cancelled, also after failures; at once when `wait_lost` says that a response waits."""
+    is_more = False
     while True:
-        await wait_lost(SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
+        await wait_lost(0 if is_more else SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
+        is_more = False
         try:
             await take_over_lost(store=store, event_log=event_log, runner=runner)
-            await erase_due(eraser)
+            is_more = await erase_due(eraser, within_s=ERASE_S)
         except ServiceError as error:
             log.warning("not_swept", code=error.code)
         except Exception:
@@ -54,13 +62,26 @@ async def take_over_lost(*, store: ResponseStore, event_log: EventLog, runner: R
             log.exception("response_not_taken_over", response_id=response_id)
 
 
-async def erase_due(eraser: Eraser, *, near: str | None = None) -> None:
-    """Erase everything that is due; `near` an id: in its partition only. Raises Unavailable."""
+async def erase_due(eraser: Eraser, *, within_s: float = math.inf) -> bool:
+    """Erase what is due, slice by slice and in turn; whether there was no time for all of it. Raises Unavailable."""
+    deadline = time.monotonic() + within_s
+    # A handle is done once a sweep, so that one that stays due cannot keep it busy for ever.
     done: set[str] = set()
-    # Each handle is tried once a sweep, so that one that stays due cannot keep it busy for ever.
-    while due := [handle for handle in await eraser.list_due(near) if handle not in done]:
-        for handle in due:
-            is_more = True
-            while is_more:  # other commands run between two slices
-                is_more = await eraser.erase_slice(handle)
-        done.update(due)
+    while due := [handle for handle in await eraser.list_due() if handle not in done]:
+        for _ in range(SLICES_A_LISTING):
+            erased = [(handle, await eraser.erase_slice(handle)) for handle in due]
+            done.update(handle for handle, piece in erased if not piece.is_more)
+            due = [handle for handle, piece in erased if piece.is_more]
+            if time.monotonic() > deadline:
+                return True
+    return False
+
+
+async def erase_deleted(eraser: Eraser, conversation_id: str) -> None:
+    """Erase all that a deleted conversation has left, and nothing else. Raises Unavailable."""
+    due = list(await eraser.list_due(near=conversation_id))
+    while due:
+        handle = due.pop()
+        erased = await eraser.erase_slice(handle)  # other commands run between two slices
+        due += [handle] if erased.is_more else []
+        due += erased.due

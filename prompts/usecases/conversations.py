@@ -12,7 +12,7 @@ from prompts.history.calls import find_unanswered
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.pages import Page
-from prompts.run.sweeping import erase_due
+from prompts.run.sweeping import erase_deleted
 from prompts.usecases.items import StoredItem, build_items
 from prompts.usecases.public_ids import check_conversation_id, check_item_id
 
@@ -61,7 +61,7 @@ async def delete_conversation(conversation_id: str, *, owner: str, store: Conver
     """Delete it at once, and erase everything that it holds before this returns. Raises NotFound, Unavailable."""
     check_conversation_id(conversation_id)
     await store.delete(conversation_id, owner=owner)
-    await erase_due(eraser, near=conversation_id)
+    await erase_deleted(eraser, conversation_id)
 
 
 async def fork_conversation(

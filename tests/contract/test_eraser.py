@@ -49,7 +49,7 @@ async def is_item_there(stores: Stores, item_id: str) -> bool:
 async def erase_found(stores: Stores, found: list[str]) -> None:
     """Erase these completely."""
     for due in found:
-        while await stores.eraser.erase_slice(due):
+        while (await stores.eraser.erase_slice(due)).is_more:
             pass
 
 

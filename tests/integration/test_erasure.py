@@ -200,7 +200,7 @@ async def test_what_was_used_since_it_was_found_due_is_not_erased(redis: Redis, 
     await take_turn(stores, conversation_id=conversation_id)
     await take_turn(stores, previous_response_id=response_id)
     for handle in found:
-        assert not await stores.eraser.erase_slice(handle)
+        assert not (await stores.eraser.erase_slice(handle)).is_more
     page = await stores.conversations.list_items(conversation_id, owner=OWNER, limit=10, order="asc", after=None)
     assert len(page.data) == 3
     assert (await admit(stores, build_draft(previous_response_id=response_id))).model_input.history_items == 2
@@ -216,7 +216,7 @@ async def test_a_chain_whose_erasure_has_begun_is_not_revived(redis: Redis) -> N
     admitted = await admit(stores, active)
     await end_retention(redis, partition)
     (handle,) = await stores.eraser.list_due()
-    assert await stores.eraser.erase_slice(handle)
+    assert (await stores.eraser.erase_slice(handle)).is_more
     for response_id in (first_id, last_id):
         with pytest.raises(NotFound):
             await admit(stores, build_draft(previous_response_id=response_id))
@@ -383,3 +383,38 @@ async def test_what_joins_a_fork_of_a_fork_before_the_erasure_comes_to_it_goes_w
         await stores.responses.get(response_id, owner=OWNER)
     await delete_conversation(origin_id, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
     assert await find_left(redis) == []
+
+
+async def test_a_deletion_waits_for_nobody_elses_history(redis: Redis) -> None:
+    stores = open_stores(redis, items_a_slice=1)
+    theirs = await make_conversation(stores, *["Theirs."] * 50, partition="05", owner="bob")
+    mine = await make_conversation(stores, "Mine.", partition="05", owner=OWNER)
+    fork_id = ids.new_id(ids.CONVERSATION, "05")
+    await stores.conversations.fork(fork_id, mine, owner=OWNER, side=None, item_id="")
+    await stores.conversations.add_items(fork_id, owner=OWNER, items=[build_item("The fork's.", "05")])
+    await stores.conversations.delete(theirs, owner="bob")
+    await delete_conversation(mine, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+    assert len([key async for key in redis.scan_iter("*:item:*")]) == 50
+    await erase_due(stores.eraser)
+    assert await find_left(redis) == []
+
+
+async def test_what_is_due_is_erased_in_turn(redis: Redis) -> None:
+    stores = open_stores(redis, items_a_slice=1)
+    for _ in range(12):  # more than are listed at once
+        await stores.conversations.delete(
+            await make_conversation(stores, *["Long."] * 100, partition="05", owner="bob"), owner="bob"
+        )
+    short = await make_conversation(stores, "Short.", partition="05", owner=OWNER)
+    await stores.conversations.delete(short, owner=OWNER)
+    [handle] = await stores.eraser.list_due(near=short)
+    slices = 0
+    while handle in await _list_all(redis):
+        slices += len([await stores.eraser.erase_slice(due) for due in await stores.eraser.list_due()])
+    assert slices <= 40
+
+
+async def _list_all(redis: Redis) -> list[str]:
+    """All handles of the partition."""
+    members = cast("list[bytes]", await redis.zrange(keys.expiry("05"), 0, -1))
+    return [f"05 {member.decode()}" for member in members]

@@ -191,7 +191,7 @@ async def test_it_is_erased_with_what_continues_it(redis: Redis, stores: Stores)
     [root] = await read_fields(redis, keys.response(compacted.id), ["timeline"])
     assert root is not None
     await redis.zadd(keys.expiry("06"), {b"chain:" + root: 0})
-    await erase_due(stores.eraser, near=compacted.id)
+    await erase_due(stores.eraser)
     parts = [root, compacted.id.encode(), response_id.encode(), *(item.id.encode() for item in compacted.output)]
     left = [key async for key in redis.scan_iter("eps:{06}:*", count=1000) if any(part in key for part in parts)]
     assert left == []

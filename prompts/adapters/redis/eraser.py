@@ -6,8 +6,9 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import TOMBSTONE_S, delete_conversation, leave_listing
-from prompts.adapters.redis.scripts import Scripts, translated_errors
+from prompts.adapters.redis.scripts import Scripts, read_fields, translated_errors
 from prompts.domain import ids
+from prompts.ports.eraser import Slice
 
 # Measured: a slice of 50 items of ordinary size (each a stream entry and a key) holds Redis for about 0.2 ms.
 ITEMS_A_SLICE = 50
@@ -26,7 +27,9 @@ class RedisEraser:
 
     async def list_due(self, near: str | None = None) -> Sequence[str]:
         """See `Eraser.list_due`."""
-        partitions = [ids.get_partition(near)] if near else ids.all_partitions()
+        if near is not None:
+            return await self._list_left_by(near)
+        partitions = ids.all_partitions()
         with translated_errors():
             seconds, micros = await self._redis.time()
             now_ms = seconds * 1000 + micros // 1000
@@ -38,13 +41,18 @@ class RedisEraser:
             f"{partition} {member.decode()}" for partition, due in zip(partitions, found, strict=True) for member in due
         ]
 
-    async def erase_slice(self, due: str) -> bool:
+    async def _list_left_by(self, conversation_id: str) -> Sequence[str]:
+        [timeline] = await read_fields(self._redis, keys.conversation(conversation_id), ["erasing"])
+        partition = ids.get_partition(conversation_id)
+        return [f"{partition} chain:{timeline.decode()}"] if timeline is not None else []
+
+    async def erase_slice(self, due: str) -> Slice:
         """See `Eraser.erase_slice`."""
         partition, _, member = due.partition(" ")
         kind, _, name = member.partition(":")
         if kind == "conv":
             await delete_conversation(self._redis, self._scripts, name, owner=None)
-            return False  # its timeline is due by itself now
+            return Slice(is_more=False)  # its timeline is due by itself now
         is_more, *gone = await self._scripts.call(
             "erase",
             expiry_key=keys.expiry(partition),
@@ -55,6 +63,6 @@ class RedisEraser:
             replica_channels=keys.replica_channel(""),
             tombstone_s=TOMBSTONE_S,
         )
-        for owner, conversation_id in zip(gone[::2], gone[1::2], strict=True):
+        for owner, conversation_id in zip(gone[::3], gone[1::3], strict=True):
             await leave_listing(self._redis, owner.decode(), conversation_id.decode())
-        return bool(is_more)
+        return Slice(bool(is_more), [f"{partition} chain:{timeline.decode()}" for timeline in gone[2::3]])

@@ -45,7 +45,7 @@ if active ~= '' then
   end
   redis.call('PUBLISH', prefix .. 'grown:' .. active, 'deleted')
 end
-redis.call('HSET', conversation_key, 'deleted', call_id)
+redis.call('HSET', conversation_key, 'deleted', call_id, 'erasing', timeline)
 redis.call('EXPIRE', conversation_key, tombstone_s)
 redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)
 return found_owner

@@ -1,6 +1,7 @@
 -- Erase one slice of a root: its parts, then its own timeline. It is called again until nothing is left.
 --
--- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, …} with the conversations that went
+-- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, timeline, …} with the conversations that
+--         went, whose timelines are due by themselves
 -- INCLUDES clock
 assert(#KEYS == 2 and #ARGV == 5)
 local expiry_key = KEYS[1] -- sorted set, of the partition
@@ -63,6 +64,13 @@ local function erase_fork(conversation_id)
   redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)
   gone[#gone + 1] = owner
   gone[#gone + 1] = conversation_id
+  gone[#gone + 1] = timeline
+end
+
+-- What is left of this root comes behind whatever else is due, so that nobody's history waits for another's.
+local function leave()
+  redis.call('ZADD', expiry_key, read_clock_ms(), 'chain:' .. root)
+  return {1, unpack(gone)}
 end
 
 -- RETURNS true when the part is gone | false when the slice is spent
@@ -90,11 +98,11 @@ if redis.call('HEXISTS', meta_key, 'expiry') == 1 then
 end
 
 for _, part in ipairs(redis.call('SRANDMEMBER', parts_key, 20)) do
-  if left <= 0 or not erase_part(part) then return {1, unpack(gone)} end
+  if left <= 0 or not erase_part(part) then return leave() end
   redis.call('SREM', parts_key, part)
   left = left - PART_COST
 end
-if redis.call('SCARD', parts_key) > 0 or not erase_timeline(root) then return {1, unpack(gone)} end
+if redis.call('SCARD', parts_key) > 0 or not erase_timeline(root) then return leave() end
 redis.call('UNLINK', meta_key, parts_key, prefix .. 'tl:' .. root .. ':calls')
 redis.call('ZREM', expiry_key, 'chain:' .. root)
 return {0, unpack(gone)}
