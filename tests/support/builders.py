@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -135,6 +135,11 @@ def build_draft(
         last_opening_number=len(Narration(response).opening()) - 1,
         reader_id=secrets.token_hex(8),
     )
+
+
+def replace_response(draft: Draft, response: Response) -> Draft:
+    """The draft of the same turn with another response."""
+    return replace(draft, response=response)
 
 
 async def admit(

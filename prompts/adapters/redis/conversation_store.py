@@ -10,7 +10,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import delete_conversation
 from prompts.adapters.redis.items import decode_item, pack_items
 from prompts.adapters.redis.listing import touch_listing
-from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, find_owned, new_call_id, translated_errors
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
@@ -55,8 +55,8 @@ class RedisConversationStore:
 
     async def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """See `ConversationStore.get`."""
-        found = await read_fields(self._redis, keys.conversation(conversation_id), FIELDS)
-        conversation = _read(conversation_id, found, owner)
+        found = await find_owned(self._redis, keys.conversation(conversation_id), owner, FIELDS)
+        conversation = _read(conversation_id, found, owner) if found is not None else None
         if conversation is None:
             raise unknown_conversation(conversation_id)
         return conversation

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.nudges import Nudges
-from prompts.adapters.redis.scripts import read_fields, translated_errors
+from prompts.adapters.redis.scripts import find_owned, translated_errors
 from prompts.domain.responses import Response
 from prompts.domain.signals import unpack
 from prompts.errors import InvalidRequest, StreamExpired, unknown_response
@@ -36,9 +36,9 @@ class RedisEventLog:
 
     async def get_echo(self, response_id: str, *, owner: str) -> Response:
         """See `EventLog.get_echo`."""
-        fields = ("owner", "echo", "created_ms")
-        found_owner, echo, created_ms = await read_fields(self._redis, keys.response(response_id), fields)
-        if found_owner is None or echo is None or found_owner.decode() != owner:
+        found = await find_owned(self._redis, keys.response(response_id), owner, ("echo", "created_ms"))
+        echo, created_ms = found or [None, None]
+        if echo is None:
             raise unknown_response(response_id)
         if not echo:
             raise InvalidRequest("A compaction has no events. Read it without 'stream'.", param="stream")

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.items import decode_item
-from prompts.adapters.redis.scripts import Scripts, read_fields
+from prompts.adapters.redis.scripts import Scripts, find_owned
 from prompts.domain import ids
 from prompts.domain.item_kinds import HIDDEN_TYPES
 from prompts.domain.items import KEPT
@@ -120,11 +120,10 @@ class RedisResponseNotes:
 
     async def _read(self, response_id: str, owner: str, *fields: str) -> list[bytes | None]:
         """Some fields of the owner's response. Raises NotFound, Unavailable."""
-        wanted = ("owner", "unstored", *fields)
-        found_owner, unstored, *found = await read_fields(self._redis, keys.response(response_id), wanted)
-        if found_owner is None or unstored is not None or found_owner.decode() != owner:
+        found = await find_owned(self._redis, keys.response(response_id), owner, ("unstored", *fields))
+        if found is None or found[0] is not None:
             raise unknown_response(response_id)
-        return found
+        return found[1:]
 
 
 def _read_shown(stored: bytes) -> list[tuple[str, bytes]]:

@@ -16,7 +16,7 @@ from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.deletion import TOMBSTONE_S
 from prompts.adapters.redis.items import decode_item, decode_items, pack_items
 from prompts.adapters.redis.listing import touch_listing
-from prompts.adapters.redis.scripts import Scripts, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, translated_errors
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
@@ -244,10 +244,10 @@ class RedisResponseStore:
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
-        fields = ("owner", "status", "result", "echo", "created_ms", "failure", "unstored")
-        found = await read_fields(self._redis, keys.response(response_id), fields)
-        found_owner, status, result, echo, created_ms, failure, unstored = found
-        if found_owner is None or status is None or echo is None or found_owner.decode() != owner:
+        fields = ("status", "result", "echo", "created_ms", "failure", "unstored")
+        found = await find_owned(self._redis, keys.response(response_id), owner, fields)
+        status, result, echo, created_ms, failure, unstored = found or [None] * len(fields)
+        if status is None or echo is None:
             raise unknown_response(response_id)
         if result and not echo:  # a compaction; the last release kept it without a status
             result = encode(decode_compacted(result))

@@ -10,11 +10,12 @@ local prefix = ARGV[1] -- of the partition's keys
 local owner = ARGV[2]
 local history_tokens = tonumber(ARGV[3]) -- budget
 
-local found_owner, unstored, questions, status, echo, model_request, timeline, position =
-  unpack(redis.call('HMGET', response_key, 'owner', 'unstored', 'follow_ups', 'status', 'echo', 'model_request',
-    'timeline', 'position'))
+-- The owner first: reading another's large response would take longer than finding none.
+local found_owner, unstored, questions = unpack(redis.call('HMGET', response_key, 'owner', 'unstored', 'follow_ups'))
 if found_owner ~= owner or unstored then return {'not_found'} end
 if questions then return {'kept', questions} end
+local status, echo, model_request, timeline, position =
+  unpack(redis.call('HMGET', response_key, 'status', 'echo', 'model_request', 'timeline', 'position'))
 local reply = {'none', status, echo, model_request}
 if not CONTINUABLE[status] then return reply end
 position = tonumber(position)
