@@ -70,7 +70,7 @@ class ConversationStore(Protocol):
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         """The owner's items of these ids, in this order, from any history, with what is kept with them.
 
-        None for each that is unknown.
+        None for each that is unknown. Raises BodyTooLarge when they hold more than a request may bring.
         """
 
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:

@@ -151,7 +151,7 @@ def test_of_a_failure_nothing_is_kept() -> None:
 def test_it_is_stored_beside_the_item_and_counts_in_its_estimate(written: str, begin: Signal) -> None:
     _, conclusion = end(begin, Argued(0, "", SECRET), Argued(0, written))
     call = conclusion.outcome.items[1]
-    [(_, stored, tokens, _, kept)] = msgspec.json.decode(pack_items([call]))
+    [(_, stored, tokens, _, kept)] = pack_items([call])
     assert SECRET not in stored
     assert decode_item(stored) == hide_kept(call)
     assert decode_item(f'{stored[:-1]},"eps:kept":{kept}}}') == call  # as the scripts put it together

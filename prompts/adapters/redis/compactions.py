@@ -8,14 +8,14 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import get_anchor_id
-from prompts.adapters.redis.items import pack_items
 from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
 from prompts.adapters.redis.scripts import Scripts, translated_errors
+from prompts.adapters.redis.staging import Staging
 from prompts.domain import ids
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
 from prompts.domain.responses import CompactedHistory
-from prompts.errors import key_reused
+from prompts.errors import Unavailable, key_reused
 from prompts.ports.responses import Attached, Claim
 
 encode = msgspec.json.Encoder().encode
@@ -27,6 +27,7 @@ class RedisCompactions:
     def __init__(self, redis: Redis, *, retention_s: int) -> None:
         self._redis = redis
         self._scripts = Scripts(redis)
+        self._staging = Staging(redis)
         self._retention_s = retention_s
 
     async def find(self, claim: Claim, partition: str, *, owner: str, anchor: Anchor) -> Attached | None:
@@ -50,6 +51,7 @@ class RedisCompactions:
         partition, own_key = ids.get_partition(compacted.id), keys.response(compacted.id)
         key = claim.idempotency_key
         idempotency_key = keys.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
+        batch = await self._staging.prepare(compacted.output, partition)
         reply = await self._scripts.call(
             "keep_compaction",
             response_key=own_key,
@@ -60,14 +62,18 @@ class RedisCompactions:
             response_id=compacted.id,
             result=encode(compacted),
             input=encode(given),
-            items=pack_items(compacted.output),
+            items=batch.packed,
+            staged_length=batch.length,
             body_hash=claim.body_hash,
-            timeline=ids.new_id(ids.TIMELINE, partition),
+            timeline=batch.staged or ids.new_id(ids.TIMELINE, partition),
             idempotency_ms=IDEMPOTENCY_MS,
             retention_ms=self._retention_s * 1000,
         )
         match reply:
+            case [b"gone"]:
+                raise Unavailable("The compaction could not be kept in time. Try again.")
             case [b"attach", response_id]:
+                await self._staging.drop(batch)
                 return Attached(response_id.decode())
             case [b"key_reused"]:
                 raise key_reused()

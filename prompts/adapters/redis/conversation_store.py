@@ -8,17 +8,32 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import delete_conversation
-from prompts.adapters.redis.items import decode_item, pack_items
+from prompts.adapters.redis.items import decode_item, find_large, read_large
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, find_owned, new_call_id, translated_errors
+from prompts.adapters.redis.staging import Staging
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
-from prompts.errors import HistoryTooDeep, UnknownCall, conversation_locked, unknown_conversation, unknown_item
-from prompts.ports.pages import Page
+from prompts.errors import (
+    BodyTooLarge,
+    HistoryTooDeep,
+    Unavailable,
+    UnknownCall,
+    conversation_locked,
+    unknown_conversation,
+    unknown_item,
+)
+from prompts.ports.pages import MAX_PAGE_BYTES, Page
 
 encode = msgspec.json.Encoder().encode
 decode_metadata = msgspec.json.Decoder(Metadata).decode
+
+# Items that were staged behind a history that has grown since are staged again.
+MAX_TRIES = 3
+# What the items that a request names by their ids may hold: as much as if it brought them itself.
+MAX_NAMED_BYTES = 10 * 1024 * 1024
+NAMED_AT_ONCE = 100
 
 FIELDS = ["owner", "metadata", "title", "active", "created_ms", "forked_from"]
 
@@ -31,12 +46,14 @@ class RedisConversationStore:
         self._redis = redis
         self._retention_ms = retention_s * 1000
         self._scripts = Scripts(redis)
+        self._staging = Staging(redis)
 
     async def create(
         self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item], title: str | None = None
     ) -> Conversation:
         """See `ConversationStore.create`."""
         partition = ids.get_partition(conversation_id)
+        batch = await self._staging.prepare(items, partition)
         created_ms = await self._scripts.call(
             "create_conversation",
             conversation_key=keys.conversation(conversation_id),
@@ -44,12 +61,15 @@ class RedisConversationStore:
             prefix=keys.prefix(partition),
             owner=owner,
             conversation_id=conversation_id,
-            timeline=ids.new_id(ids.TIMELINE, partition),
+            timeline=batch.staged or ids.new_id(ids.TIMELINE, partition),
             metadata=encode(metadata),
             title=title or "",
-            items=pack_items(items),
+            items=batch.packed,
             retention_ms=self._retention_ms,
+            staged_length=batch.length,
         )
+        if not created_ms:
+            raise Unavailable("The items could not be kept in time. Try again.")
         await touch_listing(self._scripts, owner, conversation_id)
         return Conversation(id=conversation_id, created_at=created_ms // 1000, metadata=metadata, title=title or None)
 
@@ -150,18 +170,16 @@ class RedisConversationStore:
         self, conversation_id: str, *, owner: str, items: Sequence[Item], unanswered: Sequence[str] = ()
     ) -> None:
         """See `ConversationStore.add_items`."""
-        partition = ids.get_partition(conversation_id)
-        reply = await self._scripts.call(
-            "add_items",
-            conversation_key=keys.conversation(conversation_id),
-            expiry_key=keys.expiry(partition),
-            prefix=keys.prefix(partition),
-            owner=owner,
-            items=pack_items(items),
-            unanswered=encode(unanswered),
-            retention_ms=self._retention_ms,
-        )
+        tries = 0
+        reply: Sequence[bytes] = [b"moved"]
+        while reply == [b"moved"] and tries < MAX_TRIES:
+            reply = await self._add(conversation_id, items, unanswered, owner=owner)
+            tries += 1
         match reply:
+            case [b"moved"]:
+                raise Unavailable("Others add items to this conversation at the same time. Try again.")
+            case [b"too_deep"]:
+                raise HistoryTooDeep(param="items")
             case [b"unknown_call", call_id]:
                 raise UnknownCall(call_id.decode())
             case [b"not_found"]:
@@ -169,6 +187,30 @@ class RedisConversationStore:
             case [b"locked", active]:
                 raise conversation_locked(conversation_id, active.decode())
         await touch_listing(self._scripts, owner, conversation_id)
+
+    async def _add(
+        self, conversation_id: str, items: Sequence[Item], unanswered: Sequence[str], *, owner: str
+    ) -> Sequence[bytes]:
+        """The script's reply. What it refuses is not left staged."""
+        partition, key = ids.get_partition(conversation_id), keys.conversation(conversation_id)
+        batch = await self._staging.prepare(items, partition, key=key, field="head", owner=owner)
+        reply: Sequence[bytes] = await self._scripts.call(
+            "add_items",
+            conversation_key=key,
+            expiry_key=keys.expiry(partition),
+            prefix=keys.prefix(partition),
+            owner=owner,
+            items=batch.packed,
+            unanswered=encode(unanswered),
+            retention_ms=self._retention_ms,
+            conversation_id=conversation_id,
+            staged=batch.staged,
+            staged_length=batch.length,
+            staged_behind=batch.length - len(items),
+        )
+        if reply != [b"ok"]:
+            await self._staging.drop(batch)
+        return reply
 
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
@@ -182,13 +224,14 @@ class RedisConversationStore:
             limit=limit,
             order=order,
             after=after or "",
+            max_bytes=MAX_PAGE_BYTES,
         )
         match reply:
             case [b"not_found"]:
                 raise unknown_conversation(conversation_id)
             case [b"unknown_after"]:
                 raise unknown_item(after or "", param="after")
-        data, has_more = reply[1:][:limit], len(reply) - 1 > limit
+        data, has_more = await read_large(self._redis, reply[2:], is_whole=False), bool(reply[1])
         return Page(data=data, first_id=_id(data, 0), last_id=_id(data, -1), has_more=has_more)
 
     async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
@@ -202,19 +245,32 @@ class RedisConversationStore:
             owner=owner,
         )
         match reply:
-            case [b"ok", item]:
-                return cast(bytes, item)
+            case [b"ok", given]:
+                for item in await read_large(self._redis, [given], is_whole=False):
+                    return item
+                raise unknown_item(item_id, param="item_id")
             case [b"not_found"]:
                 raise unknown_conversation(conversation_id)
         raise unknown_item(item_id, param="item_id")
 
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         """See `ConversationStore.find_items`."""
-        calls = [
-            {"item_key": keys.item(item_id), "prefix": _prefix_of(item_id), "owner": owner} for item_id in item_ids
+        found: dict[str, bytes] = {}
+        size = 0
+        for start in range(0, len(item_ids), NAMED_AT_ONCE):
+            named = item_ids[start : start + NAMED_AT_ONCE]
+            calls = [{"item_key": keys.item(each), "prefix": _prefix_of(each), "owner": owner} for each in named]
+            replies = await self._scripts.call_many("get_item", calls)
+            found |= {each: reply[0] for each, reply in zip(named, replies, strict=True) if reply}
+            size = sum(large.size if (large := find_large(given)) else len(given) for given in found.values())
+            if size > MAX_NAMED_BYTES:
+                raise BodyTooLarge(
+                    f"The items that are named by their ids hold more than {MAX_NAMED_BYTES // 1024**2} MB. Name fewer."
+                )
+        read = [
+            await read_large(self._redis, [found[each]], is_whole=True) if each in found else [] for each in item_ids
         ]
-        found = await self._scripts.call_many("get_item", calls)
-        return [decode_item(reply[0]) if reply else None for reply in found]
+        return [decode_item(item[0]) if item else None for item in read]
 
     async def _check_same_partition(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """Refuse an item of another partition: it is not of this conversation, and its key is in another slot."""

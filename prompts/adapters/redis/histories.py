@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
-from prompts.adapters.redis.items import decode_item
+from prompts.adapters.redis.items import decode_item, find_large, read_large
 from prompts.adapters.redis.scripts import Scripts
 from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, InConversation
@@ -19,6 +19,8 @@ from prompts.errors import InvalidRequest, response_not_ended
 ITEMS_A_SLICE = 200
 # As many as one request may bring (docs/api.md, "Limits"); a history of more is not one to be read at once.
 MAX_ITEMS = 5_000
+# Four times what one request may bring. It is in memory several times over until the summary is made.
+MAX_BYTES = 40 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class RedisHistories:
     """`Histories` on Redis."""
 
     def __init__(self, redis: Redis) -> None:
+        self._redis = redis
         self._scripts = Scripts(redis)
 
     async def read(
@@ -45,18 +48,24 @@ class RedisHistories:
         """See `Histories.read`."""
         place = find_place(anchor)
         left = math.inf if max_tokens is None else max_tokens
-        newest_first: list[Item] = []
+        newest_first: list[bytes] = []
+        size = 0
         last = BEGINNING
         while last is BEGINNING or last.timeline:
             last = await self._read_slice(place, owner, after=last)
             for item, tokens in last.items:
                 left -= tokens
-                if left < 0:
-                    return newest_first[::-1]
-                newest_first.append(decode_item(item))
-            if len(newest_first) > MAX_ITEMS:
-                raise InvalidRequest(f"This history has more than the {MAX_ITEMS:,} items that can be read at once.")
-        return newest_first[::-1]
+                size += large.size if (large := find_large(item)) else len(item)
+                if left < 0 or (size > MAX_BYTES and max_tokens is not None):
+                    return await self._decode(newest_first)
+                newest_first.append(item)
+            if len(newest_first) > MAX_ITEMS or size > MAX_BYTES:
+                most = f"{MAX_ITEMS:,} items, or {MAX_BYTES // 1024**2} MB,"
+                raise InvalidRequest(f"This history has more than the {most} that can be read at once.")
+        return await self._decode(newest_first)
+
+    async def _decode(self, newest_first: Sequence[bytes]) -> Sequence[Item]:
+        return [decode_item(item) for item in reversed(await read_large(self._redis, newest_first, is_whole=True))]
 
     async def _read_slice(self, place: AnchorPlace, owner: str, *, after: Slice) -> Slice:
         reply = await self._scripts.call(

@@ -5,8 +5,10 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
 
     {pp}:tl:<id>          stream: items in order (k id, i item, t tokens)
     {pp}:tl:<id>:meta     hash: length, root, where it was forked from; a root also owner, its conversation, and
-                          `expiry`, the member of the expiry that it lives by: without one it is being erased
+                          `expiry`, the member of the expiry that it lives by: without one it is being erased;
+                          `depth`, on how many timelines its history stands; `large:<n>`, its large items; `erased`
     {pp}:tl:<id>:parts    set, of a root: what is erased with it (`resp:<id>`, `tl:<id>`, and forks as `conv:<id>`)
+    {pp}:conv:<tl>        hash: the former timeline of a conversation, as a part of the one that took its place
     {pp}:tl:<id>:calls    hash: the function calls made on it, by their ids, and the position of each
     {pp}:item:<id>        string: timeline and position of an item
     {pp}:gone:<item>      string, for a minute: the call that deleted an item
@@ -55,6 +57,21 @@ def readers(response_id: str) -> str:
 def item(item_id: str) -> str:
     """String: the timeline an item is on, and its position there."""
     return f"{_prefix_of(item_id)}item:{item_id}"
+
+
+def timeline(timeline_id: str) -> str:
+    """Stream: items in order."""
+    return f"{_prefix_of(timeline_id)}tl:{timeline_id}"
+
+
+def timeline_meta(timeline_id: str) -> str:
+    """Hash: length, root, where it was forked from, which of its items are large."""
+    return f"{timeline(timeline_id)}:meta"
+
+
+def timeline_calls(timeline_id: str) -> str:
+    """Hash: the function calls made on it, by their ids, and the position of each."""
+    return f"{timeline(timeline_id)}:calls"
 
 
 def leases(partition: str) -> str:

@@ -8,7 +8,8 @@ from msgspec import UNSET
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
-from prompts.adapters.redis.items import decode_item
+from prompts.adapters.redis.items import decode_item, read_large
+from prompts.adapters.redis.response_store import HISTORY_BYTES
 from prompts.adapters.redis.scripts import Scripts, find_owned
 from prompts.domain import ids
 from prompts.domain.item_kinds import HIDDEN_TYPES
@@ -22,7 +23,7 @@ from prompts.domain.responses import (
     Status,
 )
 from prompts.errors import unknown_item, unknown_response
-from prompts.ports.pages import Page
+from prompts.ports.pages import Page, count_fitting
 from prompts.ports.response_notes import Exchange
 
 
@@ -45,8 +46,10 @@ decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class RedisResponseNotes:
     """`ResponseNotes` on Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, history_bytes: int = HISTORY_BYTES) -> None:
+        """`history_bytes` is the most that a window takes, whatever its tokens."""
         self._redis = redis
+        self._history_bytes = history_bytes
         self._scripts = Scripts(redis)
 
     async def list_input(
@@ -58,10 +61,11 @@ class RedisResponseNotes:
         if order == "desc":
             items.reverse()
         start = 0 if after is None else _find(after, items) + 1
-        page = items[start : start + limit]
+        size = count_fitting([len(item) for _, item in items[start : start + limit]])
+        page = items[start : start + size]
         first_id, last_id = (page[0][0], page[-1][0]) if page else (None, None)
         data = [item for _, item in page]
-        return Page(data=data, first_id=first_id, last_id=last_id, has_more=len(items) > start + limit)
+        return Page(data=data, first_id=first_id, last_id=last_id, has_more=len(items) > start + size)
 
     async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
         """See `ResponseNotes.find_follow_ups`."""
@@ -71,18 +75,21 @@ class RedisResponseNotes:
             prefix=keys.prefix(ids.get_partition(response_id)),
             owner=owner,
             history_tokens=history_tokens,
+            history_bytes=self._history_bytes,
         )
         match reply:
             case [b"kept", questions]:
                 return decode_questions(questions)
-            case [b"none", _, b"", *_]:
-                return []  # a compaction: nobody asked anything that could be followed up
-            case [b"none", status, echo, model_request, *newest_first]:
+            case [b"none", status, *newest_first]:
+                echo, model_request = await self._read(response_id, owner, "echo", "model_request")
+                if not echo or model_request is None:
+                    return []  # a compaction: nobody asked anything that could be followed up
+                window = await read_large(self._redis, newest_first, is_whole=True)
                 return Exchange(
                     status=cast(Status, status.decode()),
                     instructions=decode_response(echo).instructions,
                     model_request=decode_model_request(model_request),
-                    window=[decode_item(item) for item in reversed(newest_first)],
+                    window=[decode_item(item) for item in reversed(window)],
                 )
         raise unknown_response(response_id)
 

@@ -14,9 +14,10 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.deletion import TOMBSTONE_S
-from prompts.adapters.redis.items import decode_item, decode_items, pack_items
+from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.listing import touch_listing
-from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, translated_errors
+from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.staging import Batch, Staging, is_large
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
@@ -26,6 +27,7 @@ from prompts.errors import (
     ServiceError,
     StaleRun,
     TailLost,
+    Unavailable,
     UnknownCall,
     conversation_locked,
     key_reused,
@@ -55,8 +57,12 @@ decode_account = msgspec.json.Decoder(ModelInput).decode
 
 # How long an idempotency key is remembered (docs/api.md, "Retries").
 IDEMPOTENCY_MS = 24 * 3600 * 1000
+# What a window takes at most when nobody says: the largest item that a request may bring, and half as much beside.
+HISTORY_BYTES = 16 * 1024 * 1024
 # Lost responses that one sweep takes of a partition. The next sweep follows in two seconds.
 MAX_LOST = 10
+# The reply of `commit.lua` when what was staged has been erased.
+STAGED_GONE = 2
 # What `seize.lua` leaves alone when a turn displaces a response.
 SPARES: Mapping[Displaces | None, str] = {None: "nothing", "any": "cancelled", "abandoned": "followed"}
 
@@ -72,8 +78,13 @@ class Retention:
 class RedisResponseStore:
     """`ResponseStore` on Redis. `replica_id` is where other replicas tell this one to stop writing a response."""
 
-    def __init__(self, redis: Redis, *, replica_id: str, retention: Retention) -> None:
+    def __init__(
+        self, redis: Redis, *, replica_id: str, retention: Retention, history_bytes: int = HISTORY_BYTES
+    ) -> None:
+        """`history_bytes` is the most that a window takes, whatever its tokens."""
         self._redis = redis
+        self._history_bytes = history_bytes
+        self._staging = Staging(redis)
         self._scripts = Scripts(redis)
         self._appends = AppendQueue(self._scripts)
         self._replica_id = replica_id
@@ -98,6 +109,8 @@ class RedisResponseStore:
         kind, anchor_id, anchor_key = (place.kind, place.id, place.key) if place else ("none", "", own_key)
         key = claim.idempotency_key
         idempotency_key = keys.idempotency(partition, owner, anchor_id, key) if key else own_key
+        given = encode(draft.input)
+        end = await self._stage(ending.outcome, owner) if ending else None
         reply = await self._scripts.call(
             "admit",
             response_key=own_key,
@@ -112,7 +125,7 @@ class RedisResponseStore:
             anchor_kind=kind,
             anchor_id=anchor_id,
             echo=encode(draft.response),
-            input=encode(draft.input),
+            input=given,
             model_request=encode(draft.model_request),
             lease_ms=int(lease_s * 1000),
             history_tokens=history_tokens,
@@ -129,12 +142,30 @@ class RedisResponseStore:
             yields=int(draft.yields),
             reader_id=draft.reader_id,
             displaces=displaces,
-            packed_ending=self._pack_ending(ending) if ending else b"",
+            packed_ending=self._pack_ending(ending, end) if ending and end else b"",
             met_id=met_id,
+            history_bytes=self._history_bytes,
+            is_large=int(is_large(draft.input, len(given))),
         )
+        match reply:
+            case [b"ok", created_ms, epoch, account, has_displaced, *newest_first]:
+                response = replace(draft.response, created_at=created_ms // 1000)
+                window = await self._read_window(newest_first)
+                return Admitted(response, epoch.decode(), window, decode_account(account), bool(has_displaced))
         return _read_admission(reply, draft, place)
 
-    def _pack_ending(self, ending: Ending) -> bytes:
+    async def _read_window(self, newest_first: Sequence[bytes]) -> Sequence[Item]:
+        return [decode_item(item) for item in reversed(await read_large(self._redis, newest_first, is_whole=True))]
+
+    async def _stage(self, outcome: Outcome, owner: str) -> Batch:
+        """The items of an outcome, as the script takes them that ends the response."""
+        response_id = outcome.response.id
+        if not outcome.response.store:
+            return Batch(b"[]")  # nothing of it stays
+        partition, key = ids.get_partition(response_id), keys.response(response_id)
+        return await self._staging.prepare(outcome.items, partition, key=key, field="position", owner=owner)
+
+    def _pack_ending(self, ending: Ending, end: Batch) -> bytes:
         """The arguments of `commit.lua` that its part `ending.lua` takes, in one."""
         response, last = ending.outcome.response, ending.last
         return encode(
@@ -147,7 +178,9 @@ class RedisResponseStore:
                 "after": last.after,
                 "last_number": last.last_number,
                 "signals": last.packed.decode(),
-                "items": Raw(pack_items(ending.outcome.items)),
+                "items": Raw(end.packed),
+                "staged": end.staged,
+                "staged_length": end.length,
                 "fresh_timeline": ids.new_id(ids.TIMELINE, ids.get_partition(response.id)),
                 "log_retention_s": self._retention.log_s,
                 "retention_ms": self._retention.history_s * 1000,
@@ -174,6 +207,7 @@ class RedisResponseStore:
         """See `ResponseStore.commit`."""
         response = outcome.response
         partition = ids.get_partition(response.id)
+        end = await self._stage(outcome, owner)
         committing = self._scripts.call(
             "commit",
             response_key=keys.response(response.id),
@@ -189,7 +223,9 @@ class RedisResponseStore:
             after=last.after,
             last_number=last.last_number,
             signals=last.packed,
-            items=pack_items(outcome.items),
+            items=end.packed,
+            staged=end.staged,
+            staged_length=end.length,
             fresh_timeline=ids.new_id(ids.TIMELINE, partition),
             log_retention_s=self._retention.log_s,
             retention_ms=self._retention.history_s * 1000,
@@ -219,15 +255,35 @@ class RedisResponseStore:
             call_id=new_call_id(),
             replica_id=self._replica_id,
             spares=SPARES[displaces],
+            history_bytes=self._history_bytes,
         )
         match reply:
             case [b"seized", *fields]:
-                return _read_seized(fields)
+                return await self._read_seized(response_id, fields)
             case [b"ended", status]:
                 return cast(Status, status.decode())
             case [b"not_found"] if owner is not None:
                 raise unknown_response(response_id)
         return None  # alive, spared, or erased meanwhile
+
+    async def _read_seized(self, response_id: str, fields: Sequence[Any]) -> Seized | None:
+        """With what it was asked, which no script reads: it may be megabytes. None when it was erased meanwhile."""
+        epoch, attempts, ending, created_ms, owner, account, *newest_first = fields
+        asked = await read_fields(self._redis, keys.response(response_id), ("echo", "input", "model_request"))
+        echo, given, model_request = asked
+        if echo is None or given is None or model_request is None:
+            return None
+        return Seized(
+            response=replace(decode_response(echo), created_at=created_ms // 1000),
+            owner=owner.decode(),
+            input=decode_items(given),
+            model_request=decode_model_request(model_request),
+            model_input=decode_account(account),
+            epoch=epoch.decode(),
+            attempts=attempts,
+            ending=ending.decode(),
+            window=await self._read_window(newest_first),
+        )
 
     async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
         """See `ResponseStore.release`."""
@@ -295,12 +351,8 @@ class RedisResponseStore:
         return [response_id.decode() for lost in found for response_id in lost]
 
 
-def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> Admitted | Attached | InTheWay:
+def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> Attached | InTheWay:
     match reply:
-        case [b"ok", created_ms, epoch, account, has_displaced, *newest_first]:
-            response = replace(draft.response, created_at=created_ms // 1000)
-            window = _read_window(newest_first)
-            return Admitted(response, epoch.decode(), window, decode_account(account), bool(has_displaced))
         case [b"attach", earlier]:
             return Attached(earlier.decode())
         case [b"in_the_way", active, *missing]:
@@ -334,22 +386,5 @@ def _check_written(answer: int) -> None:
         raise StaleRun
     if answer < 0:
         raise TailLost(-answer)
-
-
-def _read_window(newest_first: Sequence[bytes]) -> Sequence[Item]:
-    return [decode_item(item) for item in reversed(newest_first)]
-
-
-def _read_seized(fields: Sequence[Any]) -> Seized:
-    epoch, attempts, ending, created_ms, owner, echo, given, model_request, account, *newest_first = fields
-    return Seized(
-        response=replace(decode_response(echo), created_at=created_ms // 1000),
-        owner=owner.decode(),
-        input=decode_items(given),
-        model_request=decode_model_request(model_request),
-        model_input=decode_account(account),
-        epoch=epoch.decode(),
-        attempts=attempts,
-        ending=ending.decode(),
-        window=_read_window(newest_first),
-    )
+    if answer == STAGED_GONE:
+        raise Unavailable("What this response said could not be kept in time. Try again.")

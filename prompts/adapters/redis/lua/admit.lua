@@ -10,7 +10,7 @@
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
 -- INCLUDES calls clock ending expiry idempotency readers statuses timelines window
-assert(#KEYS == 6 and #ARGV == 25)
+assert(#KEYS == 6 and #ARGV == 27)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
 local leases_key = KEYS[3] -- sorted set, of the partition
@@ -42,6 +42,8 @@ local reader_id = ARGV[22] -- who reads it, or what it attaches to, from now on
 local displaces = ARGV[23] -- which active responses give way to it: "none" | "abandoned" | "any"
 local packed_ending = ARGV[24] -- JSON: how the response in the way ends (see end_response); "": nothing is in the way
 local met_id = ARGV[25] -- a response that was in the way of this turn before, or ""
+local history_bytes = tonumber(ARGV[26]) -- budget of the window
+local is_large = ARGV[27] == '1' -- whether its items will be staged, and come on a timeline of their own
 
 -- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
 local UNSTORED_S = 3600
@@ -141,9 +143,9 @@ end
 -- Whether the turn would put one more timeline on a history that stands on as many as it may. Of turns that continue
 -- from the same response at once all but one fork, so one timeline more than that may come to be; no turn goes on there.
 local function is_too_deep(timeline, position)
-  if anchor_kind ~= 'previous' then return false end
+  if anchor_kind == 'none' or (anchor_kind == 'conversation' and not is_large) then return false end
   local depth = find_depth(prefix, timeline)
-  if depth ~= MAX_DEPTH then return depth > MAX_DEPTH end
+  if depth ~= MAX_DEPTH or is_large then return depth >= MAX_DEPTH + (is_large and 0 or 1) end
   local length, owning_conversation =
     unpack(redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 'conversation'))
   return owning_conversation or tonumber(length) ~= position
@@ -222,7 +224,7 @@ else
 end
 
 local reply = {'ok', created_ms, '1', '', has_displaced}
-local found, spent = read_window(reply, prefix, timeline, position, history_tokens, math.huge)
+local found, spent = read_window(reply, prefix, timeline, position, history_tokens, math.huge, history_bytes)
 account.history_items, account.history_tokens, account.dropped_items = found, spent, position - found
 -- What the model is given follows from what stands here: whoever takes the response over gives it the same.
 reply[4] = cjson.encode(account)

@@ -1,7 +1,7 @@
 -- Erase one item of a conversation's history. Forks that share it lose it too.
 --
 -- RETURNS 1 erased; the same call again says the same | 0 unknown conversation | -1 unknown item
--- INCLUDES places
+-- INCLUDES large places
 assert(#KEYS == 2 and #ARGV == 5)
 local conversation_key = KEYS[1] -- hash
 local item_key = KEYS[2] -- string
@@ -19,5 +19,6 @@ if not timeline then return redis.call('GET', prefix .. 'gone:' .. item_id) == c
 if not is_in_history(prefix, conversation_timeline, tonumber(head), timeline, position) then return -1 end
 redis.call('XDEL', prefix .. 'tl:' .. timeline, position .. '-0')
 redis.call('DEL', item_key)
+unmark_large(prefix .. 'tl:' .. timeline .. ':meta', position)
 redis.call('SET', prefix .. 'gone:' .. item_id, call_id, 'EX', call_kept_s)
 return 1

@@ -2,7 +2,7 @@
 --
 -- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, timeline, …} with the conversations that
 --         went, whose timelines are due by themselves
--- INCLUDES clock
+-- INCLUDES clock entries
 assert(#KEYS == 2 and #ARGV == 5)
 local expiry_key = KEYS[1] -- sorted set, of the partition
 local leases_key = KEYS[2] -- sorted set, of the partition
@@ -23,21 +23,24 @@ local gone = {}
 -- RETURNS true when the timeline is gone | false when the slice is spent
 local function erase_timeline(timeline)
   local key, count = prefix .. 'tl:' .. timeline, 1
+  local meta_key = key .. ':meta'
+  local erased, parent_position = unpack(redis.call('HMGET', meta_key, 'erased', 'parent_position'))
+  local position = tonumber(erased or parent_position or 0) + 1
   while left > 0 do
-    local entries = redis.call('XRANGE', key, '-', '+', 'COUNT', count)
-    if #entries == 0 then
+    local batch, next_position = read_batch(prefix, timeline, position, math.huge, 1, count)
+    local item_keys = {}
+    for i, entry in ipairs(batch) do
+      item_keys[i] = prefix .. 'item:' .. entry[4]
+      left = left - 1 - entry[3] / BYTES_AN_ITEM
+    end
+    if #item_keys > 0 then redis.call('UNLINK', unpack(item_keys)) end
+    if not next_position then
       redis.call('UNLINK', key)
       return true
     end
-    local item_keys = {}
-    for i, entry in ipairs(entries) do -- k, id, i, item, t, tokens, w, kept
-      item_keys[i] = prefix .. 'item:' .. entry[2][2]
-      left = left - 1 - (#entry[2][4] + #(entry[2][8] or '')) / BYTES_AN_ITEM
-    end
-    redis.call('UNLINK', unpack(item_keys))
-    local last_position = tonumber(string.match(entries[#entries][1], '^%d+'))
-    redis.call('XTRIM', key, 'MINID', (last_position + 1) .. '-0')
-    count = math.min(count * 2, 32) -- one at first: items may be large
+    redis.call('XTRIM', key, 'MINID', next_position .. '-0')
+    redis.call('HSET', meta_key, 'erased', next_position - 1)
+    position, count = next_position, math.min(count * 2, 32) -- one at first: items may be large
   end
   return false
 end

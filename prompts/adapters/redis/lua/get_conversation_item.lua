@@ -1,7 +1,7 @@
 -- One item of a conversation's history.
 --
 -- RETURNS {"ok", item} | {"not_found"} unknown conversation | {"unknown_item"}
--- INCLUDES places
+-- INCLUDES entries places
 assert(#KEYS == 2 and #ARGV == 2)
 local conversation_key = KEYS[1] -- hash
 local item_key = KEYS[2] -- string
@@ -13,6 +13,6 @@ local found_owner, conversation_timeline, head =
 if found_owner ~= owner then return {'not_found'} end
 local timeline, position = find_place(item_key)
 if not is_in_history(prefix, conversation_timeline, tonumber(head), timeline, position) then return {'unknown_item'} end
-local entry = redis.call('XRANGE', prefix .. 'tl:' .. timeline, position .. '-0', position .. '-0')[1]
+local entry = read_batch(prefix, timeline, position, position, 1, 1)[1]
 if not entry then return {'unknown_item'} end
-return {'ok', entry[2][4]} -- k, id, i, item
+return {'ok', entry[5] and entry[5][4] or point_to(timeline, position, entry[3])}

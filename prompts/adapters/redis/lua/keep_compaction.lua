@@ -1,8 +1,8 @@
 -- Keep a compaction as an ended response at the head of a timeline of its own, so that a turn can continue from it.
 --
--- RETURNS {"ok"} | {"attach", response id} | {"key_reused"}; the same call again gives the same
--- INCLUDES clock idempotency items
-assert(#KEYS == 3 and #ARGV == 10)
+-- RETURNS {"ok"} | {"attach", response id} | {"key_reused"} | {"gone"} what was staged is not there any more; the same call again gives the same
+-- INCLUDES clock idempotency items staged
+assert(#KEYS == 3 and #ARGV == 11)
 local response_key = KEYS[1] -- hash: the compaction
 local expiry_key = KEYS[2] -- sorted set, of the partition
 local idempotency_key = KEYS[3] -- string; the compaction itself when the client chose no key
@@ -16,8 +16,10 @@ local body_hash = ARGV[7]
 local timeline = ARGV[8] -- a fresh id
 local idempotency_ms = ARGV[9] -- how long the idempotency key is kept
 local retention_ms = tonumber(ARGV[10])
+local staged_length = tonumber(ARGV[11]) -- of the timeline, when it has the items already; else 0
 
 if redis.call('EXISTS', response_key) == 1 then return {'ok'} end
+if staged_length > 0 and not is_staged(prefix, timeline, staged_length) then return {'gone'} end
 if idempotency_key ~= response_key then
   local earlier = find_earlier(idempotency_key, body_hash)
   if earlier then return earlier end
@@ -25,7 +27,7 @@ if idempotency_key ~= response_key then
 end
 
 local now_ms = read_clock_ms()
-local length = append_items(prefix, timeline, 0, items)
+local length = staged_length > 0 and staged_length or append_items(prefix, timeline, 0, items)
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'owner', owner,
   'expiry', 'chain:' .. timeline)
 redis.call('SADD', prefix .. 'tl:' .. timeline .. ':parts', 'resp:' .. response_id)

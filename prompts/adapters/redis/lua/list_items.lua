@@ -1,14 +1,15 @@
 -- One page of a conversation's items, over the timelines it was forked from.
 --
--- RETURNS {"ok", item, item, …}, one more than the page when there is more | {"not_found"} | {"unknown_after"}
--- INCLUDES places timelines
-assert(#KEYS == 1 and #ARGV == 5)
+-- RETURNS {"ok", 1 there is more | 0, item, item, …} | {"not_found"} | {"unknown_after"}
+-- INCLUDES entries places timelines
+assert(#KEYS == 1 and #ARGV == 6)
 local conversation_key = KEYS[1] -- hash
 local prefix = ARGV[1] -- of the partition's keys
 local owner = ARGV[2]
 local limit = tonumber(ARGV[3]) -- size of the page
 local order = ARGV[4] -- "asc" | "desc"
 local after = ARGV[5] -- id of the item before the page; "": from the beginning
+local max_bytes = tonumber(ARGV[6]) -- of the page, unless its first item alone is larger
 
 local found_owner, conversation_timeline, head =
   unpack(redis.call('HMGET', conversation_key, 'owner', 'timeline', 'head'))
@@ -30,19 +31,34 @@ if after ~= '' then
   from = order == 'asc' and position + 1 or position - 1
 end
 
-local reply = {'ok'}
+local reply, bytes = {'ok', 0}, 0
+
+-- Add the stretch's items; false: the page is full.
 local function add_from(stretch)
-  local wanted = limit + 2 - #reply
-  if wanted <= 0 then return end
-  local command, first, last = 'XRANGE', math.max(stretch.first, from), stretch.last
-  if order == 'desc' then command, first, last = 'XREVRANGE', math.min(stretch.last, from), stretch.first end
-  local entries = redis.call(command, prefix .. 'tl:' .. stretch.timeline, first .. '-0', last .. '-0', 'COUNT', wanted)
-  for _, entry in ipairs(entries) do reply[#reply + 1] = entry[2][4] end -- k, id, i, item
+  local position, last, step = math.max(stretch.first, from), stretch.last, 1
+  if order == 'desc' then position, last, step = math.min(stretch.last, from), stretch.first, -1 end
+  if (last - position) * step < 0 then return true end
+  local count = 1
+  while position do
+    local batch, next_position = read_batch(prefix, stretch.timeline, position, last, step, count)
+    for _, entry in ipairs(batch) do
+      local at, size, fields = entry[1], entry[3], entry[5]
+      local is_full = #reply - 2 == limit or (#reply > 2 and bytes + size > max_bytes)
+      if is_full then return false end
+      bytes = bytes + size
+      reply[#reply + 1] = fields and fields[4] or point_to(stretch.timeline, at, size)
+    end
+    position, count = next_position, bytes > LARGE_BYTES and 4 or math.min(count * 2, 32)
+  end
+  return true
 end
 
-if order == 'asc' then
-  for i = #stretches, 1, -1 do add_from(stretches[i]) end
-else
-  for i = 1, #stretches do add_from(stretches[i]) end
+local first, last, step = 1, #stretches, 1
+if order == 'asc' then first, last, step = #stretches, 1, -1 end
+for i = first, last, step do
+  if not add_from(stretches[i]) then
+    reply[2] = 1
+    break
+  end
 end
 return reply

@@ -2,7 +2,7 @@
 --
 -- RETURNS {"ok", timeline, position, item, tokens, item, tokens, …}: where the next slice begins; timeline "": nowhere
 --         | {"not_found"} | {"not_ended", status}
--- INCLUDES statuses timelines whole
+-- INCLUDES entries statuses timelines whole
 assert(#KEYS == 1 and #ARGV == 6)
 local anchor_key = KEYS[1] -- hash: the conversation or the previous response
 local prefix = ARGV[1] -- of the partition's keys
@@ -35,22 +35,20 @@ local reply = {'ok', '', 0}
 local left = max_cost
 local count = 1
 while timeline do
-  while position > 0 do
+  while position and position > 0 do
     if left <= 0 then
       reply[2], reply[3] = timeline, position
       return reply
     end
-    local entries = redis.call('XREVRANGE', prefix .. 'tl:' .. timeline, position .. '-0', '-', 'COUNT', count)
-    if #entries == 0 then break end
-    for _, entry in ipairs(entries) do
-      local fields = entry[2] -- k, id, i, item, t, tokens, …
-      local item = read_whole(fields)
-      reply[#reply + 1] = item
-      reply[#reply + 1] = tonumber(fields[6])
-      left = left - 1 - #item / BYTES_AN_ITEM
-      position = tonumber(string.match(entry[1], '^%d+')) - 1
+    local batch, next_position = read_batch(prefix, timeline, position, 1, -1, count)
+    for _, entry in ipairs(batch) do
+      local at, tokens, size, fields = entry[1], entry[2], entry[3], entry[5]
+      reply[#reply + 1] = fields and read_whole(fields) or point_to(timeline, at, size)
+      reply[#reply + 1] = tokens
+      left = left - 1 - (fields and size or 0) / BYTES_AN_ITEM
     end
-    count = math.min(count * 2, 32) -- one at first: items may be large
+    position = next_position
+    count = math.min(count * 2, 32) -- one at first: older releases have marked no large items
   end
   timeline, position = find_parent(prefix, timeline)
 end

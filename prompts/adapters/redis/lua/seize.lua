@@ -3,13 +3,13 @@
 -- An epoch is a count and the id of the call that raised it: a fail-over may lose the raise, and then two calls raise
 -- to the same count.
 --
--- RETURNS {"seized", epoch, attempts, ending, created ms, owner, echo, input, model request, account, item, item, …}:
+-- RETURNS {"seized", epoch, attempts, ending, created ms, owner, account, item, item, …}; the caller reads the rest:
 --         the ending it is to have ("", "cancelled", "failed"), and its window, newest item first, empty when it is
 --         cancelled; the same call again gives the same
 --         | {"ended", status} | {"not_found"}
 --         | {"alive"}: its run writes it, or somebody reads it, or another call is cancelling it
 -- INCLUDES clock readers window
-assert(#KEYS == 3 and #ARGV == 8)
+assert(#KEYS == 3 and #ARGV == 9)
 local response_key = KEYS[1] -- hash
 local leases_key = KEYS[2] -- sorted set, of the partition
 local readers_key = KEYS[3] -- sorted set
@@ -21,6 +21,7 @@ local replica_channels = ARGV[5] -- prefix of their names
 local call_id = ARGV[6]
 local replica_id = ARGV[7] -- the one that takes it
 local spares = ARGV[8] -- of a cancel, what is left alone: "nothing" | "cancelled" (now, by others) | "followed" (as well)
+local history_bytes = tonumber(ARGV[9]) -- budget of the window
 
 local is_cancel = canceller ~= ''
 local owner, status, epoch, former_replica, released, unstored, former_ending, yields =
@@ -57,14 +58,12 @@ if string.match(epoch, '%.(%w+)$') ~= call_id then
   redis.call('PUBLISH', replica_channels .. former_replica, response_id .. ' ' .. epoch)
 end
 
-local attempts, ending, created_ms, echo, input, model_request, account, timeline, position =
-  unpack(redis.call('HMGET', response_key, 'attempts', 'ending', 'created_ms', 'echo', 'input', 'model_request',
-    'model_input', 'timeline', 'position'))
-local reply = {'seized', epoch, tonumber(attempts), ending or '', tonumber(created_ms), owner, echo, input,
-  model_request, account}
+local attempts, ending, created_ms, account, timeline, position =
+  unpack(redis.call('HMGET', response_key, 'attempts', 'ending', 'created_ms', 'model_input', 'timeline', 'position'))
+local reply = {'seized', epoch, tonumber(attempts), ending or '', tonumber(created_ms), owner, account}
 if not is_cancel then
   -- What was given at admission; where an item of it was erased meanwhile, an older one only if it takes no more room.
   local given = cjson.decode(account)
-  read_window(reply, prefix, timeline, tonumber(position), given.history_tokens, given.history_items)
+  read_window(reply, prefix, timeline, tonumber(position), given.history_tokens, given.history_items, history_bytes)
 end
 return reply

@@ -1,12 +1,14 @@
--- INCLUDES clock expiry items timelines
+-- INCLUDES clock expiry items staged timelines
 -- End a response: status, result, items onto its timeline, conversation, log and lease, in one step and once.
 --
 -- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
 -- before the last signals), last_number (of all), signals (the last ones: JSON array), items (array of {id, item JSON,
--- tokens, call id or "", kept or ""}; empty: the timeline stays), fresh_timeline (id, for a fork), log_retention_s, retention_ms (how
+-- tokens, call id or "", kept or ""}; empty: the timeline stays), staged, staged_length (the
+-- timeline that has them instead, and where it ends; ""), fresh_timeline (id, for a fork), log_retention_s, retention_ms (how
 -- long the log and the history are kept from now on).
 --
 -- RETURNS 1 ended, or ended before by this epoch | 0 the run is stale, or the timeline is being erased
+--         | 2 what was staged is not there any more
 --         | -N the log ends at the number N, before the last signals: a fail-over has lost the log's end
 local function end_response(prefix, response_key, log_key, leases_key, expiry_key, ending)
   local response_id, log_channel = ending.response_id, prefix .. 'grown:' .. ending.response_id
@@ -32,13 +34,21 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
     unpack(redis.call('HMGET', prefix .. 'tl:' .. timeline .. ':meta', 'length', 'root', 'conversation'))
   local expiry = root and find_expiry(prefix, expiry_key, root)
   if not expiry then return 0 end
+  if ending.staged ~= '' and not is_staged(prefix, ending.staged, ending.staged_length) then return 2 end
 
   -- First, because it is the one write that Redis could refuse, and a script that fails keeps what it wrote before.
   redis.call('XADD', log_key, '0-' .. ending.last_number, 's', ending.signals, 'e', 1)
   redis.call('EXPIRE', log_key, ending.log_retention_s)
   redis.call('UNLINK', prefix .. 'readers:' .. response_id)
 
-  if #ending.items > 0 then
+  if ending.staged ~= '' then
+    if anchor_kind == 'conversation' then
+      join_conversation(prefix, expiry_key, ending.staged, anchor_id, timeline, position)
+    else
+      join_branch(prefix, expiry_key, ending.staged, root, timeline, position)
+    end
+    timeline, position = ending.staged, ending.staged_length
+  elseif #ending.items > 0 then
     length = tonumber(length)
     if anchor_kind ~= 'conversation' and (length ~= position or owning_conversation) then
       -- A turn that continues an earlier response, or one of a conversation: it gets a timeline of its own, forked here.

@@ -1,3 +1,4 @@
+-- INCLUDES large
 -- Append items, each {id, item JSON, tokens, id of the call it makes or "", what is kept with it (JSON array) or ""}, to a
 -- timeline that ends at a position.
 -- RETURNS the position of the last one, which is the timeline's new length
@@ -13,6 +14,7 @@ local function append_items(prefix, timeline, position, items)
     end
     redis.call('SET', prefix .. 'item:' .. id, timeline .. ' ' .. position)
     if call_id ~= '' then redis.call('HSETNX', timeline_key .. ':calls', call_id, position) end
+    if #json + #kept > LARGE_BYTES then mark_large(timeline_key .. ':meta', position, tokens, #json + #kept, id) end
   end
   redis.call('HSET', timeline_key .. ':meta', 'length', position)
   return position
