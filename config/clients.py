@@ -232,7 +232,9 @@ def _build_state(
         max_answer_bytes=settings.MAX_ANSWER_BYTES,
     )
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
-    responses = RedisResponseStore(redis, replica_id=replica_id, retention=retention)
+    responses = RedisResponseStore(
+        redis, replica_id=replica_id, retention=retention, history_bytes=settings.HISTORY_BYTES
+    )
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
     runner = Runner(
@@ -268,7 +270,7 @@ def _build_state(
         compactions=RedisCompactions(redis, retention_s=retention.history_s),
         sealer=sealer,
     )
-    notes = RedisResponseNotes(redis)
+    notes = RedisResponseNotes(redis, history_bytes=settings.HISTORY_BYTES)
     state = State(
         turns=turns,
         histories=histories,

@@ -416,6 +416,13 @@ def unknown_item(item_id: str, *, param: str) -> NotFound:
     return NotFound(f"Item with id '{item_id}' not found.", code="item_not_found", param=param)
 
 
+def named_too_large() -> BodyTooLarge:
+    """The refusal of items that are named by their ids."""
+    return BodyTooLarge(
+        "The items that are named by their ids hold more than 10 MB. Name fewer of them.", param="input"
+    )
+
+
 def response_not_ended(response_id: str, status: str, *, is_followed: bool = False) -> ResponseNotEnded:
     """The refusal to continue from a response that has not ended, or has failed."""
     if status == "failed":

@@ -8,6 +8,9 @@ from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
 from prompts.ports.pages import Page
 
+# What the items that a request names by their ids may hold: as much as it may bring itself (docs/api.md, "Limits").
+MAX_NAMED_BYTES = 10 * 1024 * 1024
+
 
 class Histories(Protocol):
     """Histories, read without beginning a turn."""

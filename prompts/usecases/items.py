@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 from msgspec.structs import replace
 
 from prompts.domain import ids
 from prompts.domain.item_kinds import ITEM_KINDS
 from prompts.domain.items import Item
-from prompts.errors import unknown_item
-from prompts.ports.conversations import ConversationStore
+from prompts.errors import named_too_large, unknown_item
+from prompts.ports.conversations import MAX_NAMED_BYTES, ConversationStore
+
+encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,19 @@ class StoredItem:
 async def build_items(
     new_input: Sequence[Item | StoredItem], partition: str, *, owner: str, conversations: ConversationStore
 ) -> list[Item]:
-    """The items, each with an id of its own. Raises NotFound, Unavailable."""
+    """The items, each with an id of its own. Raises NotFound, BodyTooLarge, Unavailable."""
     references = [entry for entry in new_input if isinstance(entry, StoredItem)]
     stored = await _get_stored(references, owner=owner, conversations=conversations)
+    _check_size(references, stored)
     items = [stored[entry.id] if isinstance(entry, StoredItem) else entry for entry in new_input]
     return [replace(item, id=ids.new_id(ITEM_KINDS[type(item)].id_prefix, partition)) for item in items]
+
+
+def _check_size(references: Sequence[StoredItem], stored: Mapping[str, Item]) -> None:
+    """Refuse more bytes than a request may bring itself: an item may be named again and again. Raises BodyTooLarge."""
+    sizes = {item_id: len(encode(item)) for item_id, item in stored.items()}
+    if sum(sizes[entry.id] for entry in references) > MAX_NAMED_BYTES:
+        raise named_too_large()
 
 
 async def _get_stored(

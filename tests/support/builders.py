@@ -142,6 +142,16 @@ def replace_response(draft: Draft, response: Response) -> Draft:
     return replace(draft, response=response)
 
 
+def replace_input(draft: Draft, items: Sequence[Item]) -> Draft:
+    """The draft of the same turn with another input."""
+    return replace(draft, input=items)
+
+
+def replace_request(draft: Draft, request: ModelRequest) -> Draft:
+    """The draft of the same turn with another model request."""
+    return replace(draft, model_request=request)
+
+
 async def admit(
     stores: Stores, draft: Draft, *, owner: str = "alice", history_tokens: int = HISTORY_TOKENS
 ) -> Admitted:

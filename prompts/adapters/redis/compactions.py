@@ -10,7 +10,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import get_anchor_id
 from prompts.adapters.redis.response_store import IDEMPOTENCY_MS
 from prompts.adapters.redis.scripts import Scripts, translated_errors
-from prompts.adapters.redis.staging import Staging
+from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, Staging, write_ahead
 from prompts.domain import ids
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
@@ -51,6 +51,10 @@ class RedisCompactions:
         partition, own_key = ids.get_partition(compacted.id), keys.response(compacted.id)
         key = claim.idempotency_key
         idempotency_key = keys.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
+        result, given_input = encode(compacted), encode(given)
+        is_ahead = len(result) + len(given_input) > MAX_BYTES_AT_ONCE
+        if is_ahead:
+            await write_ahead(self._redis, own_key, result=result, input=given_input)
         batch = await self._staging.prepare(compacted.output, partition)
         reply = await self._scripts.call(
             "keep_compaction",
@@ -60,8 +64,8 @@ class RedisCompactions:
             prefix=keys.prefix(partition),
             owner=owner,
             response_id=compacted.id,
-            result=encode(compacted),
-            input=encode(given),
+            result=b"" if is_ahead else result,
+            input=b"" if is_ahead else given_input,
             items=batch.packed,
             staged_length=batch.length,
             body_hash=claim.body_hash,

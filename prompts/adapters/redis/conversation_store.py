@@ -16,14 +16,15 @@ from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
 from prompts.errors import (
-    BodyTooLarge,
     HistoryTooDeep,
     Unavailable,
     UnknownCall,
     conversation_locked,
+    named_too_large,
     unknown_conversation,
     unknown_item,
 )
+from prompts.ports.conversations import MAX_NAMED_BYTES
 from prompts.ports.pages import MAX_PAGE_BYTES, Page
 
 encode = msgspec.json.Encoder().encode
@@ -31,8 +32,6 @@ decode_metadata = msgspec.json.Decoder(Metadata).decode
 
 # Items that were staged behind a history that has grown since are staged again.
 MAX_TRIES = 3
-# What the items that a request names by their ids may hold: as much as if it brought them itself.
-MAX_NAMED_BYTES = 10 * 1024 * 1024
 NAMED_AT_ONCE = 100
 
 FIELDS = ["owner", "metadata", "title", "active", "created_ms", "forked_from"]
@@ -264,9 +263,7 @@ class RedisConversationStore:
             found |= {each: reply[0] for each, reply in zip(named, replies, strict=True) if reply}
             size = sum(large.size if (large := find_large(given)) else len(given) for given in found.values())
             if size > MAX_NAMED_BYTES:
-                raise BodyTooLarge(
-                    f"The items that are named by their ids hold more than {MAX_NAMED_BYTES // 1024**2} MB. Name fewer."
-                )
+                raise named_too_large()
         read = [
             await read_large(self._redis, [found[each]], is_whole=True) if each in found else [] for each in item_ids
         ]

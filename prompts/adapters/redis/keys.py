@@ -6,7 +6,8 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:tl:<id>          stream: items in order (k id, i item, t tokens)
     {pp}:tl:<id>:meta     hash: length, root, where it was forked from; a root also owner, its conversation, and
                           `expiry`, the member of the expiry that it lives by: without one it is being erased;
-                          `depth`, on how many timelines its history stands; `large:<n>`, its large items; `erased`
+                          `depth`, on how many timelines its history stands; `large:<n>`, its large items; `erased`;
+                          of a root `branches`, how many timelines are parts of it
     {pp}:tl:<id>:parts    set, of a root: what is erased with it (`resp:<id>`, `tl:<id>`, and forks as `conv:<id>`)
     {pp}:conv:<tl>        hash: the former timeline of a conversation, as a part of the one that took its place
     {pp}:tl:<id>:calls    hash: the function calls made on it, by their ids, and the position of each

@@ -17,11 +17,12 @@ from prompts.adapters.redis.deletion import TOMBSTONE_S
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
-from prompts.adapters.redis.staging import Batch, Staging, is_large
+from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, Batch, Staging, is_large, write_ahead
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory, ModelInput, Response, Status
+from prompts.domain.text import TextConfig
 from prompts.errors import (
     HistoryTooDeep,
     ServiceError,
@@ -61,6 +62,8 @@ IDEMPOTENCY_MS = 24 * 3600 * 1000
 HISTORY_BYTES = 16 * 1024 * 1024
 # Lost responses that one sweep takes of a partition. The next sweep follows in two seconds.
 MAX_LOST = 10
+# A request of this size has tools, or a schema: a plain one is about 400 bytes.
+MIN_SHORTENED_BYTES = 2048
 # The reply of `commit.lua` when what was staged has been erased.
 STAGED_GONE = 2
 # What `seize.lua` leaves alone when a turn displaces a response.
@@ -109,7 +112,10 @@ class RedisResponseStore:
         kind, anchor_id, anchor_key = (place.kind, place.id, place.key) if place else ("none", "", own_key)
         key = claim.idempotency_key
         idempotency_key = keys.idempotency(partition, owner, anchor_id, key) if key else own_key
-        given = encode(draft.input)
+        echo, given, model_request = encode(draft.response), encode(draft.input), encode(draft.model_request)
+        is_prepared = len(echo) + len(given) + len(model_request) > MAX_BYTES_AT_ONCE
+        if is_prepared:
+            await write_ahead(self._redis, own_key, echo=echo, input=given, model_request=model_request)
         end = await self._stage(ending.outcome, owner) if ending else None
         reply = await self._scripts.call(
             "admit",
@@ -124,9 +130,9 @@ class RedisResponseStore:
             response_id=response_id,
             anchor_kind=kind,
             anchor_id=anchor_id,
-            echo=encode(draft.response),
-            input=given,
-            model_request=encode(draft.model_request),
+            echo=b"" if is_prepared else echo,
+            input=b"" if is_prepared else given,
+            model_request=b"" if is_prepared else model_request,
             lease_ms=int(lease_s * 1000),
             history_tokens=history_tokens,
             body_hash=claim.body_hash,
@@ -146,12 +152,16 @@ class RedisResponseStore:
             met_id=met_id,
             history_bytes=self._history_bytes,
             is_large=int(is_large(draft.input, len(given))),
+            later_request=_shorten(draft.model_request, model_request),
         )
         match reply:
             case [b"ok", created_ms, epoch, account, has_displaced, *newest_first]:
                 response = replace(draft.response, created_at=created_ms // 1000)
                 window = await self._read_window(newest_first)
                 return Admitted(response, epoch.decode(), window, decode_account(account), bool(has_displaced))
+        if is_prepared:
+            with translated_errors():
+                await self._redis.unlink(own_key)
         return _read_admission(reply, draft, place)
 
     async def _read_window(self, newest_first: Sequence[bytes]) -> Sequence[Item]:
@@ -360,6 +370,13 @@ def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | Non
         case [b"ending", active]:
             return InTheWay(active.decode(), is_ending=True)
     raise _read_refusal(reply, draft, place)
+
+
+def _shorten(request: ModelRequest, encoded: bytes) -> bytes:
+    """What follow-ups need of it later, without the tools and formats of the answer; b"" where it saves little."""
+    if len(encoded) < MIN_SHORTENED_BYTES:
+        return b""
+    return encode(replace(request, tools=[], tool_choice="auto", text=TextConfig(), options=UNSET, cache_hints=UNSET))
 
 
 def _read_refusal(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> ServiceError:

@@ -118,6 +118,20 @@ def _append(pipeline: Pipeline, timeline: str, place: int, item: Packed) -> None
     pipeline.set(keys.item(item_id), f"{timeline} {place}")
 
 
+async def write_ahead(redis: Redis, key: str, **fields: bytes) -> None:
+    """Write large fields of a response that a script is to create: no script has to carry them.
+
+    Nobody can read a response without an owner, and it goes by itself unless the script keeps it (PERSIST).
+    Raises Unavailable, StorageFull.
+    """
+    values: dict[Any, Any] = {**fields}
+    with translated_errors():
+        pipeline = redis.pipeline(transaction=True)
+        pipeline.hset(key, mapping=values)
+        pipeline.expire(key, STAGED_S)
+        await pipeline.execute()
+
+
 async def _execute(pipeline: Pipeline) -> None:
     with translated_errors():
         for answer in await pipeline.execute(raise_on_error=False):

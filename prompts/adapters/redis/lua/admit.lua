@@ -10,7 +10,7 @@
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
 -- INCLUDES calls clock ending expiry idempotency readers statuses timelines window
-assert(#KEYS == 6 and #ARGV == 27)
+assert(#KEYS == 6 and #ARGV == 28)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
 local leases_key = KEYS[3] -- sorted set, of the partition
@@ -22,7 +22,7 @@ local owner = ARGV[2]
 local response_id = ARGV[3]
 local anchor_kind = ARGV[4] -- "conversation" | "previous" | "none"
 local anchor_id = ARGV[5] -- "" without an anchor
-local echo = ARGV[6] -- JSON
+local echo = ARGV[6] -- JSON; "": the response has it already, with the input and the model request
 local input = ARGV[7] -- JSON array of items
 local model_request = ARGV[8] -- JSON
 local lease_ms = tonumber(ARGV[9])
@@ -44,6 +44,7 @@ local packed_ending = ARGV[24] -- JSON: how the response in the way ends (see en
 local met_id = ARGV[25] -- a response that was in the way of this turn before, or ""
 local history_bytes = tonumber(ARGV[26]) -- budget of the window
 local is_large = ARGV[27] == '1' -- whether its items will be staged, and come on a timeline of their own
+local later_request = ARGV[28] -- JSON: what of the model request is needed when the run has ended; "": all of it
 
 -- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
 local UNSTORED_S = 3600
@@ -154,10 +155,15 @@ end
 local function create_response(timeline, position)
   if anchor_kind == 'conversation' then redis.call('HSET', anchor_key, 'active', response_id, 'used_ms', now_ms) end
   remember(response_id)
+  if echo ~= '' then
+    redis.call('HSET', response_key, 'echo', echo, 'input', input, 'model_request', model_request)
+  else
+    redis.call('PERSIST', response_key)
+  end
+  if later_request ~= '' then redis.call('HSET', response_key, 'later_request', later_request) end
   redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'in_progress', 'anchor_kind', anchor_kind,
-    'anchor', anchor_id, 'echo', echo, 'input', input, 'model_request', model_request, 'epoch', '1', 'attempts', 1,
-    'replica', replica_id, 'body_hash', body_hash, 'created_ms', now_ms, 'timeline', timeline, 'position', position,
-    'logged', opening_number)
+    'anchor', anchor_id, 'epoch', '1', 'attempts', 1, 'replica', replica_id, 'body_hash', body_hash,
+    'created_ms', now_ms, 'timeline', timeline, 'position', position, 'logged', opening_number)
   -- The opening events follow from the echo alone.
   redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
   redis.call('ZADD', leases_key, now_ms + lease_ms, response_id)

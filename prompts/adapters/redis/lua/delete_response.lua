@@ -34,8 +34,8 @@ local root = redis.call('HGET', prefix .. 'tl:' .. timeline .. ':meta', 'root')
 if root then
   redis.call('SREM', prefix .. 'tl:' .. root .. ':parts', 'resp:' .. response_id)
   -- The last response of a chain was the only way to its history.
-  local is_last = redis.call('SCARD', prefix .. 'tl:' .. root .. ':parts') == 0
-  local expiry = redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'expiry')
+  local expiry, branches = unpack(redis.call('HMGET', prefix .. 'tl:' .. root .. ':meta', 'expiry', 'branches'))
+  local is_last = redis.call('SCARD', prefix .. 'tl:' .. root .. ':parts') <= tonumber(branches or 0)
   if is_last and expiry == 'chain:' .. root then redis.call('ZADD', expiry_key, 0, expiry) end
 end
 redis.call('HSET', response_key, 'deleted', call_id)

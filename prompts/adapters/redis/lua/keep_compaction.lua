@@ -9,7 +9,7 @@ local idempotency_key = KEYS[3] -- string; the compaction itself when the client
 local prefix = ARGV[1] -- of the partition's keys
 local owner = ARGV[2]
 local response_id = ARGV[3]
-local result = ARGV[4] -- JSON
+local result = ARGV[4] -- JSON; "": the response has it already, with the input
 local input = ARGV[5] -- JSON array of items
 local items = cjson.decode(ARGV[6]) -- array of {id, item JSON, tokens, call id or "", kept or ""}
 local body_hash = ARGV[7]
@@ -18,7 +18,7 @@ local idempotency_ms = ARGV[9] -- how long the idempotency key is kept
 local retention_ms = tonumber(ARGV[10])
 local staged_length = tonumber(ARGV[11]) -- of the timeline, when it has the items already; else 0
 
-if redis.call('EXISTS', response_key) == 1 then return {'ok'} end
+if redis.call('HEXISTS', response_key, 'v') == 1 then return {'ok'} end
 if staged_length > 0 and not is_staged(prefix, timeline, staged_length) then return {'gone'} end
 if idempotency_key ~= response_key then
   local earlier = find_earlier(idempotency_key, body_hash)
@@ -32,8 +32,13 @@ redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'ow
   'expiry', 'chain:' .. timeline)
 redis.call('SADD', prefix .. 'tl:' .. timeline .. ':parts', 'resp:' .. response_id)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, 'chain:' .. timeline)
+if result ~= '' then
+  redis.call('HSET', response_key, 'input', input, 'result', result)
+else
+  redis.call('PERSIST', response_key)
+end
 -- No run wrote it event by event: it has no echo to tell events from.
 redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'completed', 'anchor_kind', 'none', 'anchor', '',
-  'echo', '', 'input', input, 'result', result, 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
+  'echo', '', 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
   'ended_ms', now_ms, 'timeline', timeline, 'position', length)
 return {'ok'}

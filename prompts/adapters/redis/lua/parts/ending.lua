@@ -54,7 +54,7 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
       -- A turn that continues an earlier response, or one of a conversation: it gets a timeline of its own, forked here.
       redis.call('HSET', prefix .. 'tl:' .. ending.fresh_timeline .. ':meta', 'root', root, 'parent', timeline,
         'parent_position', position, 'depth', find_depth(prefix, timeline) + 1)
-      redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'tl:' .. ending.fresh_timeline)
+      add_branch(prefix, root, ending.fresh_timeline)
       timeline, length = ending.fresh_timeline, position
     end
     position = append_items(prefix, timeline, length, ending.items)
@@ -70,6 +70,12 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
   redis.call('HSET', response_key, 'status', ending.status, 'result', ending.result, 'timeline', timeline,
     'position', position, 'ended_ms', now_ms)
   if ending.failure ~= '' then redis.call('HSET', response_key, 'failure', ending.failure) end
+  -- What only a run needs goes with it.
+  local later_request = redis.call('HGET', response_key, 'later_request')
+  if later_request then
+    redis.call('HSET', response_key, 'model_request', later_request)
+    redis.call('HDEL', response_key, 'later_request')
+  end
   redis.call('ZREM', leases_key, response_id)
   redis.call('ZADD', expiry_key, now_ms + ending.retention_ms, expiry)
   redis.call('PUBLISH', log_channel, 'ended')

@@ -20,7 +20,7 @@ end
 local function join_branch(prefix, expiry_key, staged, root, parent, position)
   put_behind(prefix, expiry_key, staged, parent, position)
   redis.call('HSET', prefix .. 'tl:' .. staged .. ':meta', 'root', root)
-  redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'tl:' .. staged)
+  add_branch(prefix, root, staged)
 end
 
 -- Make it the timeline of a conversation, in place of the one it continues. A conversation's timeline is its own root: the

@@ -5,6 +5,12 @@ local function find_parent(prefix, timeline)
 end
 
 
+-- Let a timeline be erased with a root. The root counts them, to tell whether any response of it is left.
+local function add_branch(prefix, root, timeline)
+  redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'tl:' .. timeline)
+  redis.call('HINCRBY', prefix .. 'tl:' .. root .. ':meta', 'branches', 1)
+end
+
 -- The timelines that one history may stand on, one behind the other: every look into a history may walk them all.
 -- 256 steps take about as many microseconds.
 local MAX_DEPTH = 256
