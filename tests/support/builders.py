@@ -79,13 +79,18 @@ class RetryingRedis:
 
 
 def open_stores(
-    redis: Redis, *, replica_id: str = "rep_1", items_a_slice: int = 100, nudges: Nudges | None = None
+    redis: Redis,
+    *,
+    replica_id: str = "rep_1",
+    items_a_slice: int = 100,
+    nudges: Nudges | None = None,
+    max_at_once: int = 100,
 ) -> Stores:
-    """The stores of a replica; `nudges` that listen are needed by whoever watches a log."""
+    """The stores of a replica; `nudges` that listen are needed by whoever watches a log. More items are staged."""
     retention = Retention(log_s=RETENTION_S, history_s=RETENTION_S)
     return Stores(
-        responses=RedisResponseStore(redis, replica_id=replica_id, retention=retention),
-        conversations=RedisConversationStore(redis, retention_s=RETENTION_S),
+        responses=RedisResponseStore(redis, replica_id=replica_id, retention=retention, max_at_once=max_at_once),
+        conversations=RedisConversationStore(redis, retention_s=RETENTION_S, max_at_once=max_at_once),
         event_log=RedisEventLog(redis, nudges or Nudges(redis, replica_id)),
         notes=RedisResponseNotes(redis),
         eraser=RedisEraser(redis, items_a_slice=items_a_slice),

@@ -11,7 +11,7 @@ from prompts.adapters.redis.deletion import delete_conversation
 from prompts.adapters.redis.items import decode_item, find_large, read_large
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, find_owned, new_call_id, translated_errors
-from prompts.adapters.redis.staging import Staging
+from prompts.adapters.redis.staging import MAX_ITEMS_AT_ONCE, Staging
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
@@ -40,12 +40,12 @@ FIELDS = ["owner", "metadata", "title", "active", "created_ms", "forked_from"]
 class RedisConversationStore:
     """`ConversationStore` on Redis."""
 
-    def __init__(self, redis: Redis, *, retention_s: int) -> None:
-        """`retention_s` is how long a history is kept after its last use."""
+    def __init__(self, redis: Redis, *, retention_s: int, max_at_once: int = MAX_ITEMS_AT_ONCE) -> None:
+        """`retention_s` is how long a history is kept after its last use; for `max_at_once` see `Staging`."""
         self._redis = redis
         self._retention_ms = retention_s * 1000
         self._scripts = Scripts(redis)
-        self._staging = Staging(redis)
+        self._staging = Staging(redis, max_at_once=max_at_once)
 
     async def create(
         self, conversation_id: str, *, owner: str, metadata: Metadata, items: Sequence[Item], title: str | None = None

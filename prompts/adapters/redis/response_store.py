@@ -17,7 +17,7 @@ from prompts.adapters.redis.deletion import TOMBSTONE_S
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
-from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, Batch, Staging, is_large, write_ahead
+from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, MAX_ITEMS_AT_ONCE, Batch, Staging, is_large, write_ahead
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
@@ -82,12 +82,18 @@ class RedisResponseStore:
     """`ResponseStore` on Redis. `replica_id` is where other replicas tell this one to stop writing a response."""
 
     def __init__(
-        self, redis: Redis, *, replica_id: str, retention: Retention, history_bytes: int = HISTORY_BYTES
+        self,
+        redis: Redis,
+        *,
+        replica_id: str,
+        retention: Retention,
+        history_bytes: int = HISTORY_BYTES,
+        max_at_once: int = MAX_ITEMS_AT_ONCE,
     ) -> None:
-        """`history_bytes` is the most that a window takes, whatever its tokens."""
+        """`history_bytes` is the most that a window takes, whatever its tokens; for `max_at_once` see `Staging`."""
         self._redis = redis
         self._history_bytes = history_bytes
-        self._staging = Staging(redis)
+        self._staging = Staging(redis, max_at_once=max_at_once)
         self._scripts = Scripts(redis)
         self._appends = AppendQueue(self._scripts)
         self._replica_id = replica_id

@@ -58,8 +58,10 @@ def is_large(items: Sequence[Item], size: int) -> bool:
 class Staging:
     """Writes batches of items."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, max_at_once: int = MAX_ITEMS_AT_ONCE) -> None:
+        """More items than `max_at_once` are staged."""
         self._redis = redis
+        self._max_at_once = max_at_once
 
     async def prepare(
         self, items: Sequence[Item], partition: str, *, key: str = "", field: str = "", owner: str = ""
@@ -70,7 +72,7 @@ class Staging:
         is not there, or not this owner's, nothing is staged: the script refuses it. Raises Unavailable, StorageFull.
         """
         packed = pack_items(items)
-        if len(packed) <= MAX_ITEMS_AT_ONCE and sum(map(_measure, packed)) <= MAX_BYTES_AT_ONCE:
+        if len(packed) <= self._max_at_once and sum(map(_measure, packed)) <= MAX_BYTES_AT_ONCE:
             return Batch(encode(packed))
         if not key:
             return await self._stage(packed, ids.new_id(ids.TIMELINE, partition), 0)
