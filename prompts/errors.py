@@ -133,8 +133,8 @@ class HistoryTooDeep(InvalidRequest):
 
     def __init__(self, *, param: str) -> None:
         message = (
-            "This history was forked from a fork too many times in a row. Begin a new conversation with the items that "
-            "are still needed, or compact the history and go on from the compaction."
+            "This history consists of as many pieces as one may: forks of forks, and large inputs. Begin a new "
+            "conversation with the items that are still needed, or compact the history and go on from the compaction."
         )
         super().__init__(message, param=param)
 

@@ -78,7 +78,11 @@ def machine(start_valkey: StartValkey) -> Iterator[type[Scripts]]:
         runner = stack.enter_context(asyncio.Runner())
         redis = Redis.from_url(server.url)
         stack.callback(lambda: runner.run(redis.aclose()))
-        replicas = tuple(open_stores(redis, replica_id=f"rep_{number}", items_a_slice=3) for number in range(2))
+        # One of them stages whatever it writes, as if it were much.
+        replicas = tuple(
+            open_stores(redis, replica_id=f"rep_{number}", items_a_slice=3, max_at_once=at_once)
+            for number, at_once in enumerate((100, 0))
+        )
         attributes: dict[str, Any] = {"redis": redis, "runner": runner, "replicas": replicas}
         yield type("BoundScripts", (Scripts,), attributes)
 
