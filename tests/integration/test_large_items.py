@@ -356,3 +356,15 @@ async def test_what_only_the_run_needs_goes_when_it_ends(redis: Redis, stores: S
     assert request is not None
     assert b'"user":"Ada"' in request
     assert (len(request) < 2_000, later) == (True, None)
+
+
+async def test_items_stay_where_they_are_when_their_response_is_ended_again(redis: Redis, stores: Stores) -> None:
+    draft = with_input(build_draft(partition=PARTITION), *build_many())
+    admitted = await admit(stores, draft)
+    item = draft.input[7]
+    staged = await Staging(redis).prepare(draft.input, PARTITION)  # by a try that died before its commit
+    for _ in range(2):
+        await commit(stores, admitted, *draft.input)
+    await redis.zadd(keys.expiry(PARTITION), {f"chain:{staged.staged}": 1})
+    await erase_due(stores.eraser)
+    assert await stores.conversations.find_items([item.id], owner=OWNER) == [item]

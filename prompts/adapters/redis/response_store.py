@@ -122,7 +122,7 @@ class RedisResponseStore:
         is_prepared = len(echo) + len(given) + len(model_request) > MAX_BYTES_AT_ONCE
         if is_prepared:
             await write_ahead(self._redis, own_key, echo=echo, input=given, model_request=model_request)
-        end = await self._stage(ending.outcome, owner) if ending else None
+        end = await self._stage(ending.outcome, owner, ending.epoch) if ending else None
         reply = await self._scripts.call(
             "admit",
             response_key=own_key,
@@ -173,13 +173,15 @@ class RedisResponseStore:
     async def _read_window(self, newest_first: Sequence[bytes]) -> Sequence[Item]:
         return [decode_item(item) for item in reversed(await read_large(self._redis, newest_first, is_whole=True))]
 
-    async def _stage(self, outcome: Outcome, owner: str) -> Batch:
+    async def _stage(self, outcome: Outcome, owner: str, epoch: str) -> Batch:
         """The items of an outcome, as the script takes them that ends the response."""
         response_id = outcome.response.id
         if not outcome.response.store:
             return Batch(b"[]")  # nothing of it stays
         partition, key = ids.get_partition(response_id), keys.response(response_id)
-        return await self._staging.prepare(outcome.items, partition, key=key, field="position", owner=owner)
+        return await self._staging.prepare(
+            outcome.items, partition, key=key, field="position", owner=owner, epoch=epoch
+        )
 
     def _pack_ending(self, ending: Ending, end: Batch) -> bytes:
         """The arguments of `commit.lua` that its part `ending.lua` takes, in one."""
@@ -223,7 +225,7 @@ class RedisResponseStore:
         """See `ResponseStore.commit`."""
         response = outcome.response
         partition = ids.get_partition(response.id)
-        end = await self._stage(outcome, owner)
+        end = await self._stage(outcome, owner, epoch)
         committing = self._scripts.call(
             "commit",
             response_key=keys.response(response.id),

@@ -17,7 +17,7 @@ from redis.exceptions import ResponseError
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.items import Packed, pack_items
-from prompts.adapters.redis.scripts import read_fields, translated_errors
+from prompts.adapters.redis.scripts import Scripts, read_fields, translated_errors
 from prompts.domain import ids
 from prompts.domain.items import Item
 
@@ -50,6 +50,9 @@ class Batch:
     length: int = 0
 
 
+NOTHING = Batch(b"[]")
+
+
 def is_large(items: Sequence[Item], size: int) -> bool:
     """Whether the input of a turn, of so many bytes of JSON, will be staged."""
     return len(items) > MAX_SMALL_ITEMS or size > MAX_SMALL_BYTES
@@ -61,25 +64,31 @@ class Staging:
     def __init__(self, redis: Redis, *, max_at_once: int = MAX_ITEMS_AT_ONCE) -> None:
         """More items than `max_at_once` are staged."""
         self._redis = redis
+        self._scripts = Scripts(redis)
         self._max_at_once = max_at_once
 
     async def prepare(
-        self, items: Sequence[Item], partition: str, *, key: str = "", field: str = "", owner: str = ""
+        self, items: Sequence[Item], partition: str, *, key: str = "", field: str = "", owner: str = "", epoch: str = ""
     ) -> Batch:
         """The items for a script: as they are when they are few and small, else staged.
 
         They will stand behind the position that a hash has in a field; without one, at the beginning. For a hash that
-        is not there, or not this owner's, nothing is staged: the script refuses it. Raises Unavailable, StorageFull.
+        is not there, or not this owner's, or a response that is not under this epoch any more, nothing is staged: the
+        script refuses it. Raises Unavailable, StorageFull.
         """
         packed = pack_items(items)
         if len(packed) <= self._max_at_once and sum(map(_measure, packed)) <= MAX_BYTES_AT_ONCE:
             return Batch(encode(packed))
+        timeline = ids.new_id(ids.TIMELINE, partition)
         if not key:
-            return await self._stage(packed, ids.new_id(ids.TIMELINE, partition), 0)
-        found_owner, position = await read_fields(self._redis, key, ["owner", field])
+            return await self._stage(packed, timeline, 0)
+        wanted = ["owner", field, "epoch", "status"]
+        found_owner, position, found_epoch, status = await read_fields(self._redis, key, wanted)
         if position is None or found_owner is None or found_owner.decode() != owner:
-            return Batch(b"[]")
-        return await self._stage(packed, ids.new_id(ids.TIMELINE, partition), int(position))
+            return NOTHING
+        if epoch and (found_epoch != epoch.encode() or status != b"in_progress"):
+            return NOTHING
+        return await self._stage(packed, timeline, int(position), key=key, epoch=epoch)
 
     async def drop(self, batch: Batch) -> None:
         """Have it erased at the next sweep: it was refused. Raises Unavailable."""
@@ -88,7 +97,9 @@ class Staging:
                 due = {f"chain:{batch.staged}": 0}
                 await self._redis.zadd(keys.expiry(ids.get_partition(batch.staged)), due, xx=True)
 
-    async def _stage(self, packed: Sequence[Packed], timeline: str, position: int) -> Batch:
+    async def _stage(
+        self, packed: Sequence[Packed], timeline: str, position: int, *, key: str = "", epoch: str = ""
+    ) -> Batch:
         meta = keys.timeline_meta(timeline)
         with translated_errors():
             seconds, _ = await self._redis.time()
@@ -102,6 +113,17 @@ class Staging:
             for place, item in piece:
                 _append(pipeline, timeline, place, item)
             await _execute(pipeline)
+            # Behind the entries, which they are erased with.
+            is_ours = await self._scripts.call(
+                "place_items",
+                response_key=key or meta,
+                prefix=keys.prefix(ids.get_partition(timeline)),
+                epoch=epoch,
+                timeline=timeline,
+                places=encode([(item[0], place) for place, item in piece]),
+            )
+            if not is_ours:
+                return NOTHING
         length = position + len(packed)
         pipeline = self._redis.pipeline(transaction=False)
         if calls := _find_calls(placed):
@@ -116,8 +138,6 @@ def _append(pipeline: Pipeline, timeline: str, place: int, item: Packed) -> None
     item_id, json, tokens, _, kept = item
     fields: dict[Any, Any] = {"k": item_id, "i": json, "t": tokens}
     pipeline.xadd(keys.timeline(timeline), {**fields, "w": kept} if kept else fields, id=f"{place}-0")
-    # Behind the entry that it is erased with.
-    pipeline.set(keys.item(item_id), f"{timeline} {place}")
 
 
 async def write_ahead(redis: Redis, key: str, **fields: bytes) -> None:

@@ -33,7 +33,14 @@ local function erase_timeline(timeline)
       item_keys[i] = prefix .. 'item:' .. entry[4]
       left = left - 1 - entry[3] / BYTES_AN_ITEM
     end
-    if #item_keys > 0 then redis.call('UNLINK', unpack(item_keys)) end
+    -- Of what was staged twice, one is erased: the items are where the other one is.
+    if #item_keys > 0 then
+      local here = {}
+      for i, place in ipairs(redis.call('MGET', unpack(item_keys))) do
+        if place and string.match(place, '^%S+') == timeline then here[#here + 1] = item_keys[i] end
+      end
+      if #here > 0 then redis.call('UNLINK', unpack(here)) end
+    end
     if not next_position then
       redis.call('UNLINK', key)
       return true
