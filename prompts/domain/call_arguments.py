@@ -6,16 +6,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from prompts.domain.items import ShellAction
+from prompts.domain.nesting import MAX_DEPTH, is_too_deep
 
 encode = msgspec.json.Encoder().encode
 # Reads all of it, and makes nothing of it.
 _check_json = msgspec.json.Decoder(msgspec.Raw).decode
 
-# An object that a model means is far below. What is nested near the interpreter's limit can be read, and fails whoever
-# writes it down with a few frames more on the stack.
+# An object that a model means is far below.
 MAX_OBJECT_CHARACTERS = 1_000_000
 MAX_NESTED = 10_000
-MAX_DEPTH = 100
 # Names that models know from other shells, the one of the item first.
 _DIRECTORIES = ("working_directory", "workdir", "cwd")
 _TIMEOUTS = ("timeout_ms", "timeout")
@@ -25,22 +24,24 @@ _SHELL = ("bash", "-lc")
 
 def is_json(text: str) -> bool:
     """Whether it is a whole JSON document; one that is nested too deeply is none."""
+    if is_too_deep(text):
+        return False
     try:
         _check_json(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError):
         return False
     return True
 
 
 def read_arguments(text: str) -> Any:
     """The object that a model wrote; its text when it is none, or none that anybody means, so that nothing is lost."""
-    if len(text) > MAX_OBJECT_CHARACTERS or text.count("{") + text.count("[") > MAX_NESTED:
+    if len(text) > MAX_OBJECT_CHARACTERS or text.count("{") + text.count("[") > MAX_NESTED or is_too_deep(text):
         return text
     try:
         value = msgspec.json.decode(text or "{}")
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError):
         return text
-    return value if isinstance(value, dict) and is_shallow(value) else text
+    return value if isinstance(value, dict) else text
 
 
 def write_arguments(arguments: Any) -> str:

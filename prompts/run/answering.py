@@ -18,6 +18,7 @@ from prompts.answer.call_filter import CallFilter
 from prompts.answer.call_thoughts import CallThoughts
 from prompts.answer.events import Narration, Round
 from prompts.answer.thought_seals import ThoughtSeals
+from prompts.answer.written_json import WrittenJson
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import (
@@ -81,7 +82,8 @@ class Answering:
         """The signals in groups; the last group is one `Finished`.
 
         Raises what the model fails at (`ChatModel.stream`), AnswerTooLarge, and UpstreamError where its answer has no
-        end, or calls what it was not offered. Closing it closes the connection to the model and stops a tool that runs.
+        end, is too deep, or calls what it was not offered. Closing it closes the connection to the model and stops a
+        tool that runs.
         """
         given = self._compose()
         return self._compact(given) if self._brief.model_request.is_compaction else self._answer(given, written)
@@ -153,15 +155,20 @@ class Answering:
         if request.max_output_tokens is not None and request.max_output_tokens <= 0:
             yield [Finished("length")]
             return
+        written = WrittenJson(request)
         items = [*given, *(item for done in self._narration.rounds for item in _list_told(done))]
         async with self._model.stream(request, items, shown="".join(pieces)) as answer:
             async for signals in answer:
                 match signals:
                     case [*rest, Finished() as finished]:
-                        yield [*self._admit(rest, hosted), *self._thoughts.finish()]
+                        written.note(admitted := self._admit(rest, hosted))
+                        yield [*admitted, *self._thoughts.finish()]
+                        if finished.reason == "stop":
+                            written.check()
                         yield [finished]
                         return
-                yield self._admit(signals, hosted)
+                written.note(admitted := self._admit(signals, hosted))
+                yield admitted
         raise UpstreamError("The model's answer broke off before its end. Send the input again.")
 
     def _admit(self, signals: Sequence[Signal], hosted: HostedCalls) -> Sequence[Signal]:

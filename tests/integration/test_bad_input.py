@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis.keys import CALIBRATION
 from prompts.api.wire.create_response import UNSUPPORTED
+from prompts.domain.nesting import MAX_DEPTH
 from tests.support.service import Service
 
 JSON = {"Content-Type": "application/json"}
@@ -469,30 +470,35 @@ async def test_of_two_equal_json_keys_the_last_one_counts(http: httpx.AsyncClien
 
 @pytest.mark.usefixtures("nothing_stored")
 async def test_nesting_at_the_interpreters_limit_is_refused_too(http: httpx.AsyncClient) -> None:
-    for depth in range(800, 1_000, 7):
+    for depth in (MAX_DEPTH, 800, *range(950, 1_000, 7), 1_500):
         body = b'{"input":"x","tools":' + b"[" * depth + b'"\\u0000"' + b"]" * depth + b"}"
         refusal(await post(http, body))
 
 
 @pytest.mark.parametrize(
-    "before",
+    ("before", "place"),
     [
-        '{"input":"x","chat_template_kwargs":',
-        '{"input":"x","tools":[{"type":"function","name":"f","parameters":{"x":',
-        '{"input":[{"role":"user","content":"x"},{"type":"web_search_call","action":',
+        ('{"input":"x","chat_template_kwargs":', "chat_template_kwargs[0][0]"),
+        ('{"input":"x","tools":[{"type":"function","name":"f","parameters":{"x":', "tools[0].parameters"),
+        ('{"input":[{"role":"user","content":"x"},{"type":"web_search_call","action":', "input[1].action"),
     ],
 )
-async def test_what_is_not_nested_too_deeply_to_be_read_is_not_too_deep_to_be_used(
-    http: httpx.AsyncClient, before: str
-) -> None:
+async def test_a_body_is_as_deep_as_may_be_and_no_deeper(http: httpx.AsyncClient, before: str, place: str) -> None:
     after = "".join({"{": "}", "[": "]"}[mark] for mark in reversed(_list_open(before)))
-    for depth in (300, *range(930, 1_000, 3)):
-        answer = await post(http, f"{before}{'[' * depth}{']' * depth}{after}".encode())
-        if answer.status_code == 200:
-            assert answer.json()["status"] == "completed", depth
-        else:
-            assert "nested too deeply" in refusal(answer)["message"], depth
-        assert answer.status_code == 200 or depth > 300
+    left = MAX_DEPTH - len(after)
+    answer = await post(http, f"{before}{'[' * left}{']' * left}{after}".encode())
+    assert answer.json()["status"] == "completed"
+    for depth in (left + 1, 966, 989, 1_500):
+        refused = refusal(await post(http, f"{before}{'[' * depth}{']' * depth}{after}".encode()))
+        assert "nested too deeply" in refused["message"], depth
+        assert refused["param"] in {place, None if depth > 900 else place}
+
+
+@pytest.mark.usefixtures("nothing_stored")
+async def test_arguments_of_a_call_that_few_could_read_are_refused(http: httpx.AsyncClient) -> None:
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "[" * 1_500 + "]" * 1_500}
+    refused = refusal(await post(http, {"input": [{"role": "user", "content": "x"}, call]}))
+    assert refused["param"] == "input[1].arguments"
 
 
 def _list_open(text: str) -> list[str]:

@@ -1,9 +1,10 @@
 """An answer in rounds: the model calls a tool that the service runs, and is asked again; a takeover continues it."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from msgspec.structs import replace
@@ -15,6 +16,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import (
     Argued,
     Called,
+    CalledTool,
     Finished,
     HostedCall,
     HostedReturned,
@@ -23,7 +25,8 @@ from prompts.domain.signals import (
     Text,
     pack,
 )
-from prompts.domain.tools import FunctionChoice, FunctionTool
+from prompts.domain.text import JsonObject, TextConfig
+from prompts.domain.tools import CallKind, CustomTool, FunctionChoice, FunctionTool, LocalShellTool, ToolSearchTool
 from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
 from prompts.ports.event_log import Group
@@ -36,7 +39,7 @@ from prompts.run.takeover import take_over
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.response_store import FakeResponseStore
-from tests.support.runner_harness import MAX_S, Harness, check, read, settle
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, read, settle
 from tests.support.sample_turn import OWNER, RESPONSE_ID, make_brief, make_draft
 
 SEARCH = FunctionTool(name="search", description="Search the files.")
@@ -322,3 +325,49 @@ async def take(harness: Harness, *groups: list[Signal]) -> Run:
 def slots(brief: Brief) -> dict[str, Any]:
     """The brief's fields by name."""
     return {name: getattr(brief, name) for name in Brief.__dataclass_fields__}
+
+
+# --- what nobody could read ---
+
+
+def brief_of(request: ModelRequest) -> Brief:
+    """The brief of the sample turn with this request."""
+    return dataclasses.replace(make_brief(), model_request=request)
+
+
+@pytest.mark.parametrize("depth", [101, 700, 980, 1_500, 100_000])
+async def test_a_call_that_nobody_could_read_fails_the_answer(harness: Harness, depth: int) -> None:
+    request = ModelRequest(model="stand-in", tools=[FunctionTool(name="f")])
+    deep: list[Signal] = [Called(0, "call_1", "f"), Argued(0, "[" * depth), Argued(0, "]" * depth)]
+    run = await harness.run(deep, [STOP], brief=brief_of(request))
+    final = check(await read(run))
+    assert (final["status"], final["error"]["code"]) == ("failed", "server_error")
+    assert "100 levels" in final["error"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["tool_search", "local_shell"])
+@pytest.mark.parametrize("reason", ["stop", "length"])
+async def test_no_depth_of_a_call_stops_its_answer_from_ending(
+    harness: Harness, kind: CallKind, reason: Literal["stop", "length"]
+) -> None:
+    tool = ToolSearchTool() if kind == "tool_search" else LocalShellTool()
+    deep = '{"x":' * 700 + "{}" + "}" * 700
+    called: list[Signal] = [CalledTool(0, "call_1", kind, kind), Argued(0, deep)]
+    request = ModelRequest(model="stand-in", tools=[tool])
+    run = await harness.run(called, [Finished(reason, Usage(1, 2, 3))], brief=brief_of(request))
+    assert check(await read(run))["status"] == ("failed" if reason == "stop" else "incomplete")
+
+
+async def test_a_custom_tools_input_is_any_text(harness: Harness) -> None:
+    called: list[Signal] = [CalledTool(0, "call_1", "f", "custom"), Argued(0, "[" * 1_500)]
+    request = ModelRequest(model="stand-in", tools=[CustomTool(name="f")])
+    assert check(await read(await harness.run(called, [STOP], brief=brief_of(request))))["status"] == "completed"
+
+
+async def test_a_document_that_nobody_could_read_fails_the_answer(harness: Harness) -> None:
+    request = ModelRequest(model="stand-in", text=TextConfig(format=JsonObject()))
+    run = await harness.run([Text('{"x":' * 200), Text("1" + "}" * 200)], [STOP], brief=brief_of(request))
+    assert check(await read(run))["status"] == "failed"
+    harness.forget_end()
+    run = await harness.run([Text('{"x":' * 200)], [STOP], brief=make_brief())
+    assert check(await read(run))["status"] == "completed", "plain text may hold what it likes"

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 
 from prompts.domain.call_arguments import (
-    MAX_DEPTH,
     MAX_NESTED,
     MAX_OBJECT_CHARACTERS,
     is_json,
     read_action,
     read_arguments,
 )
+from prompts.domain.nesting import MAX_DEPTH
 
 
 def nest(depth: int) -> str:

@@ -23,6 +23,7 @@ from prompts.domain.items import (
     ReasoningText,
     SummaryText,
 )
+from prompts.domain.nesting import MAX_DEPTH, is_too_deep
 from prompts.errors import InvalidEncryptedContent, InvalidRequest, UnknownCall, unknown_item
 from prompts.ports.sealing import SealKind
 from prompts.usecases.items import StoredItem
@@ -206,6 +207,14 @@ def _read_output(item: InputItem, param: str, sender: Sender) -> str | list[Give
     return read_given(given, param, sender.unknown.rules.media_hosts)
 
 
+def _read_arguments(item: InputItem, param: str, _: Sender) -> Any:
+    """As they are. What a model server cannot read would make it fail at every later turn as well."""
+    if isinstance(item.arguments, str) and is_too_deep(item.arguments):
+        message = f"Invalid '{param}': it is nested more than {MAX_DEPTH} levels deep. Send it flatter."
+        raise InvalidRequest(message, param=param)
+    return item.arguments
+
+
 def _read_summary(item: InputItem, _param: str, _: Sender) -> list[SummaryText]:
     assert item.summary is not UNSET
     return [SummaryText(part.text) for part in item.summary]
@@ -244,6 +253,7 @@ _FIELD_READERS: dict[str, _FieldReader] = {
     "output": _read_output,
     "summary": _read_summary,
     "encrypted_content": _read_sealed,
+    "arguments": _read_arguments,
 }
 _READERS = {name: ItemReader(kind) for name, kind in KINDS_BY_TYPE.items()}
 _FOREIGN_TO_REFERENCE = [name for name in InputItem.__struct_fields__ if name not in _EVERYWHERE]

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from django.http import HttpRequest
@@ -17,15 +17,16 @@ from prompts.api.wire.items import Metadata
 from prompts.api.wire.shapes import get_fields, get_shape
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
+from prompts.domain.nesting import MAX_DEPTH, is_too_deep
 from prompts.errors import BodyTooLarge, InvalidRequest
 
 encode = msgspec.json.Encoder().encode
+_decode_level = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
 
-Read = TypeVar("Read")
-
-# Frames of the interpreter's stack that are not there for reading. Whoever uses a body later, to store it or to send it
-# on, stands deeper in the stack than its parser, and must still come to the end of it.
-SPARED_FRAMES = 300
+# What is handed on is skipped here, not read: half of what Python can go down.
+MAX_RELAYED_DEPTH = 500
+# Of the path to what is nested too deeply: `tools[0].parameters`.
+NAMED_LEVELS = 3
 
 # Many times what a long history has. Ten megabytes of `{}` would be 3 million items, and seconds in which nobody else
 # is answered.
@@ -47,6 +48,7 @@ class BodyParser(MsgspecJsonParser):
 
     __slots__ = ()
     strict = True
+    max_depth = MAX_DEPTH
 
     def parse(
         self,
@@ -60,14 +62,14 @@ class BodyParser(MsgspecJsonParser):
         if not to_deserialize.strip():
             return _without_body(model)
         self.check_size(to_deserialize)
+        if is_too_deep(to_deserialize, self.max_depth):
+            raise _nested_too_deeply(self.max_depth, _find_deepest(to_deserialize, self.max_depth))
         try:
             with _without_collections():
-                parsed = _with_less_stack(
-                    SPARED_FRAMES, lambda: self._parse(to_deserialize, deserializer_hook, request=request, model=model)
-                )
+                parsed = self._parse(to_deserialize, deserializer_hook, request=request, model=model)
             self.check_text(to_deserialize)
         except RecursionError:
-            raise InvalidRequest("The body is nested too deeply. Send it flatter.") from None
+            raise _nested_too_deeply(self.max_depth) from None
         except msgspec.ValidationError as exc:
             raise invalid(str(exc), key=_find_key(str(exc), to_deserialize)) from None
         except DataParsingError as exc:
@@ -100,6 +102,7 @@ class OpaqueJsonParser(BodyParser):
     """JSON that is handed on as it is: of what the struct does not name, only that it is JSON."""
 
     __slots__ = ()
+    max_depth = MAX_RELAYED_DEPTH
 
     @override
     def _parse(self, body: Raw, hook: DeserializeFunc | None, *, request: HttpRequest, model: Any) -> Any:
@@ -126,16 +129,13 @@ class OpaqueJsonParser(BodyParser):
 def read_objects(raw: Raw) -> Any:
     """A value that was handed on unread, when there are objects in it, else None.
 
-    Raises BodyTooLarge, and InvalidRequest for what is nested too deeply.
+    It has been looked at for its depth. Raises BodyTooLarge.
     """
     if b"{" not in bytes(raw):  # a long list of tokens, among others
         return None
     _refuse_many_values(raw)
-    try:
-        with _without_collections():
-            return msgspec.json.decode(raw)
-    except RecursionError:
-        raise InvalidRequest("The body is nested too deeply. Send it flatter.") from None
+    with _without_collections():
+        return msgspec.json.decode(raw)
 
 
 def _refuse_many_values(body: Raw) -> None:
@@ -173,9 +173,26 @@ def _without_collections() -> Iterator[None]:
         gc.enable()
 
 
-def _with_less_stack(frames: int, read: Callable[[], Read]) -> Read:
-    """What `read` gives, with so many frames less to go down. Raises RecursionError."""
-    return _with_less_stack(frames - 1, read) if frames else read()
+def _nested_too_deeply(max_depth: int, param: str | None = None) -> InvalidRequest:
+    message = f"The body is nested too deeply: more than {max_depth} levels. Send it flatter."
+    return InvalidRequest(message, param=param)
+
+
+def _find_deepest(body: Raw, max_depth: int) -> str | None:
+    """The path to what is nested too deeply, as far as it helps to find it."""
+    path, value = "", bytes(body)
+    for level in range(1, NAMED_LEVELS + 1):
+        try:
+            inner = _decode_level(value)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            break
+        named = inner.items() if isinstance(inner, dict) else enumerate(inner)
+        deep = next(((name, raw) for name, raw in named if is_too_deep(raw, max_depth - level)), None)
+        if deep is None:
+            break
+        path += f"[{deep[0]}]" if isinstance(deep[0], int) else f".{deep[0]}"
+        value = bytes(deep[1])
+    return path.removeprefix(".") or None
 
 
 def _decode_any(body: Raw) -> Any:
