@@ -32,6 +32,7 @@
         Draining                         draining                   server_error            503     yes
         StorageFull                      storage_full               server_error            503     yes
         Overloaded                       overloaded                 server_error            503     yes
+        BrokenRecord                     dependency_unavailable     server_error            503     yes
       ReplicaLost                        replica_lost               server_error            502     yes
       FailedEarlier                      (those of the failure it repeats)
       StaleRun                           (never shown: a run that was taken over may write nothing)
@@ -338,6 +339,10 @@ class Overloaded(Unavailable):
     """This replica runs as many answers, or holds as many bodies, as it may."""
 
     code = "overloaded"
+
+
+class BrokenRecord(Unavailable):
+    """Redis is there, but a script failed at what it found: others are served meanwhile."""
 
 
 class ReplicaLost(ServiceError):

@@ -166,6 +166,8 @@ class Narration:
         """The last events; the terminal one carries `result`, the JSON of the ended response, byte for byte."""
         events: list[Event] = []
         for item in self._open_items():
+            if item.output_index >= len(ended.output):
+                break  # it was ended without its output, which could not be read
             status: ItemStatus = getattr(ended.output[item.output_index], "status", "completed")
             events += self._happen(item.close(status))
         name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"

@@ -21,6 +21,10 @@ class Group:
     packed: bytes
 
 
+BEHIND_ALL = Group(-1, -1, b"[]")
+"""The end of a log that cannot be read: one event, behind whatever it holds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One group of a log as it is read; the last one of a response `is_last`."""
@@ -34,7 +38,7 @@ class EventLog(Protocol):
     """The logs of all responses, wherever they are written."""
 
     async def get_echo(self, response_id: str, *, owner: str) -> Response:
-        """The response as it was created. Raises NotFound, Unavailable."""
+        """The response as it was created. Raises NotFound, StreamExpired (it cannot be read), Unavailable."""
 
     async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
         """A stretch of the log: entries whose last number is above `after`, oldest first; empty when there are none.

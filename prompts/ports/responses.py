@@ -144,6 +144,20 @@ class Seized:
     window: Sequence[Item]
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An active response that was seized, and of which something cannot be read: it can only be ended.
+
+    `response` is what can be read of it, at the least its id and its time.
+    """
+
+    response: Response
+    owner: str
+    epoch: str
+    attempts: int
+    ending: Literal["", "cancelled", "failed"]
+
+
 class ResponseStore(Protocol):
     """Responses and the timelines they join, every change in one atomic step."""
 
@@ -178,12 +192,12 @@ class ResponseStore(Protocol):
     async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """End the response: status, output, timeline, conversation, log, lease, all at once, and once.
 
-        `last` is what the log still lacks, its end. Raises StaleRun, TailLost, Unavailable.
+        `last` is what the log still lacks, its end; or `BEHIND_ALL`. Raises StaleRun, TailLost, Unavailable.
         """
 
     async def seize(
         self, response_id: str, *, owner: str | None, lease_s: float, displaces: Displaces | None = None
-    ) -> Seized | Status | None:
+    ) -> Seized | Unreadable | Status | None:
         """Take an active response out of its run's hands, and tell its replica to let go.
 
         `owner` is whoever cancels it, or None for a response whose lease has expired. Gives the status of one that has
@@ -211,4 +225,4 @@ class ResponseStore(Protocol):
         """
 
     async def list_lost(self) -> Sequence[str]:
-        """Responses whose lease has expired. Raises Unavailable."""
+        """Responses whose lease has expired, some of each partition. Raises Unavailable."""

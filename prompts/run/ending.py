@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import structlog
 from msgspec import UNSET
 from msgspec.structs import replace
 
@@ -11,13 +12,16 @@ from prompts.answer.events import Event, Narration, encode
 from prompts.domain.items import Item
 from prompts.domain.responses import ModelInput, Response, ResponseError
 from prompts.domain.signals import Finished, Signal, pack
-from prompts.errors import ReplicaLost, ServiceError
+from prompts.domain.usage import Usage
+from prompts.errors import BrokenRecord, ReplicaLost, ServiceError, StaleRun, Unavailable
 from prompts.history.account import calibrate
-from prompts.ports.event_log import EventLog, Group
+from prompts.ports.event_log import BEHIND_ALL, EventLog, Group
 from prompts.ports.observer import UNOBSERVED, EndedOutsideRun, Observer
-from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized
+from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized, Unreadable
 from prompts.run.log_reader import read_slices
 from prompts.run.usage import sum_usage
+
+log = structlog.get_logger(__name__)
 
 LOST = ReplicaLost("The replicas that wrote this answer were lost. Send the input again.")
 
@@ -58,6 +62,81 @@ def conclude(
     outcome = Outcome(ended, result, items, describe(error) if error else None)
     packed = pack([*signals, finished] if finished else signals)
     return Conclusion(outcome, Group(after, events[-1].sequence_number, packed), events)
+
+
+def conclude_unread(response: Response, *, error: ServiceError | None, last: Group = BEHIND_ALL) -> Conclusion:
+    """End a response of which something cannot be read or written: without its output, on whatever its log holds.
+
+    `failed` with the error, without one `cancelled`.
+    """
+    told = ResponseError(error.response_code, error.message) if error else None
+    ended = replace(
+        response,
+        status="failed" if error else "cancelled",
+        error=told,
+        output=[],
+        usage=Usage(0, 0, 0),
+        usage_estimated=True,
+    )
+    try:
+        result = encode(ended)
+    except Exception:  # what cannot be written is something of the request that it repeats
+        log.exception("echo_unwritable", response_id=response.id)
+        ended = Response(
+            id=ended.id,
+            created_at=ended.created_at,
+            status=ended.status,
+            model=ended.model,
+            previous_response_id=ended.previous_response_id,
+            conversation=ended.conversation,
+            store=ended.store,
+            background=ended.background,
+            error=told,
+            usage=ended.usage,
+            usage_estimated=True,
+        )
+        result = encode(ended)
+    terminal = Narration(ended, next_number=last.last_number).closing(ended, result)
+    return Conclusion(Outcome(ended, result, [], describe(error) if error else None), last, terminal)
+
+
+async def end_unread(
+    seized: Seized | Unreadable,
+    *,
+    store: ResponseStore,
+    observer: Observer = UNOBSERVED,
+    error: ServiceError | None = None,
+) -> Outcome:
+    """End a seized response that cannot be read, or whose end cannot be written as it should be.
+
+    Raises StaleRun when another was quicker, Unavailable.
+    """
+    conclusion = conclude_unread(seized.response, error=error)
+    await store.commit(conclusion.outcome, conclusion.last, owner=seized.owner, epoch=seized.epoch)
+    ended = conclusion.outcome.response
+    log.error("response_ended_unread", response_id=ended.id, status=ended.status)
+    observer.notice(EndedOutsideRun(ended.id, ended.model, ended.status, error.code if error else None))
+    return conclusion.outcome
+
+
+async def end_cancelled(
+    seized: Seized | Unreadable, *, store: ResponseStore, event_log: EventLog, observer: Observer = UNOBSERVED
+) -> Outcome:
+    """End a response that its owner has cancelled, with what can be read of it. Raises as `end_seized`."""
+    if isinstance(seized, Seized):
+        try:
+            narration = await retell(seized.response, event_log=event_log)
+            return await end_seized(seized, narration, store=store, observer=observer)
+        except Exception as error:
+            if is_passing(error):
+                raise
+            log.exception("end_crashed", response_id=seized.response.id)
+    return await end_unread(seized, store=store, observer=observer)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether it says nothing of the response that was to be ended: another was quicker, or Redis is away."""
+    return isinstance(error, StaleRun) or (isinstance(error, Unavailable) and not isinstance(error, BrokenRecord))
 
 
 async def end_seized(

@@ -10,11 +10,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
+import structlog
 
 from prompts.answer.events import Event, Narration
 from prompts.domain.responses import ENDED, Response
 from prompts.domain.signals import read_signals
-from prompts.errors import InvalidRequest, StreamExpired, Unavailable
+from prompts.errors import InvalidRequest, ServiceError, StreamExpired, Unavailable
 from prompts.ports.event_log import Entry, EventLog
 from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import ResponseStore, StoredResponse
@@ -23,6 +24,8 @@ from prompts.run.log_reader import read_slices
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.shared_events import ResponsesInUse, SharedEvents
+
+log = structlog.get_logger(__name__)
 
 decode_response = msgspec.json.Decoder(Response).decode
 
@@ -179,6 +182,11 @@ class _LogReading:
             self._away_since = self._away_since or time.monotonic()
             if not self.has_begun or time.monotonic() - self._away_since > self._pace.redis_away_s:
                 raise
+        except ServiceError:
+            raise
+        except Exception:
+            log.exception("log_unreadable", response_id=self.response_id)
+            yield await self._tell_unread()
         else:
             self._away_since = None
 
@@ -250,6 +258,14 @@ class _LogReading:
                     shared.closing = self._narration.closing(decode_response(stored.body), stored.body)
         self.is_over = True
         return shared.closing
+
+    async def _tell_unread(self) -> Sequence[Event]:
+        """The events of a response whose log cannot be read, from what is stored of its end. Raises StreamExpired."""
+        stored = await self._store.get(self.response_id, owner=self._owner)
+        if stored.status not in ENDED or self._cursor >= 0 or self._after >= 0:
+            raise StreamExpired("The events of this response cannot be read. Read the response instead.")
+        self.is_over = True
+        return await self._tell_stored(stored)
 
     async def _tell_stored(self, stored: StoredResponse) -> Sequence[Event]:
         """The events of a response whose log is gone, rebuilt with one delta a part."""

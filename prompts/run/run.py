@@ -25,7 +25,7 @@ from prompts.ports.observer import Appended, FirstTokenCame, Observer, RunHanded
 from prompts.ports.responses import Outcome, ResponseStore
 from prompts.run.answering import Answering
 from prompts.run.brief import Brief
-from prompts.run.ending import conclude
+from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing
 from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
 from prompts.run.log_writer import LogWriter
 from prompts.run.quiet import Quiet
@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 # A third of the lease: two renewals may fail before it is lost.
 RENEWALS_A_LEASE = 3
+CRASHED = "The server made a mistake while it wrote this answer. Send the input again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +157,7 @@ class Run:
             raise
         except Exception:
             log.exception("run_crashed")
-            message = "The server made a mistake while it wrote this answer. Send the input again."
-            await self._fail(InternalError(message))
+            await self._fail(InternalError(CRASHED))
         else:
             await self._end(finished)
 
@@ -255,7 +255,20 @@ class Run:
     async def _settle_and_commit(self, finished: Finished | None) -> None:
         await self._settle()
         signals, self._pending = self._pending, []
-        conclusion = conclude(
+        try:
+            conclusion = self._conclude(signals, finished)
+            await self._writer.commit(conclusion.outcome, conclusion.last)
+        except Exception as error:
+            if is_passing(error) or isinstance(error, TailLost):
+                raise
+            log.exception("end_crashed")  # it would crash on every replica: it ends without its answer
+            conclusion = self._conclude_unread()
+            await self._writer.commit(conclusion.outcome, conclusion.last)
+        self.outcome = conclusion.outcome
+        self._publish(conclusion.events)
+
+    def _conclude(self, signals: Sequence[Signal], finished: Finished | None) -> Conclusion:
+        return conclude(
             self._narration,
             given=self._brief.input,
             account=self._brief.model_input,
@@ -264,9 +277,11 @@ class Run:
             finished=finished,
             error=self.error,
         )
-        await self._writer.commit(conclusion.outcome, conclusion.last)
-        self.outcome = conclusion.outcome
-        self._publish(conclusion.events)
+
+    def _conclude_unread(self) -> Conclusion:
+        self.error = self.error or InternalError(CRASHED)
+        number = self._buffer.last_number + 1
+        return conclude_unread(self.response, error=self.error, last=Group(number - 1, number, b"[]"))
 
     async def _hand_over(self) -> None:
         """Write down what is here, and let another replica go on. Raises StaleRun, TailLost, Unavailable."""

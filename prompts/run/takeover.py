@@ -12,10 +12,10 @@ from prompts.domain.signals import Finished
 from prompts.domain.text import PlainText
 from prompts.errors import Draining, Overloaded, ReplicaLost, StaleRun
 from prompts.ports.event_log import EventLog
-from prompts.ports.responses import ResponseStore, Seized
+from prompts.ports.responses import ResponseStore, Seized, Unreadable
 from prompts.run.answering import count_left
 from prompts.run.brief import Brief
-from prompts.run.ending import LOST, end_seized, retell
+from prompts.run.ending import LOST, end_seized, end_unread, is_passing, retell
 from prompts.run.runner import Runner
 from prompts.run.usage import estimate_lost
 
@@ -33,17 +33,35 @@ NOT_CONTINUABLE = ReplicaLost(
 async def take_over(response_id: str, *, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:
     """Go on with a response whose lease has expired, or end it; nothing when another replica was quicker.
 
-    A replica that is leaving or full leaves it to others. Raises StreamExpired, TailLost, Unavailable.
+    A replica that is leaving or full leaves it to others. Raises Unavailable.
     """
     try:
         with runner.reserve(is_new=False):
             seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
-            if isinstance(seized, Seized) and not seized.response.store:
+            if isinstance(seized, Seized | Unreadable) and not seized.response.store:
                 await store.discard(response_id)  # its client was connected to the lost replica
-            elif isinstance(seized, Seized):
-                await _go_on(seized, store=store, event_log=event_log, runner=runner)
+            elif isinstance(seized, Seized | Unreadable):
+                await _go_on_or_end(seized, store=store, event_log=event_log, runner=runner)
     except (Draining, Overloaded, StaleRun):
         return
+
+
+async def _go_on_or_end(
+    seized: Seized | Unreadable, *, store: ResponseStore, event_log: EventLog, runner: Runner
+) -> None:
+    """Whatever goes wrong with a response counts as an attempt; behind the last one it is ended, read or not."""
+    try:
+        if isinstance(seized, Seized):
+            await _go_on(seized, store=store, event_log=event_log, runner=runner)
+            return
+    except Exception as error:
+        if is_passing(error):
+            raise
+        log.exception("takeover_crashed", response_id=seized.response.id, attempt=seized.attempts)
+    if seized.ending == "cancelled":
+        await end_unread(seized, store=store, observer=runner.observer)
+    elif seized.ending or seized.attempts > MAX_ATTEMPTS:
+        await end_unread(seized, store=store, observer=runner.observer, error=LOST)
 
 
 async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, runner: Runner) -> None:

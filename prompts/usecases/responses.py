@@ -11,8 +11,9 @@ from prompts.ports.responses import (
     ResponseStore,
     Seized,
     StoredResponse,
+    Unreadable,
 )
-from prompts.run.ending import end_seized, retell
+from prompts.run.ending import end_cancelled
 from prompts.run.runner import Runner
 from prompts.usecases.public_ids import check_response_id
 from prompts.usecases.waiting import wait_for_end
@@ -50,11 +51,10 @@ async def cancel_response(
     async with event_log.watch(response_id) as watch:
         for _ in range(MAX_TRIES):
             seized = await store.seize(response_id, owner=owner, lease_s=runner.limits.lease_s)
-            if not isinstance(seized, Seized):
+            if not isinstance(seized, Seized | Unreadable):
                 return await _get_cancelled(response_id, owner=owner, store=store), True
             try:
-                narration = await retell(seized.response, event_log=event_log)
-                outcome = await end_seized(seized, narration, store=store, observer=runner.observer)
+                outcome = await end_cancelled(seized, store=store, event_log=event_log, observer=runner.observer)
             except StaleRun:  # another's cancellation: seizing again would only delay it
                 await wait_for_end(response_id, owner=owner, store=store, watch=watch, within_s=CONFIRM_S)
                 continue

@@ -6,6 +6,7 @@ import time
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from prompts.answer.events import TERMINAL
@@ -16,7 +17,7 @@ from prompts.run.follower_buffer import MAX_AT_ONCE
 from prompts.run.quiet import Quiet
 from tests.support.fakes.chat_model import Step
 from tests.support.runner_harness import MAX_S, STOP, Harness, check, read, settle, texts, written
-from tests.support.sample_turn import make_brief
+from tests.support.sample_turn import RESPONSE_ID, make_brief
 
 
 async def test_it_works(harness: Harness) -> None:
@@ -294,3 +295,16 @@ async def test_an_unexpected_error_is_logged_once_and_shown_without_details(
     assert run.error is not None
     assert run.error.code == "internal_error"
     assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+
+
+# --- an end that crashes ---
+
+
+async def test_an_answer_whose_end_cannot_be_written_fails_at_once(harness: Harness) -> None:
+    harness.store.commit_fates = [RecursionError()]
+    run = await harness.run([Text("One")], [STOP])
+    *_, last = await read(run)
+    final = msgspec.json.decode(last.data)["response"]
+    assert (final["status"], final["error"]["code"], final["output"]) == ("failed", "server_error", [])
+    assert harness.memory.responses[RESPONSE_ID].status == "failed"
+    assert harness.memory.responses[RESPONSE_ID].logged == last.sequence_number

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Status
 from prompts.domain.signals import Compacted, Finished, Refused, Signal, Text, pack
 from prompts.domain.usage import Usage
-from prompts.errors import StaleRun, StreamExpired, Unavailable
+from prompts.errors import BrokenRecord, StaleRun, StreamExpired, TailLost, Unavailable
 from prompts.history.estimates import estimate_items
 from prompts.ports.event_log import Group
 from prompts.run.followers import Followers
@@ -337,11 +338,29 @@ async def test_the_slower_of_two_replicas_writes_no_end(lost: Lost) -> None:
     assert lost.harness.store.outcome is None
 
 
-@pytest.mark.parametrize("error", [Unavailable("away"), StreamExpired("lost")])
+@pytest.mark.parametrize("error", [StreamExpired("lost"), RecursionError(), TailLost(1), BrokenRecord("odd")])
+@pytest.mark.parametrize("is_cancelled", [True, False])
+async def test_behind_the_last_attempt_it_ends_whatever_cannot_be_read(
+    lost: Lost, error: Exception, is_cancelled: bool
+) -> None:
+    await lost.write([Text("One")])
+    lost.log.read_fates = [error]
+    await check_not_asked(lost, await lost.find(attempts=MAX_ATTEMPTS + 1, ending="cancelled" if is_cancelled else ""))
+    assert lost.kept.status == ("cancelled" if is_cancelled else "failed")
+    assert lost.kept.failure is None or lost.kept.failure.code == "replica_lost"
+
+
+async def test_behind_the_last_attempt_it_ends_whatever_cannot_be_written(lost: Lost) -> None:
+    lost.harness.store.commit_fates = [RecursionError()]
+    await check_not_asked(lost, await lost.find(attempts=MAX_ATTEMPTS + 1))
+    assert lost.kept.status == "failed"
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), StreamExpired("lost"), RecursionError()])
 async def test_a_log_that_cannot_be_read_is_tried_again_later(lost: Lost, error: Exception) -> None:
     await lost.write([Text("One")])
     lost.log.read_fates = [error]
-    with pytest.raises(type(error)):
+    with pytest.raises(Unavailable) if isinstance(error, Unavailable) else nullcontext():
         await lost.find()
     assert lost.harness.runner.find(RESPONSE_ID) is None
     assert [append.signals for append in lost.harness.store.appends] == [[Text("One")]]

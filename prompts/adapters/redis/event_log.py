@@ -42,7 +42,10 @@ class RedisEventLog:
             raise unknown_response(response_id)
         if not echo:
             raise InvalidRequest("A compaction has no events. Read it without 'stream'.", param="stream")
-        return replace(decode_response(echo), created_at=int(created_ms or 0) // 1000)
+        try:
+            return replace(decode_response(echo), created_at=int(created_ms or 0) // 1000)
+        except (msgspec.DecodeError, RecursionError) as exc:
+            raise StreamExpired("The events of this response cannot be read. Read the response instead.") from exc
 
     async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
         """See `EventLog.read`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
+import structlog
 from msgspec import UNSET, Raw
 from msgspec.structs import replace
 from redis.asyncio import Redis
@@ -24,6 +25,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory, ModelInput, Response, Status
 from prompts.domain.text import TextConfig
 from prompts.errors import (
+    BrokenRecord,
     HistoryTooDeep,
     ServiceError,
     StaleRun,
@@ -47,7 +49,10 @@ from prompts.ports.responses import (
     Outcome,
     Seized,
     StoredResponse,
+    Unreadable,
 )
+
+log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
 decode_response = msgspec.json.Decoder(Response).decode
@@ -60,7 +65,7 @@ decode_account = msgspec.json.Decoder(ModelInput).decode
 IDEMPOTENCY_MS = 24 * 3600 * 1000
 # What a window takes at most when nobody says: the largest item that a request may bring, and half as much beside.
 HISTORY_BYTES = 16 * 1024 * 1024
-# Lost responses that one sweep takes of a partition. The next sweep follows in two seconds.
+# Lost responses of a partition that are listed at once; whoever takes them asks again.
 MAX_LOST = 10
 # A request of this size has tools, or a schema: a plain one is about 400 bytes.
 MIN_SHORTENED_BYTES = 2048
@@ -257,7 +262,7 @@ class RedisResponseStore:
 
     async def seize(
         self, response_id: str, *, owner: str | None, lease_s: float, displaces: Displaces | None = None
-    ) -> Seized | Status | None:
+    ) -> Seized | Unreadable | Status | None:
         """See `ResponseStore.seize`."""
         partition = ids.get_partition(response_id)
         reply = await self._scripts.call(
@@ -284,24 +289,31 @@ class RedisResponseStore:
                 raise unknown_response(response_id)
         return None  # alive, spared, or erased meanwhile
 
-    async def _read_seized(self, response_id: str, fields: Sequence[Any]) -> Seized | None:
+    async def _read_seized(self, response_id: str, fields: Sequence[Any]) -> Seized | Unreadable | None:
         """With what it was asked, which no script reads: it may be megabytes. None when it was erased meanwhile."""
         epoch, attempts, ending, created_ms, owner, account, *newest_first = fields
         asked = await read_fields(self._redis, keys.response(response_id), ("echo", "input", "model_request"))
-        echo, given, model_request = asked
-        if echo is None or given is None or model_request is None:
+        if not any(asked):
             return None
-        return Seized(
-            response=replace(decode_response(echo), created_at=created_ms // 1000),
-            owner=owner.decode(),
-            input=decode_items(given),
-            model_request=decode_model_request(model_request),
-            model_input=decode_account(account),
-            epoch=epoch.decode(),
-            attempts=attempts,
-            ending=ending.decode(),
-            window=await self._read_window(newest_first),
-        )
+        echo, given, model_request = (value or b"" for value in asked)
+        try:
+            return Seized(
+                response=replace(decode_response(echo), created_at=created_ms // 1000),
+                owner=owner.decode(),
+                input=decode_items(given),
+                model_request=decode_model_request(model_request),
+                model_input=decode_account(account),
+                epoch=epoch.decode(),
+                attempts=attempts,
+                ending=ending.decode(),
+                window=await self._read_window(newest_first),
+            )
+        except Exception as error:  # whatever is wrong with it, it must come to an end
+            if isinstance(error, Unavailable) and not isinstance(error, BrokenRecord):
+                raise
+            log.exception("response_unreadable", response_id=response_id)
+        response = _read_echo(response_id, echo, created_ms // 1000)
+        return Unreadable(response, owner.decode(), epoch.decode(), attempts, ending.decode())
 
     async def release(self, response_id: str, *, epoch: str, is_broken: bool) -> None:
         """See `ResponseStore.release`."""
@@ -325,7 +337,7 @@ class RedisResponseStore:
             raise unknown_response(response_id)
         if result and not echo:  # a compaction; the last release kept it without a status
             result = encode(decode_compacted(result))
-        body = result or encode(replace(decode_response(echo), created_at=int(created_ms or 0) // 1000))
+        body = result or encode(_read_echo(response_id, echo, int(created_ms or 0) // 1000))
         told = decode_failure(failure) if failure else None
         return StoredResponse(cast(Status, status.decode()), body, told, is_stored=unstored is None)
 
@@ -413,3 +425,11 @@ def _check_written(answer: int) -> None:
         raise TailLost(-answer)
     if answer == STAGED_GONE:
         raise Unavailable("What this response said could not be kept in time. Try again.")
+
+
+def _read_echo(response_id: str, echo: bytes | None, created_at: int) -> Response:
+    """The response as it was created; if that cannot be read either, its id and its time."""
+    try:
+        return replace(decode_response(echo or b""), created_at=created_at)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Response(id=response_id, created_at=created_at, status="in_progress", model="unknown")

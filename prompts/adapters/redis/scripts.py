@@ -1,20 +1,24 @@
 """Calls of Lua scripts, and the one place where redis-py's errors become ours."""
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError
+from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call
-from prompts.errors import StorageFull, Unavailable
+from prompts.errors import BrokenRecord, StorageFull, Unavailable
 
 # How long Redis remembers the id of a call that deleted something. The second try of the same call comes sooner.
 CALL_KEPT_S = 60
 # Enough to save round trips, few enough to delay no other client.
 CALLS_A_PIPELINE = 100
+AWAY = "The conversation store cannot be reached right now. Try again in a moment."
+# Errors that a server answers with while it cannot serve begin with a word like BUSY or MISCONF.
+_PASSING = re.compile(r"(?!WRONGTYPE )[A-Z]{3,} ")
 
 
 @contextmanager
@@ -26,8 +30,12 @@ def translated_errors() -> Iterator[None]:
         raise StorageFull("The conversation store is full. Try again later.") from exc
     except AuthenticationError as exc:
         raise Unavailable("The conversation store refuses this server. Try again later.", retry_after_s=5) from exc
+    except ResponseError as exc:
+        if type(exc) is ResponseError and not _PASSING.match(str(exc)):
+            raise BrokenRecord("The conversation store cannot read what it holds here. Try again later.") from exc
+        raise Unavailable(AWAY) from exc
     except (RedisError, OSError) as exc:
-        raise Unavailable("The conversation store cannot be reached right now. Try again in a moment.") from exc
+        raise Unavailable(AWAY) from exc
 
 
 async def read_fields(redis: Redis, key: str, fields: Sequence[str]) -> list[bytes | None]:

@@ -18,7 +18,7 @@ from prompts.errors import (
     TailLost,
     unknown_response,
 )
-from prompts.ports.event_log import Entry, Group
+from prompts.ports.event_log import BEHIND_ALL, Entry, Group
 from prompts.ports.responses import (
     Admitted,
     Attached,
@@ -157,6 +157,8 @@ class FakeResponseStore:
         if kept.is_stored and kept.root.is_closed:
             raise StaleRun
         self._end(kept, outcome)
+        if last == BEHIND_ALL:
+            last = Group(kept.logged, kept.logged + 1, last.packed)
         self._write(kept, last, is_last=True)
         self.outcome = outcome
 

@@ -36,6 +36,7 @@ if status ~= 'in_progress' then
   return {'ended', status}
 end
 
+epoch = epoch or ''
 if string.match(epoch, '%.(%w+)$') ~= call_id then
   local now_ms = read_clock_ms()
   local is_leased = tonumber(redis.call('ZSCORE', leases_key, response_id) or 0) > now_ms
@@ -45,7 +46,7 @@ if string.match(epoch, '%.(%w+)$') ~= call_id then
   elseif spares == 'followed' and (not yields or is_followed(readers_key, now_ms)) then
     return {'alive'}
   end
-  epoch = string.format('%d.%s', tonumber(string.match(epoch, '^%d+')) + 1, call_id)
+  epoch = string.format('%d.%s', tonumber(string.match(epoch, '^%d+') or 0) + 1, call_id)
   redis.call('HSET', response_key, 'epoch', epoch, 'replica', replica_id)
   redis.call('ZADD', leases_key, now_ms + lease_ms, response_id)
   if is_cancel then
@@ -55,15 +56,19 @@ if string.match(epoch, '%.(%w+)$') ~= call_id then
     redis.call('HINCRBY', response_key, 'attempts', 1) -- a run that handed it over does not count
   end
   redis.call('HDEL', response_key, 'released')
-  redis.call('PUBLISH', replica_channels .. former_replica, response_id .. ' ' .. epoch)
+  redis.call('PUBLISH', replica_channels .. (former_replica or ''), response_id .. ' ' .. epoch)
 end
 
 local attempts, ending, created_ms, account, timeline, position =
   unpack(redis.call('HMGET', response_key, 'attempts', 'ending', 'created_ms', 'model_input', 'timeline', 'position'))
-local reply = {'seized', epoch, tonumber(attempts), ending or '', tonumber(created_ms), owner, account}
+local reply = {'seized', epoch, tonumber(attempts) or 0, ending or '', tonumber(created_ms) or 0, owner, account}
 if not is_cancel then
   -- What was given at admission; where an item of it was erased meanwhile, an older one only if it takes no more room.
-  local given = cjson.decode(account)
-  read_window(reply, prefix, timeline, tonumber(position), given.history_tokens, given.history_items, history_bytes)
+  -- What cannot be read must not keep the response from its end.
+  local is_read = pcall(function()
+    local given = cjson.decode(account)
+    read_window(reply, prefix, timeline, tonumber(position), given.history_tokens, given.history_items, history_bytes)
+  end)
+  if not is_read then reply[7] = '' end
 end
 return reply

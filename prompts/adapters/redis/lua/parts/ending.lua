@@ -2,10 +2,10 @@
 -- End a response: status, result, items onto its timeline, conversation, log and lease, in one step and once.
 --
 -- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
--- before the last signals), last_number (of all), signals (the last ones: JSON array), items (array of {id, item JSON,
--- tokens, call id or "", kept or ""}; empty: the timeline stays), staged, staged_length (the
--- timeline that has them instead, and where it ends; ""), fresh_timeline (id, for a fork), log_retention_s, retention_ms (how
--- long the log and the history are kept from now on).
+-- before the last signals), last_number (of all; with both -1 the end is one event behind whatever the log holds),
+-- signals (the last ones: JSON array), items (array of {id, item JSON, tokens, call id or "", kept or ""}; empty: the
+-- timeline stays), staged, staged_length (the timeline that has them instead, and where it ends; ""), fresh_timeline (id,
+-- for a fork), log_retention_s, retention_ms (how long the log and the history are kept from now on).
 --
 -- RETURNS 1 ended, or ended before by this epoch | 0 the run is stale, or the timeline is being erased
 --         | 2 what was staged is not there any more
@@ -17,8 +17,12 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
       'logged', 'unstored'))
   if found_epoch ~= ending.epoch then return 0 end
   if found_status ~= 'in_progress' then return found_status == ending.status and 1 or 0 end
-  position, logged = tonumber(position), tonumber(logged)
+  position, logged = tonumber(position), tonumber(logged or 0)
   if logged < ending.after then return -logged end
+  if tonumber(ending.last_number) < 0 then
+    local newest = redis.call('XREVRANGE', log_key, '+', '-', 'COUNT', 1)[1]
+    ending.last_number = math.max(logged, newest and tonumber(string.match(newest[1], '%d+$')) or 0) + 1
+  end
 
   if unstored then
     -- Nothing of it stays: whoever delivers it erases it.
