@@ -222,7 +222,9 @@ class Runner:
         usage = _find_reported(run.outcome.response) if run.outcome else None
         if usage and answering.comparable_tokens:
             model = brief.model_request.model
-            self._calibration.learn(model, estimated=answering.comparable_tokens, reported=usage.input_tokens)
+            self._calibration.learn(
+                model, owner=brief.owner, estimated=answering.comparable_tokens, reported=usage.input_tokens
+            )
 
     def _tell_end(self, run: Run, brief: Brief, took_s: float, trace: RunTrace) -> None:
         code, ending = run.error.code if run.error else None, _status(run)

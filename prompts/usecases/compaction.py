@@ -92,7 +92,7 @@ async def count_input(
     turns = ports.turns
     await check_model(model_request.model, turns.model)
     items = await build_items(new_input, ids.new_partition(), owner=owner, conversations=turns.conversations)
-    factor = turns.calibration.get_factor(model_request.model)
+    factor = turns.calibration.get_factor(model_request.model, owner=owner)
     window: Sequence[Item] = ()
     if anchor is not None:
         max_tokens = int(turns.defaults.history_tokens / factor)

@@ -199,7 +199,7 @@ async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
             tools=with_found_tools(request, items).offered,
             new_input=items,
             budget_tokens=ports.defaults.history_tokens,
-            calibration=ports.calibration.get_factor(request.model),
+            calibration=ports.calibration.get_factor(request.model, owner=ask.owner),
         ),
         last_opening_number=len(Narration(response).opening()) - 1,
         reader_id=new_reader(response.id).id,

@@ -19,15 +19,15 @@ class Replica:
     calibration: Calibration
     agree: Callable[[], Awaitable[None]]
 
-    async def learn(self, *answers: tuple[int, int], model: str = "m") -> None:
+    async def learn(self, *answers: tuple[int, int], model: str = "m", owner: str = "alice") -> None:
         """Learn from answers (estimated, reported), and agree."""
         for estimated, reported in answers:
-            self.calibration.learn(model, estimated=estimated, reported=reported)
+            self.calibration.learn(model, owner=owner, estimated=estimated, reported=reported)
         await self.agree()
 
-    def get_factor(self, model: str = "m") -> float:
+    def get_factor(self, model: str = "m", owner: str = "alice") -> float:
         """The factor that this replica uses."""
-        return self.calibration.get_factor(model)
+        return self.calibration.get_factor(model, owner=owner)
 
 
 OpenReplica = Callable[[], Replica]
@@ -36,7 +36,7 @@ OpenReplica = Callable[[], Replica]
 @pytest.fixture(params=["memory", "redis"])
 async def open_replica(request: pytest.FixtureRequest, redis: Redis) -> OpenReplica:
     """Opens replicas of one service that has learned nothing yet."""
-    known: dict[str, Known] = {}
+    known: dict[tuple[str, str], Known] = {}
 
     def open_one() -> Replica:
         calibration: Any = FakeCalibration(known) if request.param == "memory" else RedisCalibration(redis)
@@ -57,7 +57,7 @@ async def test_the_factor_is_one_at_first(replica: Replica) -> None:
 
 
 async def test_a_replica_uses_only_what_was_exchanged(replica: Replica) -> None:
-    replica.calibration.learn("m", estimated=1000, reported=1500)
+    replica.calibration.learn("m", owner="alice", estimated=1000, reported=1500)
     assert replica.get_factor() == 1.0
     await replica.agree()
     assert replica.get_factor() == 1.5
@@ -67,7 +67,7 @@ async def test_what_one_replica_learns_all_know(open_replica: OpenReplica) -> No
     first, second = open_replica(), open_replica()
     await first.learn((1000, 1500))
     assert second.get_factor() == 1.0
-    await second.agree()
+    await second.agree()  # of whom it was asked
     assert second.get_factor() == 1.5
 
 
@@ -75,6 +75,7 @@ async def test_all_replicas_learn_together(open_replica: OpenReplica) -> None:
     first, second = open_replica(), open_replica()
     await first.learn((1000, 1000))
     await second.learn((1000, 2000))
+    assert first.get_factor() == 1.0
     await first.agree()
     assert first.get_factor() == second.get_factor() == 1.5
 
@@ -107,10 +108,25 @@ async def test_a_model_that_changes_is_followed_however_long_it_was_known(replic
         assert replica.get_factor() == pytest.approx(reported / 1000, abs=0.01)
 
 
-@pytest.mark.parametrize(("reported", "factor"), [(1, LOWEST), (1_000_000, HIGHEST)])
-async def test_the_factor_stays_within_bounds(replica: Replica, reported: int, factor: float) -> None:
-    await replica.learn((1000, reported))
-    assert replica.get_factor() == factor
+async def test_no_owner_moves_the_factor_of_another(replica: Replica) -> None:
+    await replica.learn((1000, 1500))
+    for reported in (250, 4000):
+        await replica.learn(*[(1000, reported)] * 25, owner="mallory")
+        assert (replica.get_factor(), replica.get_factor(owner="bob")) == (1.5, 1.0)
+    assert replica.get_factor(owner="mallory") > 3
+
+
+@pytest.mark.parametrize("reported", [1000 * LOWEST, 1000 * HIGHEST])
+async def test_a_factor_at_its_bounds_is_learned(replica: Replica, reported: float) -> None:
+    await replica.learn((1000, int(reported)))
+    assert replica.get_factor() == reported / 1000
+
+
+@pytest.mark.parametrize("reported", [1, 249, 4001, 10**9, 10**400])
+async def test_a_number_that_no_model_can_mean_moves_nothing(replica: Replica, reported: int) -> None:
+    await replica.learn((1000, 1500))
+    await replica.learn(*[(1000, reported)] * 25)
+    assert replica.get_factor() == 1.5
 
 
 @pytest.mark.parametrize("answer", [(1000, 0), (1000, -5), (0, 1000), (-5, 1000)])

@@ -1,4 +1,4 @@
-"""All replicas learn together how a model's reported tokens differ from the estimates."""
+"""All replicas learn together, for each owner, how a model's reported tokens differ from the estimates."""
 
 from collections.abc import AsyncIterator
 
@@ -32,23 +32,34 @@ async def redis(server: ValkeyServer) -> AsyncIterator[Redis]:
 async def test_only_so_many_models_are_kept(redis: Redis) -> None:
     calibration = RedisCalibration(redis, max_models=3)
     for number in range(5):
-        calibration.learn(f"m{number}", estimated=100, reported=200)
+        calibration.learn(f"m{number}", owner="alice", estimated=100, reported=200)
     await calibration.agree()
-    calibration.learn("m9", estimated=100, reported=200)
-    calibration.learn("m0", estimated=100, reported=200)
+    calibration.learn("m9", owner="alice", estimated=100, reported=200)
+    calibration.learn("m0", owner="alice", estimated=100, reported=200)
     await calibration.agree()
-    assert await redis.hlen(keys.CALIBRATION) == 3
-    assert (calibration.get_factor("m0"), calibration.get_factor("m9")) == (2.0, 1.0)
+    assert await redis.hlen(keys.calibration("alice")) == 3
+    assert (calibration.get_factor("m0", owner="alice"), calibration.get_factor("m9", owner="alice")) == (2.0, 1.0)
+
+
+async def test_owners_beyond_the_memory_of_a_process_are_looked_up_again(redis: Redis) -> None:
+    calibration = RedisCalibration(redis, max_owners=2)
+    for owner in ("alice", "bob", "carol"):
+        calibration.learn("m", owner=owner, estimated=100, reported=200)
+        await calibration.agree()
+    assert [calibration.get_factor("m", owner=owner) for owner in ("alice", "bob", "carol")] == [1.0, 2.0, 2.0]
+    await calibration.agree()
+    assert calibration.get_factor("m", owner="alice") == 2.0
 
 
 async def test_what_is_known_holds_while_redis_is_away(redis: Redis, server: ValkeyServer) -> None:
     calibration = RedisCalibration(redis)
-    calibration.learn("m", estimated=100, reported=200)
+    calibration.learn("m", owner="alice", estimated=100, reported=200)
     await calibration.agree()
     server.kill()
+    assert calibration.get_factor("m", owner="alice") == 2.0
     with pytest.raises(Unavailable):
         await calibration.agree()
-    assert calibration.get_factor("m") == 2.0
+    assert calibration.get_factor("m", owner="alice") == 2.0
 
 
 async def test_counts_are_those_of_the_model_once_it_has_answered(
@@ -60,7 +71,7 @@ async def test_counts_are_those_of_the_model_once_it_has_answered(
         async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as http:
             estimated = await count(http)
             first = (await ask(http, WORDS)).json()
-            await eventually(lambda: redis.exists(keys.CALIBRATION), within_s=15)
+            await eventually(lambda: redis.exists(keys.calibration("alice")), within_s=15)
     reported = first["usage"]["input_tokens"]
     assert first["eps:model_input"]["calibration"] == 1.0
     assert first["eps:model_input"]["input_tokens"] == estimated

@@ -24,8 +24,6 @@ from prompts.domain import ids
 # both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
-# Hash: model → how many times our estimate of tokens it reports, and how many answers have shown that.
-CALIBRATION = "eps:{calibration}:factors"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 
@@ -93,6 +91,11 @@ def idempotency(partition: str, owner: str, anchor_id: str, key: str) -> str:
 def listing(owner: str) -> str:
     """Sorted set: an owner's conversations by their last use; repairable, never the truth."""
     return f"eps:owner:{{{owner}}}:convs"
+
+
+def calibration(owner: str) -> str:
+    """Hash: model → how many times our estimate of tokens it reports to this owner, and how many answers show that."""
+    return f"eps:owner:{{{owner}}}:factors"
 
 
 def log_channel(response_id: str) -> str:

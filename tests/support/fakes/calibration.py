@@ -23,27 +23,29 @@ class Known:
 class FakeCalibration:
     """`Calibration` that records what it learned. Replicas with the same `known` learn together."""
 
-    known: dict[str, Known] = field(default_factory=dict)
+    known: dict[tuple[str, str], Known] = field(default_factory=dict)
+    """By owner and model."""
     learned: list[tuple[str, int, int]] = field(default_factory=list)
     """Model, estimated, reported; in order."""
-    _factors: dict[str, float] = field(default_factory=dict)
-    _told: int = 0
-    """How many of `learned` are part of `known`."""
+    _noted: list[tuple[tuple[str, str], int, int]] = field(default_factory=list)
+    """What is not part of `known` yet."""
+    _factors: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def get_factor(self, model: str) -> float:
+    def get_factor(self, model: str, *, owner: str) -> float:
         """See `Calibration.get_factor`."""
-        return self._factors.get(model, 1.0)
+        return self._factors.get((owner, model), 1.0)
 
-    def learn(self, model: str, *, estimated: int, reported: int) -> None:
+    def learn(self, model: str, *, owner: str, estimated: int, reported: int) -> None:
         """See `Calibration.learn`."""
         self.learned.append((model, estimated, reported))
+        if estimated > 0 and LOWEST * estimated <= reported <= HIGHEST * estimated:
+            self._noted.append(((owner, model), estimated, reported))
 
     async def agree(self) -> None:
         """Add what was learned since the last call to `known`, and use the factors in it."""
-        noted = [each for each in self.learned[self._told :] if each[1] > 0 and each[2] > 0]
-        self._told = len(self.learned)
-        for model in {model for model, _, _ in noted}:
-            samples = [(estimated, reported) for each, estimated, reported in noted if each == model]
+        noted, self._noted = self._noted, []
+        for place in {place for place, _, _ in noted}:
+            samples = [(estimated, reported) for each, estimated, reported in noted if each == place]
             estimated, reported = map(sum, zip(*samples, strict=True))
-            self.known.setdefault(model, Known()).add(reported / estimated, len(samples))
-        self._factors = {model: known.factor for model, known in self.known.items()}
+            self.known.setdefault(place, Known()).add(reported / estimated, len(samples))
+        self._factors = {place: known.factor for place, known in self.known.items()}

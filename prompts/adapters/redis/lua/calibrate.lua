@@ -1,13 +1,14 @@
--- Add what some answers have shown to what is known of models' tokens, and give back all that is known.
+-- Add what some answers of an owner have shown to what is known of models' tokens, and give back all that is known.
 --
 -- RETURNS {model, "factor answers", …}
-assert(#KEYS == 1 and #ARGV == 5)
+assert(#KEYS == 1 and #ARGV == 6)
 local factors_key = KEYS[1] -- hash: model → "factor answers"
 local samples = cjson.decode(ARGV[1]) -- array of {model, factor, answers}: they reported `factor` times the estimate
 local lowest = tonumber(ARGV[2]) -- factor
 local highest = tonumber(ARGV[3]) -- factor
 local share = tonumber(ARGV[4]) -- of the way to what an answer shows: one answer moves a factor at least so far
 local max_models = tonumber(ARGV[5])
+local kept_s = ARGV[6] -- how long it is kept from now on
 
 for _, sample in ipairs(samples) do
   local model, shown, answers = sample[1], sample[2], sample[3]
@@ -21,4 +22,5 @@ for _, sample in ipairs(samples) do
     redis.call('HSET', factors_key, model, string.format('%.4f %d', factor, seen + answers))
   end
 end
+if #samples > 0 then redis.call('EXPIRE', factors_key, kept_s) end
 return redis.call('HGETALL', factors_key)
