@@ -167,6 +167,9 @@ async def open_clients() -> AsyncIterator[Clients]:
             "gauge": gauge.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
+            "shares": partial(
+                turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
+            ),
             "mark": partial(turns.followers.keep_marked, settings.LEASE_S / RENEWALS_A_LEASE),
             "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
         }
@@ -230,6 +233,8 @@ def _build_state(
         max_run_s=settings.MAX_RUN_S,
         lease_s=settings.LEASE_S,
         max_answer_bytes=settings.MAX_ANSWER_BYTES,
+        owner_runs=settings.MAX_OWNER_RUNS,
+        owner_runs_in_all=settings.MAX_OWNER_RUNS_IN_ALL,
     )
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
     responses = RedisResponseStore(
@@ -277,8 +282,19 @@ def _build_state(
         conversations=conversations,
         eraser=RedisEraser(redis),
         notes=notes,
-        follow_ups=FollowUps(notes=notes, model=model, sealer=sealer, history_tokens=settings.HISTORY_TOKENS),
-        api_keys=RedisApiKeys(redis, requests_per_minute=settings.REQUESTS_PER_MINUTE),
+        follow_ups=FollowUps(
+            notes=notes,
+            model=model,
+            sealer=sealer,
+            history_tokens=settings.HISTORY_TOKENS,
+            attend=partial(runner.attend, is_kept=False),
+        ),
+        api_keys=RedisApiKeys(
+            redis,
+            requests_per_minute=settings.REQUESTS_PER_MINUTE,
+            replica_id=replica_id,
+            lease_s=limits.lease_s,
+        ),
         sealer=sealer,
         observer=observer,
         reading=ReadingRules(

@@ -103,8 +103,12 @@ GRACE_PERIOD_S = env.seconds("GRACE_PERIOD_S", 0.0, minimum=0.0)
 # 0 means never.
 MAX_REQUESTS = env.integer("MAX_REQUESTS", 0)
 MAX_WORKER_MB = env.integer("MAX_WORKER_MB", 0)
-# 0 means no limit.
-REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 0)
+# What one owner may take; 0 means no limit. The last tenth of MAX_RUNS is for others in any case.
+MAX_OWNER_RUNS = env.integer("MAX_OWNER_RUNS", 0)
+# Ten processes' worth: more than one owner's people ask at once, or the model's server answers at once.
+MAX_OWNER_RUNS_IN_ALL = env.integer("MAX_OWNER_RUNS_IN_ALL", 2_000)
+# As many as OpenAI allows its largest customers: who is used to its limits meets no new one.
+REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 30_000)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days
 EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
 MAX_BODY_BYTES = 10 * 1024 * 1024  # docs/api.md, "Limits"

@@ -57,6 +57,7 @@ class BearerKey(AsyncAuth):
         request.caller = caller  # type: ignore[attr-defined]  # read by ApiController.owner and the error middleware
         structlog.contextvars.bind_contextvars(owner=caller.owner)
         check_rate(caller)
+        state.turns.runner.shares.hear(caller.owner, caller.elsewhere)
         await cast(WithBody, request).read_body()
         return self
 

@@ -71,7 +71,7 @@ class RelayController(ApiController):
 
     async def hand_on(self, path: RelayPath, *, model: str | None, is_stream: bool) -> HttpResponse:
         """The server's own answer."""
-        request = RelayRequest(path, self.request.body, model, is_stream)
+        request = RelayRequest(self.owner, path, self.request.body, model, is_stream)
         answer, parts = await open_relayed(
             request, self.state.relay, quiet_s=self.state.turns.followers.pace.keep_alive_s
         )

@@ -14,6 +14,8 @@ class Caller:
     limit: int
     remaining: int
     reset_s: float
+    elsewhere: int = 0
+    """How many of the owner's answers other replicas run, a moment ago."""
 
 
 class ApiKeys(Protocol):
@@ -21,6 +23,9 @@ class ApiKeys(Protocol):
 
     async def find_caller(self, key: str) -> Caller | None:
         """Whose key this is, counting this request; None when it is not valid."""
+
+    async def tell_running(self, answers: Mapping[str, int]) -> None:
+        """Tell the other replicas how many answers of each owner run here. Raises Unavailable."""
 
     async def published(self) -> dict[str, str]:
         """All published keys: the hash of each, and its owner."""

@@ -24,6 +24,7 @@ from prompts.run.answering import Answering
 from prompts.run.brief import Brief
 from prompts.run.follower_buffer import MAX_KEPT_BYTES
 from prompts.run.run import Run
+from prompts.run.shares import Shares
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,10 @@ class Limits:
     max_run_s: float
     lease_s: float
     max_answer_bytes: int = MAX_ANSWER_BYTES
+    owner_runs: int = 0
+    """How many places of the process one owner may have; 0: all but what is kept for others (`Shares`)."""
+    owner_runs_in_all: int = 0
+    """The same of all replicas together; 0 is no limit."""
     max_kept_bytes: int = MAX_KEPT_BYTES
 
 
@@ -78,6 +83,8 @@ class Runner:
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._releases: set[asyncio.Future[None]] = set()
+        self.shares = Shares(owner_places=limits.owner_runs, owner_places_in_all=limits.owner_runs_in_all)
+        """Who has the places."""
         self._reserved = 0
         self._attended = 0
         self._taken_early: dict[str, str] = {}
@@ -96,15 +103,17 @@ class Runner:
         return self._observer
 
     @contextmanager
-    def reserve(self, *, is_new: bool = True) -> Iterator[None]:
+    def reserve(self, owner: str | None = None, *, is_new: bool = True) -> Iterator[None]:
         """A place for one run, held from before the first write until the run has started or failed to.
 
-        Raises Draining, Overloaded, and for a new response StorageFull: what has begun is finished first.
+        A takeover has no `owner` yet: what has begun is finished first.
+        Raises Draining, Overloaded, RateLimited (the owner has enough places), and for a new response StorageFull.
         """
-        self._check_place(is_new=is_new)
+        self._check_place(owner, is_new=is_new)
         self._reserved += 1
         try:
-            yield
+            with self._held(owner):
+                yield
         finally:
             self._reserved -= 1
             if not self._reserved:
@@ -112,15 +121,16 @@ class Runner:
             self._left.set()
 
     @contextmanager
-    def attend(self, *, is_kept: bool = True) -> Iterator[None]:
+    def attend(self, owner: str, *, is_kept: bool = True) -> Iterator[None]:
         """A place for a request that asks the model without a run; a drain waits for it.
 
-        Raises Draining, Overloaded, and where something of it is kept StorageFull.
+        Raises Draining, Overloaded, RateLimited, and where something of it is kept StorageFull.
         """
-        self._check_place(is_new=is_kept)
+        self._check_place(owner, is_new=is_kept)
         self._attended += 1
         try:
-            yield
+            with self._held(owner):
+                yield
         finally:
             self._attended -= 1
             self._left.set()
@@ -130,12 +140,26 @@ class Runner:
         if self._is_draining:
             raise Draining("This replica is leaving. Send the request again; another one will serve it.")
 
-    def _check_place(self, *, is_new: bool) -> None:
+    @contextmanager
+    def _held(self, owner: str | None) -> Iterator[None]:
+        if owner is None:
+            yield
+            return
+        self.shares.take(owner)
+        try:
+            yield
+        finally:
+            self.shares.give_back(owner)
+
+    def _check_place(self, owner: str | None, *, is_new: bool) -> None:
         self.check_draining()
         if is_new:
             self._check_storage()
-        if len(self._tasks) + self._reserved + self._attended >= self._limits.max_runs:
+        free = self._limits.max_runs - len(self._tasks) - self._reserved - self._attended
+        if free <= 0:
             raise Overloaded(f"This replica runs {self._limits.max_runs} answers already. Try again in a moment.")
+        if owner is not None:
+            self.shares.check(owner, free=free)
 
     def find(self, response_id: str) -> Run | None:
         """The run of this response, while this process writes it."""
@@ -173,8 +197,9 @@ class Runner:
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._execute(run, brief), name=run.response.id)
         self._tasks[run] = task
+        self.shares.take(brief.owner)
         self._runs[run.response.id] = run
-        task.add_done_callback(lambda _: self._leave(run))
+        task.add_done_callback(lambda _: self._leave(run, brief.owner))
         taken_by = self._taken_early.pop(run.response.id, None)
         if taken_by is not None and _outranks(taken_by, run.epoch):  # cancelled between its admission and now
             run.let_go()
@@ -266,8 +291,9 @@ class Runner:
         if self._runs.get(run.response.id) is run:
             del self._runs[run.response.id]
 
-    def _leave(self, run: Run) -> None:
+    def _leave(self, run: Run, owner: str) -> None:
         del self._tasks[run]
+        self.shares.give_back(owner)
         self._forget(run)
         self._observer.notice(RunLeft(run.response.id))
         self._left.set()

@@ -58,7 +58,7 @@ async def compact_history(
 
     It is kept under its id, from which a turn can continue. A client that leaves before that leaves nothing behind.
     Raises NotFound (model, previous response, item), UnknownCall, ResponseNotEnded, KeyReused, InvalidRequest (too long
-    a history), Draining, Overloaded, StorageFull, Unavailable, and what the model fails at.
+    a history), Draining, Overloaded, RateLimited, StorageFull, Unavailable, and what the model fails at.
     """
     turns = ports.turns
     await check_model(model_request.model, turns.model)
@@ -67,7 +67,7 @@ async def compact_history(
     if earlier is None:
         given = await build_items(new_input, partition, owner=owner, conversations=turns.conversations)
         items = await _read_all(given, anchor, owner=owner, histories=ports.histories)
-        with turns.runner.attend():
+        with turns.runner.attend(owner):
             summary = await _summarize(items, instructions, model_request, owner=owner, ports=ports)
         compacted = _build(items, summary, partition, owner=owner, sealer=ports.sealer)
         earlier = await ports.compactions.keep(compacted, given, claim, owner=owner, anchor=anchor)

@@ -5,8 +5,9 @@ that everybody is given the same; what it failed at is not, so that it may be as
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 
 import msgspec
@@ -18,7 +19,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ENDED
 from prompts.domain.signals import Finished, Refused, Text
 from prompts.domain.text import JsonSchema, ReasoningConfig, TextConfig
-from prompts.errors import InvalidRequest, Overloaded, ResponseNotEnded, UpstreamTimeout
+from prompts.errors import InvalidRequest, Overloaded, RateLimited, ResponseNotEnded, UpstreamTimeout
 from prompts.history.model_input import compose_items
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.response_notes import Exchange, ResponseNotes
@@ -39,6 +40,8 @@ MAX_CHARACTERS = 80_000
 # Of a process: as many as there are connections to the model beside those of its runs, less two
 # (config/connections.py).
 MAX_AT_ONCE = 8
+# The rest is kept for others.
+MAX_OWNERS_AT_ONCE = 6
 
 INSTRUCTION = (
     f"Suggest {QUESTIONS} short questions that I could ask you next about this conversation: in its language, from my "
@@ -72,22 +75,33 @@ class FollowUps:
     """Suggests what could be asked next, for a few responses at once."""
 
     def __init__(
-        self, *, notes: ResponseNotes, model: ChatModel, sealer: Sealer, history_tokens: int, max_s: float = MAX_S
+        self,
+        *,
+        notes: ResponseNotes,
+        model: ChatModel,
+        sealer: Sealer,
+        history_tokens: int,
+        attend: Callable[[str], AbstractContextManager[None]],
+        max_s: float = MAX_S,
     ) -> None:
-        """`history_tokens` is how much of the conversation the model is shown, `max_s` how long it may take."""
+        """`history_tokens` is how much of the conversation the model is shown, `max_s` how long it may take.
+
+        `attend` gives an owner a place among the answers of this process, see `Runner.attend`.
+        """
+        self._attend = attend
         self._notes = notes
         self._model = model
         self._sealer = sealer
         self._history_tokens = history_tokens
         self._max_s = max_s
-        self._asking = 0
+        self._asking: Counter[str] = Counter()
 
     async def get(self, response_id: str, *, owner: str) -> Sequence[str]:
         """Up to three questions, the same for everybody from the first time on that the model has suggested some.
 
         Empty after a failed response, and when the model suggests nothing that can be used. Raises NotFound,
-        ResponseNotEnded, Overloaded, RateLimited, UpstreamError, UpstreamTimeout, Unavailable. Cancelling it closes the
-        connection to the model.
+        ResponseNotEnded, Draining, Overloaded, RateLimited, UpstreamError, UpstreamTimeout, Unavailable. Cancelling it
+        closes the connection to the model.
         """
         check_response_id(response_id)
         found = await self._notes.find_follow_ups(response_id, owner=owner, history_tokens=self._history_tokens)
@@ -112,7 +126,7 @@ class FollowUps:
             unseal=partial(self._sealer.open, owner),
         )
         try:
-            with self._reserve():
+            with self._attend(owner), self._reserve(owner):
                 async with asyncio.timeout(self._max_s):
                     return await _suggest(_build_request(exchange.model_request), items, self._model)
         except TimeoutError:
@@ -122,14 +136,19 @@ class FollowUps:
             return None
 
     @contextmanager
-    def _reserve(self) -> Iterator[None]:
-        if self._asking >= MAX_AT_ONCE:
+    def _reserve(self, owner: str) -> Iterator[None]:
+        if self._asking.total() >= MAX_AT_ONCE:
             raise Overloaded(f"This replica asks for {MAX_AT_ONCE} follow-ups already. Try again in a moment.")
-        self._asking += 1
+        if self._asking[owner] >= MAX_OWNERS_AT_ONCE:
+            message = f"This replica asks for {MAX_OWNERS_AT_ONCE} follow-ups of yours already, the most of one owner."
+            raise RateLimited(message, retry_after_s=1)
+        self._asking[owner] += 1
         try:
             yield
         finally:
-            self._asking -= 1
+            self._asking[owner] -= 1
+            if not self._asking[owner]:
+                del self._asking[owner]
 
 
 async def _suggest(request: ModelRequest, items: Sequence[Item], model: ChatModel) -> Sequence[str] | None:

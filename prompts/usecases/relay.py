@@ -41,6 +41,7 @@ class RelayPorts:
 class RelayRequest:
     """A request as its client sent it: JSON, an object; and what it says of itself."""
 
+    owner: str
     path: RelayPath
     body: bytes
     model: str | None
@@ -54,7 +55,7 @@ async def open_relayed(
 
     It has a place among the runs, and the time of one; then the task that called this is cancelled. When that task
     ends, for whatever reason, the connection to the model's server is closed and the place is free.
-    Raises UpstreamUnavailable, Draining, Overloaded, and as `Relay.open`.
+    Raises UpstreamUnavailable, Draining, Overloaded, RateLimited, and as `Relay.open`.
     """
     parts = _relay(request, ports, quiet_s=quiet_s)
     _close_after_task(parts, ports.closing)
@@ -70,7 +71,7 @@ async def _relay(
 ) -> AsyncGenerator[RelayedAnswer | bytes, None]:
     """First the answer itself, then its body."""
     ports.model.check()
-    with ports.runner.attend(is_kept=False), _limited(ports.runner.limits.max_run_s):
+    with ports.runner.attend(request.owner, is_kept=False), _limited(ports.runner.limits.max_run_s):
         await ports.model.list_models()
         model = ports.relay.resolve(request.model or ports.default_models[request.path])
         body = request.body if model == request.model else _put_model(request.body, model)

@@ -79,7 +79,7 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
 
     With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
     Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
-    UnknownCall, UpstreamUnavailable, Draining, Overloaded, StorageFull, Unavailable.
+    UnknownCall, UpstreamUnavailable, Draining, Overloaded, RateLimited, StorageFull, Unavailable.
     """
     request = build_model_request(ask, ports.defaults)
     if traceparent := ports.tracing.find_traceparent():
@@ -101,7 +101,7 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
 async def _begin(ask: Ask, draft: Draft, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
     runner, is_stored = ports.runner, ask.store is not False
     history_tokens = int(ports.defaults.history_tokens / draft.model_input.calibration)
-    with runner.reserve():
+    with runner.reserve(ask.owner):
         admitted = await admission.admit(draft, if_busy=ask.if_busy, history_tokens=history_tokens, met_id=met_id)
         is_replay = isinstance(admitted, Attached)
         if isinstance(admitted, Attached):

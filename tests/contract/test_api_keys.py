@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.adapters.redis.keys import RUNNING_PREFIX
 from prompts.domain.ids import hash_key
 from prompts.ports.api_keys import ApiKeys, Caller
 from tests.contract.port_turns import OWNER, STRANGER
@@ -25,6 +26,12 @@ async def open_keys(redis: Redis, *, requests_per_minute: int = 0) -> ApiKeys:
     opened = RedisApiKeys(redis, requests_per_minute=requests_per_minute)
     await opened.publish(added={hash_key(KEY): OWNER, hash_key(OTHER_KEY): STRANGER}, removed=[])
     return opened
+
+
+async def open_replica(redis: Redis, replica_id: str, *, lease_s: float = 60) -> ApiKeys:
+    """The same of one of several replicas."""
+    await open_keys(redis)
+    return RedisApiKeys(redis, replica_id=replica_id, lease_s=lease_s)
 
 
 async def find_owner(api_keys: ApiKeys, key: str) -> str | None:
@@ -80,6 +87,23 @@ async def test_publishing_nothing_changes_nothing(api_keys: ApiKeys) -> None:
 async def test_without_a_limit_everybody_may_ask(api_keys: ApiKeys) -> None:
     for _ in range(20):
         assert await ask(api_keys) == Caller(OWNER, may_ask=True, limit=0, remaining=0, reset_s=0)
+
+
+async def test_what_other_replicas_run_is_told_until_it_changes_or_they_die(redis: Redis) -> None:
+    here, there = [await open_replica(redis, replica_id) for replica_id in ("rep_1", "rep_2")]
+    dying = await open_replica(redis, "rep_3", lease_s=0.3)
+    await there.tell_running({OWNER: 3, STRANGER: 1})
+    await there.tell_running({OWNER: 2})
+    await here.tell_running({OWNER: 7})
+    assert [(await ask(here, key)).elsewhere for key in (KEY, OTHER_KEY)] == [2, 1]
+    await dying.tell_running({OWNER: 100})
+    assert (await ask(here)).elsewhere == 102
+    await asyncio.sleep(0.35)
+    assert (await ask(here)).elsewhere == 2
+    await there.tell_running({OWNER: 0})
+    await here.tell_running({OWNER: 0})
+    assert [(await ask(each)).elsewhere for each in (here, there)] == [0, 0]
+    assert not await redis.exists(f"{RUNNING_PREFIX}{OWNER}")
 
 
 async def test_an_owner_may_ask_so_much_a_minute(redis: Redis) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.keys import calibration
+from prompts.adapters.redis.keys import RUNNING_PREFIX, calibration
 from prompts.api.wire.create_response import UNSUPPORTED
 from prompts.domain.nesting import MAX_DEPTH
 from tests.support.service import Service
@@ -47,7 +47,10 @@ async def redis(service: Service) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def nothing_stored(redis: Redis) -> AsyncIterator[None]:
     """Check that no key appears in Redis."""
-    before = set(await redis.keys()) | {calibration("alice").encode()}  # written from time to time by itself
+    before = set(await redis.keys()) | {
+        calibration("alice").encode(),
+        f"{RUNNING_PREFIX}alice".encode(),
+    }  # written from time to time by itself
     yield
     assert set(await redis.keys()) <= before
 

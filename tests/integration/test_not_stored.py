@@ -7,7 +7,7 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.keys import calibration
+from prompts.adapters.redis.keys import RUNNING_PREFIX, calibration
 from tests.support.model_calls import open_control
 from tests.support.oracle import check_events, read_frames
 from tests.support.refusals import check_refusal
@@ -55,7 +55,10 @@ async def test_nothing_can_be_retrieved(http: httpx.AsyncClient, stream: bool) -
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_nothing_is_kept(http: httpx.AsyncClient, redis: Redis, stream: bool) -> None:
-    before = set(await redis.keys()) | {calibration("alice").encode()}  # written from time to time by itself
+    before = set(await redis.keys()) | {
+        calibration("alice").encode(),
+        f"{RUNNING_PREFIX}alice".encode(),
+    }  # written from time to time by itself
     answer = await ask(http, SECRET, store=False, stream=stream)
     assert answer.status_code == 200
 

@@ -25,7 +25,12 @@ async def test_probes_answer_while_500_streams_run(
     own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     environment = service_environment(own_valkey, standin, tmp_path)
-    environment |= {"WORKERS": "2", "MAX_RUNS": str(STREAMS), "REDIS_MAX_CONNECTIONS": "64", "MODEL_SILENCE_S": "30"}
+    environment |= {
+        "WORKERS": "2",
+        "MAX_RUNS": str(2 * STREAMS),
+        "REDIS_MAX_CONNECTIONS": "64",
+        "MODEL_SILENCE_S": "30",
+    }
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
     limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=0)

@@ -57,6 +57,7 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
         "LOGIN_ATTEMPTS": "2",  # an attempt costs half a second
         "MODEL_FIRST_TOKEN_S": "3",
         "MODEL_SILENCE_S": "2",
+        "REQUESTS_PER_MINUTE": "0",
         "MODEL_BREAKER_FAILURES": "0",  # tests that make the model fail must not stop those that come after
     }
 

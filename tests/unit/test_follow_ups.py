@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -21,10 +22,10 @@ from prompts.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from prompts.usecases.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, FollowUps
+from prompts.usecases.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, MAX_OWNERS_AT_ONCE, FollowUps
 from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.memory import Memory
-from tests.support.fakes.records import new_root
+from tests.support.fakes.records import KeptResponse, new_root
 from tests.support.fakes.response_notes import FakeResponseNotes
 from tests.support.items import said
 from tests.support.sample_turn import OWNER, RESPONSE_ID, make_draft
@@ -34,6 +35,7 @@ END = Finished("stop")
 DOCUMENT = '{"questions": ["Why?", "How?", "When?"]}'
 QUESTIONS = ["Why?", "How?", "When?"]
 REQUEST = ModelRequest(model="stand-in")
+BOBS_ID = "resp_0a" + "1" * 30
 WINDOW = [said("user", "My name is Ada."), said("assistant", "Hello, Ada.")]
 
 
@@ -43,15 +45,22 @@ class Answered:
     def __init__(
         self, *, status: Status = "completed", request: ModelRequest = REQUEST, kept: Sequence[str] | None = None
     ) -> None:
-        draft = make_draft()
-        response = structs.replace(draft.response, instructions="Be brief.")
-        draft = replace(draft, response=response, model_request=request)
-        memory = Memory()
-        root = new_root(RESPONSE_ID, OWNER)
-        self._kept = memory.place(draft, owner=OWNER, root=root, history=tuple(WINDOW), created_at=1)
+        self._memory = Memory()
+        self._request = request
+        self._kept = self.place(RESPONSE_ID, OWNER)
         self._kept.status = status
         self._kept.follow_ups = kept
-        self.notes = FakeResponseNotes(memory)
+        self.notes = FakeResponseNotes(self._memory)
+
+    def place(self, response_id: str, owner: str) -> KeptResponse:
+        """A completed response of an owner."""
+        draft = make_draft()
+        response = structs.replace(draft.response, id=response_id, instructions="Be brief.")
+        draft = replace(draft, response=response, model_request=self._request)
+        root = new_root(response_id, owner)
+        kept = self._memory.place(draft, owner=owner, root=root, history=tuple(WINDOW), created_at=1)
+        kept.status = "completed"
+        return kept
 
     @property
     def kept(self) -> Sequence[str] | None:
@@ -60,7 +69,14 @@ class Answered:
 
 
 def open_follow_ups(answered: Answered, model: ScriptedModel, *, max_s: float = 10) -> FollowUps:
-    return FollowUps(notes=answered.notes, model=model, sealer=SEALER, history_tokens=1_000, max_s=max_s)
+    return FollowUps(
+        notes=answered.notes,
+        model=model,
+        sealer=SEALER,
+        history_tokens=1_000,
+        attend=lambda _: nullcontext(),
+        max_s=max_s,
+    )
 
 
 async def get(answered: Answered, *steps: Step) -> tuple[Sequence[str], ScriptedModel]:
@@ -207,12 +223,19 @@ async def test_a_process_asks_for_a_few_at_once() -> None:
         begun.release()
 
     model = ScriptedModel([begin, answering, [Text(DOCUMENT), END]])
-    follow_ups = open_follow_ups(Answered(), model)
-    getting = [asyncio.create_task(follow_ups.get(RESPONSE_ID, owner=OWNER)) for _ in range(MAX_AT_ONCE)]
+    answered = Answered()
+    follow_ups = open_follow_ups(answered, model)
+    answered.place(BOBS_ID, "bob")
+    asked = [(RESPONSE_ID, OWNER)] * MAX_OWNERS_AT_ONCE + [(BOBS_ID, "bob")] * (MAX_AT_ONCE - MAX_OWNERS_AT_ONCE)
+    getting = [asyncio.create_task(follow_ups.get(response_id, owner=owner)) for response_id, owner in asked[:-1]]
     for _ in getting:
         await begun.acquire()
-    with pytest.raises(Overloaded):
+    with pytest.raises(RateLimited):  # the last places are kept for others
         await follow_ups.get(RESPONSE_ID, owner=OWNER)
+    getting.append(asyncio.create_task(follow_ups.get(BOBS_ID, owner="bob")))
+    await begun.acquire()
+    with pytest.raises(Overloaded):
+        await follow_ups.get(BOBS_ID, owner="bob")
     answering.set()
     assert await asyncio.gather(*getting) == [QUESTIONS] * MAX_AT_ONCE
     assert await follow_ups.get(RESPONSE_ID, owner=OWNER) == QUESTIONS

@@ -6,6 +6,7 @@ from typing import cast
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.lua_files import Arg
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain.ids import hash_key
 from prompts.ports.api_keys import Caller
@@ -14,8 +15,15 @@ from prompts.ports.api_keys import Caller
 class RedisApiKeys:
     """`ApiKeys` on Redis, and its publishing."""
 
-    def __init__(self, redis: Redis, *, requests_per_minute: int = 0) -> None:
-        """`requests_per_minute` limits an owner's requests, over all replicas; 0 is no limit."""
+    def __init__(
+        self, redis: Redis, *, requests_per_minute: int = 0, replica_id: str = "", lease_s: float = 10
+    ) -> None:
+        """`requests_per_minute` limits an owner's requests, over all replicas; 0 is no limit.
+
+        What is told of running answers holds for `lease_s`.
+        """
+        self._replica_id = replica_id
+        self._lease_s = lease_s
         self._redis = redis
         self._scripts = Scripts(redis)
         self._requests_per_minute = requests_per_minute
@@ -28,12 +36,28 @@ class RedisApiKeys:
             key_hash=hash_key(key),
             requests_a_minute=self._requests_per_minute,
             requests_prefix=keys.REQUESTS_PREFIX,
+            running_prefix=keys.RUNNING_PREFIX,
+            replica_id=self._replica_id,
         )
         match reply:
-            case [owner, may_ask, remaining, reset_ms]:
+            case [owner, may_ask, remaining, reset_ms, elsewhere]:
                 limit = self._requests_per_minute
-                return Caller(owner.decode(), bool(may_ask), limit, max(0, remaining), reset_ms / 1000)
+                return Caller(owner.decode(), bool(may_ask), limit, max(0, remaining), reset_ms / 1000, elsewhere)
         return None
+
+    async def tell_running(self, answers: Mapping[str, int]) -> None:
+        """See `ApiKeys.tell_running`."""
+        lease_ms = int(self._lease_s * 1000)
+        calls: list[Mapping[str, Arg]] = [
+            {
+                "running_key": f"{keys.RUNNING_PREFIX}{owner}",
+                "replica_id": self._replica_id,
+                "answers": count,
+                "lease_ms": lease_ms,
+            }
+            for owner, count in answers.items()
+        ]
+        await self._scripts.call_many("tell_running", calls)
 
     async def published(self) -> dict[str, str]:
         """See `ApiKeys.published`."""

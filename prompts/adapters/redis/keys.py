@@ -24,6 +24,8 @@ from prompts.domain import ids
 # both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
+# Hashes: the answers of an owner that run now, by replica; read by the same script.
+RUNNING_PREFIX = "eps:{keys}:running:"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 

@@ -1,18 +1,33 @@
 -- Whose API key is this, and may its owner ask now? The limit is for the last minute, exact over all replicas.
 --
--- RETURNS {} not valid | {owner, 1 may ask | 0 may not, remaining, ms until the oldest request is a minute old}
-assert(#KEYS == 1 and #ARGV == 3)
+-- RETURNS {} not valid | {owner, 1 may ask | 0 may not, remaining, ms until the oldest request is a minute old, answers
+--         of the owner that other replicas run}
+assert(#KEYS == 1 and #ARGV == 5)
 local valid_key = KEYS[1] -- hash: the valid API keys, hash of the key → owner
 local key_hash = ARGV[1]
 local requests_a_minute = tonumber(ARGV[2]) -- 0: no limit
 local requests_prefix = ARGV[3] -- of the owners' requests: a sorted set each, in the same slot
+local running_prefix = ARGV[4] -- of what the owners' answers are counted in: a hash each, in the same slot
+local replica_id = ARGV[5] -- the one that asks
 
 local owner = redis.call('HGET', valid_key, key_hash)
 if not owner then return {} end
-if requests_a_minute == 0 then return {owner, 1, 0, 0} end
-
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
+
+local elsewhere = 0
+local running_key = running_prefix .. owner
+local running = redis.call('HGETALL', running_key) -- replica, "answers deadline", …
+for i = 1, #running, 2 do
+  local answers, deadline_ms = string.match(running[i + 1], '^(%d+) (%d+)$')
+  if tonumber(deadline_ms) * 1000 <= now_us then
+    redis.call('HDEL', running_key, running[i])
+  elseif running[i] ~= replica_id then
+    elsewhere = elsewhere + tonumber(answers)
+  end
+end
+if requests_a_minute == 0 then return {owner, 1, 0, 0, elsewhere} end
+
 local requests_key = requests_prefix .. owner
 redis.call('ZREMRANGEBYSCORE', requests_key, '-inf', now_us - 60000000)
 local asked = redis.call('ZCARD', requests_key)
@@ -25,4 +40,4 @@ if may_ask then
 end
 local oldest = redis.call('ZRANGE', requests_key, 0, 0, 'WITHSCORES')
 local reset_ms = math.ceil((tonumber(oldest[2]) + 60000000 - now_us) / 1000)
-return {owner, may_ask and 1 or 0, requests_a_minute - asked, reset_ms}
+return {owner, may_ask and 1 or 0, requests_a_minute - asked, reset_ms, elsewhere}
