@@ -39,6 +39,7 @@ from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
@@ -134,6 +135,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai(traced))
         gauge = RedisGauge(redis)
+        quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
         breaker = Breaker("model", max_failures=settings.MODEL_BREAKER_FAILURES, observer=observer)
         models_server = _build_models_server(openai)
@@ -146,6 +148,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             model=model,
             relay=relay,
             gauge=gauge,
+            quotas=quotas,
             calibration=calibration,
             observer=observer,
             tracing=tracing,
@@ -165,6 +168,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             "reconcile": partial(keep_reconciled, state.api_keys),
             "listen": partial(nudges.listen, turns.runner.let_go),
             "gauge": gauge.keep_looking,
+            "quotas": quotas.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
             "shares": partial(
@@ -224,6 +228,7 @@ def _build_state(
     model: GuardedModel,
     relay: GuardedRelay,
     gauge: RedisGauge,
+    quotas: RedisQuotas,
     calibration: RedisCalibration,
     observer: Observer,
     tracing: Tracing,
@@ -268,6 +273,7 @@ def _build_state(
         ),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
         tracing=tracing,
+        quotas=quotas,
     )
     histories = HistoryPorts(
         turns=turns,

@@ -107,6 +107,8 @@ MAX_WORKER_MB = env.integer("MAX_WORKER_MB", 0)
 MAX_OWNER_RUNS = env.integer("MAX_OWNER_RUNS", 0)
 # Ten processes' worth: more than one owner's people ask at once, or the model's server answers at once.
 MAX_OWNER_RUNS_IN_ALL = env.integer("MAX_OWNER_RUNS_IN_ALL", 2_000)
+# What an owner may keep. 0: half of the `maxmemory` of Redis, so that no owner alone fills it; without one, no limit.
+MAX_OWNER_BYTES = env.integer("MAX_OWNER_BYTES", 0)
 # As many as OpenAI allows its largest customers: who is used to its limits meets no new one.
 REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 30_000)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days

@@ -22,6 +22,7 @@
       KeyReused                          idempotency_key_reused     invalid_request_error   422     no
       StreamExpired                      stream_expired             invalid_request_error   410     no
       RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
+      QuotaExceeded                      quota_exceeded             rate_limit_error        429     no
       InsufficientQuota                  insufficient_quota         insufficient_quota      429     no
       InternalError                      internal_error             server_error            500     yes
       UpstreamError                      upstream_error             server_error            502     yes
@@ -258,6 +259,17 @@ class RateLimited(ServiceError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         pause_s = PAUSE_S if retry_after_s is None else retry_after_s
         super().__init__(f"{message} Please try again in {max(1, ceil(pause_s))} s.", retry_after_s=pause_s)
+
+
+class QuotaExceeded(ServiceError):
+    """The owner keeps as much as they may: no wait helps, until something is deleted or its time is over."""
+
+    code = "quota_exceeded"
+    type = "rate_limit_error"
+    status = 429
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after_s=60)
 
 
 class InsufficientQuota(ServiceError):

@@ -125,6 +125,10 @@ class ApiController(Controller[WireSerializer]):
         """Whose key the request carries."""
         return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]  # set by BearerKey
 
+    def check_quota(self) -> None:
+        """Raises QuotaExceeded when the owner may keep nothing more."""
+        self.state.turns.quotas.check(self.owner)
+
     @property
     def unknown(self) -> Unknown:
         """What of the request is left out."""

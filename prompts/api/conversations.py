@@ -166,6 +166,7 @@ class ConversationsController(ApiController):
         self, parsed_body: Annotated[BodyMsgspec[CreateConversation | None], CREATE_CONVERSATION]
     ) -> HttpResponse:
         """Create a conversation, with up to 1,000 items."""
+        self.check_quota()
         body = parsed_body or CreateConversation()
         with placing_calls(body.items, param="items"):
             conversation = await create_conversation(
@@ -244,6 +245,7 @@ class ForkController(ApiController):
         body = parsed_body or ForkConversation()
         if body.before is not None and body.after is not None:
             raise InvalidRequest("'before' and 'after' are mutually exclusive. Send one of the two.", param="after")
+        self.check_quota()
         forked = await fork_conversation(
             _conversation_id(parsed_path),
             owner=self.owner,
@@ -303,6 +305,7 @@ class ItemsController(ApiController):
         self, parsed_path: Path[ConversationPath], parsed_body: Annotated[BodyMsgspec[CreateItems], CREATE_ITEMS]
     ) -> HttpResponse:
         """Append up to 1,000 items; they come back in the order given."""
+        self.check_quota()
         with placing_calls(parsed_body.items, param="items"):
             items = await add_items(
                 _conversation_id(parsed_path),

@@ -23,6 +23,7 @@ from prompts.errors import (
     InternalError,
     InvalidApiKey,
     InvalidRequest,
+    QuotaExceeded,
     ServiceError,
     unknown_url,
 )
@@ -37,6 +38,8 @@ encode = msgspec.json.Encoder().encode
 
 # An error repeats so much of a client's own words: enough to find them.
 MAX_TOLD = 300
+# Clients that try again by themselves are told not to.
+NO_WAIT_HELPS = (AnswerTooLarge.code, InsufficientQuota.code, QuotaExceeded.code)
 
 
 def envelope(view: View) -> View:
@@ -97,7 +100,7 @@ def render_error(error: ServiceError) -> HttpResponse:
     response = HttpResponse(encode({"error": body}), status=error.status, content_type="application/json")
     if error.retry_after_s is not None:
         response["Retry-After"] = render_pause(error.retry_after_s)
-    if isinstance(error, ConversationLocked) or error.code in {InsufficientQuota.code, AnswerTooLarge.code}:
+    if isinstance(error, ConversationLocked) or error.code in NO_WAIT_HELPS:
         response["x-should-retry"] = "false"
     if isinstance(error, InvalidApiKey):
         response["WWW-Authenticate"] = "Bearer"

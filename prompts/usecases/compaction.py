@@ -58,13 +58,14 @@ async def compact_history(
 
     It is kept under its id, from which a turn can continue. A client that leaves before that leaves nothing behind.
     Raises NotFound (model, previous response, item), UnknownCall, ResponseNotEnded, KeyReused, InvalidRequest (too long
-    a history), Draining, Overloaded, RateLimited, StorageFull, Unavailable, and what the model fails at.
+    a history), Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull, Unavailable, and what the model fails at.
     """
     turns = ports.turns
     await check_model(model_request.model, turns.model)
     partition = choose_partition(anchor, owner, claim)
     earlier = await ports.compactions.find(claim, partition, owner=owner, anchor=anchor)
     if earlier is None:
+        turns.quotas.check(owner)
         given = await build_items(new_input, partition, owner=owner, conversations=turns.conversations)
         items = await _read_all(given, anchor, owner=owner, histories=ports.histories)
         with turns.runner.attend(owner):

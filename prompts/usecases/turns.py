@@ -25,6 +25,7 @@ from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.event_log import EventLog
+from prompts.ports.quotas import UNLIMITED, Quotas
 from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
 from prompts.ports.tracing import UNTRACED, Tracing
@@ -59,6 +60,7 @@ class TurnPorts:
     followers: Followers
     defaults: Defaults
     tracing: Tracing = UNTRACED
+    quotas: Quotas = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +81,13 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
 
     With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
     Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
-    UnknownCall, UpstreamUnavailable, Draining, Overloaded, RateLimited, StorageFull, Unavailable.
+    UnknownCall, UpstreamUnavailable, Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull, Unavailable.
     """
     request = build_model_request(ask, ports.defaults)
     if traceparent := ports.tracing.find_traceparent():
         request = replace(request, traceparent=traceparent)
+    if ask.store is not False:
+        ports.quotas.check(ask.owner)
     await check_model(request.model, ports.model)
     if ask.claim.idempotency_key is None and not ask.claim.is_retry:
         ports.model.check()  # a retry may belong to a response that is there already: admission says so

@@ -87,6 +87,7 @@ class RedisConversationStore:
         is_updated = await self._scripts.call(
             "update_conversation",
             conversation_key=keys.conversation(conversation_id),
+            prefix=keys.prefix(ids.get_partition(conversation_id)),
             owner=owner,
             metadata=encode(metadata),
             title=title or "",

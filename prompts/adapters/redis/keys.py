@@ -4,7 +4,7 @@ Each key carries its partition as a hash tag, and an id carries its partition: w
 Keys that scripts reach from their roots are spelled in the scripts, by the same rules:
 
     {pp}:tl:<id>          stream: items in order (k id, i item, t tokens)
-    {pp}:tl:<id>:meta     hash: length, root, where it was forked from; a root also owner, its conversation, and
+    {pp}:tl:<id>:meta     hash: length, root, where it was forked from, bytes; a root also owner, its conversation, and
                           `expiry`, the member of the expiry that it lives by: without one it is being erased;
                           `depth`, on how many timelines its history stands; `large:<n>`, its large items; `erased`;
                           of a root `branches`, how many timelines are parts of it
@@ -83,6 +83,11 @@ def leases(partition: str) -> str:
 def expiry(partition: str) -> str:
     """Sorted set: `conv:<id>` and `chain:<timeline>` by the time they are to be erased, in milliseconds."""
     return f"{prefix(partition)}expiry"
+
+
+def stored_bytes(partition: str) -> str:
+    """Hash: owner → the bytes that they keep in the partition (`lua/parts/account.lua`)."""
+    return f"{prefix(partition)}bytes"
 
 
 def idempotency(partition: str, owner: str, anchor_id: str, key: str) -> str:

@@ -129,7 +129,8 @@ class Staging:
         if calls := _find_calls(placed):
             pipeline.hset(keys.timeline_calls(timeline), mapping=calls)
         # Its length says that it is whole.
-        pipeline.hset(meta, mapping={**_mark_large(placed), "length": length})
+        staged_bytes = sum(map(_measure, packed))  # for the owner's account (lua/parts/account.lua)
+        pipeline.hset(meta, mapping={**_mark_large(placed), "staged_bytes": staged_bytes, "length": length})
         await _execute(pipeline)
         return Batch(b"[]", timeline, length)
 

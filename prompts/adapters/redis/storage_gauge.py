@@ -21,6 +21,8 @@ class RedisGauge:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._is_full = False
+        self.max_bytes = 0
+        """How much Redis may hold; 0: unknown, or without a limit."""
 
     def check(self) -> None:
         """Raises StorageFull when a new run could make the writes of others fail."""
@@ -31,7 +33,7 @@ class RedisGauge:
         """Ask Redis once. Raises Unavailable."""
         with translated_errors():
             memory = await self._redis.info("memory")
-        limit = int(memory["maxmemory"])
+        self.max_bytes = limit = int(memory["maxmemory"])
         is_full = limit > 0 and int(memory["used_memory"]) > MAX_USED * limit
         if is_full != self._is_full:
             log.warning("storage_full" if is_full else "storage_free", used=memory["used_memory"], limit=limit)

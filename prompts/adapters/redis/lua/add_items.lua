@@ -34,7 +34,7 @@ if #missing > 0 then return {'unknown_call', missing[1]} end
 
 local now_ms = read_clock_ms()
 if staged == '' then
-  head = append_items(prefix, timeline, tonumber(head), items)
+  head = append_items(prefix, owner, timeline, tonumber(head), items)
 else
   if find_depth(prefix, timeline) >= MAX_DEPTH then return {'too_deep'} end
   if tonumber(head) ~= staged_behind or not is_staged(prefix, staged, staged_length) then return {'moved'} end

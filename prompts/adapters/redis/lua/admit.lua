@@ -9,7 +9,7 @@
 --         | {"ending", response id}: the same, and another call is ending it at this moment
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
--- INCLUDES calls clock ending expiry idempotency readers statuses timelines window
+-- INCLUDES account calls clock ending expiry idempotency readers statuses timelines window
 assert(#KEYS == 6 and #ARGV == 28)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
@@ -219,6 +219,7 @@ else
   end
   create_response(timeline, position)
   if is_stored then
+    count_fields(prefix, owner, response_key, {'echo', 'input', 'model_request'})
     -- Everything below one root is erased with it, and its time begins anew with every turn.
     redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'resp:' .. response_id)
     redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)

@@ -1,7 +1,7 @@
 -- Make a conversation with its first items.
 --
 -- RETURNS when it was made, ms; the same call again changes nothing | 0 what was staged is not there any more
--- INCLUDES clock items staged
+-- INCLUDES account clock items staged
 assert(#KEYS == 2 and #ARGV == 9)
 local conversation_key = KEYS[1] -- hash
 local expiry_key = KEYS[2] -- sorted set, of the partition
@@ -22,15 +22,17 @@ if deleted then return now_ms end -- made, and deleted since
 
 local length = staged_length
 if length == 0 then
-  length = append_items(prefix, timeline, 0, items)
+  length = append_items(prefix, owner, timeline, 0, items)
 elseif is_staged(prefix, timeline, length) then
   redis.call('ZREM', expiry_key, 'chain:' .. timeline)
+  count_staged(prefix, owner, timeline)
 else
   return 0
 end
 -- `conversation` marks a timeline that only its conversation's own turns extend; every other turn forks.
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'owner', owner,
   'conversation', conversation_id, 'expiry', 'conv:' .. conversation_id)
+count_bytes(prefix, owner, prefix .. 'tl:' .. timeline .. ':meta', BYTES_A_HOLDER + #metadata + #title)
 redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline, 'head', length,
   'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'title', title)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, 'conv:' .. conversation_id)

@@ -1,7 +1,7 @@
 -- Erase one item of a conversation's history. Forks that share it lose it too.
 --
 -- RETURNS 1 erased; the same call again says the same | 0 unknown conversation | -1 unknown item
--- INCLUDES large places
+-- INCLUDES account large places
 assert(#KEYS == 2 and #ARGV == 5)
 local conversation_key = KEYS[1] -- hash
 local item_key = KEYS[2] -- string
@@ -17,8 +17,16 @@ if found_owner ~= owner then return 0 end
 local timeline, position = find_place(item_key)
 if not timeline then return redis.call('GET', prefix .. 'gone:' .. item_id) == call_id and 1 or -1 end
 if not is_in_history(prefix, conversation_timeline, tonumber(head), timeline, position) then return -1 end
+local meta_key = prefix .. 'tl:' .. timeline .. ':meta'
+if redis.call('HEXISTS', meta_key, 'bytes') == 1 then
+  local bytes = find_size(prefix, timeline, position)
+  -- No more than was counted: an earlier release may have kept this item, and this one those beside it.
+  bytes = math.min(bytes, tonumber(redis.call('HGET', meta_key, 'bytes')))
+  redis.call('HINCRBY', meta_key, 'bytes', -bytes)
+  free_bytes(prefix, owner, bytes)
+end
 redis.call('XDEL', prefix .. 'tl:' .. timeline, position .. '-0')
 redis.call('DEL', item_key)
-unmark_large(prefix .. 'tl:' .. timeline .. ':meta', position)
+unmark_large(meta_key, position)
 redis.call('SET', prefix .. 'gone:' .. item_id, call_id, 'EX', call_kept_s)
 return 1

@@ -1,6 +1,7 @@
 -- Erase a response: its object, its input, its log. What it said stays in the history it joined.
 --
 -- RETURNS 1 erased; the same call again says the same | 0 unknown, or another owner's
+-- INCLUDES account
 assert(#KEYS == 4 and #ARGV == 7)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
@@ -14,15 +15,16 @@ local replica_channels = ARGV[5] -- prefix of their names
 local log_channel = ARGV[6]
 local call_id = ARGV[7]
 
-local found_owner, status, anchor_kind, anchor_id, replica_id, timeline, deleted, unstored =
+local found_owner, status, anchor_kind, anchor_id, replica_id, timeline, deleted, unstored, bytes =
   unpack(redis.call('HMGET', response_key, 'owner', 'status', 'anchor_kind', 'anchor', 'replica', 'timeline', 'deleted',
-    'unstored'))
+    'unstored', 'bytes'))
 if deleted == call_id then return 1 end
 if found_owner ~= owner or unstored then return 0 end
 
 -- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
 redis.call('UNLINK', response_key, log_key, prefix .. 'readers:' .. response_id)
 redis.call('ZREM', leases_key, response_id)
+free_bytes(prefix, owner, bytes)
 if status == 'in_progress' then
   redis.call('PUBLISH', replica_channels .. replica_id, response_id)
   local conversation_key = prefix .. 'conv:' .. anchor_id

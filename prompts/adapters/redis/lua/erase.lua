@@ -2,7 +2,7 @@
 --
 -- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, timeline, …} with the conversations that
 --         went, whose timelines are due by themselves
--- INCLUDES clock entries
+-- INCLUDES account clock entries
 assert(#KEYS == 2 and #ARGV == 5)
 local expiry_key = KEYS[1] -- sorted set, of the partition
 local leases_key = KEYS[2] -- sorted set, of the partition
@@ -19,6 +19,11 @@ local BYTES_AN_ITEM = 4096
 
 local left = max_cost
 local gone = {}
+local root_owner = redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'owner')
+
+local function free_holder(holder_key)
+  free_bytes(prefix, root_owner, redis.call('HGET', holder_key, 'bytes'))
+end
 
 -- RETURNS true when the timeline is gone | false when the slice is spent
 local function erase_timeline(timeline)
@@ -55,6 +60,7 @@ end
 local function erase_response(response_id)
   local response_key = prefix .. 'resp:' .. response_id
   local replica_id = redis.call('HGET', response_key, 'replica')
+  free_holder(response_key)
   redis.call('UNLINK', response_key, prefix .. 'ev:' .. response_id, prefix .. 'readers:' .. response_id)
   if redis.call('ZREM', leases_key, response_id) == 1 and replica_id then
     redis.call('PUBLISH', replica_channels .. replica_id, response_id)
@@ -91,6 +97,7 @@ local function erase_part(part)
   elseif kind == 'conv' then
     erase_fork(id)
   elseif erase_timeline(id) then
+    free_holder(prefix .. 'tl:' .. id .. ':meta')
     redis.call('UNLINK', prefix .. 'tl:' .. id .. ':meta', prefix .. 'tl:' .. id .. ':calls')
   else
     return false
@@ -113,6 +120,7 @@ for _, part in ipairs(redis.call('SRANDMEMBER', parts_key, 20)) do
   left = left - PART_COST
 end
 if redis.call('SCARD', parts_key) > 0 or not erase_timeline(root) then return leave() end
+free_holder(meta_key)
 redis.call('UNLINK', meta_key, parts_key, prefix .. 'tl:' .. root .. ':calls')
 redis.call('ZREM', expiry_key, 'chain:' .. root)
 return {0, unpack(gone)}

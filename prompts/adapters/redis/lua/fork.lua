@@ -2,7 +2,7 @@
 --
 -- RETURNS {"ok", made ms}; the same call again changes nothing | {"not_found"} | {"unknown_item"}
 --         | {"too_deep"} the history stands on too many forks
--- INCLUDES clock expiry places timelines
+-- INCLUDES account clock expiry places timelines
 assert(#KEYS == 3 and #ARGV == 8)
 local conversation_key = KEYS[1] -- hash: the new one
 local origin_key = KEYS[2] -- hash: the conversation it is forked from
@@ -47,6 +47,7 @@ local now_ms = read_clock_ms()
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'length', position, 'root', timeline, 'parent', parent,
   'parent_position', position, 'conversation', conversation_id, 'owner', owner, 'expiry', expiry,
   'origin', origin_timeline, 'depth', depth + 1)
+count_bytes(prefix, owner, prefix .. 'tl:' .. timeline .. ':meta', BYTES_A_HOLDER + #metadata + #(title or ''))
 redis.call('SADD', prefix .. 'tl:' .. origin_timeline .. ':parts', 'conv:' .. conversation_id)
 redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline,
   'head', position, 'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'forked_from', origin_id)

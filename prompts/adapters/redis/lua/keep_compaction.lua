@@ -1,7 +1,8 @@
 -- Keep a compaction as an ended response at the head of a timeline of its own, so that a turn can continue from it.
 --
--- RETURNS {"ok"} | {"attach", response id} | {"key_reused"} | {"gone"} what was staged is not there any more; the same call again gives the same
--- INCLUDES clock idempotency items staged
+-- RETURNS {"ok"} | {"attach", response id} | {"key_reused"} | {"gone"} what was staged is not there any more; the same call
+--         again gives the same
+-- INCLUDES account clock idempotency items staged
 assert(#KEYS == 3 and #ARGV == 11)
 local response_key = KEYS[1] -- hash: the compaction
 local expiry_key = KEYS[2] -- sorted set, of the partition
@@ -27,7 +28,8 @@ if idempotency_key ~= response_key then
 end
 
 local now_ms = read_clock_ms()
-local length = staged_length > 0 and staged_length or append_items(prefix, timeline, 0, items)
+local length = staged_length > 0 and staged_length or append_items(prefix, owner, timeline, 0, items)
+if staged_length > 0 then count_staged(prefix, owner, timeline) end
 redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'root', timeline, 'owner', owner,
   'expiry', 'chain:' .. timeline)
 redis.call('SADD', prefix .. 'tl:' .. timeline .. ':parts', 'resp:' .. response_id)
@@ -41,4 +43,5 @@ end
 redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'completed', 'anchor_kind', 'none', 'anchor', '',
   'echo', '', 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
   'ended_ms', now_ms, 'timeline', timeline, 'position', length)
+count_fields(prefix, owner, response_key, {'input', 'result'})
 return {'ok'}

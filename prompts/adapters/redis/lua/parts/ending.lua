@@ -1,4 +1,4 @@
--- INCLUDES clock expiry items staged timelines
+-- INCLUDES account clock expiry items staged timelines
 -- End a response: status, result, items onto its timeline, conversation, log and lease, in one step and once.
 --
 -- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
@@ -12,9 +12,9 @@
 --         | -N the log ends at the number N, before the last signals: a fail-over has lost the log's end
 local function end_response(prefix, response_key, log_key, leases_key, expiry_key, ending)
   local response_id, log_channel = ending.response_id, prefix .. 'grown:' .. ending.response_id
-  local found_epoch, found_status, anchor_kind, anchor_id, timeline, position, logged, unstored =
+  local found_epoch, found_status, anchor_kind, anchor_id, timeline, position, logged, unstored, owner =
     unpack(redis.call('HMGET', response_key, 'epoch', 'status', 'anchor_kind', 'anchor', 'timeline', 'position',
-      'logged', 'unstored'))
+      'logged', 'unstored', 'owner'))
   if found_epoch ~= ending.epoch then return 0 end
   if found_status ~= 'in_progress' then return found_status == ending.status and 1 or 0 end
   position, logged = tonumber(position), tonumber(logged or 0)
@@ -49,7 +49,7 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
     if anchor_kind == 'conversation' then
       join_conversation(prefix, expiry_key, ending.staged, anchor_id, timeline, position)
     else
-      join_branch(prefix, expiry_key, ending.staged, root, timeline, position)
+      join_branch(prefix, expiry_key, owner, ending.staged, root, timeline, position)
     end
     timeline, position = ending.staged, ending.staged_length
   elseif #ending.items > 0 then
@@ -61,7 +61,7 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
       add_branch(prefix, root, ending.fresh_timeline)
       timeline, length = ending.fresh_timeline, position
     end
-    position = append_items(prefix, timeline, length, ending.items)
+    position = append_items(prefix, owner, timeline, length, ending.items)
   end
 
   local now_ms = read_clock_ms()
@@ -74,12 +74,15 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
   redis.call('HSET', response_key, 'status', ending.status, 'result', ending.result, 'timeline', timeline,
     'position', position, 'ended_ms', now_ms)
   if ending.failure ~= '' then redis.call('HSET', response_key, 'failure', ending.failure) end
+  local grown = #ending.result
   -- What only a run needs goes with it.
   local later_request = redis.call('HGET', response_key, 'later_request')
   if later_request then
+    grown = grown + #later_request - redis.call('HSTRLEN', response_key, 'model_request')
     redis.call('HSET', response_key, 'model_request', later_request)
     redis.call('HDEL', response_key, 'later_request')
   end
+  count_bytes(prefix, owner, response_key, grown)
   redis.call('ZREM', leases_key, response_id)
   redis.call('ZADD', expiry_key, now_ms + ending.retention_ms, expiry)
   redis.call('PUBLISH', log_channel, 'ended')

@@ -1,12 +1,12 @@
--- INCLUDES large
+-- INCLUDES account large
 -- Append items, each {id, item JSON, tokens, id of the call it makes or "", what is kept with it (JSON array) or ""}, to a
--- timeline that ends at a position.
+-- timeline of an owner that ends at a position.
 -- RETURNS the position of the last one, which is the timeline's new length
-local function append_items(prefix, timeline, position, items)
-  local timeline_key = prefix .. 'tl:' .. timeline
+local function append_items(prefix, owner, timeline, position, items)
+  local timeline_key, bytes = prefix .. 'tl:' .. timeline, 0
   for _, item in ipairs(items) do
     local id, json, tokens, call_id, kept = item[1], item[2], item[3], item[4], item[5]
-    position = position + 1
+    position, bytes = position + 1, bytes + #json + #kept
     if kept == '' then
       redis.call('XADD', timeline_key, position .. '-0', 'k', id, 'i', json, 't', tokens)
     else
@@ -17,6 +17,7 @@ local function append_items(prefix, timeline, position, items)
     if #json + #kept > LARGE_BYTES then mark_large(timeline_key .. ':meta', position, tokens, #json + #kept, id) end
   end
   redis.call('HSET', timeline_key .. ':meta', 'length', position)
+  if bytes > 0 then count_bytes(prefix, owner, timeline_key .. ':meta', bytes) end
   return position
 end
 

@@ -36,6 +36,16 @@ local function read_marks(meta_key, bucket)
   return found
 end
 
+-- What an item takes. A large one is not read.
+local function find_size(prefix, timeline, position)
+  local key = prefix .. 'tl:' .. timeline
+  local marks = read_marks(key .. ':meta', math.floor(position / BUCKET))
+  if marks and marks[position] then return marks[position].bytes end
+  local entry = redis.call('XRANGE', key, position .. '-0', position .. '-0')[1]
+  if not entry then return 0 end
+  return #entry[2][4] + #(entry[2][8] or '') -- k, id, i, item, t, tokens, w, kept
+end
+
 -- What stands in a reply in place of a large item: the adapter reads it by a plain command.
 local function point_to(timeline, position, bytes)
   return '@' .. timeline .. ' ' .. position .. ' ' .. bytes
