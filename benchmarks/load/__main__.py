@@ -28,7 +28,7 @@ PACED = f"{FAST} [[standin token_s=0.02]]"
 # Time to fill caches and connections before a measurement.
 WARM_UP_S = 3
 # One worker, so that a replica is one core at most. A short drain, so that the rolling restart takes seconds.
-SETTINGS = {"WORKERS": "1", "DRAIN_S": "5", "MAX_RUNS": "1000"}
+SETTINGS = {"WORKERS": "1", "DRAIN_S": "5", "MAX_RUNS": "1200"}
 MAX_READY_S = 60
 # What `preStop` does in Kubernetes: requests that are on their way arrive before SIGTERM.
 PRE_STOP_S = 1
