@@ -301,10 +301,7 @@ async def test_a_lost_response_that_is_gone_stops_no_sweep(redis: Redis, stores:
         await lose_lease(redis, response_id)
     runner = open_runner(stores, ScriptedModel([[Text("Hi."), Finished("stop")]]))
     await take_over_lost(store=stores.responses, event_log=stores.event_log, runner=runner)
-    run = runner.find(lost.response.id)
-    assert run is not None
-    async with asyncio.timeout(10):
-        await run.wait()
+    await runner.drain(within_s=10)  # until its run has ended
     assert (await stores.responses.get(lost.response.id, owner=OWNER)).status == "completed"
     assert await stores.responses.list_lost() == []
 
