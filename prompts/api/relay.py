@@ -28,6 +28,7 @@ ModelName = Annotated[str, Meta(min_length=1, max_length=256)]
 TRUE = Raw(b"true")
 # For the OpenAPI document: the model's server is who checks them. Read here is only what may hold an address.
 _LIST_OF_MESSAGES = Meta(extra_json_schema={"type": "array", "items": {"type": "object"}})
+_ANYTHING = Meta(extra_json_schema={})
 _BOOLEAN = Meta(extra_json_schema={"anyOf": [{"type": "boolean"}, {"type": "null"}]})
 _TEXTS = Meta(extra_json_schema={"anyOf": [{"type": "string"}, {"type": "array"}]})
 
@@ -47,7 +48,7 @@ class CreateEmbeddings(Struct, kw_only=True):
     """
 
     input: Annotated[Raw, _TEXTS] = field(default_factory=Raw)
-    messages: Annotated[Raw, _LIST_OF_MESSAGES] = field(default_factory=Raw)
+    messages: Annotated[Raw, _ANYTHING] = field(default_factory=Raw)
     model: ModelName | None = None
 
 

@@ -49,4 +49,4 @@ async def _may_stay(experiment: Experiment, kind: str, key: str) -> bool:
         return True
     if kind not in EXPIRING or await experiment.redis.ttl(key) < 0:
         return False
-    return kind not in TOMBSTONES or await experiment.redis.hkeys(key) == [b"deleted"]
+    return kind not in TOMBSTONES or set(await experiment.redis.hkeys(key)) <= {b"deleted", b"erasing"}

@@ -1,6 +1,7 @@
 """Many and large items: they come in slices, Redis is held for milliseconds, and nothing of them is left behind."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.compactions import RedisCompactions
+from prompts.adapters.redis.echoes import MIN_SHORTENED_BYTES, read_echo
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.items import decode_item
 from prompts.adapters.redis.response_store import HISTORY_BYTES, RedisResponseStore, Retention
@@ -356,6 +358,20 @@ async def test_what_only_the_run_needs_goes_when_it_ends(redis: Redis, stores: S
     assert request is not None
     assert b'"user":"Ada"' in request
     assert (len(request) < 2_000, later) == (True, None)
+
+
+async def test_what_the_result_says_as_well_stands_there_alone(redis: Redis, stores: Stores) -> None:
+    tool = FunctionTool(name="f", description="x" * 100_000, parameters={}, strict=False)
+    draft = build_draft(partition=PARTITION)
+    echo = replace(draft.response, instructions="Be brief. " * 10_000, tools=[tool])
+    draft = dataclasses.replace(draft, response=echo)
+    admitted = await admit(stores, draft)
+    assert await read_echo(redis, echo.id, owner=OWNER) == admitted.response
+    await commit(stores, admitted, *draft.input)
+    [kept] = await read_fields(redis, keys.response(echo.id), ["echo"])
+    assert kept is not None
+    assert len(kept) < MIN_SHORTENED_BYTES
+    assert await read_echo(redis, echo.id, owner=OWNER) == admitted.response
 
 
 async def test_items_stay_where_they_are_when_their_response_is_ended_again(redis: Redis, stores: Stores) -> None:

@@ -1,7 +1,6 @@
 """The last release and the working tree on one database: what either writes, the other reads, continues and erases."""
 
 import asyncio
-import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ import pytest
 from tests.support.function_tools import ASK_WEATHER, WEATHER, compose_output, find_calls
 from tests.support.oracle import check_answer
 from tests.support.processes import REPO_ROOT
+from tests.support.releases import leave_out_added
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
 from tests.support.service import ALICE_KEY, manage, service_environment
 from tests.support.turns import Stream, ask, get_text, make_conversation
@@ -89,21 +89,6 @@ TURNS: Mapping[str, dict[str, Any]] = {
     "failed": {"input": "count to 9 [[standin token_s=0.05 error_after=3]]"},
     "a question in the background": {"input": "count to 4", "background": True},
 }
-
-
-# What the working tree adds to an event or an object. The last release leaves it out, whoever has written the response.
-ADDED = (
-    (re.compile(rb',"response_id":"resp_[0-9a-f]+"(?=,|})'), b""),  # of content_part events
-    (re.compile(rb',"cache_write_tokens":\d+'), b""),  # of usage
-    (re.compile(rb'("object":"response.compaction"),"status":"completed"'), rb"\1"),
-)
-
-
-def leave_out_added(shown: bytes) -> bytes:
-    """What both versions show."""
-    for pattern, rest in ADDED:
-        shown = pattern.sub(rest, shown)
-    return shown
 
 
 @dataclass(frozen=True)

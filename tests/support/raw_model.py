@@ -121,7 +121,8 @@ class RawModelServer:
         return await self._send(reply(self.bodies[-1]) if callable(reply) else reply, writer)
 
     async def _send(self, reply: Reply, writer: asyncio.StreamWriter) -> bool:
-        headers = {**reply.headers, "transfer-encoding": "chunked"}
+        has_body = reply.status != 204
+        headers = {**reply.headers, **({"transfer-encoding": "chunked"} if has_body else {})}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"HTTP/1.1 {reply.status} Whatever\r\n{head}\r\n".encode())
         for step in reply.steps:
@@ -136,7 +137,8 @@ class RawModelServer:
                     await _write(step, writer, size=1 if reply.is_cut_small else len(step))
                 case _:
                     await asyncio.sleep(step)
-        writer.write(b"0\r\n\r\n")
+        if has_body:
+            writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
 

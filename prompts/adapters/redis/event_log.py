@@ -6,18 +6,16 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.echoes import read_echo
 from prompts.adapters.redis.nudges import Nudges
-from prompts.adapters.redis.scripts import find_owned, translated_errors
+from prompts.adapters.redis.scripts import translated_errors
 from prompts.domain.responses import Response
 from prompts.domain.signals import unpack
-from prompts.errors import InvalidRequest, StreamExpired, unknown_response
+from prompts.errors import InvalidRequest, StreamExpired
 from prompts.ports.event_log import Entry, Watch
-
-decode_response = msgspec.json.Decoder(Response).decode
 
 # An entry is a group: one token of a slow model, some hundreds (at 6 bytes each) of a fast one. So a long answer is
 # never in memory as a whole, and no read takes Redis or this process milliseconds.
@@ -36,16 +34,13 @@ class RedisEventLog:
 
     async def get_echo(self, response_id: str, *, owner: str) -> Response:
         """See `EventLog.get_echo`."""
-        found = await find_owned(self._redis, keys.response(response_id), owner, ("echo", "created_ms"))
-        echo, created_ms = found or [None, None]
-        if echo is None:
-            raise unknown_response(response_id)
-        if not echo:
-            raise InvalidRequest("A compaction has no events. Read it without 'stream'.", param="stream")
         try:
-            return replace(decode_response(echo), created_at=int(created_ms or 0) // 1000)
+            echo = await read_echo(self._redis, response_id, owner=owner)
         except (msgspec.DecodeError, RecursionError) as exc:
             raise StreamExpired("The events of this response cannot be read. Read the response instead.") from exc
+        if echo is None:
+            raise InvalidRequest("A compaction has no events. Read it without 'stream'.", param="stream")
+        return echo
 
     async def read(self, response_id: str, *, after: int) -> Sequence[Entry]:
         """See `EventLog.read`."""

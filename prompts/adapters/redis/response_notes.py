@@ -8,6 +8,7 @@ from msgspec import UNSET
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.echoes import read_echo
 from prompts.adapters.redis.items import decode_item, read_large
 from prompts.adapters.redis.response_store import HISTORY_BYTES
 from prompts.adapters.redis.scripts import Scripts, find_owned
@@ -81,13 +82,14 @@ class RedisResponseNotes:
             case [b"kept", questions]:
                 return decode_questions(questions)
             case [b"none", status, *newest_first]:
-                echo, model_request = await self._read(response_id, owner, "echo", "model_request")
-                if not echo or model_request is None:
+                echo = await read_echo(self._redis, response_id, owner=owner)
+                [model_request] = await self._read(response_id, owner, "model_request")
+                if echo is None or model_request is None:
                     return []  # a compaction: nobody asked anything that could be followed up
                 window = await read_large(self._redis, newest_first, is_whole=True)
                 return Exchange(
                     status=cast(Status, status.decode()),
-                    instructions=decode_response(echo).instructions,
+                    instructions=echo.instructions,
                     model_request=decode_model_request(model_request),
                     window=[decode_item(item) for item in reversed(window)],
                 )

@@ -15,6 +15,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.deletion import TOMBSTONE_S
+from prompts.adapters.redis.echoes import MIN_SHORTENED_BYTES, shorten_echo
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
@@ -67,8 +68,6 @@ IDEMPOTENCY_MS = 24 * 3600 * 1000
 HISTORY_BYTES = 16 * 1024 * 1024
 # Lost responses of a partition that are listed at once; whoever takes them asks again.
 MAX_LOST = 10
-# A request of this size has tools, or a schema: a plain one is about 400 bytes.
-MIN_SHORTENED_BYTES = 2048
 # The reply of `commit.lua` when what was staged has been erased.
 STAGED_GONE = 2
 # What `seize.lua` leaves alone when a turn displaces a response.
@@ -164,6 +163,7 @@ class RedisResponseStore:
             history_bytes=self._history_bytes,
             is_large=int(is_large(draft.input, len(given))),
             later_request=_shorten(draft.model_request, model_request),
+            later_echo=shorten_echo(draft.response, echo),
         )
         match reply:
             case [b"ok", created_ms, epoch, account, has_displaced, *newest_first]:

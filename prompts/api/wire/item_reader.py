@@ -130,8 +130,10 @@ def _find_reader(kind: ItemKind[Any], name: str) -> _FieldReader | None:
         return None
 
     def read(item: InputItem, param: str, sender: Sender) -> Any:
-        value = getattr(item, name)
-        return convert(value, wanted, param, sender.unknown)
+        value = convert(getattr(item, name), wanted, param, sender.unknown)
+        if name == "arguments":
+            _refuse_deep(value, param)
+        return value
 
     return read
 
@@ -207,12 +209,11 @@ def _read_output(item: InputItem, param: str, sender: Sender) -> str | list[Give
     return read_given(given, param, sender.unknown.rules.media_hosts)
 
 
-def _read_arguments(item: InputItem, param: str, _: Sender) -> Any:
-    """As they are. What a model server cannot read would make it fail at every later turn as well."""
-    if isinstance(item.arguments, str) and is_too_deep(item.arguments):
+def _refuse_deep(arguments: Any, param: str) -> None:
+    """What a model server cannot read would make it fail at every later turn as well."""
+    if isinstance(arguments, str) and is_too_deep(arguments):
         message = f"Invalid '{param}': it is nested more than {MAX_DEPTH} levels deep. Send it flatter."
         raise InvalidRequest(message, param=param)
-    return item.arguments
 
 
 def _read_summary(item: InputItem, _param: str, _: Sender) -> list[SummaryText]:
@@ -253,7 +254,6 @@ _FIELD_READERS: dict[str, _FieldReader] = {
     "output": _read_output,
     "summary": _read_summary,
     "encrypted_content": _read_sealed,
-    "arguments": _read_arguments,
 }
 _READERS = {name: ItemReader(kind) for name, kind in KINDS_BY_TYPE.items()}
 _FOREIGN_TO_REFERENCE = [name for name in InputItem.__struct_fields__ if name not in _EVERYWHERE]

@@ -10,7 +10,7 @@
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
 -- INCLUDES account calls clock ending expiry idempotency readers statuses timelines window
-assert(#KEYS == 6 and #ARGV == 28)
+assert(#KEYS == 6 and #ARGV == 29)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
 local leases_key = KEYS[3] -- sorted set, of the partition
@@ -45,6 +45,7 @@ local met_id = ARGV[25] -- a response that was in the way of this turn before, o
 local history_bytes = tonumber(ARGV[26]) -- budget of the window
 local is_large = ARGV[27] == '1' -- whether its items will be staged, and come on a timeline of their own
 local later_request = ARGV[28] -- JSON: what of the model request is needed when the run has ended; "": all of it
+local later_echo = ARGV[29] -- JSON: what of the echo the result will not say; "": all of it is kept
 
 -- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
 local UNSTORED_S = 3600
@@ -161,6 +162,7 @@ local function create_response(timeline, position)
     redis.call('PERSIST', response_key)
   end
   if later_request ~= '' then redis.call('HSET', response_key, 'later_request', later_request) end
+  if later_echo ~= '' then redis.call('HSET', response_key, 'later_echo', later_echo) end
   redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'in_progress', 'anchor_kind', anchor_kind,
     'anchor', anchor_id, 'epoch', '1', 'attempts', 1, 'replica', replica_id, 'body_hash', body_hash,
     'created_ms', now_ms, 'timeline', timeline, 'position', position, 'logged', opening_number)

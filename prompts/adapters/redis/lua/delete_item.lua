@@ -18,15 +18,16 @@ local timeline, position = find_place(item_key)
 if not timeline then return redis.call('GET', prefix .. 'gone:' .. item_id) == call_id and 1 or -1 end
 if not is_in_history(prefix, conversation_timeline, tonumber(head), timeline, position) then return -1 end
 local meta_key = prefix .. 'tl:' .. timeline .. ':meta'
-if redis.call('HEXISTS', meta_key, 'bytes') == 1 then
-  local bytes = find_size(prefix, timeline, position)
-  -- No more than was counted: an earlier release may have kept this item, and this one those beside it.
-  bytes = math.min(bytes, tonumber(redis.call('HGET', meta_key, 'bytes')))
+local counted = tonumber(redis.call('HGET', meta_key, 'bytes'))
+-- No more than was counted: an earlier release may have kept this item, and this one those beside it.
+local bytes = counted and math.min(find_size(prefix, timeline, position), counted)
+-- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
+redis.call('XDEL', prefix .. 'tl:' .. timeline, position .. '-0')
+redis.call('DEL', item_key)
+if bytes then
   redis.call('HINCRBY', meta_key, 'bytes', -bytes)
   free_bytes(prefix, owner, bytes)
 end
-redis.call('XDEL', prefix .. 'tl:' .. timeline, position .. '-0')
-redis.call('DEL', item_key)
 unmark_large(meta_key, position)
 redis.call('SET', prefix .. 'gone:' .. item_id, call_id, 'EX', call_kept_s)
 return 1

@@ -1,4 +1,15 @@
 -- INCLUDES account clock expiry items staged timelines
+-- Put the later form of a field in its place, if it has one.
+-- RETURNS how many bytes fewer it takes
+local function shorten(response_key, field, later_field)
+  local later = redis.call('HGET', response_key, later_field)
+  if not later then return 0 end
+  local size = redis.call('HSTRLEN', response_key, field)
+  redis.call('HSET', response_key, field, later)
+  redis.call('HDEL', response_key, later_field)
+  return size - #later
+end
+
 -- End a response: status, result, items onto its timeline, conversation, log and lease, in one step and once.
 --
 -- `ending`: response_id, epoch, status, result (JSON), failure (JSON; "" when it did not fail), after (last sequence number
@@ -74,15 +85,13 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
   redis.call('HSET', response_key, 'status', ending.status, 'result', ending.result, 'timeline', timeline,
     'position', position, 'ended_ms', now_ms)
   if ending.failure ~= '' then redis.call('HSET', response_key, 'failure', ending.failure) end
-  local grown = #ending.result
-  -- What only a run needs goes with it.
-  local later_request = redis.call('HGET', response_key, 'later_request')
-  if later_request then
-    grown = grown + #later_request - redis.call('HSTRLEN', response_key, 'model_request')
-    redis.call('HSET', response_key, 'model_request', later_request)
-    redis.call('HDEL', response_key, 'later_request')
+  -- What only a run needs goes with it, and what the result says as well.
+  local shrunk = shorten(response_key, 'model_request', 'later_request')
+  if redis.call('HEXISTS', response_key, 'later_echo') == 1 then
+    redis.call('HSET', response_key, 'short_echo', 1)
+    shrunk = shrunk + shorten(response_key, 'echo', 'later_echo')
   end
-  count_bytes(prefix, owner, response_key, grown)
+  count_bytes(prefix, owner, response_key, #ending.result - shrunk)
   redis.call('ZREM', leases_key, response_id)
   redis.call('ZADD', expiry_key, now_ms + ending.retention_ms, expiry)
   redis.call('PUBLISH', log_channel, 'ended')
