@@ -6,8 +6,9 @@ from typing import cast
 
 from redis.asyncio import Redis
 
-# See prompts/adapters/redis/keys.py: the kind is the first word after the hash tag; `owner` keys have their tag last.
-KIND = re.compile(r"eps:\{[^}]*\}:(\w+)|eps:(owner):")
+# See prompts/adapters/redis/keys.py: the kind is the first word after the hash tag; of an owner's keys it is `owner`,
+# but for what is learned of models.
+KIND = re.compile(r"eps:\{[^}]*\}:(\w+)|eps:owner:\{[^}]*\}:(factors)|eps:(owner):")
 
 
 async def list_keys(redis: Redis) -> dict[str, list[str]]:
@@ -16,7 +17,7 @@ async def list_keys(redis: Redis) -> dict[str, list[str]]:
     async for raw in redis.scan_iter(count=1000):
         key = raw.decode()
         found = KIND.match(key)
-        keys[found[1] or found[2] if found else key].append(key)
+        keys[next(filter(None, found.groups())) if found else key].append(key)
     return keys
 
 
