@@ -19,6 +19,9 @@ from tests.support.service import ALICE_KEY
 # Short times: both ways take about a minute. Two replicas, because one of each version is enough.
 SETTINGS = {"LEASE_S": "2", "DRAIN_S": "3"}
 
+# A replica that leaves may have no answer to hand over, or its like takes it over.
+TRIES = 2
+
 # The audit reads what the load has written, and on a slow machine the change gives the load more time.
 pytestmark = [pytest.mark.timeout(300), pytest.mark.usefixtures("answers_of_the_release")]
 
@@ -45,8 +48,11 @@ async def experiment(cluster: Cluster) -> AsyncIterator[Experiment]:
 
 async def check_change(experiment: Experiment, old: Path, new: Path, *, clients: int) -> None:
     """Roll from `old` to `new` and look at what the clients noticed."""
-    await start_from(experiment, old)
-    await change_version(experiment, new, clients=clients)
+    for _ in range(TRIES):
+        await start_from(experiment, old)
+        await change_version(experiment, new, clients=clients)
+        if list_taken_from_other_version(experiment):
+            break
     assert {replica.working_directory for replica in experiment.cluster.replicas} == {new}
     assert experiment.results.counts["failed requests"] == 0
     assert experiment.results.counts["answers through the SDK"]

@@ -168,7 +168,11 @@ async def test_chat_completions_is_sent_functions(http: httpx.AsyncClient, model
     assert sorted(names) == ["apply_patch", "crm__find", "local_shell", "note", "tool_search"]
 
 
-@EVERY_CALL
+@pytest.mark.parametrize(
+    ("question", "call", "output"),
+    [CALLS[0], *(pytest.param(*each, marks=pytest.mark.long) for each in CALLS[1:])],
+    ids=[call["type"] for _, call, _ in CALLS],
+)
 async def test_a_call_that_was_not_begun_is_made_by_the_replica_that_takes_over(
     *,
     service: Service,

@@ -22,7 +22,9 @@ COUNTED = " ".join(map(str, range(1, 31)))
 DIRECTIVES = "[[standin token_s=0.1]]"
 
 
-@pytest.mark.parametrize("words", [0, 4], ids=["while it is summed up", "while it is answered"])
+@pytest.mark.parametrize(
+    "words", [0, pytest.param(4, marks=pytest.mark.long)], ids=["while it is summed up", "while it is answered"]
+)
 async def test_a_killed_replica_leaves_no_seam(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, words: int
 ) -> None:

@@ -287,6 +287,7 @@ async def test_no_port_means_no_metrics(service: Service, http: httpx.AsyncClien
         await scrape(replica)
 
 
+@pytest.mark.long
 async def test_a_reload_keeps_what_was_counted(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
@@ -311,6 +312,7 @@ def find_directory(replica: Replica) -> Path:
     return found
 
 
+@pytest.mark.long
 async def test_the_files_go_with_the_replica(service: Service, start_replica: StartReplica) -> None:
     replica = await asyncio.to_thread(start_replica, service.environment)
     directory = find_directory(replica)

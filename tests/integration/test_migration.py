@@ -49,6 +49,7 @@ def migrate_until_done(environment: Mapping[str, str]) -> int:
     pytest.fail(f"failed {MAX_TRIES} times")
 
 
+@pytest.mark.long
 def test_a_second_run_changes_nothing(environment: Mapping[str, str]) -> None:
     assert migrate(environment).returncode == 0
     again = migrate(environment)

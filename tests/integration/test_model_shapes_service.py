@@ -65,6 +65,7 @@ def check_response(response: dict[str, Any], shape: Shape) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.id} {shape.what}")
+@pytest.mark.long
 async def test_a_shape_whole(client: httpx.AsyncClient, raw_model: RawModelServer, shape: Shape) -> None:
     raw_model.play(*shape.replies)
     answer = await ask(client, "Hello", **shape.asked)

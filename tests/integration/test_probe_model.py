@@ -103,6 +103,7 @@ async def test_a_fault_has_its_row(
     ],
     ids=str,
 )
+@pytest.mark.long
 async def test_a_server_that_answers_no_turn_cannot_serve(
     standin: StandinServer, control: httpx.AsyncClient, faults: dict[str, Any]
 ) -> None:

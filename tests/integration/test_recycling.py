@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.oracle import check_events, read_frames
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
@@ -14,6 +15,7 @@ TURNS = 12
 WORDS = 30
 
 
+@pytest.mark.long
 async def test_recycled_workers_lose_nothing(own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> None:
     environment = service_environment(own_valkey, standin, tmp_path)
     environment |= {"WORKERS": "2", "MAX_REQUESTS": "15", "DRAIN_S": "5", "LEASE_S": "5"}

@@ -25,7 +25,7 @@ from tests.support.builders import open_stores
 from tests.support.server_fixtures import StartValkey
 
 FEW = settings(
-    max_examples=120,
+    max_examples=60,
     stateful_step_count=40,
     report_multiple_bugs=False,
     deadline=None,

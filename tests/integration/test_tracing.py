@@ -153,6 +153,7 @@ async def test_a_takeover_is_a_trace_with_a_link_to_the_one_it_goes_on_with(
     assert run.attributes["gen_ai.response.id"] == response_id
 
 
+@pytest.mark.long
 async def test_a_handed_over_run_says_so_and_its_successor_links_to_it(
     open_replica: OpenReplica, collector: Collector
 ) -> None:
@@ -217,7 +218,11 @@ async def test_chores_probes_and_a_client_without_a_trace(open_replica: OpenRepl
     assert line["trace_id"] == request.trace_id
 
 
-@pytest.mark.parametrize("is_refused", [False, True], ids=["no endpoint", "a protocol that it does not speak"])
+@pytest.mark.parametrize(
+    "is_refused",
+    [False, pytest.param(True, marks=pytest.mark.long)],
+    ids=["no endpoint", "a protocol that it does not speak"],
+)
 async def test_nothing_is_traced_when_it_is_off(
     open_replica: OpenReplica, collector: Collector, model_calls: ModelCalls, is_refused: bool
 ) -> None:
