@@ -37,8 +37,7 @@ def test_the_same_text_gives_another_seal_each_time() -> None:
 @pytest.mark.parametrize("text", ["My name is Ada.", LONG])
 def test_a_seal_hides_its_text(text: str) -> None:
     sealed = open_sealer().seal("alice", "reasoning", text)
-    assert "Ada" not in sealed
-    assert "Paris" not in sealed
+    assert text[:12] not in sealed  # three letters alone are in a long seal by chance
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,14 @@ async def test_a_drain_finishes_short_answers_and_refuses_new_runs(
 async def test_a_drain_hands_over_long_answers_and_serves_their_clients_to_the_end(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
-    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "2", "WORKERS": "2"})
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "DRAIN_S": "3", "WORKERS": "2"})
     async with open_client(http, replica) as client:
         streams = [Stream.of_turn(client, f"{FOUR_SECONDS} {number}") for number in range(3)]
         whole = asyncio.create_task(ask(client, FOUR_SECONDS))
         for stream in streams:
             await stream.see_words(2)
         await begin_drain(replica, client)
-        await eventually(lambda: "handed_over" in replica.log, within_s=4)
+        await eventually(lambda: "handed_over" in replica.log, within_s=8)
         handed_over = time.monotonic()
         words = max(stream.raw.count(b"output_text.delta") for stream in streams)
         await streams[0].see_words(words // 2 + 3, within_s=3)
