@@ -23,7 +23,7 @@ ENDED = ("completed", "incomplete", "failed", "cancelled")
 # Concurrent requests of the audit.
 AT_ONCE = 8
 # A sweep finds a lost response within two seconds; its answer may take some seconds more.
-NOTHING_LEFT_WITHIN_S = 30
+NOTHING_LEFT_WITHIN_S = 60
 
 
 async def audit(experiment: Experiment) -> None:
