@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.compactions import RedisCompactions
-from prompts.adapters.redis.quotas import MAX_OWNERS, RedisQuotas
+from prompts.adapters.redis.met_owners import MAX_OWNERS
+from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.domain import ids
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.usage import Usage

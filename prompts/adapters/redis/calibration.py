@@ -4,10 +4,7 @@ What is sent decides how a tokenizer fares: of blanks it makes fewer tokens than
 owner's factors are learned from their own answers, and none can move another's.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -16,6 +13,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.lua_files import Arg
+from prompts.adapters.redis.met_owners import MAX_OWNERS, MetOwners
 from prompts.adapters.redis.scripts import Scripts
 from prompts.errors import Unavailable
 
@@ -31,10 +29,6 @@ LOWEST, HIGHEST = 0.25, 4.0
 SHARE = 0.1
 # Clients name the models. Where the model's server lists none, they could name any number.
 MAX_MODELS = 100
-# Of which owners this process keeps the factors, those that were asked for last.
-MAX_OWNERS = 10_000
-# An owner whom this process has not met is looked up at once, and many of them together.
-MEET_S = 0.1
 # Who asks nothing for so long begins again.
 KEPT_S = 30 * 24 * 3600
 
@@ -55,22 +49,13 @@ class RedisCalibration:
         self._scripts = Scripts(redis)
         self._max_models = max_models
         self._max_owners = max_owners
-        self._factors: OrderedDict[str, Mapping[str, float]] = OrderedDict()
-        """By owner, the one that was asked for last at the end."""
+        self._factors: MetOwners[Mapping[str, float]] = MetOwners(pace_s=AGREE_S, max_owners=max_owners)
         self._samples: dict[str, dict[str, Sample]] = {}
-        self._asked: set[str] = set()
-        self._met = asyncio.Event()
 
     def get_factor(self, model: str, *, owner: str) -> float:
         """See `Calibration.get_factor`."""
-        if len(self._asked) < self._max_owners:
-            self._asked.add(owner)
-        factors = self._factors.get(owner)
-        if factors is None:
-            self._met.set()
-            return 1.0
-        self._factors.move_to_end(owner)
-        return factors.get(model, 1.0)
+        factors = self._factors.find(owner)
+        return 1.0 if factors is None else factors.get(model, 1.0)
 
     def learn(self, model: str, *, owner: str, estimated: int, reported: int) -> None:
         """See `Calibration.learn`."""
@@ -89,17 +74,13 @@ class RedisCalibration:
     async def agree(self) -> None:
         """Share what was learned here, and read what all replicas know of the owners here. Raises Unavailable."""
         samples, self._samples = self._samples, {}
-        owners, self._asked = [*samples, *(self._asked - samples.keys())], set()
-        self._met.clear()
+        owners = [*samples, *(self._factors.take_asked() - samples.keys())]
         replies = await self._scripts.call_many(
             "calibrate", [self._build_call(owner, samples.get(owner, {})) for owner in owners]
         )
         for owner, reply in zip(owners, replies, strict=True):
             known = zip(reply[::2], reply[1::2], strict=True)
-            self._factors[owner] = {model.decode(): float(value.split()[0]) for model, value in known}
-            self._factors.move_to_end(owner)
-        while len(self._factors) > self._max_owners:
-            self._factors.popitem(last=False)
+            self._factors.keep(owner, {model.decode(): float(value.split()[0]) for model, value in known})
 
     def _build_call(self, owner: str, samples: Mapping[str, Sample]) -> Mapping[str, Arg]:
         learned = [(model, each.reported / each.estimated, each.answers) for model, each in samples.items()]
@@ -123,7 +104,4 @@ class RedisCalibration:
                 await self.agree()
             except Unavailable:
                 log.debug("not_calibrated")  # readiness reports it
-            await asyncio.sleep(MEET_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(AGREE_S - MEET_S):
-                    await self._met.wait()
+            await self._factors.wait()

@@ -5,15 +5,13 @@ sum is some seconds old, and is not read on a request's way: an owner may exceed
 Event logs, which are kept for an hour, and idempotency keys are not counted.
 """
 
-import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.met_owners import MetOwners
 from prompts.adapters.redis.scripts import translated_errors
 from prompts.domain import ids
 from prompts.errors import QuotaExceeded, Unavailable
@@ -22,10 +20,6 @@ log = structlog.get_logger(__name__)
 
 # One reading is a field in each of the partitions, for all owners together.
 LOOK_S = 2.0
-# An owner whom this process has not met is looked up at once, and many of them together.
-MEET_S = 0.1
-# Of which owners this process keeps the sum, those that asked last.
-MAX_OWNERS = 10_000
 # Of Redis's memory, what one owner's texts may fill; around them it keeps about half as much again.
 OWNERS_PART = 0.5
 MB = 1_000_000
@@ -39,10 +33,7 @@ class RedisQuotas:
         self._redis = redis
         self._max_bytes = max_bytes
         self._get_room = get_room
-        self._kept: OrderedDict[str, int] = OrderedDict()
-        """By owner, the one that asked last at the end."""
-        self._asked: set[str] = set()
-        self._met = asyncio.Event()
+        self._kept: MetOwners[int] = MetOwners(pace_s=LOOK_S)
 
     @property
     def max_bytes(self) -> int:
@@ -51,29 +42,19 @@ class RedisQuotas:
 
     def check(self, owner: str) -> None:
         """See `Quotas.check`."""
-        if len(self._asked) < MAX_OWNERS:
-            self._asked.add(owner)
-        kept = self._kept.get(owner)
-        if kept is None:
-            self._met.set()
-            return
-        self._kept.move_to_end(owner)
-        if 0 < self.max_bytes <= kept:
+        kept = self._kept.find(owner)
+        if kept is not None and 0 < self.max_bytes <= kept:
             kept_mb, most_mb = f"{kept / MB:,.1f} MB", f"{self.max_bytes / MB:,.1f} MB"
             message = f"You keep {kept_mb} of conversations and responses, the limit is {most_mb}. Delete some of them."
             raise QuotaExceeded(message)
 
     async def look(self) -> None:
         """Add up what those keep who have asked since the last look. Raises Unavailable."""
-        owners, self._asked = list(self._asked), set()
-        self._met.clear()
+        owners = list(self._kept.take_asked())
         if not owners:
             return
         for owner, kept in zip(owners, await self._read(owners), strict=True):
-            self._kept[owner] = kept
-            self._kept.move_to_end(owner)
-        while len(self._kept) > MAX_OWNERS:
-            self._kept.popitem(last=False)
+            self._kept.keep(owner, kept)
 
     async def keep_looking(self) -> None:
         """Look every few seconds, and when an owner is new here, until cancelled."""
@@ -82,10 +63,7 @@ class RedisQuotas:
                 await self.look()
             except Unavailable:
                 log.debug("quotas_unknown")  # readiness reports it
-            await asyncio.sleep(MEET_S)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S - MEET_S):
-                    await self._met.wait()
+            await self._kept.wait()
 
     async def _read(self, owners: Sequence[str]) -> Sequence[int]:
         with translated_errors():
