@@ -1,10 +1,13 @@
-"""Fixtures for tests that tell the model what to do."""
+"""Fixtures of several files: a Redis for the stores alone, and what the model is told to do."""
 
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
+from tests.support.builders import Stores, open_stores
 from tests.support.model_calls import SetModel, open_control
+from tests.support.server_fixtures import StartValkey
 from tests.support.servers import StandinServer
 
 # Their assertions show values, as those of test modules do.
@@ -22,3 +25,16 @@ async def set_model(standin: StandinServer) -> AsyncIterator[SetModel]:
 
         yield set_defaults
         await client.delete("/_control/defaults")
+
+
+@pytest.fixture
+async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
+    """A client of a Valkey of the test's own."""
+    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
+        yield client
+
+
+@pytest.fixture
+def stores(redis: Redis) -> Stores:
+    """The stores on it, or on the file's own `redis`."""
+    return open_stores(redis)

@@ -1,6 +1,5 @@
 """Histories in many pieces, forks of forks and branches of branches: Redis is held for milliseconds by none of them."""
 
-from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import httpx
@@ -14,8 +13,7 @@ from prompts.domain import ids
 from prompts.domain.items import FunctionCallOutput
 from prompts.errors import HistoryTooDeep, UnknownCall
 from prompts.history.calls import MAX_EARLIER_CALLS
-from tests.support.builders import Stores, build_item, make_conversation, open_stores, take_turn
-from tests.support.server_fixtures import StartValkey
+from tests.support.builders import Stores, build_item, make_conversation, take_turn
 from tests.support.slowest import find_slowest
 
 # `MAX_DEPTH` of lua/parts/timelines.lua.
@@ -25,18 +23,6 @@ PARTITION = "05"
 CALLS_A_TIMELINE = 500
 # The bar is 10 ms on an idle machine.
 MAX_US = 20_000
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file."""
-    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
-        yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
 
 
 async def fork(stores: Stores, origin: str) -> str:

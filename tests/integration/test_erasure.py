@@ -6,7 +6,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import httpx
@@ -67,18 +67,6 @@ while not select.select([sys.stdin], [], [], 0)[0]:
     time.sleep(0.0005)  # a client, not a load
 print(json.dumps(waits))
 """
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file, so that leftovers can be seen."""
-    async with Redis.from_url(start_valkey().url) as client:
-        yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
 
 
 async def find_left(redis: Redis) -> list[str]:

@@ -20,7 +20,7 @@ from prompts.domain.usage import Usage
 from prompts.ports.responses import Claim
 from prompts.run.sweeping import erase_due
 from prompts.usecases.anchors import read_anchor
-from tests.support.builders import RetryingRedis, Stores, build_item, open_stores, take_turn
+from tests.support.builders import RetryingRedis, Stores, build_item, take_turn
 from tests.support.model_calls import ModelCalls
 from tests.support.refusals import check_refusal
 from tests.support.server_fixtures import StartReplica
@@ -145,11 +145,6 @@ async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
     """A client of the shared server."""
     async with Redis.from_url(valkey.url) as client:
         yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
 
 
 async def read(

@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import pytest
@@ -42,7 +41,6 @@ from tests.support.builders import (
     open_stores,
     take_turn,
 )
-from tests.support.server_fixtures import StartValkey
 from tests.support.slowest import find_slowest
 
 OWNER = "alice"
@@ -51,18 +49,6 @@ MANY = 250
 # The bar is 10 ms on an idle machine; a whole input of 10 MB, and 5,000 items, held Redis for 80 to 150 ms.
 MAX_US = 20_000
 IMAGE_BYTES = 9_000_000
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file."""
-    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
-        yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
 
 
 def build_many(count: int = MANY, *, name: str = "Item") -> list[Item]:

@@ -3,16 +3,13 @@
 import asyncio
 import dataclasses
 import random
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from tests.support.builders import admit, build_draft, open_stores, write
-from tests.support.server_fixtures import StartValkey
 
 RUNS = 50
 TOKENS = 500
@@ -24,13 +21,6 @@ TOKENS_OF_ENGLISH = (
     " will| read| what| there| is|,| contin|ue| from| the| last| word|,| and| nobody| will| notice| more| than|"
     ' a| short| pause|.\n\n| This| needs| "|care|ful|"| book|keeping|:| numbers| without| gaps|;| one| epoch|.'
 ).split("|")
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file."""
-    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
-        yield client
 
 
 async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) -> None:

@@ -1,6 +1,6 @@
 """Nothing of what belongs to another owner is read, so that the time of a 404 does not tell that it is there."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,20 +10,12 @@ from redis.asyncio import Redis
 from prompts.errors import NotFound
 from tests.support import builders
 from tests.support.builders import Stores, admit, build_draft, commit, make_conversation, open_stores
-from tests.support.server_fixtures import StartValkey
 
 LONG = "x" * 3_000_000
 # What Redis sends besides: its word that there is none, and the scripts' replies.
 FEW_BYTES = 500
 STRANGER = "bob"
 KINDS = ("get", "echo", "input", "follow-ups", "feedback", "delete", "cancel", "conversation", "items")
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file."""
-    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
-        yield client
 
 
 async def take_long_turn(stores: Stores) -> str:

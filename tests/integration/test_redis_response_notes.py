@@ -18,7 +18,6 @@ from tests.support.builders import (
     admit,
     build_draft,
     commit,
-    open_stores,
     take_turn,
 )
 from tests.support.servers import ValkeyServer
@@ -29,11 +28,6 @@ async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
     """A client of the shared server."""
     async with Redis.from_url(valkey.url) as client:
         yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Responses in a real Valkey: calls that the client sends again after a lost answer. `tests/contract` has the rest."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from redis.asyncio import Redis
 
@@ -20,19 +18,6 @@ from tests.support.builders import (
     open_stores,
     write,
 )
-from tests.support.server_fixtures import StartValkey
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file: a replica on the shared one would take these responses over."""
-    async with Redis.from_url(start_valkey().url) as client:
-        yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
 
 
 async def read_texts(stores: Stores, response_id: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Seizing a response in a real Valkey: who may, what they get, and who may write afterwards."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -33,7 +33,6 @@ from tests.support.builders import (
     write,
 )
 from tests.support.sample_turn import LAST_OPENING_NUMBER
-from tests.support.server_fixtures import StartValkey
 
 LEASE_S = 60
 # The time of a nudge on a busy machine; far shorter than the time to the next look.
@@ -41,13 +40,6 @@ AT_ONCE_S = 1.0
 # Lua's `unpack` fails near 8,000 values.
 MANY = 8_500
 BATCH = 500
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file: a replica on the shared one would take lost responses over."""
-    async with Redis.from_url(start_valkey().url) as client:
-        yield client
 
 
 @pytest.fixture

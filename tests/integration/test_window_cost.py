@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,6 @@ from prompts.domain import ids
 from prompts.history.estimates import estimate_tokens
 from tests.support import builders
 from tests.support.builders import Stores, build_draft, build_item, open_stores
-from tests.support.server_fixtures import StartValkey
 from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import ALICE_KEY, Service, start_service
 from tests.support.turns import ask
@@ -66,13 +65,6 @@ async def fill(stores: Stores, conversation_id: str, count: int) -> str:
         items = [build_item(SENTENCE, partition) for _ in range(min(BATCH, count - start))]
         await stores.conversations.add_items(conversation_id, owner="alice", items=items)
     return conversation_id
-
-
-@pytest.fixture
-async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
-    """A client of a Valkey for this file."""
-    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
-        yield client
 
 
 async def test_admission_reads_the_window_whatever_lies_behind_it(redis: Redis) -> None:
