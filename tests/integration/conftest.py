@@ -1,7 +1,8 @@
-"""Fixtures of several files: a Redis for the stores alone, and what the model is told to do."""
+"""Fixtures of several files: a Redis for the stores alone, a browser of staff, and what the model is told to do."""
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
@@ -9,6 +10,8 @@ from tests.support.builders import Stores, open_stores
 from tests.support.model_calls import SetModel, open_control
 from tests.support.server_fixtures import StartValkey
 from tests.support.servers import StandinServer
+from tests.support.service import Service
+from tests.support.staff import make_staff, open_admin
 
 # Their assertions show values, as those of test modules do.
 pytest.register_assert_rewrite("tests.integration.state_machine")
@@ -38,3 +41,16 @@ async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
 def stores(redis: Redis) -> Stores:
     """The stores on it, or on the file's own `redis`."""
     return open_stores(redis)
+
+
+@pytest.fixture(scope="session")
+def staff(service: Service) -> str:
+    """The name of somebody who may do everything in the admin of the shared service."""
+    return make_staff(service.environment, "staff")
+
+
+@pytest.fixture
+async def browser(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser that is signed in there."""
+    async with open_admin(service.url, staff) as client:
+        yield client

@@ -21,7 +21,7 @@ from prompts.errors import Unavailable
 from prompts.models import ApiKey
 from tests.support.servers import ValkeyServer
 from tests.support.service import Service, manage
-from tests.support.staff import make_staff, open_admin, submit
+from tests.support.staff import submit
 
 
 async def ask(service: Service, key: str | None) -> int:
@@ -211,43 +211,30 @@ async def test_a_key_made_while_reconciling_is_not_removed(published_keys: Redis
 # --- The admin of the running service ----------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def staff(service: Service) -> str:
-    """The name of a user who may issue keys."""
-    return make_staff(service.environment, "staff")
-
-
-@pytest.fixture
-async def admin(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser session, signed in to the admin."""
-    async with open_admin(service.url, staff) as browser:
-        yield browser
-
-
 async def test_a_key_issued_in_the_admin_is_shown_once_and_revoked_at_once(
-    service: Service, admin: httpx.AsyncClient
+    service: Service, browser: httpx.AsyncClient
 ) -> None:
-    answer = await submit(admin, "/admin/prompts/apikey/add/", owner="ivan")
+    answer = await submit(browser, "/admin/prompts/apikey/add/", owner="ivan")
     assert answer.history == []  # no redirect that has to carry the key
     assert "no-store" in answer.headers["cache-control"]
     [key] = re.findall(r"eps-[\w-]{43}", answer.text)
-    assert key not in f"{dict(admin.cookies)}{answer.headers}"
+    assert key not in f"{dict(browser.cookies)}{answer.headers}"
     assert await ask(service, key) == 200
-    listing = (await admin.get("/admin/prompts/apikey/?owner=ivan")).text
+    listing = (await browser.get("/admin/prompts/apikey/?owner=ivan")).text
     assert key not in listing
     assert f"…{key[-4:]}" in listing
     stored = await read_everything(service.valkey.url) + await read_everything(service.valkey.cache_url)
     assert key.encode() not in stored
     row = re.search(r'name="_selected_action" value="(\d+)"', listing)
     assert row is not None, listing
-    page = await submit(admin, "/admin/prompts/apikey/?owner=ivan", action="revoke", _selected_action=row[1])
+    page = await submit(browser, "/admin/prompts/apikey/?owner=ivan", action="revoke", _selected_action=row[1])
     assert "1 key(s) revoked." in page.text
     assert await ask(service, key) == 401
     with pytest.raises(AssertionError, match="was revoked"):
         await run_manage(service, "create_api_key", "ivan", "--key", key)
 
 
-@pytest.mark.usefixtures("admin")
+@pytest.mark.usefixtures("browser")
 async def test_sessions_live_in_the_cache(service: Service) -> None:
     async with Redis.from_url(service.valkey.cache_url) as cache:
         assert any(b"session" in key for key in await cache.keys())
@@ -255,22 +242,22 @@ async def test_sessions_live_in_the_cache(service: Service) -> None:
         assert not any(b"session" in key for key in await redis.keys())
 
 
-async def test_the_admin_is_closed_to_strangers_and_forged_forms(service: Service, admin: httpx.AsyncClient) -> None:
+async def test_the_admin_is_closed_to_strangers_and_forged_forms(service: Service, browser: httpx.AsyncClient) -> None:
     async with httpx.AsyncClient(base_url=service.url) as stranger:
         assert (await stranger.get("/admin/prompts/apikey/")).status_code == 302
         headers = {"Authorization": f"Bearer {service.alice_key}"}
         assert (await stranger.get("/admin/prompts/apikey/", headers=headers)).status_code == 302
-    forged = await admin.post("/admin/prompts/apikey/add/", data={"owner": "mallory"})
+    forged = await browser.post("/admin/prompts/apikey/add/", data={"owner": "mallory"})
     assert forged.status_code == 403
 
 
-async def test_a_key_is_neither_changed_nor_deleted_in_the_admin(admin: httpx.AsyncClient) -> None:
-    await submit(admin, "/admin/prompts/apikey/add/", owner="judy")
-    listing = (await admin.get("/admin/prompts/apikey/?owner=judy")).text
+async def test_a_key_is_neither_changed_nor_deleted_in_the_admin(browser: httpx.AsyncClient) -> None:
+    await submit(browser, "/admin/prompts/apikey/add/", owner="judy")
+    listing = (await browser.get("/admin/prompts/apikey/?owner=judy")).text
     row = re.search(r'name="_selected_action" value="(\d+)"', listing)
     assert row is not None
     delete = f"/admin/prompts/apikey/{row[1]}/delete/"
-    form = {"csrfmiddlewaretoken": admin.cookies["csrftoken"], "post": "yes"}
-    assert (await admin.post(delete, data=form)).status_code == 403
+    form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], "post": "yes"}
+    assert (await browser.post(delete, data=form)).status_code == 403
     change = f"/admin/prompts/apikey/{row[1]}/change/"
-    assert (await admin.post(change, data=form | {"owner": "mallory"})).status_code == 403
+    assert (await browser.post(change, data=form | {"owner": "mallory"})).status_code == 403

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from typing_extensions import override
 
 from tests.support.service import Service
-from tests.support.staff import make_staff, open_admin
 
 NAMES = (
     "x-content-type-options",
@@ -117,19 +115,6 @@ class InlineCode(HTMLParser):
         leads_away = any(re.match(r"(?:\w+:)?//|javascript:", given.get(name) or "") for name in ("src", "action"))
         if is_code or has_code or leads_away or tag in ("style", "base", "iframe", "object", "embed"):
             self.found.append(self.get_starttag_text() or tag)
-
-
-@pytest.fixture(scope="module")
-def staff(service: Service) -> str:
-    """Somebody who may sign in."""
-    return make_staff(service.environment, "headers-staff")
-
-
-@pytest.fixture
-async def browser(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser that is signed in."""
-    async with open_admin(service.url, staff) as client:
-        yield client
 
 
 async def test_the_pages_need_nothing_that_their_policy_forbids(browser: httpx.AsyncClient) -> None:

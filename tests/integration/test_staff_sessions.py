@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.support.service import Service
-from tests.support.staff import make_staff, open_admin, submit
+from tests.support.staff import submit
 
 SESSIONS = b"eps-cache-json:1:django.contrib.sessions.cache"
 
@@ -24,19 +24,6 @@ class Payload:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (self._path,)
-
-
-@pytest.fixture(scope="module")
-def staff(service: Service) -> str:
-    """Somebody who may sign in."""
-    return make_staff(service.environment, "sessions-staff")
-
-
-@pytest.fixture
-async def browser(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser that is signed in."""
-    async with open_admin(service.url, staff) as client:
-        yield client
 
 
 @pytest.fixture
