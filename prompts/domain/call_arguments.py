@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from prompts.domain.items import ShellAction
-from prompts.domain.nesting import MAX_DEPTH, is_too_deep
+from prompts.domain.nesting import is_too_deep
 
 encode = msgspec.json.Encoder().encode
 # Reads all of it, and makes nothing of it.
@@ -47,14 +47,6 @@ def read_arguments(text: str) -> Any:
 def write_arguments(arguments: Any) -> str:
     """What `read_arguments` was given, in its shortest form."""
     return arguments if isinstance(arguments, str) else encode(arguments).decode()
-
-
-def is_shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
-    """Whether objects and lists are nested at most so deep."""
-    if not isinstance(value, dict | list):
-        return True
-    inner = value.values() if isinstance(value, dict) else value
-    return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)
 
 
 def read_action(text: str) -> ShellAction:

@@ -1,6 +1,7 @@
-"""Pure: how deeply JSON is nested, found without reading it."""
+"""Pure: how deeply JSON is nested: a document, found without reading it, and a value that was read."""
 
 from itertools import accumulate
+from typing import Any
 
 # Whatever comes in must come out again, everywhere, wrapped a few levels deeper: in an event, in a list of items. Of
 # what clients and model servers read and write with, serde_json ends at 128 levels, jiter (pydantic) at 200, orjson at
@@ -22,6 +23,14 @@ def is_too_deep(document: str | bytes | bytearray | memoryview, max_depth: int =
         return False
     steps = _drop_strings(given).translate(_STEPS, _OTHER)
     return max(accumulate(memoryview(steps).cast("b")), default=0) > max_depth
+
+
+def is_shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether a value holds at most so many objects and lists inside each other."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)
 
 
 def _drop_strings(given: bytes) -> bytes:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from prompts.adapters.openai.chat_chunks import Delta
 from prompts.adapters.openai.lines import too_large
-from prompts.domain.call_arguments import is_shallow
+from prompts.domain.nesting import is_shallow
 from prompts.domain.signals import Sealed
 
 # A Responses server's own seals do not begin so.
