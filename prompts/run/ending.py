@@ -100,6 +100,19 @@ def conclude_unread(response: Response, *, error: ServiceError | None, last: Gro
     return Conclusion(Outcome(ended, result, [], describe(error) if error else None), last, terminal)
 
 
+async def conclude_cancelled(seized: Seized | Unreadable, *, event_log: EventLog) -> Conclusion:
+    """The end of a response that is cancelled, with what can be read of it. Raises Unavailable."""
+    if isinstance(seized, Seized):
+        try:
+            narration = await retell(seized.response, event_log=event_log)
+            return conclude(narration, given=seized.input, account=seized.model_input, now_s=int(time.time()))
+        except Exception as error:
+            if is_passing(error):
+                raise
+            log.exception("end_crashed", response_id=seized.response.id)
+    return conclude_unread(seized.response, error=None)
+
+
 async def end_unread(
     seized: Seized | Unreadable,
     *,

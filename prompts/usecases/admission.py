@@ -40,7 +40,7 @@ from prompts.ports.responses import (
     Seized,
     Unreadable,
 )
-from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing, retell
+from prompts.run.ending import conclude_cancelled, retell
 from prompts.run.followers import Followers
 from prompts.run.runner import Runner
 from prompts.usecases.ask import IfBusy
@@ -189,20 +189,8 @@ class Admission:
             return None  # deleted meanwhile
         if not isinstance(seized, Seized | Unreadable):
             return seized
-        conclusion = await self._conclude(seized)
+        conclusion = await conclude_cancelled(seized, event_log=self.event_log)
         return Ending(conclusion.outcome, conclusion.last, seized.epoch)
-
-    async def _conclude(self, seized: Seized | Unreadable) -> Conclusion:
-        """Its end as `cancelled`, with what can be read of it."""
-        if isinstance(seized, Seized):
-            try:
-                narration = await retell(seized.response, event_log=self.event_log)
-                return conclude(narration, given=seized.input, account=seized.model_input, now_s=int(time.time()))
-            except Exception as error:
-                if is_passing(error):
-                    raise
-                log.exception("end_crashed", response_id=seized.response.id)
-        return conclude_unread(seized.response, error=None)
 
     async def _end_seized(self, seizing: Awaitable[Ending | Status | None]) -> None:
         """The turn that has seized it was given up, and nobody else would end it before its lease expires."""
