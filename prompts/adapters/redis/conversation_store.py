@@ -261,8 +261,9 @@ class RedisConversationStore:
             named = item_ids[start : start + NAMED_AT_ONCE]
             calls = [{"item_key": keys.item(each), "prefix": _prefix_of(each), "owner": owner} for each in named]
             replies = await self._scripts.call_many("get_item", calls)
-            found |= {each: reply[0] for each, reply in zip(named, replies, strict=True) if reply}
-            size = sum(large.size if (large := find_large(given)) else len(given) for given in found.values())
+            batch = {each: reply[0] for each, reply in zip(named, replies, strict=True) if reply}
+            size += sum(large.size if (large := find_large(given)) else len(given) for given in batch.values())
+            found |= batch
             if size > MAX_NAMED_BYTES:
                 raise named_too_large()
         read = [
