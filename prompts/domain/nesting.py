@@ -21,7 +21,7 @@ def is_too_deep(document: str | bytes | bytearray | memoryview, max_depth: int =
     given = document.encode(errors="replace") if isinstance(document, str) else bytes(document)
     if given.count(b"[") + given.count(b"{") <= max_depth:
         return False
-    steps = _drop_strings(given).translate(_STEPS, _OTHER)
+    steps = drop_strings(drop_escapes(given)).translate(_STEPS, _OTHER)
     return max(accumulate(memoryview(steps).cast("b")), default=0) > max_depth
 
 
@@ -33,7 +33,11 @@ def is_shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
     return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)
 
 
-def _drop_strings(given: bytes) -> bytes:
-    if b"\\" in given:
-        given = given.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(given.split(b'"')[::2])
+def drop_escapes(document: bytes) -> bytes:
+    """JSON of which each quotation mark begins or ends a string."""
+    return document.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in document else document
+
+
+def drop_strings(unescaped: bytes) -> bytes:
+    """What stands outside of strings, of JSON without escapes."""
+    return b"".join(unescaped.split(b'"')[::2])

@@ -17,7 +17,7 @@ from prompts.api.wire.items import Metadata
 from prompts.api.wire.shapes import get_fields, get_shape
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
-from prompts.domain.nesting import MAX_DEPTH, is_too_deep
+from prompts.domain.nesting import MAX_DEPTH, drop_escapes, drop_strings, is_too_deep
 from prompts.errors import BodyTooLarge, InvalidRequest
 
 encode = msgspec.json.Encoder().encode
@@ -148,10 +148,10 @@ def _has_more(body: Raw, limit: int, count: Callable[[bytes], int]) -> bool:
     whole = bytes(body)
     if count(whole) <= limit:
         return False
-    plain = whole.replace(b"\\\\", b"").replace(b'\\"', b"")
+    plain = drop_escapes(whole)
     if plain.count(b'"') > 4 * limit:  # each string is a value, or the key of one
         return True
-    return count(b"".join(plain.split(b'"')[::2])) > limit
+    return count(drop_strings(plain)) > limit
 
 
 def _count_marks(body: bytes) -> int:
