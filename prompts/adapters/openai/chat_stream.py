@@ -24,11 +24,11 @@ from prompts.adapters.openai.chat_chunks import (
     is_end,
     read_chunks,
 )
-from prompts.adapters.openai.chat_logprobs import MAX_HELD_LOGPROBS, read_logprobs
 from prompts.adapters.openai.errors import stream_error
 from prompts.adapters.openai.finish_reasons import read_reason
 from prompts.adapters.openai.kept_thoughts import PARTS, ThoughtKeeper, find_thought, has_other_thought
 from prompts.adapters.openai.lines import EventLines, check_event, unreadable
+from prompts.adapters.openai.logprobs import MAX_HELD_LOGPROBS, read_logprobs
 from prompts.adapters.openai.odd_values import read_parts, read_text
 from prompts.adapters.openai.surrogates import Halves
 from prompts.adapters.openai.think_tags import Stretch, TaggedText, TagMode

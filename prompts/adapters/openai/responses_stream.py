@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from prompts.adapters.openai.call_ids import is_fit_call_id, make_call_id
 from prompts.adapters.openai.chat_calls import MAX_CALLS
-from prompts.adapters.openai.chat_logprobs import read_logprob_list
 from prompts.adapters.openai.errors import stream_error
 from prompts.adapters.openai.lines import EventLines, check_event, too_large, unreadable
+from prompts.adapters.openai.logprobs import read_logprob_list
 from prompts.adapters.openai.odd_values import MAX_PARTS, read_parts, read_text
 from prompts.adapters.openai.responses_events import (
     OutputItem,
