@@ -317,7 +317,7 @@ async def test_no_script_is_long_whatever_a_request_brings(redis: Redis, stores:
         assert isinstance(await stores.responses.seize(draft.response.id, owner=None, lease_s=60), Seized)
 
     for name, items in inputs.items():
-        slowest = await find_slowest(redis, partial(make, items), tries=2 if len(items) > 1 else 5)
+        slowest = await find_slowest(redis, partial(make, items), tries=3 if len(items) > 1 else 5)
         print("\n", name, slowest)  # noqa: T201 -- prints the measurement
         assert slowest.us < MAX_US
     slowest = await find_slowest(redis, ask_with_a_large_tool, tries=5)
