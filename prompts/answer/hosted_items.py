@@ -6,6 +6,7 @@ from prompts.answer.open_items import Happenings, OpenItem
 from prompts.domain.ids import FILE_SEARCH_CALL
 from prompts.domain.items import FileSearchCall, Item, ItemStatus
 from prompts.domain.signals import HostedCall
+from prompts.domain.waypoints import Outline
 
 
 class SearchArguments(msgspec.Struct):
@@ -29,6 +30,10 @@ class OpenHosted(OpenItem):
     def close_part(self) -> Happenings:
         """See `OpenItem`."""
         yield from ()
+
+    def draw_outline(self) -> Outline | None:
+        """See `OpenItem`. It is soon over, and the model says nothing meanwhile."""
+        return None
 
 
 class OpenFileSearch(OpenHosted):

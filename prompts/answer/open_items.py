@@ -1,10 +1,14 @@
 """Output items while they are being said: each knows its events, from `output_item.added` to `output_item.done`.
 
 Every method gives the events it causes as `(type, fields)`; the sequence numbers are the narration's to give.
+
+An item may be told from its middle on: it is made from its outline (`prompts/domain/waypoints.py`), and it lacks its
+beginning until that is told to it: with `rewind`, `take` and `catch_up`, or at the end of the answer with `recall`.
 """
 
+from collections import deque
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import msgspec
 
@@ -22,8 +26,10 @@ from prompts.domain.items import (
     ReasoningText,
     Refusal,
     SummaryText,
+    words_of,
 )
-from prompts.domain.signals import Refused, Sealed, Summarized, Text, Thought
+from prompts.domain.signals import Refused, Sealed, Signal, Summarized, Text, Thought
+from prompts.domain.waypoints import CompactionOutline, MessageOutline, Outline, ThoughtOutline
 
 Happening: TypeAlias = tuple[str, dict[str, Any]]
 Happenings: TypeAlias = Iterator[Happening]
@@ -45,8 +51,14 @@ class OpenItem:
         self.response_id = response_id
         self.is_said = False
         """Whether the model is through with it, and it only waits for those before it."""
+        self.lacks_beginning = False
+        """Whether it is told from its middle on, and what was said before is not here."""
         self._pieces: list[str] = []
         """What is being said, as it came."""
+        self._later: list[str] = []
+        """What was said behind the beginning, while that is taken in."""
+        self._ended: Item | None = None
+        """The item as it was stored at the end of the answer, when it had to be recalled."""
 
     def build(self, status: ItemStatus) -> Item:
         """The item with what was said so far."""
@@ -59,11 +71,35 @@ class OpenItem:
     def close(self, status: ItemStatus) -> Happenings:
         """The events with which the item ends."""
         yield from self.close_part()
-        yield "response.output_item.done", {"output_index": self.output_index, "item": self.build(status)}
+        item = self._ended or self.build(status)
+        yield "response.output_item.done", {"output_index": self.output_index, "item": item}
 
     def close_part(self) -> Happenings:
         """The events with which its current part ends."""
         raise NotImplementedError
+
+    def draw_outline(self) -> Outline | None:
+        """What it takes to go on telling it; None when it must be told from its beginning."""
+        raise NotImplementedError
+
+    def rewind(self) -> None:
+        """Make ready to `take` what was said before the telling went on."""
+        self._later, self._pieces = self._pieces, []
+
+    def take(self, signal: Signal) -> None:
+        """Take in what was said, without telling it; what is not the item's is left out."""
+        raise NotImplementedError
+
+    def catch_up(self) -> None:
+        """Go on, behind what has been taken in."""
+        later, self._later = self._later, []
+        self._pieces += later
+        self.lacks_beginning = False
+
+    def recall(self, ended: Item) -> None:
+        """Take what was said before from the item as it ended. Nothing but `close` may follow."""
+        self._ended = ended
+        self.lacks_beginning = False
 
     def merge_pieces(self) -> None:
         """Make one of many pieces."""
@@ -90,12 +126,66 @@ class OpenMessage(OpenItem):
 
     def __init__(self, response_id: str, output_index: int, phase: Phase | None = None) -> None:
         super().__init__(response_id, output_index)
-        self._phase = phase
+        self.phase = phase
         self._closed: list[Part] = []
         self._part_kind: Literal["output_text", "refusal"] | None = None
         self._logprobs: list[Logprob] = []
+        self._later_logprobs: list[Logprob] = []
         self._delta_name = ""
         self._delta_head = b""
+
+    @classmethod
+    def resume(cls, response_id: str, outline: MessageOutline) -> Self:
+        """The message from its middle on."""
+        message = cls(response_id, outline.output_index, outline.phase)
+        message.lacks_beginning = True
+        message._closed = [OutputText("")] * outline.closed_parts  # as many: their texts come later
+        if outline.part:
+            message._open_part(outline.part)
+        return message
+
+    def draw_outline(self) -> Outline:
+        """See `OpenItem`."""
+        return MessageOutline(self.output_index, self.phase, self._part_kind, len(self._closed))
+
+    def goes_on_with(self, signal: Signal) -> bool:
+        """Whether it is more of the part that is being said."""
+        match signal:
+            case Text():
+                return self._part_kind == "output_text"
+            case Refused():
+                return self._part_kind == "refusal"
+        return False
+
+    def is_own(self, signal: Signal) -> bool:
+        """Whether it is said of a message."""
+        return isinstance(signal, Text | Refused)
+
+    def rewind(self) -> None:
+        """See `OpenItem`."""
+        super().rewind()
+        self._closed, self._part_kind = [], None
+        self._later_logprobs, self._logprobs = self._logprobs, []
+
+    def take(self, signal: Signal) -> None:
+        """See `OpenItem`."""
+        if isinstance(signal, Text | Refused):
+            if not self.goes_on_with(signal):
+                deque(self.turn_to(signal), maxlen=0)
+            self.keep(signal)
+
+    def catch_up(self) -> None:
+        """See `OpenItem`."""
+        super().catch_up()
+        later, self._later_logprobs = self._later_logprobs, []
+        self._logprobs += later
+
+    def recall(self, ended: Item) -> None:
+        """See `OpenItem`."""
+        super().recall(ended)
+        if isinstance(ended, Message) and self._part_kind:
+            part = ended.content[-1]
+            self._pieces, self._logprobs = [words_of(part)], part.logprobs if isinstance(part, OutputText) else []
 
     @property
     def is_saying_text(self) -> bool:
@@ -110,7 +200,7 @@ class OpenMessage(OpenItem):
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
         content = [*self._closed, self._part()] if self._pieces else [*self._closed]
-        phase = self._phase or msgspec.UNSET
+        phase = self.phase or msgspec.UNSET
         return Message(id=self.id, status=status, role="assistant", content=content, phase=phase)
 
     def turn_to(self, signal: Text | Refused) -> Happenings:
@@ -119,6 +209,10 @@ class OpenMessage(OpenItem):
         if part_kind == self._part_kind:
             return
         yield from self.close_part()
+        self._open_part(part_kind)
+        yield "response.content_part.added", self._describe(self._place, self._part())
+
+    def _open_part(self, part_kind: Literal["output_text", "refusal"]) -> None:
         self._part_kind = part_kind
         place = b'"item_id":%b,"output_index":%d,"content_index":%d,' % (
             encode(self.id),
@@ -127,7 +221,6 @@ class OpenMessage(OpenItem):
         )
         self._delta_name = f"response.{part_kind}.delta"
         self._delta_head = b'{"type":"%b","sequence_number":%%d,%b"delta":' % (self._delta_name.encode(), place)
-        yield "response.content_part.added", self._describe(self._place, self._part())
 
     def say(self, signal: Text | Refused) -> tuple[str, bytes, bytes]:
         """The delta event: its type, and its JSON before and after the sequence number. The hot path."""
@@ -179,6 +272,59 @@ class OpenReasoning(OpenItem):
         self._said: Literal["summary", "thought"] | None = None
         self._part_number = 0
         self._sealed: str | None = None
+        self._later_seal: str | None = None
+
+    @classmethod
+    def resume(cls, response_id: str, outline: ThoughtOutline) -> Self:
+        """The thought from its middle on."""
+        thought = cls(response_id, outline.output_index)
+        thought.lacks_beginning = True
+        thought._said, thought._part_number = outline.said, outline.summary_part
+        # As many: their texts come later.
+        thought._summary = [SummaryText("")] * outline.closed_summaries
+        thought._content = [ReasoningText("")] * outline.closed_thoughts
+        return thought
+
+    def draw_outline(self) -> Outline:
+        """See `OpenItem`."""
+        closed = len(self._summary), len(self._content)
+        return ThoughtOutline(self.output_index, self._said, self._part_number, *closed)
+
+    def goes_on_with(self, signal: Signal) -> bool:
+        """Whether it is more of the part that is being said, or the thought's seal."""
+        match signal:
+            case Thought():
+                return self._said == "thought"
+            case Summarized(_, part):
+                return self._said == "summary" and self._part_number == part
+        return isinstance(signal, Sealed)
+
+    def is_own(self, signal: Signal) -> bool:
+        """Whether it is said of a thought."""
+        return isinstance(signal, Thought | Summarized | Sealed)
+
+    def rewind(self) -> None:
+        """See `OpenItem`."""
+        super().rewind()
+        self._summary, self._content, self._said = [], [], None
+        self._later_seal, self._sealed = self._sealed, None
+
+    def take(self, signal: Signal) -> None:
+        """See `OpenItem`."""
+        if isinstance(signal, Thought | Summarized | Sealed):
+            deque(self.think(signal), maxlen=0)
+
+    def catch_up(self) -> None:
+        """See `OpenItem`."""
+        super().catch_up()
+        self._sealed = self._later_seal or self._sealed
+
+    def recall(self, ended: Item) -> None:
+        """See `OpenItem`."""
+        super().recall(ended)
+        if isinstance(ended, Reasoning) and self._said:
+            parts = ended.summary if self._said == "summary" else ended.content
+            self._pieces = [part.text for part in parts or ()][-1:]
 
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
@@ -249,6 +395,17 @@ class OpenCompaction(OpenItem):
     def __init__(self, response_id: str, output_index: int, encrypted_content: str) -> None:
         super().__init__(response_id, output_index)
         self._encrypted_content = encrypted_content
+
+    @classmethod
+    def resume(cls, response_id: str, outline: CompactionOutline) -> Self:
+        """The compaction, of which nothing is here; it comes with the end."""
+        compaction = cls(response_id, outline.output_index, "")
+        compaction.lacks_beginning = True
+        return compaction
+
+    def draw_outline(self) -> Outline:
+        """See `OpenItem`."""
+        return CompactionOutline(self.output_index)
 
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
