@@ -215,6 +215,9 @@ class ResponseStore(Protocol):
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """The response as it stands. Raises NotFound, Unavailable."""
 
+    async def is_kept(self, response_id: str, *, owner: str) -> bool:
+        """Whether the owner has such a response, and it is stored. It reads nothing of it. Raises Unavailable."""
+
     async def delete(self, response_id: str, *, owner: str) -> None:
         """Erase the response, its input and its log; a run of it ends. Raises NotFound, Unavailable."""
 

@@ -345,6 +345,11 @@ class RedisResponseStore:
         told = decode_failure(failure) if failure else None
         return StoredResponse(cast(Status, status.decode()), body, told, is_stored=unstored is None)
 
+    async def is_kept(self, response_id: str, *, owner: str) -> bool:
+        """See `ResponseStore.is_kept`."""
+        found = await find_owned(self._redis, keys.response(response_id), owner, ("status", "unstored"))
+        return found is not None and found[0] is not None and found[1] is None
+
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
         partition = ids.get_partition(response_id)

@@ -272,6 +272,11 @@ class FakeResponseStore:
         kept = self.memory.find_response(response_id, owner)
         return StoredResponse(kept.status, kept.result or encode(kept.echo), kept.failure, is_stored=kept.is_stored)
 
+    async def is_kept(self, response_id: str, *, owner: str) -> bool:
+        """See `ResponseStore.is_kept`."""
+        kept = self.memory.responses.get(response_id)
+        return kept is not None and kept.owner == owner and kept.is_stored
+
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
         kept = self.memory.find_response(response_id, owner)
