@@ -3,7 +3,7 @@
 A model's answer reaches us as *signals* (`prompts/domain/signals.py`). `Narration` turns them into the specification's
 events and the response's output, always in a legal order, whatever the model does. The log holds signals, not events:
 each event follows from the response's echo and the signals before. That is what makes a log small, and a second reader
-see what the first one saw.
+see what the first one saw. It holds waypoints as well (`prompts/domain/waypoints.py`): a telling can go on from there.
 
     opening       response.created · [queued ·] in_progress
     text          [output_item.added · content_part.added ·] output_text.delta | refusal.delta
@@ -31,7 +31,8 @@ from msgspec.structs import replace
 
 from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
-from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
+from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage
+from prompts.answer.open_thoughts import OpenReasoning
 from prompts.answer.resumed_items import DONE_BEFORE, resume_item
 from prompts.domain.items import Compaction, Item, ItemStatus, Reasoning
 from prompts.domain.kept_thoughts import with_kept

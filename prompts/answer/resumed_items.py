@@ -3,7 +3,8 @@
 from typing import assert_never
 
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
-from prompts.answer.open_items import OpenCompaction, OpenMessage, OpenReasoning
+from prompts.answer.open_items import OpenCompaction, OpenMessage
+from prompts.answer.open_thoughts import OpenReasoning
 from prompts.domain.items import Compaction, Item
 from prompts.domain.waypoints import CallOutline, CompactionOutline, MessageOutline, Outline, ThoughtOutline
 

@@ -226,6 +226,7 @@ class RedisResponseStore:
             after=group.after,
             last_number=group.last_number,
             signals=group.packed,
+            waypoint=group.waypoint,
             log_channel=keys.log_channel(response_id),
         )
         _check_written(written)

@@ -177,6 +177,9 @@ class FakeResponseStore:
     def _write(self, kept: KeptResponse, group: Group, *, is_last: bool = False) -> None:
         self._note(kept, group)
         kept.log.append(Entry(group.last_number, unpack(group.packed), is_last))
+        kept.waypoints.pop(group.last_number, None)
+        if group.waypoint:
+            kept.waypoints[group.last_number] = group.waypoint
         kept.logged = group.last_number
         self.memory.nudge(kept.id, is_news=is_last)
 
