@@ -282,6 +282,24 @@ async def test_an_earlier_text_that_is_not_kept_any_more_is_said_so() -> None:
         await reading
 
 
+async def test_a_reader_whose_place_was_lost_in_a_fail_over_is_told_so() -> None:
+    """Another run has gone on from an earlier entry, and says something else."""
+    writer = Writer()
+    await write(writer, *repeat(Text))
+    earlier, late = list_numbers(writer)[-5], list_numbers(writer)[-1]
+    reading = asyncio.create_task(writer.read(late))
+    await settle()
+    writer.store.lose_tail(writer.id, earlier)
+    await writer.take_over()
+    await write(writer, [Text("Something else."), CALL, Argued(0, "x" * 9)], [Argued(0, "y"), Argued(0, "z")])
+    with pytest.raises(StreamExpired):
+        await reading
+    await writer.end([], STOP)
+    whole = await writer.read(-1)
+    for after in (earlier, list_numbers(writer)[-2], late):
+        assert await writer.read(after) == whole[after + 1 :]
+
+
 # --- where waypoints are ---
 
 
