@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompts.answer.events import Event, Narration, encode
+from prompts.domain.items import Logprob
 from prompts.domain.responses import Response, ResponseError
 from prompts.domain.signals import (
     Argued,
+    Called,
     CalledTool,
     Finished,
     HostedCall,
@@ -150,7 +152,7 @@ def make_draft(*, is_background: bool = False) -> Draft:
     return replace(draft, response=response, last_opening_number=1 + is_background)
 
 
-@settings(deadline=None)  # the machine is shared
+@settings(deadline=None, max_examples=300)  # the machine is shared
 @given(plans())
 def test_any_answer_read_from_any_number_goes_on_with_the_same_bytes(plan: Plan) -> None:
     """While it is written, from each number that is there by then; and from every number when it has ended."""
@@ -167,9 +169,10 @@ def test_any_answer_read_from_any_number_goes_on_with_the_same_bytes(plan: Plan)
             live.append((after, asyncio.create_task(writer.read(after))))
             await settle()
         await writer.end(groups[-1], plan.end)
-        ended = [(after, writer.read(after)) for after in range(-1, len(writer.events))]
-        for after, reading in [*live, *ended]:
-            assert [event.data for event in await reading] == [event.data for event in writer.events[after + 1 :]]
+        read = [(after, await reading) for after, reading in live]
+        read += [(after, await writer.read(after)) for after in range(-1, len(writer.events))]
+        for after, events in read:
+            assert [event.data for event in events] == [event.data for event in writer.events[after + 1 :]]
 
     asyncio.run(write_and_read())
 
@@ -210,7 +213,8 @@ ANSWERS_TO_THE_END: dict[str, list[list[Signal]]] = {
     "a thought": repeat(Thought),
     "a summary": repeat(sum_up),
     "a call": [[CALL], *repeat(argue)],
-    "a text behind a call": [[CALL], [Argued(0, "x")], *repeat(Text)],
+    "a call without a word": [[Called(0, "call_1", "ping")], *repeat(Text)],
+    "a text behind a call": [[Called(0, "call_1", "ping")], [Argued(0, "x")], *repeat(Text)],
 }
 
 
@@ -227,7 +231,10 @@ async def test_a_late_reader_reads_nothing_of_what_was_said_before(groups: list[
 THINKING: list[list[Signal]] = repeat(Thought)
 IN_MID_STREAM: dict[str, tuple[list[list[Signal]], list[Signal]]] = {
     "a text behind a thought": (THINKING, [Text("Good day.")]),
-    "a sealed thought": ([*THINKING, [Sealed("seal"), Thought("more")]], [Text("Good day.")]),
+    "a thought with a new seal": ([*THINKING, [Sealed("seal"), Thought("more")]], [Text("Good day.")]),
+    "a thought with an old seal": ([[Thought("Hm."), Sealed("seal")], *THINKING], [Text("Good day.")]),
+    "a text with odds": ([[Text(f"{number} ", [Logprob("x", -number / 2)])] for number in range(20)], [CALL]),
+    "a part behind a call": ([[CALL, Text("Well, ")], *repeat(Text)], [Refused("No."), Argued(0, "x")]),
     "a call behind a text": (repeat(Text), [CALL]),
     "a refusal behind a text": (repeat(Text), [Refused("No.")]),
     "a summary behind a thought": (THINKING, [Summarized("In short.")]),
@@ -245,7 +252,7 @@ async def test_what_ends_in_mid_stream_is_told_whole(
     groups: list[list[Signal]], closing: list[Signal], *, is_live: bool
 ) -> None:
     writer = Writer()
-    await writer.append([Text("Before. "), Opened("commentary"), groups[0][0]], has_waypoint=True)
+    await writer.append([Text("Before. "), Opened("commentary"), *groups[0]], has_waypoint=True)
     await write(writer, *groups[1:])
     late = list_numbers(writer)[-2]
     reading = asyncio.create_task(writer.read(late)) if is_live else None
@@ -253,6 +260,19 @@ async def test_what_ends_in_mid_stream_is_told_whole(
     await write(writer, closing)
     await writer.end([Text("The end.")], STOP)
     assert await (reading or writer.read(late)) == writer.events[late + 1 :]
+
+
+async def test_another_run_leaves_waypoints_as_the_first_one_would_have() -> None:
+    """It has told the log again: it knows behind which entry an item begins, and where in the group."""
+    writer = Writer()
+    await write(writer, *THINKING, [Thought("more"), Text("So: "), Opened("final_answer"), Text("a ")])
+    await writer.append([Text("b ")], has_waypoint=False)
+    await writer.take_over()
+    await write(writer, *repeat(Text))
+    late = list_numbers(writer)[-2]
+    await write(writer, [CALL])
+    await writer.end([], STOP)
+    assert await writer.read(late) == writer.events[late + 1 :]
 
 
 @pytest.mark.parametrize("healthy_reads", range(12))
