@@ -42,13 +42,13 @@ from tests.support.builders import (
     open_stores,
     take_turn,
 )
-from tests.support.slowest import find_slowest
+from tests.support.slowest import TRIES, Slowest, find_bar_us, find_slowest
 
 OWNER = "alice"
 PARTITION = "05"
 MANY = 250
-# It is 3 ms at most on an idle machine; a whole input of 10 MB, and 5,000 items, held Redis for 80 to 150 ms.
-MAX_US = 10_000
+# One value of 10 MB: 1 to 2 ms, unless the machine is short of memory and must find it first.
+MAX_PLAIN_US = 50_000
 IMAGE_BYTES = 9_000_000
 # What Redis holds of "hi" and its answer once the log has expired.
 MAX_TURN_BYTES = 5_000
@@ -279,9 +279,11 @@ async def test_many_large_items_are_not_read_to_find_that_they_are_too_many(redi
 
 
 async def test_no_script_is_long_whatever_a_request_brings(redis: Redis, stores: Stores) -> None:
+    """3 ms at most on an idle machine; a whole input of 10 MB, and 5,000 items, held Redis for 80 to 150 ms."""
     tool = FunctionTool(name="f", description="x" * IMAGE_BYTES, parameters={}, strict=False)
     inputs: dict[str, list[Item]] = {"many": build_many(5_000), "large": [build_image()]}
     compactions = RedisCompactions(redis, retention_s=3600)
+    bar_us = await find_bar_us(redis)
 
     async def make(items: list[Item]) -> None:
         few = items[:1_000]
@@ -318,13 +320,13 @@ async def test_no_script_is_long_whatever_a_request_brings(redis: Redis, stores:
         await lose_lease(redis, draft.response.id)
         assert isinstance(await stores.responses.seize(draft.response.id, owner=None, lease_s=60), Seized)
 
-    for name, items in inputs.items():
-        slowest = await find_slowest(redis, partial(make, items), tries=5)
+    def check(name: str, slowest: list[Slowest]) -> None:
         print("\n", name, slowest)  # noqa: T201 -- prints the measurement
-        assert slowest.us < MAX_US
-    slowest = await find_slowest(redis, ask_with_a_large_tool, tries=5)
-    print("a tool", slowest)  # noqa: T201 -- prints the measurement
-    assert slowest.us < MAX_US
+        assert all(taken.us < (bar_us if taken.is_script else MAX_PLAIN_US) for taken in slowest)
+
+    for name, items in inputs.items():
+        check(name, await find_slowest(redis, partial(make, items), tries=TRIES))
+    check("a tool", await find_slowest(redis, ask_with_a_large_tool, tries=TRIES))
 
 
 async def test_a_large_request_that_attaches_leaves_nothing(redis: Redis) -> None:
