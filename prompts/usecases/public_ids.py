@@ -9,7 +9,7 @@ def check_kind(public_id: str, *kinds: str, param: str) -> str:
     """The id, when it is one of these kinds. Raises InvalidRequest naming the prefix expected."""
     if not any(ids.is_of_kind(public_id, kind) for kind in kinds):
         shown = public_id[:80].encode("ascii", "backslashreplace").decode()
-        expected = " or ".join(f"'{kind}_'" for kind in kinds)
+        expected = " or ".join(f"'{ids.start_of(kind)}'" for kind in kinds)
         raise InvalidRequest(f"Invalid '{param}': '{shown}'. Expected an ID that begins with {expected}.", param=param)
     return public_id
 
