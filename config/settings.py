@@ -90,6 +90,7 @@ HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
 # Images are few tokens and many bytes, and an answer holds its window in memory several times over. The least is the
 # largest item that one request may bring.
 HISTORY_BYTES = env.integer("HISTORY_BYTES", 16 * 1024 * 1024, minimum=10 * 1024 * 1024)
+PASSAGE_TOKENS = env.integer("PASSAGE_TOKENS", 4_000, minimum=200)
 MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 # Four million tokens of text; log probabilities count too. A worker's memory holds a few times as much of each answer.

@@ -22,6 +22,7 @@ from prompts.api.feedback import FeedbackController
 from prompts.api.follow_ups import FollowUpsController
 from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
+from prompts.api.passages import PassagesController
 from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
 
@@ -32,6 +33,7 @@ urlpatterns = [
     path("responses/<str:response_id>", ResponseController.as_view()),
     path("responses/<str:response_id>/cancel", CancelController.as_view()),
     path("responses/<str:response_id>/input_items", InputItemsController.as_view()),
+    path("responses/<str:response_id>/passages", PassagesController.as_view()),
     path("responses/<str:response_id>/follow_ups", FollowUpsController.as_view()),
     path("responses/<str:response_id>/feedback", FeedbackController.as_view()),
     path("conversations", ConversationsController.as_view()),

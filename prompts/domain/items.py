@@ -12,6 +12,7 @@ from prompts.domain.hosted_records import HostedItem
 
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
 ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+SearchStatus: TypeAlias = Literal["in_progress", "searching", "completed", "incomplete", "failed"]
 Phase: TypeAlias = Literal["commentary", "final_answer"]
 ImageDetail: TypeAlias = str
 """`low`, `high`, `auto`, or what newer models know."""
@@ -139,10 +140,10 @@ class Compaction(Struct, frozen=True, tag_field="type", tag="compaction"):
 
 
 class FileSearchCall(Struct, frozen=True, tag_field="type", tag="file_search_call"):
-    """The model had the files searched; `results` only for those who ask for them."""
+    """The files were searched; `results` only for those who ask for them."""
 
     id: str
-    status: ItemStatus
+    status: SearchStatus
     queries: list[str]
     results: list[Any] | None = None
 

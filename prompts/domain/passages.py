@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 Attributes: TypeAlias = dict[str, str | float | bool]
 """What is known of a file in a vector store, to filter by: at most 16 keys of 64 characters, texts of 512."""
@@ -61,6 +61,8 @@ class FileCitation(Struct, frozen=True, tag_field="type", tag="file_citation"):
     file_id: str
     filename: str
     index: int
+    passage: int | UnsetType = field(default=UNSET, name="eps:passage")
+    """The passage's own `index` among those that the model was given."""
 
 
 class SearchResult(Struct, frozen=True):

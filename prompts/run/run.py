@@ -78,6 +78,8 @@ class Run:
         self._published = asyncio.Event()
         self._writing: asyncio.Future[None] | None = None
         self._unwritten: Telling | None = None
+        self._untold: list[Signal] = []
+        """Signals that have told nothing yet: what may become a citation is held back. A group has events."""
         self._is_over = False
 
     async def follow(self, *, after: int, quiet: Quiet) -> AsyncIterator[Sequence[Event]]:
@@ -218,9 +220,14 @@ class Run:
         signals, self._pending = self._pending, []
         after = self._narration.next_number - 1
         events = self._narration.tell(signals)
-        group = Group(after, self._narration.next_number - 1, pack(signals) if signals else b"")
+        self._untold += signals
+        group = Group(after, self._narration.next_number - 1, self._pack_told() if events else b"")
         self._unwritten = Telling(events, group)
         return self._unwritten
+
+    def _pack_told(self) -> bytes:
+        untold, self._untold = self._untold, []
+        return pack(untold)
 
     async def _append(self, telling: Telling) -> None:
         began = time.perf_counter()
@@ -273,6 +280,7 @@ class Run:
             given=self._brief.input,
             account=self._brief.model_input,
             now_s=int(time.time()),
+            untold=self._untold,
             signals=signals,
             finished=finished,
             error=self.error,
