@@ -1,7 +1,9 @@
 """Answers from numbered passages, word for word; each sentence ends with its passage's number: "… [2]".
 
 A passage begins with its number at the start of a line, `[2] text`, and ends where the next one begins. The last
-passage ends at the first empty line, so that a question behind it is not taken for a part of it.
+passage ends at the first empty line, so that a question behind it is not taken for a part of it. A first line in
+brackets, `[2] (terms.md, page 3)`, says where it stands. Lines before `<passages>` are about all of them, and
+`</passages>` alone on a line is of none.
 """
 
 import re
@@ -11,6 +13,8 @@ from itertools import groupby
 from standin.answers.conversation import Turn
 
 _MARKER = re.compile(r"^[ \t]*\[(\d{1,4})\][ \t:]*", re.MULTILINE)
+_SOURCE = re.compile(r"^\([^\n]*\)\n")
+_FENCE = re.compile(r"\n[ \t]*</passages>[ \t]*$", re.MULTILINE)
 _END = re.compile(r"\n[ \t]*\n")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
@@ -40,7 +44,10 @@ def strip_passages(text: str) -> str:
     if not markers:
         return text
     end = _END.search(text, markers[-1].end())
-    return text[: markers[0].start()] + (text[end.end() :] if end else "")
+    before = text[: markers[0].start()]
+    if before.rstrip().endswith("<passages>"):
+        before = "".join(before.rpartition("\n\n")[:2])
+    return before + (text[end.end() :] if end else "")
 
 
 def answer_from_passages(passages: dict[int, str], question: str) -> str:
@@ -63,8 +70,8 @@ def _read(turn: Turn) -> dict[int, str]:
         return {}
     ends = [marker.start() for marker in markers[1:]] + [len(turn.text)]
     texts = [turn.text[marker.end() : end] for marker, end in zip(markers, ends, strict=True)]
-    texts[-1] = _END.split(texts[-1], maxsplit=1)[0]
-    return {int(marker[1]): text.strip() for marker, text in zip(markers, texts, strict=True)}
+    texts[-1] = _FENCE.sub("", _END.split(texts[-1], maxsplit=1)[0])
+    return {int(marker[1]): _SOURCE.sub("", text).strip() for marker, text in zip(markers, texts, strict=True)}
 
 
 def _list_stems(text: str) -> set[str]:
