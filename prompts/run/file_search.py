@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import structlog
@@ -9,7 +10,7 @@ import structlog
 from prompts.answer.hosted_items import read_queries
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.passages import Passage
+from prompts.domain.passages import Filter, Passage
 from prompts.domain.signals import Found, HostedCall
 from prompts.domain.text import PlainText
 from prompts.domain.tools import (
@@ -24,7 +25,6 @@ from prompts.domain.tools import (
 from prompts.errors import NotFound, Unavailable
 from prompts.history.passages import UNAVAILABLE, choose_passages, compose_passages, compose_queries
 from prompts.ports.hosted_tools import Returned
-from prompts.ports.knowledge import SearchStores
 from prompts.ports.passage_index import Ranking
 
 log = structlog.get_logger(__name__)
@@ -55,6 +55,25 @@ _PARAMETERS = {
     "additionalProperties": False,
 }
 _ASKED_FOR_NOTHING = "Nothing was searched: write what to look for as 'queries', a list of strings."
+
+
+class SearchStores(Protocol):
+    """The use case `prompts.usecases.search.search`, with its ports."""
+
+    async def __call__(
+        self,
+        queries: Sequence[str],
+        *,
+        store_ids: Sequence[str],
+        owner: str,
+        where: Filter | None,
+        limit: int,
+        ranking: Ranking,
+    ) -> Sequence[Passage]:
+        """The passages that fit any of the queries best, the best first.
+
+        Raises NotFound for a vector store that the owner does not have, Unavailable within a bounded time.
+        """
 
 
 class FileSearch:

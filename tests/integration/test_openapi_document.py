@@ -111,7 +111,7 @@ async def test_a_body_may_be_left_out_where_nothing_in_it_is_needed(document: di
 async def test_every_key_of_a_response_is_always_there(document: dict[str, Any]) -> None:
     response = document["components"]["schemas"]["Response"]
     assert set(response["properties"]) - set(response["required"]) == {
-        *("conversation", "eps:model_input", "eps:ignored", "eps:usage_estimated"),
+        *("conversation", "eps:model_input", "eps:ignored", "eps:usage_estimated", "eps:notices"),
     }
 
 

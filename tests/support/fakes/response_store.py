@@ -276,7 +276,7 @@ class FakeResponseStore:
 
     async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
         """See `ResponseStore.get_passages`."""
-        return self.memory.find_response(response_id, owner).passages
+        return [*self.memory.find_response(response_id, owner).passages]
 
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
