@@ -14,6 +14,13 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:item:<id>        string: timeline and position of an item
     {pp}:gone:<item>      string, for a minute: the call that deleted an item
     {pp}:readers:<resp>   sorted set, see `readers`
+    {pp}:vs:<id>:files    sorted set: the files of a vector store by when they were put in; likewise `:in_progress`,
+                          `:completed`, `:failed`, `:cancelled`, those of each status
+    {pp}:vs:<id>:work     sorted set: its files to be indexed, by when they may be seized, ms
+    {pp}:vs:<id>:batches  set: its batches
+    {pp}:vsfb:<id>:files  sorted set: the files of a batch; and those of each status, as above
+    {pp}:seized:<call>    string, for a minute: the work that a call has seized
+    {pp}:gone:<vs>:<file> string, for a minute: the call that detached a file
 """
 
 import hashlib
@@ -93,6 +100,46 @@ def stored_bytes(partition: str) -> str:
 def idempotency(partition: str, owner: str, anchor_id: str, key: str) -> str:
     """String: which response a retry belongs to, and the hash of its body. Keys are hashed: a client chooses them."""
     return f"{prefix(partition)}idem:{hashlib.sha256(f'{owner} {anchor_id} {key}'.encode()).hexdigest()}"
+
+
+def vector_store(store_id: str) -> str:
+    """Hash: owner, name, metadata, times, what of it is indexed."""
+    return f"{_prefix_of(store_id)}vs:{store_id}"
+
+
+def vector_store_files(store_id: str, status: str = "files") -> str:
+    """Sorted set: the files of a vector store, or those of one status, by when they were put in."""
+    return f"{vector_store(store_id)}:{status}"
+
+
+def vector_store_file(store_id: str, file_id: str) -> str:
+    """Hash: a file in a vector store: filename, attributes, chunking, status, error, epoch of who indexes it."""
+    return f"{_prefix_of(store_id)}vsf:{store_id}:{file_id}"
+
+
+def file_batch(batch_id: str) -> str:
+    """Hash: whose batch it is, its vector store, whether it was cancelled."""
+    return f"{_prefix_of(batch_id)}vsfb:{batch_id}"
+
+
+def batch_files(batch_id: str, status: str = "files") -> str:
+    """Sorted set: the files of a batch, or those of one status."""
+    return f"{file_batch(batch_id)}:{status}"
+
+
+def indexing(partition: str) -> str:
+    """Sorted set: vector stores with files to be indexed, by when the next may be seized, in milliseconds."""
+    return f"{prefix(partition)}indexing"
+
+
+def unindexing(partition: str) -> str:
+    """Sorted set: `<vector store>` and `<vector store> <file>` to be erased from the index, by when, in ms."""
+    return f"{prefix(partition)}unindexing"
+
+
+def vector_store_listing(owner: str) -> str:
+    """Sorted set: an owner's vector stores by their age; repairable, never the truth."""
+    return f"eps:owner:{{{owner}}}:vector_stores"
 
 
 def listing(owner: str) -> str:
