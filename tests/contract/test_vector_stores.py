@@ -260,8 +260,8 @@ async def test_vector_stores_take_turns(stores: RedisVectorStores) -> None:
     await put(stores, other, *[build_file() for _ in range(2)])
     order = []
     for _ in range(4):
+        await asyncio.sleep(0.002)  # turns go by the millisecond
         order.append((await seize(stores)).vector_store_id)
-        await asyncio.sleep(0.002)  # the turn goes by the millisecond
     assert sorted(order) == sorted([crowded, other] * 2)
 
 
