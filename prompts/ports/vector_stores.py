@@ -153,9 +153,9 @@ class VectorStores(Protocol):
     async def end_indexing(
         self, indexing: Indexing, *, usage_bytes: int = 0, error: IndexingError | None = None
     ) -> None:
-        """It is `completed`, or with an error `failed`. Raises StaleRun, Unavailable.
+        """It is `completed`, or with an error `failed`; then what is of it in the index is due for erasure.
 
-        Attributes that have changed meanwhile wait to be told to the index.
+        Attributes that have changed meanwhile wait to be told to the index. Raises StaleRun, Unavailable.
         """
 
     async def put_off_indexing(self, indexing: Indexing, *, delay_s: float, is_try: bool) -> None:

@@ -109,6 +109,7 @@ class RedisIndexingWork:
         is_ended = await self._scripts.call(
             "end_indexing",
             **self._keys_of(indexing),
+            unindexing_key=keys.unindexing(ids.get_partition(indexing.vector_store_id)),
             prefix=keys.prefix(ids.get_partition(indexing.vector_store_id)),
             store_id=indexing.vector_store_id,
             file_id=indexing.file.file_id,

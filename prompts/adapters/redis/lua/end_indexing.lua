@@ -2,10 +2,11 @@
 --
 -- RETURNS 1 ended; the same call again says the same | 0 it is another's, or not wanted any more
 -- INCLUDES vector_stores
-assert(#KEYS == 3 and #ARGV == 7)
+assert(#KEYS == 4 and #ARGV == 7)
 local store_key = KEYS[1] -- hash
 local file_key = KEYS[2] -- hash
 local indexing_key = KEYS[3] -- sorted set, of the partition
+local unindexing_key = KEYS[4] -- sorted set, of the partition
 local prefix = ARGV[1] -- of the partition's keys
 local store_id = ARGV[2]
 local file_id = ARGV[3]
@@ -27,6 +28,8 @@ if status == 'in_progress' then
 end
 redis.call('HDEL', file_key, 'epoch', 'lost', 'tries', 'put_off')
 redis.call('HSET', file_key, 'ended', epoch)
+-- Half of it may be in the index, or what it was before.
+if error ~= '' then redis.call('ZADD', unindexing_key, now_ms, store_id .. ' ' .. file_id) end
 if error == '' and now_attributes ~= attributes then
   redis.call('ZADD', store_key .. ':work', now_ms, file_id)
 else
