@@ -433,6 +433,11 @@ def unknown_item(item_id: str, *, param: str) -> NotFound:
     return NotFound(f"Item with id '{item_id}' not found.", code="item_not_found", param=param)
 
 
+def unknown_file(file_id: str, *, param: str = "file_id") -> NotFound:
+    """The refusal of a file's id."""
+    return NotFound(f"File with id '{file_id}' not found.", code="file_not_found", param=param)
+
+
 def named_too_large() -> BodyTooLarge:
     """The refusal of items that are named by their ids."""
     return BodyTooLarge(

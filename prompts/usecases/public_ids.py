@@ -2,7 +2,7 @@
 
 from prompts.domain import ids
 from prompts.domain.item_kinds import is_item_id
-from prompts.errors import InvalidRequest, unknown_conversation, unknown_item, unknown_response
+from prompts.errors import InvalidRequest, unknown_conversation, unknown_file, unknown_item, unknown_response
 
 
 def check_kind(public_id: str, *kinds: str, param: str) -> str:
@@ -30,3 +30,9 @@ def check_item_id(item_id: str, *, param: str) -> None:
     """Raises NotFound."""
     if not is_item_id(item_id):
         raise unknown_item(item_id, param=param)
+
+
+def check_file_id(file_id: str, *, param: str = "file_id") -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(file_id, ids.FILE):
+        raise unknown_file(file_id, param=param)

@@ -14,6 +14,7 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:item:<id>        string: timeline and position of an item
     {pp}:gone:<item>      string, for a minute: the call that deleted an item
     {pp}:readers:<resp>   sorted set, see `readers`
+    {pp}:files:of:<purpose>:<owner>   sorted set, see `files`
 """
 
 import hashlib
@@ -93,6 +94,31 @@ def stored_bytes(partition: str) -> str:
 def idempotency(partition: str, owner: str, anchor_id: str, key: str) -> str:
     """String: which response a retry belongs to, and the hash of its body. Keys are hashed: a client chooses them."""
     return f"{prefix(partition)}idem:{hashlib.sha256(f'{owner} {anchor_id} {key}'.encode()).hexdigest()}"
+
+
+def file(file_id: str) -> str:
+    """Hash: owner, and what is shown of the file; without an owner its bytes and passages are due to be erased."""
+    return f"{_prefix_of(file_id)}file:{file_id}"
+
+
+def file_stores(file_id: str) -> str:
+    """Set: the vector stores that have the file."""
+    return f"{file(file_id)}:stores"
+
+
+def files_due(partition: str) -> str:
+    """Sorted set: files by the time they are to be erased, in milliseconds; also those that are being uploaded."""
+    return f"{prefix(partition)}files:due"
+
+
+def file_bytes(partition: str) -> str:
+    """Hash: owner → the bytes of their files."""
+    return f"{prefix(partition)}files:bytes"
+
+
+def files(partition: str, owner: str, purpose: str) -> str:
+    """Sorted set: an owner's files of a purpose, of any where it is ""; all scores are 0, ids are in order of time."""
+    return f"{prefix(partition)}files:of:{purpose}:{owner}"
 
 
 def listing(owner: str) -> str:
