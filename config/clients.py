@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from config.connections import build_checks, open_openai, open_redis, open_weaviate
+from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
@@ -37,6 +37,7 @@ from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
+from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.quotas import RedisQuotas
@@ -45,6 +46,7 @@ from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.sealing import AesGcmSealer
+from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
 from prompts.api_keys import keep_reconciled
@@ -55,6 +57,7 @@ from prompts.ports.observer import Observer
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
+from prompts.run.erasing_files import keep_files_erased, keep_tidied, no_stores
 from prompts.run.followers import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
@@ -63,6 +66,7 @@ from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
 from prompts.usecases.ask import Defaults
 from prompts.usecases.compaction import HistoryPorts
+from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.relay import RelayPorts
 from prompts.usecases.turns import TurnPorts
@@ -79,6 +83,7 @@ log = structlog.get_logger(__name__)
 
 # By the protocol that the model's server speaks.
 MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
+MB = 1024 * 1024
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
 # The socket outlasts the last answer by this.
@@ -134,6 +139,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         redis = await stack.enter_async_context(open_redis(traced))
         weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai(traced))
+        storage = stack.enter_context(open_files())
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -147,6 +153,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             redis=redis,
             model=model,
             relay=relay,
+            files=_build_files(redis, storage),
             gauge=gauge,
             quotas=quotas,
             calibration=calibration,
@@ -171,6 +178,8 @@ async def open_clients() -> AsyncIterator[Clients]:
             "quotas": quotas.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
+            "files": partial(keep_files_erased, store=state.files.store, storage=storage, detach=state.files.detach),
+            "tidy": partial(keep_tidied, storage),
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),
@@ -227,6 +236,7 @@ def _build_state(
     redis: Redis,
     model: GuardedModel,
     relay: GuardedRelay,
+    files: FilePorts,
     gauge: RedisGauge,
     quotas: RedisQuotas,
     calibration: RedisCalibration,
@@ -309,8 +319,18 @@ def _build_state(
             media_hosts=read_media_hosts(settings.MEDIA_HOSTS),
         ),
         relay=RelayPorts(relay, model, runner, default_models=_default_models()),
+        files=files,
     )
     return state, nudges
+
+
+def _build_files(redis: Redis, storage: DjangoFileStorage) -> FilePorts:
+    return FilePorts(
+        store=RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB),
+        storage=storage,
+        detach=no_stores,
+        max_file_bytes=settings.MAX_FILE_MB * MB,
+    )
 
 
 def _default_models() -> dict[RelayPath, str]:

@@ -1,6 +1,6 @@
 """What the views are given: the ports this process opened, found in `scope["state"]`."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -15,6 +15,7 @@ from prompts.ports.observer import Observer
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.sealing import Sealer
 from prompts.usecases.compaction import HistoryPorts
+from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.relay import RelayPorts
 from prompts.usecases.turns import TurnPorts
@@ -35,6 +36,7 @@ class State:
     observer: Observer
     reading: ReadingRules
     relay: RelayPorts
+    files: FilePorts
 
 
 class WithBody(Protocol):
@@ -42,6 +44,9 @@ class WithBody(Protocol):
 
     async def read_body(self) -> None:
         """Make `body` what was sent. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
+
+    def stream_body(self, *, max_bytes: int) -> AsyncIterator[bytes]:
+        """What was sent, as it comes. Raises BodyTooLarge, BodyTooSlow."""
 
 
 def get_state(scope: Mapping[str, Any]) -> State:

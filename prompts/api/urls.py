@@ -19,6 +19,7 @@ from prompts.api.conversations import (
 )
 from prompts.api.export import ExportController
 from prompts.api.feedback import FeedbackController
+from prompts.api.files import FileContentController, FileController, FilesController
 from prompts.api.follow_ups import FollowUpsController
 from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
@@ -40,6 +41,9 @@ urlpatterns = [
     path("conversations/<str:conversation_id>/items/<str:item_id>", ItemController.as_view()),
     path("conversations/<str:conversation_id>/fork", ForkController.as_view()),
     path("conversations/<str:conversation_id>/export", ExportController.as_view()),
+    path("files", FilesController.as_view()),
+    path("files/<str:file_id>", FileController.as_view()),
+    path("files/<str:file_id>/content", FileContentController.as_view()),
     path("chat/completions", ChatCompletionsController.as_view()),
     path("embeddings", EmbeddingsController.as_view()),
     path("models", ModelsController.as_view()),

@@ -75,7 +75,7 @@ class RetryingRedis:
             await script(keys=keys, args=args)
             return await script(keys=keys, args=args)
 
-        call.sha = script.sha  # type: ignore[attr-defined]  # a pipeline calls by it, once
+        vars(call)["sha"] = script.sha  # for pipelines, which run it once
         return call
 
 

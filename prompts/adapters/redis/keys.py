@@ -21,6 +21,7 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:vsfb:<id>:files  sorted set: the files of a batch; and those of each status, as above
     {pp}:seized:<call>    string, for a minute: the work that a call has seized
     {pp}:gone:<vs>:<file> string, for a minute: the call that detached a file
+    {pp}:files:of:<purpose>:<owner>   sorted set, see `files`
 """
 
 import hashlib
@@ -140,6 +141,31 @@ def unindexing(partition: str) -> str:
 def vector_store_listing(owner: str) -> str:
     """Sorted set: an owner's vector stores by their age; repairable, never the truth."""
     return f"eps:owner:{{{owner}}}:vector_stores"
+
+
+def file(file_id: str) -> str:
+    """Hash: owner, and what is shown of the file; without an owner its bytes and passages are due to be erased."""
+    return f"{_prefix_of(file_id)}file:{file_id}"
+
+
+def file_stores(file_id: str) -> str:
+    """Set: the vector stores that have the file."""
+    return f"{file(file_id)}:stores"
+
+
+def files_due(partition: str) -> str:
+    """Sorted set: files by the time they are to be erased, in milliseconds; also those that are being uploaded."""
+    return f"{prefix(partition)}files:due"
+
+
+def file_bytes(partition: str) -> str:
+    """Hash: owner → the bytes of their files."""
+    return f"{prefix(partition)}files:bytes"
+
+
+def files(partition: str, owner: str, purpose: str) -> str:
+    """Sorted set: an owner's files of a purpose, of any where it is ""; all scores are 0, ids are in order of time."""
+    return f"{prefix(partition)}files:of:{purpose}:{owner}"
 
 
 def listing(owner: str) -> str:

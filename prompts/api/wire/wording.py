@@ -47,6 +47,7 @@ _CHOICES = (
     (re.compile(r"\.status$"), "'in_progress', 'completed' or 'incomplete'"),
     (re.compile(r"^format$"), "'json' or 'markdown'"),
     (re.compile(r"^score$"), "-1, 0 or 1"),
+    (re.compile(r"^purpose$"), "'assistants', 'batch', 'fine-tune', 'vision', 'user_data' or 'evals'"),
     (re.compile(r"^order$"), "'asc' or 'desc'"),
     (re.compile(r"^eps:if_busy$"), "'reject', 'interrupt' or 'wait'"),
 )
