@@ -178,6 +178,12 @@ def calibration(owner: str) -> str:
     return f"eps:owner:{{{owner}}}:factors"
 
 
+def vector(model: str, text: str) -> str:
+    """String: a text's vector by a model, as 32-bit floats; kept for a while."""
+    digest = hashlib.sha256(f"{model}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"eps:vector:{digest}"
+
+
 def log_channel(response_id: str) -> str:
     """Channel: says that a log has grown or ended, or that the response's connection to the model is closed."""
     return f"{_prefix_of(response_id)}grown:{response_id}"
