@@ -18,7 +18,9 @@ from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.relay import RelayPorts
+from prompts.usecases.search import SearchPorts
 from prompts.usecases.turns import TurnPorts
+from prompts.usecases.vector_stores import VectorStorePorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class State:
     reading: ReadingRules
     relay: RelayPorts
     files: FilePorts
+    vector_stores: VectorStorePorts
+    search: SearchPorts
 
 
 class WithBody(Protocol):

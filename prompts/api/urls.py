@@ -25,6 +25,16 @@ from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
 from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
+from prompts.api.vector_store_files import (
+    CancelFileBatchController,
+    FileBatchController,
+    FileBatchesController,
+    FileBatchFilesController,
+    VectorStoreFileController,
+    VectorStoreFilesController,
+    VectorStoreFileTextController,
+)
+from prompts.api.vector_stores import VectorStoreController, VectorStoresController, VectorStoreSearchController
 
 urlpatterns = [
     path("responses", ResponsesController.as_view()),
@@ -44,6 +54,16 @@ urlpatterns = [
     path("files", FilesController.as_view()),
     path("files/<str:file_id>", FileController.as_view()),
     path("files/<str:file_id>/content", FileContentController.as_view()),
+    path("vector_stores", VectorStoresController.as_view()),
+    path("vector_stores/<str:vector_store_id>", VectorStoreController.as_view()),
+    path("vector_stores/<str:vector_store_id>/search", VectorStoreSearchController.as_view()),
+    path("vector_stores/<str:vector_store_id>/files", VectorStoreFilesController.as_view()),
+    path("vector_stores/<str:vector_store_id>/files/<str:file_id>", VectorStoreFileController.as_view()),
+    path("vector_stores/<str:vector_store_id>/files/<str:file_id>/content", VectorStoreFileTextController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches", FileBatchesController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>", FileBatchController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/cancel", CancelFileBatchController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/files", FileBatchFilesController.as_view()),
     path("chat/completions", ChatCompletionsController.as_view()),
     path("embeddings", EmbeddingsController.as_view()),
     path("models", ModelsController.as_view()),

@@ -15,6 +15,9 @@ from prompts.domain.vector_stores import (
     FileCounts,
     IndexingError,
     IndexingStatus,
+    OtherChunking,
+    ShownChunking,
+    StaticChunking,
     VectorStore,
     VectorStoreFile,
 )
@@ -79,9 +82,13 @@ def file_of(store_id: str, file_id: str, row: Sequence[bytes | None]) -> VectorS
         vector_store_id=store_id,
         status=shown,
         last_error=_decode_error(error) if error else None,
-        chunking_strategy=decode_chunking(chunking or b'{"type":"auto"}'),
+        chunking_strategy=_show(decode_chunking(chunking or b'{"type":"auto"}')),
         attributes=decode_attributes(attributes or b"{}"),
     )
+
+
+def _show(chunking: Chunking) -> ShownChunking:
+    return chunking if isinstance(chunking, StaticChunking) else OtherChunking()
 
 
 def new_file_of(file_id: str, filename: bytes, attributes: bytes, chunking: bytes) -> NewFile:

@@ -23,4 +23,6 @@ def _meta(description: str, *kinds: str) -> Meta:
 ConversationId: TypeAlias = Annotated[str, _meta("A conversation's id.", ids.CONVERSATION)]
 ResponseId: TypeAlias = Annotated[str, _meta("A response's id.", ids.RESPONSE)]
 FileId: TypeAlias = Annotated[str, _meta("A file's id.", ids.FILE)]
+VectorStoreId: TypeAlias = Annotated[str, _meta("A vector store's id.", ids.VECTOR_STORE)]
+FileBatchId: TypeAlias = Annotated[str, _meta("A file batch's id.", ids.FILE_BATCH)]
 ItemId: TypeAlias = Annotated[str, _meta("An item's id.", *ITEM_ID_PREFIXES)]
