@@ -27,6 +27,7 @@ def compose_storage(
         }
         return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
     # Half a second, which only those pay who have a bucket.
+    from boto3.s3.transfer import TransferConfig
     from botocore.config import Config
 
     options = {
@@ -36,7 +37,7 @@ def compose_storage(
         "access_key": key,
         "secret_key": secret,
         "file_overwrite": True,  # an id is written once; looking for a free name would be a round trip
-        "use_threads": False,  # the service has threads of its own for this
+        "transfer_config": TransferConfig(use_threads=False),  # the service has threads of its own for this
         "max_memory_size": MB,  # of a file that is read; beyond it a temporary file has it
         "client_config": Config(
             connect_timeout=CONNECT_S,

@@ -138,15 +138,6 @@ async def test_what_a_killed_process_left_is_removed_later(tmp_path: Path) -> No
     storage.close()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-async def test_a_folder_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    storage = open_folder(tmp_path / "files")
-    with pytest.raises(Unavailable):
-        await storage.write(new_id(), give(WORDS))
-    storage.close()
-
-
 async def test_a_folder_that_is_none_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "files").write_bytes(b"no folder")
     storage = open_folder(tmp_path / "files")

@@ -33,7 +33,7 @@ PIECE_BYTES = 256 * 1024
 LEFT_BEHIND_S = 3 * 3600
 
 
-class _Spooled(File[bytes]):
+class _Spooled(File):  # type: ignore[type-arg]  # generic for the type checker alone
     """A file that a storage may rename into its place."""
 
     def temporary_file_path(self) -> str:
@@ -105,7 +105,8 @@ class DjangoFileStorage:
             raise Unavailable("The storage of files cannot be used right now. Try again in a moment.") from exc
 
     def _open_spool(self) -> IO[bytes]:
-        self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._spool.parent, self._spool):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Named, because a folder renames it into its place; 0600. `_discard` closes it.
         return tempfile.NamedTemporaryFile(dir=self._spool, delete=False)
 
