@@ -17,11 +17,13 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
+from config.knowledge import open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
 from health.metrics import ProbeMetrics
 from health.probes import Readiness
+from prompts.adapters.extraction.extractor import DocumentExtractor
 from prompts.adapters.measured_model import MeasuredModel
 from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
@@ -45,6 +47,7 @@ from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.storage_gauge import RedisGauge
+from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
@@ -54,22 +57,27 @@ from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
+from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
-from prompts.run.erasing_files import keep_files_erased, keep_tidied, no_stores
+from prompts.run.erasing_files import keep_files_erased, keep_tidied
 from prompts.run.followers import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
+from prompts.run.indexing import Indexer, IndexingPorts
 from prompts.run.run import RENEWALS_A_LEASE
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
+from prompts.run.unindexing import Unindexer
 from prompts.usecases.ask import Defaults
 from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.relay import RelayPorts
+from prompts.usecases.search import SearchPorts
 from prompts.usecases.turns import TurnPorts
+from prompts.usecases.vector_stores import VectorStorePorts
 
 if TYPE_CHECKING:
     from config.http_tracing import HttpTracing
@@ -91,10 +99,21 @@ LINGER_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Files, vector stores, and the work on them."""
+
+    files: FilePorts
+    vector_stores: VectorStorePorts
+    indexer: Indexer
+    unindexer: Unindexer
+
+
+@dataclass(frozen=True, slots=True)
 class Clients:
     """What one process has open; `lifespan.Drainable`."""
 
     prompts: State
+    knowledge: "Knowledge"
     readiness: Readiness
     http_metrics: HttpMetrics
     http_tracing: "HttpTracing | None"
@@ -120,6 +139,7 @@ class Clients:
     async def drain(self) -> None:
         """Not ready any more, no new runs; what runs may come to its end here or elsewhere, and be followed so long."""
         self.readiness.start_draining()
+        self.knowledge.indexer.start_draining()
         self.prompts.turns.followers.start_draining()
         await self.prompts.turns.runner.drain(settings.DRAIN_S)
         await self.prompts.turns.followers.drain(settings.DRAIN_S)
@@ -140,6 +160,8 @@ async def open_clients() -> AsyncIterator[Clients]:
         weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai(traced))
         storage = stack.enter_context(open_files())
+        index = await stack.enter_async_context(open_passage_index(weaviate, openai, observer))
+        knowledge = _build_knowledge(redis, storage, index)
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -153,7 +175,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             redis=redis,
             model=model,
             relay=relay,
-            files=_build_files(redis, storage),
+            knowledge=knowledge,
             gauge=gauge,
             quotas=quotas,
             calibration=calibration,
@@ -180,6 +202,8 @@ async def open_clients() -> AsyncIterator[Clients]:
             "sweep": sweeping,
             "files": partial(keep_files_erased, store=state.files.store, storage=storage, detach=state.files.detach),
             "tidy": partial(keep_tidied, storage),
+            "index": knowledge.indexer.keep_indexing,
+            "unindex": knowledge.unindexer.keep_erased,
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),
@@ -193,6 +217,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         limits = WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB)
         yield Clients(
             prompts=state,
+            knowledge=knowledge,
             readiness=readiness,
             wear=Wear(limits),
             http_metrics=HttpMetrics(registry),
@@ -236,7 +261,7 @@ def _build_state(
     redis: Redis,
     model: GuardedModel,
     relay: GuardedRelay,
-    files: FilePorts,
+    knowledge: Knowledge,
     gauge: RedisGauge,
     quotas: RedisQuotas,
     calibration: RedisCalibration,
@@ -319,18 +344,35 @@ def _build_state(
             media_hosts=read_media_hosts(settings.MEDIA_HOSTS),
         ),
         relay=RelayPorts(relay, model, runner, default_models=_default_models()),
-        files=files,
+        files=knowledge.files,
+        vector_stores=knowledge.vector_stores,
+        search=SearchPorts(knowledge.vector_stores.index, knowledge.vector_stores.stores),
     )
     return state, nudges
 
 
-def _build_files(redis: Redis, storage: DjangoFileStorage) -> FilePorts:
-    return FilePorts(
-        store=RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB),
-        storage=storage,
-        detach=no_stores,
-        max_file_bytes=settings.MAX_FILE_MB * MB,
+def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex) -> Knowledge:
+    stores = RedisVectorStores(redis)
+    files = RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB)
+    extractor = DocumentExtractor(settings.FILES_DIR / ".reading")
+    indexer = Indexer(IndexingPorts(stores, files, storage, extractor, index), lease_s=settings.LEASE_S)
+    unindexer = Unindexer(stores=stores, files=files, index=index)
+
+    async def detach(vector_store_id: str, file_id: str) -> None:
+        await stores.detach(vector_store_id, file_id, owner=None)
+        unindexer.wake()
+
+    file_ports = FilePorts(store=files, storage=storage, detach=detach, max_file_bytes=settings.MAX_FILE_MB * MB)
+    vector_stores = VectorStorePorts(
+        stores=stores,
+        files=files,
+        index=index,
+        wake=indexer.wake,
+        wake_eraser=unindexer.wake,
+        tell_attributes=indexer.tell_attributes,
+        lease_s=settings.LEASE_S,
     )
+    return Knowledge(file_ports, vector_stores, indexer, unindexer)
 
 
 def _default_models() -> dict[RelayPath, str]:

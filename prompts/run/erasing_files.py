@@ -29,10 +29,6 @@ class Tidied(Protocol):
         """Remove them. Raises Unavailable."""
 
 
-async def no_stores(vector_store_id: str, file_id: str) -> None:
-    """`Detach` where there are no vector stores."""
-
-
 async def keep_files_erased(*, store: FileStore, storage: FileStorage, detach: Detach) -> None:
     """Erase what is due every few seconds, until cancelled, also after failures."""
     while True:
