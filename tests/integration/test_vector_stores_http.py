@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
-from openai.types import FileObject, VectorStore
+from openai.types import FileObject, StaticFileChunkingStrategyParam, VectorStore
 
 from prompts.domain import ids
 from tests.support.server_fixtures import StartReplica, StartValkey
@@ -30,7 +30,7 @@ async def fill(client: AsyncOpenAI, *texts: str, **attributes: Any) -> tuple[Vec
     store = await client.vector_stores.create(name="Handbook")
     file_ids = []
     for text in texts or (HOLIDAY,):
-        file = await upload(client, text)
+        file = await upload(client, text, "notes.md")
         await client.vector_stores.files.create_and_poll(
             file.id, vector_store_id=store.id, attributes=attributes, poll_interval_ms=POLL_MS
         )
@@ -74,7 +74,7 @@ async def test_a_file_is_found_when_it_is_indexed(alice: AsyncOpenAI) -> None:
 async def test_every_answer_has_the_shape_of_the_specification(http: httpx.AsyncClient, alice: AsyncOpenAI) -> None:
     store, [file_id] = await fill(alice, HOLIDAY, team="people")
     path = f"/v1/vector_stores/{store.id}"
-    batch = await http.post(f"{path}/file_batches", json={"file_ids": [file_id]})
+    batch = await http.post(f"{path}/file_batches", json={"file_ids": [file_id], "attributes": {"team": "people"}})
     for answer in (
         await http.post("/v1/vector_stores"),
         await http.get("/v1/vector_stores"),
@@ -154,7 +154,7 @@ async def test_a_batch_is_indexed_and_counted(alice: AsyncOpenAI) -> None:
 async def test_files_of_a_batch_have_their_own_attributes(alice: AsyncOpenAI) -> None:
     store = await alice.vector_stores.create()
     people, sales = await upload(alice), await upload(alice)
-    sizes = {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 100}
+    sizes: StaticFileChunkingStrategyParam = {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 100}
     batch = await alice.vector_stores.file_batches.create(
         store.id,
         files=[
@@ -162,7 +162,7 @@ async def test_files_of_a_batch_have_their_own_attributes(alice: AsyncOpenAI) ->
             {
                 "file_id": sales.id,
                 "attributes": {"team": "sales", "year": 2026},
-                "chunking_strategy": {"type": "static", "static": sizes},  # type: ignore[typeddict-item]
+                "chunking_strategy": {"type": "static", "static": sizes},
             },
         ],
     )
@@ -188,12 +188,12 @@ async def test_attributes_change_at_once(alice: AsyncOpenAI) -> None:
 
 async def test_the_text_of_a_file_is_read_whole(alice: AsyncOpenAI) -> None:
     text = "\n\n".join(f"Paragraph {number} says something of its own." for number in range(300))
-    sizes = {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 100}
+    sizes: StaticFileChunkingStrategyParam = {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 100}
     store, file = await alice.vector_stores.create(), await upload(alice, text, "long.txt")
     await alice.vector_stores.files.create_and_poll(
         file.id,
         vector_store_id=store.id,
-        chunking_strategy={"type": "static", "static": sizes},  # type: ignore[typeddict-item]
+        chunking_strategy={"type": "static", "static": sizes},
         poll_interval_ms=POLL_MS,
     )
     page = await alice.vector_stores.files.content(file.id, vector_store_id=store.id)
@@ -257,7 +257,7 @@ async def test_a_stranger_finds_nothing(alice: AsyncOpenAI, bob: AsyncOpenAI) ->
         batches.cancel(batch.id, vector_store_id=store.id),
     ):
         with pytest.raises(NotFoundError) as caught:
-            await refused  # type: ignore[misc]  # mypy makes one type of many
+            await refused
         assert caught.value.code == "vector_store_not_found"
     own = await bob.vector_stores.create()
     with pytest.raises(NotFoundError) as caught:
@@ -367,9 +367,10 @@ async def test_a_killed_replica_s_files_are_indexed_by_another(
             batch = await client.vector_stores.file_batches.create(store.id, file_ids=[file.id for file in files])
 
             async def is_at_work() -> bool:
-                return bool(list((service.replica.directory / "files" / ".reading").parent.iterdir()))
+                found = await client.vector_stores.file_batches.retrieve(batch.id, vector_store_id=store.id)
+                return 0 < found.file_counts.completed < 3
 
-            await eventually(is_at_work)
+            await eventually(is_at_work, within_s=60)
             service.replica.kill()
         other = start_replica(service.environment)
         async with AsyncOpenAI(base_url=f"{other.url}/v1", api_key=ALICE_KEY, max_retries=0) as client:
