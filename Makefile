@@ -26,7 +26,7 @@ FIND_PYTHON = for python in python3.11 python3; do \
 DEPLOYED = env -u DEBUG SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 	ALLOWED_HOSTS=example.com TRUSTED_PROXY=true REDIS_URL=redis://redis.example.com/0 CACHE_URL=redis://redis.example.com/1 \
 	DATABASE_URL=postgres://eps@db.example.com/eps OPENAI_BASE_URL=https://model.example.com/v1 \
-	OPENAI_API_KEY=unused DEFAULT_MODEL=unused
+	OPENAI_API_KEY=unused DEFAULT_MODEL=unused FILES_S3_BUCKET=unused
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

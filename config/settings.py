@@ -6,6 +6,7 @@ from typing import Any
 import dj_database_url
 
 from config import env
+from config.files import compose_storage
 from config.logs import logging_config
 from config.openapi import openapi_config
 from config.redis_address import compose_cache
@@ -120,6 +121,19 @@ MAX_PAGE_BODY_BYTES = 2_500_000
 # 200 runs with inputs of a megabyte: what agents send late in a long session.
 MAX_BODIES_MB = env.integer("MAX_BODIES_MB", 256, minimum=16)
 
+# --- Files -------------------------------------------------------------------------------------------------------
+
+# Of one upload. A vector store reads no longer text out of it than `prompts/adapters/extraction/` allows.
+MAX_FILE_MB = env.integer("MAX_FILE_MB", 64, minimum=1)
+# Of all files of one owner, over all replicas; 0: no limit.
+MAX_OWNER_FILES_MB = env.integer("MAX_OWNER_FILES_MB", 10_000)
+FILES_S3_BUCKET = env.find_text("FILES_S3_BUCKET")
+FILES_S3_ENDPOINT_URL = env.find_text("FILES_S3_ENDPOINT_URL")
+FILES_S3_REGION = env.find_text("FILES_S3_REGION")
+FILES_S3_ACCESS_KEY = env.find_text("FILES_S3_ACCESS_KEY")
+FILES_S3_SECRET_KEY = env.find_text("FILES_S3_SECRET_KEY")
+FILES_DIR = DATA_DIR / "files"
+
 READYZ_REQUIRED = env.words("READYZ_REQUIRED", ["redis", "weaviate"] if WEAVIATE_URL else ["redis"])
 READYZ_TIMEOUT_S = env.seconds("READYZ_TIMEOUT_S", 1.0)
 
@@ -179,11 +193,22 @@ STATIC_URL = "static/"
 # Unset: static files are served from the packages, without collectstatic. Set, as in the image: from this directory,
 # where collectstatic has put them under names that contain a hash of the content, so that browsers may keep them.
 STATIC_ROOT = env.find_text("STATIC_ROOT")
-if STATIC_ROOT:
-    STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    }
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+    "files": compose_storage(
+        folder=FILES_DIR,
+        bucket=FILES_S3_BUCKET,
+        endpoint_url=FILES_S3_ENDPOINT_URL,
+        region=FILES_S3_REGION,
+        key=FILES_S3_ACCESS_KEY,
+        secret=FILES_S3_SECRET_KEY,
+    ),
+}
 WHITENOISE_USE_FINDERS = not STATIC_ROOT
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # pages name no others
 WHITENOISE_AUTOREFRESH = False

@@ -64,6 +64,13 @@ class AutoChunking(Struct, frozen=True, tag_field="type", tag="auto"):
 Chunking: TypeAlias = AutoChunking | StaticChunking
 
 
+class OtherChunking(Struct, frozen=True, tag_field="type", tag="other"):
+    """What is shown of `AutoChunking`: OpenAI's word for a way of the server's own."""
+
+
+ShownChunking: TypeAlias = OtherChunking | StaticChunking
+
+
 class IndexingError(Struct, frozen=True):
     """Why a file is not in the index; the message says what to do."""
 
@@ -81,7 +88,7 @@ class VectorStoreFile(Struct, frozen=True, kw_only=True):
     vector_store_id: str
     status: IndexingStatus
     last_error: IndexingError | None = None
-    chunking_strategy: Chunking = AutoChunking()
+    chunking_strategy: ShownChunking = OtherChunking()
     attributes: Attributes = {}
 
 

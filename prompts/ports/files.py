@@ -8,13 +8,25 @@ from prompts.ports.pages import Page
 
 
 class FileStore(Protocol):
-    """What is known of all files. A file is in it once its bytes are in the storage."""
+    """What is known of all files. A file is in it once its bytes are in the storage.
+
+    An owner's files are of one partition, `ids.find_partition(owner)`: so one script counts, lists and adds them.
+    """
+
+    async def expect(self, file_id: str, *, owner: str) -> None:
+        """Note that the file's bytes are about to be written: they are due to be erased if `add` does not come in time.
+
+        Raises QuotaExceeded (the owner keeps as many bytes as they may already), Unavailable.
+        """
 
     async def add(self, file: File, *, owner: str) -> None:
-        """Show the file from now on. Raises QuotaExceeded (the owner keeps too many bytes), Unavailable."""
+        """Show the file from now on; the same again changes nothing.
+
+        Raises QuotaExceeded (with it the owner would keep too many bytes), Unavailable (also when it comes too late).
+        """
 
     async def get(self, file_id: str, *, owner: str) -> File:
-        """Raises NotFound, Unavailable."""
+        """Raises NotFound (unknown, deleted, expired, or another owner's), Unavailable."""
 
     async def list_files(
         self, *, owner: str, purpose: Purpose | None, limit: int, order: Literal["asc", "desc"], after: str | None
@@ -33,11 +45,14 @@ class FileStore(Protocol):
         The file's bytes and its passages are due from now on: `list_due` names the file until `forget`.
         """
 
-    async def list_due(self, partition: str) -> Sequence[tuple[str, Sequence[str]]]:
-        """Some files that were deleted or have expired and are not erased yet, each with its vector stores."""
+    async def list_due(self) -> Sequence[tuple[str, Sequence[str]]]:
+        """Some files that are due to be erased, each with its vector stores: deleted, expired, or never added.
+
+        Whoever is told of one has half a minute for it; then others are told as well. Raises Unavailable.
+        """
 
     async def forget(self, file_id: str) -> None:
-        """Nothing of the file is left anywhere. Raises Unavailable."""
+        """Nothing of the file is left anywhere; one that is shown stays. Raises Unavailable."""
 
 
 class FileStorage(Protocol):

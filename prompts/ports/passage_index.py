@@ -13,12 +13,17 @@ MAX_FOUND = 50  # OpenAI's limit of one search
 class Ranking:
     """How what is found is weighed: `auto` is hybrid where there are vectors, words where there are none.
 
+    `none` is vectors alone, as they come; words where there are none.
+
     `score_threshold` leaves out what fits worse; 0 to 1. `text_weight` of words beside vectors in hybrid search.
     """
 
     ranker: Literal["auto", "none"] = "auto"
     score_threshold: float = 0.0
     text_weight: float = 0.5
+
+
+DEFAULT_RANKING = Ranking()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +64,7 @@ class PassageIndex(Protocol):
         *,
         limit: int,
         where: Filter | None = None,
-        ranking: Ranking = Ranking(),
+        ranking: Ranking = DEFAULT_RANKING,
     ) -> Sequence[Passage]:
         """The passages that fit any of the queries best, the best first; none of a vector store that nobody has filled.
 

@@ -2,7 +2,15 @@
 
 from prompts.domain import ids
 from prompts.domain.item_kinds import is_item_id
-from prompts.errors import InvalidRequest, unknown_conversation, unknown_item, unknown_response
+from prompts.errors import (
+    InvalidRequest,
+    unknown_conversation,
+    unknown_file,
+    unknown_file_batch,
+    unknown_item,
+    unknown_response,
+    unknown_vector_store,
+)
 
 
 def check_kind(public_id: str, *kinds: str, param: str) -> str:
@@ -30,3 +38,21 @@ def check_item_id(item_id: str, *, param: str) -> None:
     """Raises NotFound."""
     if not is_item_id(item_id):
         raise unknown_item(item_id, param=param)
+
+
+def check_file_id(file_id: str, *, param: str = "file_id") -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(file_id, ids.FILE):
+        raise unknown_file(file_id, param=param)
+
+
+def check_vector_store_id(store_id: str, *, param: str = "vector_store_id") -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(store_id, ids.VECTOR_STORE):
+        raise unknown_vector_store(store_id, param=param)
+
+
+def check_file_batch_id(batch_id: str) -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(batch_id, ids.FILE_BATCH):
+        raise unknown_file_batch(batch_id)

@@ -9,12 +9,25 @@ from typing import Any
 
 import httpx
 import msgspec
-from openai.types import CreateEmbeddingResponse, Model
+from openai.types import (
+    CreateEmbeddingResponse,
+    FileObject,
+    Model,
+    VectorStore,
+    VectorStoreDeleted,
+    VectorStoreSearchResponse,
+)
 from openai.types import responses as sdk
 from openai.types.chat import ChatCompletion
 from openai.types.conversations import Conversation
 from openai.types.responses import response_item
 from openai.types.responses.response_output_text import AnnotationFileCitation
+from openai.types.vector_stores import (
+    FileContentResponse,
+    VectorStoreFile,
+    VectorStoreFileBatch,
+    VectorStoreFileDeleted,
+)
 from openresponses_types import types as spec
 from pydantic import BaseModel, TypeAdapter
 
@@ -92,6 +105,13 @@ UNSPECIFIED: dict[str, type[BaseModel]] = {
     "program_output": response_item.ProgramOutput,
     "configuration_update": sdk.ResponseConfigurationUpdateItem,
 }
+KNOWLEDGE: dict[str, type[BaseModel]] = {
+    "vector_store": VectorStore,
+    "vector_store.deleted": VectorStoreDeleted,
+    "vector_store.file": VectorStoreFile,
+    "vector_store.file.deleted": VectorStoreFileDeleted,
+    "vector_store.files_batch": VectorStoreFileBatch,
+}
 # Calls that the model makes and the client runs: several stay open side by side.
 CALLS = {"function_call", *AGENTS_CALLS}
 NO_STATUS = {
@@ -112,6 +132,8 @@ async def check_answer(response: httpx.Response) -> None:
         return
     if response.headers["content-type"].startswith(("text/event-stream", "text/markdown")):
         return
+    if response.status_code < 400 and response.url.path.endswith("/content"):  # a file's bytes
+        return
     await response.aread()
     check_object(response.json(), status=response.status_code)
 
@@ -125,7 +147,7 @@ def check_object(body: dict[str, Any], *, status: int) -> None:
         check_item(body)
         return
     match body["object"]:
-        case "response" | "conversation.deleted" if "deleted" in body:
+        case "response" | "conversation.deleted" | "file" if "deleted" in body:
             assert body == {"id": body["id"], "object": body["object"], "deleted": True}
         case "response":
             check_response(body)
@@ -301,8 +323,38 @@ def check_completion(body: dict[str, Any]) -> None:
     ChatCompletion.model_validate(body)
 
 
+def check_file(body: dict[str, Any]) -> None:
+    """Check a file. OpenAI takes the purpose `evals`, and its own type of a file does not know it."""
+    shown = {**body, "purpose": "user_data"} if body["purpose"] == "evals" else body
+    FileObject.model_validate(shown, strict=True)
+    assert "/" not in body["filename"]
+
+
+def check_knowledge(body: dict[str, Any]) -> None:
+    """Check an object of vector stores; OpenAI shows one without a name as null, which its SDK's type does not say."""
+    named = body if body.get("name", "") is not None else {**body, "name": ""}
+    KNOWLEDGE[body["object"]].model_validate(named, strict=True)
+
+
+def check_results(body: dict[str, Any]) -> None:
+    """Check what a search of a vector store has found, or the text of a file: one page."""
+    assert (body["has_more"], body["next_page"]) == (False, None)
+    for entry in body["data"]:
+        if body["object"] == "vector_store.search_results.page":
+            found = VectorStoreSearchResponse.model_validate(entry, strict=True)
+            assert 0 <= found.score <= 1
+        else:
+            FileContentResponse.model_validate(entry, strict=True)
+    scores = [entry.get("score", 0) for entry in body["data"]]
+    assert scores == sorted(scores, reverse=True)
+
+
 RULES = {
+    **dict.fromkeys(KNOWLEDGE, check_knowledge),
+    "vector_store.search_results.page": check_results,
+    "vector_store.file_content.page": check_results,
     "chat.completion": check_completion,
+    "file": check_file,
     "list": check_list,
     "response.compaction": check_compaction,
     "response.input_tokens": check_count,

@@ -10,12 +10,14 @@ from typing import Protocol
 
 import pytest
 
+from launcher.go_programs import GoBuildError, build_program
 from launcher.valkey import Fsync
 from launcher.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
 from tests.support import oracle
 from tests.support.missing import give_up
 from tests.support.processes import REPO_ROOT
 from tests.support.releases import extract_release, get_last_release
+from tests.support.s3 import VERSITYGW, S3Server
 from tests.support.servers import (
     Replica,
     SentinelServer,
@@ -95,6 +97,17 @@ def weaviate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     binary: Path = request.getfixturevalue("weaviate_binary")
     with WeaviateServer(tmp_path_factory.mktemp("weaviate"), binary) as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The shared server that speaks S3; built by Go, once. When it cannot be built, CI fails and others skip."""
+    try:
+        binary = build_program(VERSITYGW, WEAVIATE_BIN_DIR)
+    except GoBuildError as error:
+        give_up(f"there is no S3 server: {error}")
+    with S3Server(tmp_path_factory.mktemp("s3"), binary) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
-from prompts.api.wire.filters import read_filter
+from prompts.api.wire.filters import FilterParam, read_filter
+from prompts.api.wire.ids import VectorStoreId
 from prompts.api.wire.items import NAME, Name, Namespace
 from prompts.api.wire.marks import items_of
 from prompts.api.wire.shapes import convert
@@ -33,8 +34,6 @@ MAX_TOOLS_IN_ALL = 1_000
 # Of one search: each of them is asked.
 MAX_STORES = 16
 DEFAULT_RESULTS = 20  # OpenAI's
-# Like the ids of all that is named in a body: one that is unknown is a 404 when it is used.
-VectorStoreId = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class FunctionToolParam(Struct, tag_field="type", tag="function", forbid_unknown_fields=True, kw_only=True):
@@ -111,7 +110,7 @@ class FileSearchToolParam(Struct, tag_field="type", tag="file_search", forbid_un
     """A search in vector stores, which this server makes."""
 
     vector_store_ids: Annotated[list[VectorStoreId], Meta(min_length=1, max_length=MAX_STORES)]
-    filters: dict[str, Any] | None = None
+    filters: FilterParam | None = None
     max_num_results: Annotated[int, Meta(ge=1, le=MAX_FOUND)] | None = None
     ranking_options: RankingOptionsParam | None = None
     when: (
