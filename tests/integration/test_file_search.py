@@ -13,7 +13,7 @@ from tests.support.oracle import check_events, read_frames
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import eventually
 from tests.support.service import Service
-from tests.support.turns import Stream
+from tests.support.turns import Stream, open_client
 
 TERMS = """# Terms
 
@@ -27,6 +27,8 @@ The notice period in Berlin is six weeks. It begins at once.
 """
 CANTEEN = "# Canteen\n\nThe canteen opens at noon. Soup is free on Fridays."
 POLL_MS = 100
+# A search waits for its index for some seconds at most.
+WITHOUT_INDEX_S = 20
 
 
 @pytest.fixture
@@ -331,3 +333,28 @@ async def test_passages_can_be_read_while_it_answers(http: httpx.AsyncClient, st
     await eventually(has_passages)
     await http.post(f"/v1/responses/{response_id}/cancel")
     assert (await http.get(f"/v1/responses/{response_id}/passages")).json()["data"]
+
+
+# --- without an index ---
+
+
+@pytest.mark.parametrize("when", ["auto", "always"])
+async def test_without_an_index_the_answer_comes_and_says_so(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica, store_id: str, when: str
+) -> None:
+    away = {**service.environment, "WEAVIATE_URL": "http://127.0.0.1:9", "READYZ_REQUIRED": "redis"}
+    replica = await asyncio.to_thread(start_replica, away)
+    async with open_client(http, replica) as client, asyncio.timeout(WITHOUT_INDEX_S):
+        given = body("When does the canteen open?", store_id, when=when, include=["file_search_call.results"])
+        events = await stream(client, given)
+    response = events[-1]["response"]
+    search, message = response["output"]
+    assert (response["status"], search["status"], search["results"]) == ("completed", "failed", [])
+    assert [notice["code"] for notice in response["eps:notices"]] == ["knowledge_unavailable"]
+    assert message["content"][0]["annotations"] == []
+    kinds = [event["type"] for event in events]
+    assert "response.file_search_call.searching" in kinds
+    assert "response.file_search_call.completed" not in kinds
+    assert (await http.get(f"/v1/responses/{response['id']}")).json() == response
+    given = {"model": "stand-in", "input": [*response["output"], {"role": "user", "content": "Thanks"}]}
+    assert (await create(http, given))["status"] == "completed"
