@@ -99,6 +99,7 @@ class Indexer:
 
     async def _keep_working(self) -> None:
         while True:
+            stop_if_cancelled()
             try:
                 indexing = await self._seize()
             except Unavailable:
@@ -206,7 +207,18 @@ class Indexer:
             await self._ports.stores.renew_indexing(indexing, lease_s=self._lease_s)
         except Unavailable:
             return False
+        stop_if_cancelled()
         return True
+
+
+def stop_if_cancelled() -> None:
+    """Raise the cancellation that a call of Redis has lost.
+
+    The driver waits with `asyncio.wait_for`, which before Python 3.12 forgets one that comes with the answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def index_file(indexing: Indexing, ports: IndexingPorts) -> _Ended:
