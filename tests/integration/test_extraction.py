@@ -81,6 +81,7 @@ def make_docx() -> bytes:
 
 def make_pptx() -> bytes:
     presentation = pptx.Presentation()
+    slide: Any = None
     for number in (1, 2):
         slide = presentation.slides.add_slide(presentation.slide_layouts[1])
         slide.shapes.title.text = f"Slide {number}"

@@ -52,8 +52,8 @@ class DjangoFileStorage:
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="files")
 
     def close(self) -> None:
-        """Calls that have not begun are dropped; nobody waits for them any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """No more calls; those that have begun, and what is to be closed and removed, come to their end."""
+        self._threads.shutdown(wait=False)
 
     async def write(self, file_id: str, content: AsyncIterator[bytes]) -> int:
         """See `FileStorage.write`."""
@@ -66,7 +66,7 @@ class DjangoFileStorage:
             await self._run(self._save, file_id, spooled)
         finally:
             # Not awaited: also when this is cancelled, and behind what a thread may still be writing.
-            self._threads.submit(_discard, spooled)
+            self._call_later(_discard, spooled)
         return size
 
     async def read(self, file_id: str) -> AsyncIterator[bytes]:
@@ -77,7 +77,7 @@ class DjangoFileStorage:
                 while piece := await self._run(opened.read, PIECE_BYTES):
                     yield piece
             finally:
-                self._threads.submit(opened.close)
+                self._call_later(opened.close)
         except FileNotFoundError as exc:
             raise unknown_file(file_id) from exc
 
@@ -92,6 +92,12 @@ class DjangoFileStorage:
     async def _run(self, call: Callable[..., Value], *args: Any) -> Value:
         with self._translated_errors():
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    def _call_later(self, call: Callable[..., None], *args: Any) -> None:
+        try:
+            self._threads.submit(call, *args)
+        except RuntimeError:  # the storage is closed already
+            call(*args)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
