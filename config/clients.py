@@ -282,6 +282,7 @@ def _build_state(
             marks=RedisReaderMarks(redis, lease_s=limits.lease_s),
         ),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
+        files=files,
         tracing=tracing,
         quotas=quotas,
     )
