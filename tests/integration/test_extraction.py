@@ -438,6 +438,8 @@ async def test_a_reader_knows_nothing_of_the_service(extractor: DocumentExtracto
     assert set(process.environ()) <= {"PATH", "LANG", "LC_CTYPE"}
     assert not [each for each in process.open_files() if "db.sqlite3" in each.path]
     assert process.cwd() == "/"
+    score = Path(f"/proc/{process.pid}/oom_score_adj")
+    await eventually(lambda: score.read_text() == "1000\n")  # it is the one to go
     await reading
 
 
