@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
+from config.files import MB
 from config.knowledge import open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
@@ -91,7 +92,6 @@ log = structlog.get_logger(__name__)
 
 # By the protocol that the model's server speaks.
 MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
-MB = 1024 * 1024
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
 # The socket outlasts the last answer by this.
@@ -307,6 +307,7 @@ def _build_state(
             marks=RedisReaderMarks(redis, lease_s=limits.lease_s),
         ),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
+        files=files,
         tracing=tracing,
         quotas=quotas,
     )

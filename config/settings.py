@@ -124,6 +124,8 @@ MAX_BODIES_MB = env.integer("MAX_BODIES_MB", 256, minimum=16)
 
 # Of one upload. A vector store reads no longer text out of it than `prompts/adapters/extraction/` allows.
 MAX_FILE_MB = env.integer("MAX_FILE_MB", 64, minimum=1)
+# Of all uploads that a process takes at once: they are on its disk until they are whole. 32 of the largest.
+MAX_UPLOADS_MB = env.integer("MAX_UPLOADS_MB", 2_048, minimum=1)
 # Of all files of one owner, over all replicas; 0: no limit.
 MAX_OWNER_FILES_MB = env.integer("MAX_OWNER_FILES_MB", 10_000)
 FILES_S3_BUCKET = env.find_text("FILES_S3_BUCKET")
