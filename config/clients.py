@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from config.connections import build_checks, open_openai, open_redis, open_weaviate
+from config.knowledge import keep_prepared, open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
@@ -134,6 +135,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         redis = await stack.enter_async_context(open_redis(traced))
         weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai(traced))
+        passages = await stack.enter_async_context(open_passage_index(redis, openai, weaviate, observer))
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -175,6 +177,7 @@ async def open_clients() -> AsyncIterator[Clients]:
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),
             "mark": partial(turns.followers.keep_marked, settings.LEASE_S / RENEWALS_A_LEASE),
+            "index": partial(keep_prepared, passages),
             "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
         }
         for name, chore in chores.items():
