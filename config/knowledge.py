@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 SQLITE_FILE = "knowledge.sqlite3"
 # One request for vectors of a batch; a small model on a processor takes seconds for it.
 EMBED_S = 60.0
-# An index that could not be prepared is tried again so soon; one that was is looked at so often, because a server may
-# be replaced by an empty one while we run.
-RETRY_S = 5.0
+# An index that could not be prepared is tried again so soon, then less and less. One that was is looked at so often,
+# because a server may be replaced by an empty one while we run.
+RETRY_S = 1.0
 LOOK_S = 60.0
 
 
@@ -61,10 +61,13 @@ def build_embedder(redis: Redis, openai: AsyncOpenAI) -> Embedder | None:
 
 async def keep_prepared(index: PassageIndex) -> None:
     """Prepare the index, however long it takes until it can be; the service serves meanwhile. Never returns."""
+    pause_s = RETRY_S
     while True:
         try:
             await index.prepare()
         except Unavailable:  # the adapter has said why
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LOOK_S)
         else:
+            pause_s = RETRY_S
             await asyncio.sleep(LOOK_S)

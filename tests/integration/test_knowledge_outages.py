@@ -69,6 +69,16 @@ async def test_nobody_there_is_unavailable_and_says_nothing_of_the_place() -> No
             await index.prepare()
 
 
+async def test_a_refusal_is_unavailable_and_the_next_question_is_asked(weaviate: WeaviateAddress) -> None:
+    observer, store = FakeObserver(), new_store()
+    async with open_weaviate_index(weaviate, collection=f"Unprepared{new_file()[-8:]}", observer=observer) as index:
+        error = await fails_within(index, store, SEARCH_S)
+        assert error.message == "The knowledge index does not answer at the moment. Try again later."
+        assert observer.noticed == [KnowledgeFailed("refused")]
+        await index.prepare()
+        assert await search(index, store) == []
+
+
 async def test_frozen_weaviate_costs_one_turn_its_limit_and_the_next_ones_nothing(
     start_weaviate: StartWeaviate,
 ) -> None:

@@ -35,7 +35,7 @@ def fuse(words: Mapping[Key, float], vectors: Mapping[Key, float], *, text_weigh
     by_words = _stretch(words, words_floor)
     by_vectors = _stretch(vectors, min(vectors.values(), default=0.0))
     return {
-        key: (of_words * by_words.get(key, 0.0) + of_vectors * by_vectors.get(key, 0.0)) / in_all
+        key: min((of_words * by_words.get(key, 0.0) + of_vectors * by_vectors.get(key, 0.0)) / in_all, 1.0)
         for key in {**by_words, **by_vectors}
     }
 

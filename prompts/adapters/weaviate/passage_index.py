@@ -152,6 +152,7 @@ class WeaviatePassageIndex:
         limit = min(limit, MAX_FOUND)
         if not asked or limit < 1:
             return []
+        self._calls.admit()
         vectors = await self._embed_questions(asked, ranking)
         filters = None if where is None else compose_filter(where)
         # One limit for all calls of a search, and each call keeps it itself: a call that is cut off is a failure that
@@ -202,8 +203,8 @@ class WeaviatePassageIndex:
     async def _find_by_words(self, tenant: _Tenant, stems: str, filters: _Filters | None) -> dict[str, float]:
         if not stems:
             return {}
-        found = await self._ask(
-            tenant.name,
+        found = await self._ask_in_time(
+            tenant,
             lambda passages: passages.query.bm25(
                 stems,
                 query_properties=[schema.WORDS],
@@ -212,13 +213,12 @@ class WeaviatePassageIndex:
                 return_properties=[],
                 return_metadata=MetadataQuery(score=True),
             ),
-            within_s=tenant.left_s(),
         )
         return {str(each.uuid): each.metadata.score or 0.0 for each in found.objects}
 
     async def _find_by_vector(self, tenant: _Tenant, vector: Vector, filters: _Filters | None) -> dict[str, float]:
-        found = await self._ask(
-            tenant.name,
+        found = await self._ask_in_time(
+            tenant,
             lambda passages: passages.query.near_vector(
                 list(vector),
                 target_vector=self._vector_name,
@@ -227,7 +227,6 @@ class WeaviatePassageIndex:
                 return_properties=[],
                 return_metadata=MetadataQuery(distance=True),
             ),
-            within_s=tenant.left_s(),
         )
         return {str(each.uuid): 1 - (each.metadata.distance or 0.0) for each in found.objects}
 
@@ -235,14 +234,13 @@ class WeaviatePassageIndex:
         """The passages in order; one that was removed since is none."""
         if not scores:
             return []
-        found = await self._ask(
-            tenant.name,
+        found = await self._ask_in_time(
+            tenant,
             lambda passages: passages.query.fetch_objects(
                 filters=Where.by_id().contains_any(list(scores)),
                 limit=len(scores),
                 return_properties=list(schema.SHOWN),
             ),
-            within_s=tenant.left_s(),
         )
         passages = [_read_passage(tenant.name, each.properties, scores[str(each.uuid)]) for each in found.objects]
         return sorted(passages, key=lambda passage: (-passage.score, passage.file_id, passage.number))
@@ -325,6 +323,14 @@ class WeaviatePassageIndex:
                 return
             yield sorted(found, key=lambda each: int(each.properties["number"]))
             start += BATCH
+
+    async def _ask_in_time(self, tenant: _Tenant, question: Callable[[Passages], Awaitable[Result]]) -> Result:
+        """Ask within what is left of a search that was admitted."""
+        return await self._calls.ask(
+            lambda client: question(client.collections.use(self._collection).with_tenant(tenant.name)),
+            within_s=tenant.left_s(),
+            is_admitted=True,
+        )
 
     async def _ask(
         self, vector_store_id: str, question: Callable[[Passages], Awaitable[Result]], *, within_s: float
