@@ -55,6 +55,10 @@ MODEL_PROTOCOL = env.choice("MODEL_PROTOCOL", "chat_completions", ("chat_complet
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
 EMBEDDING_MODEL = env.text("EMBEDDING_MODEL", "text-embedding-3-small")
+# For the passages in Weaviate; without one they are found by words alone.
+KNOWLEDGE_MODEL = None if EMBEDDING_MODEL == "none" else EMBEDDING_MODEL
+# A question asked again soon, a file put again. A vector is 6 kB in Redis, beside the conversations: not for days.
+EMBEDDING_CACHE_S = env.integer("EMBEDDING_CACHE_S", 3_600, minimum=1)
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
 # A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes.
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)

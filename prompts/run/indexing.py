@@ -79,8 +79,7 @@ class Indexer:
         self._is_draining = True
 
     async def keep_indexing(self) -> None:
-        """Prepare the index, then index what waits, some files at once; when cancelled, what is held is released."""
-        await self._prepare()
+        """Index what waits, some files at once, until cancelled: then what is held is released."""
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(self._keep_working())
@@ -88,14 +87,6 @@ class Indexer:
     async def tell_attributes(self, indexing: Indexing) -> None:
         """Do this work at once; what cannot be done now is done later. Raises nothing."""
         await self._work(indexing)
-
-    async def _prepare(self) -> None:
-        while True:
-            try:
-                return await self._ports.index.prepare()
-            except Unavailable:
-                log.warning("index_not_prepared")
-            await asyncio.sleep(LOOK_S)
 
     async def _keep_working(self) -> None:
         while True:
