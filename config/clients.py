@@ -17,7 +17,8 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
-from config.knowledge import open_passage_index
+from config.files import MB
+from config.knowledge import keep_prepared, open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
@@ -92,7 +93,6 @@ log = structlog.get_logger(__name__)
 
 # By the protocol that the model's server speaks.
 MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
-MB = 1024 * 1024
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
 # The socket outlasts the last answer by this.
@@ -161,8 +161,8 @@ async def open_clients() -> AsyncIterator[Clients]:
         weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai(traced))
         storage = stack.enter_context(open_files())
-        index = await stack.enter_async_context(open_passage_index(weaviate, openai, observer))
-        knowledge = _build_knowledge(redis, storage, index)
+        passages = await stack.enter_async_context(open_passage_index(redis, openai, weaviate, observer))
+        knowledge = _build_knowledge(redis, storage, passages)
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -203,12 +203,13 @@ async def open_clients() -> AsyncIterator[Clients]:
             "sweep": sweeping,
             "files": partial(keep_files_erased, store=state.files.store, storage=storage, detach=state.files.detach),
             "tidy": partial(keep_tidied, storage),
-            "index": knowledge.indexer.keep_indexing,
-            "unindex": knowledge.unindexer.keep_erased,
+            "indexing": knowledge.indexer.keep_indexing,
+            "unindexing": knowledge.unindexer.keep_erased,
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),
             "mark": partial(turns.followers.keep_marked, settings.LEASE_S / RENEWALS_A_LEASE),
+            "index": partial(keep_prepared, passages),
             "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
         }
         for name, chore in chores.items():
@@ -310,6 +311,7 @@ def _build_state(
             marks=RedisReaderMarks(redis, lease_s=limits.lease_s),
         ),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
+        files=knowledge.files,
         tracing=tracing,
         quotas=quotas,
         vector_stores=knowledge.vector_stores.stores,

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from config.files import list_failures
+from config.files import MB, list_failures
 from config.redis_pools import build_pool, check_master
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.redis.api_keys import RedisApiKeys
@@ -90,7 +90,12 @@ async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[As
 def open_files() -> Iterator[DjangoFileStorage]:
     """The storage of uploaded files."""
     failures = list_failures(settings.FILES_S3_BUCKET)
-    storage = DjangoFileStorage(storages["files"], spool=settings.FILES_DIR / ".incoming", failures=failures)
+    storage = DjangoFileStorage(
+        storages["files"],
+        spool=settings.FILES_DIR / ".incoming",
+        max_spooled_bytes=settings.MAX_UPLOADS_MB * MB,
+        failures=failures,
+    )
     try:
         yield storage
     finally:

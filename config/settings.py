@@ -55,6 +55,10 @@ MODEL_PROTOCOL = env.choice("MODEL_PROTOCOL", "chat_completions", ("chat_complet
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
 EMBEDDING_MODEL = env.text("EMBEDDING_MODEL", "text-embedding-3-small")
+# For the passages in Weaviate; without one they are found by words alone.
+KNOWLEDGE_MODEL = None if EMBEDDING_MODEL == "none" else EMBEDDING_MODEL
+# A question asked again soon, a file put again. A vector is 6 kB in Redis, beside the conversations: not for days.
+EMBEDDING_CACHE_S = env.integer("EMBEDDING_CACHE_S", 3_600, minimum=1)
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
 # A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes.
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)
@@ -125,6 +129,8 @@ MAX_BODIES_MB = env.integer("MAX_BODIES_MB", 256, minimum=16)
 
 # Of one upload. A vector store reads no longer text out of it than `prompts/adapters/extraction/` allows.
 MAX_FILE_MB = env.integer("MAX_FILE_MB", 64, minimum=1)
+# Of all uploads that a process takes at once: they are on its disk until they are whole. 32 of the largest.
+MAX_UPLOADS_MB = env.integer("MAX_UPLOADS_MB", 2_048, minimum=1)
 # Of all files of one owner, over all replicas; 0: no limit.
 MAX_OWNER_FILES_MB = env.integer("MAX_OWNER_FILES_MB", 10_000)
 FILES_S3_BUCKET = env.find_text("FILES_S3_BUCKET")

@@ -79,8 +79,7 @@ class Indexer:
         self._is_draining = True
 
     async def keep_indexing(self) -> None:
-        """Prepare the index, then index what waits, some files at once; when cancelled, what is held is released."""
-        await self._prepare()
+        """Index what waits, some files at once, until cancelled: then what is held is released."""
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(self._keep_working())
@@ -89,16 +88,9 @@ class Indexer:
         """Do this work at once; what cannot be done now is done later. Raises nothing."""
         await self._work(indexing)
 
-    async def _prepare(self) -> None:
-        while True:
-            try:
-                return await self._ports.index.prepare()
-            except Unavailable:
-                log.warning("index_not_prepared")
-            await asyncio.sleep(LOOK_S)
-
     async def _keep_working(self) -> None:
         while True:
+            stop_if_cancelled()
             try:
                 indexing = await self._seize()
             except Unavailable:
@@ -206,7 +198,18 @@ class Indexer:
             await self._ports.stores.renew_indexing(indexing, lease_s=self._lease_s)
         except Unavailable:
             return False
+        stop_if_cancelled()
         return True
+
+
+def stop_if_cancelled() -> None:
+    """Raise the cancellation that a call of Redis has lost.
+
+    The driver waits with `asyncio.wait_for`, which before Python 3.12 forgets one that comes with the answer.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def index_file(indexing: Indexing, ports: IndexingPorts) -> _Ended:

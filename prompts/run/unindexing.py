@@ -10,6 +10,7 @@ from prompts.errors import ServiceError, Unavailable
 from prompts.ports.files import FileStore
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.vector_stores import Due, VectorStores
+from prompts.run.indexing import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class Unindexer:
     async def keep_erased(self) -> None:
         """Erase what is due, until cancelled, also after failures."""
         while True:
+            stop_if_cancelled()
             try:
                 await self.erase_due()
             except ServiceError as error:

@@ -100,7 +100,7 @@ def _apart(quotes: Iterable[Iterator[str]]) -> Iterator[str]:
 def _part(part: Part | ReasoningText | SummaryText) -> Iterator[str]:
     match part:
         case InputImage(image_url=url):
-            yield _link("Image", url)
+            yield _link("Image", url or "")
         case InputFile(filename=name, file_url=url):
             yield _link("File" if name is UNSET else f"File {_words(name)}", "" if url is UNSET else url)
         case _:

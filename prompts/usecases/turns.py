@@ -39,6 +39,7 @@ from prompts.run.run import Run
 from prompts.run.runner import Runner
 from prompts.usecases.admission import Admission
 from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
+from prompts.usecases.files import FilePorts
 from prompts.usecases.items import build_items
 from prompts.usecases.models import get_model
 from prompts.usecases.passages import check_searched
@@ -61,6 +62,7 @@ class TurnPorts:
     runner: Runner
     followers: Followers
     defaults: Defaults
+    files: FilePorts
     tracing: Tracing = UNTRACED
     quotas: Quotas = UNLIMITED
     vector_stores: VectorStores | None = None
@@ -84,9 +86,9 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
     With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
-    Raises NotFound (model, conversation, previous response, item, vector store), ConversationLocked, ResponseNotEnded,
-    KeyReused, UnknownCall, UpstreamUnavailable, Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull,
-    Unavailable.
+    Raises NotFound (model, conversation, previous response, item, file, vector store), InvalidRequest (what a file
+    holds), ConversationLocked, ResponseNotEnded, KeyReused, UnknownCall, UpstreamUnavailable, Draining, Overloaded,
+    RateLimited, QuotaExceeded, StorageFull, Unavailable.
     """
     request = build_model_request(ask, ports.defaults)
     if traceparent := ports.tracing.find_traceparent():
@@ -198,7 +200,9 @@ async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
     """The response as admission takes it. Raises NotFound (item), Unavailable."""
     partition = choose_partition(ask.anchor, ask.owner, ask.claim)
     response = _place(build_echo(ask, request), ids.new_id(ids.RESPONSE, partition), ask.anchor)
-    items = await build_items(ask.input, partition, owner=ask.owner, conversations=ports.conversations)
+    items = await build_items(
+        ask.input, partition, owner=ask.owner, conversations=ports.conversations, files=ports.files
+    )
     return Draft(
         response=response,
         model_request=request,

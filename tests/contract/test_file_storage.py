@@ -12,10 +12,11 @@ from django.core.files.storage import storages
 from config.files import compose_storage, list_failures
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.domain import ids
-from prompts.errors import NotFound, Unavailable
+from prompts.errors import NotFound, Overloaded, Unavailable
 from tests.support.s3 import S3Server
 from tests.support.servers import eventually
 
+MAX_BYTES = 20_000_000
 WORDS = [b"one ", b"two ", b"x" * 300_000, b"three"]
 
 
@@ -40,7 +41,8 @@ def new_id() -> str:
 
 def open_folder(folder: Path) -> DjangoFileStorage:
     composed = compose_storage(folder=folder, bucket=None, endpoint_url=None, region=None, key=None, secret=None)
-    return DjangoFileStorage(storages.create_storage(composed), spool=folder / ".incoming")
+    spool = folder / ".incoming"
+    return DjangoFileStorage(storages.create_storage(composed), spool=spool, max_spooled_bytes=MAX_BYTES)
 
 
 def open_bucket(server: S3Server, spool: Path) -> DjangoFileStorage:
@@ -48,7 +50,10 @@ def open_bucket(server: S3Server, spool: Path) -> DjangoFileStorage:
         folder=spool, bucket="files", endpoint_url=server.url, region="us-east-1", key=server.key, secret=server.secret
     )
     return DjangoFileStorage(
-        storages.create_storage(composed), spool=spool / ".incoming", failures=list_failures("files")
+        storages.create_storage(composed),
+        spool=spool / ".incoming",
+        max_spooled_bytes=MAX_BYTES,
+        failures=list_failures("files"),
     )
 
 
@@ -112,6 +117,24 @@ async def test_many_at_once(storage: DjangoFileStorage) -> None:
     await asyncio.gather(*(storage.write(file_id, give([file_id.encode(), *WORDS])) for file_id in file_ids))
     found = await asyncio.gather(*(read(storage, file_id) for file_id in file_ids))
     assert found == [b"".join([file_id.encode(), *WORDS]) for file_id in file_ids]
+
+
+async def test_uploads_have_their_room_at_once(storage: DjangoFileStorage) -> None:
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> AsyncIterator[bytes]:
+        yield bytes(MAX_BYTES - 300_000)
+        yield bytes(300_000)
+        has_begun.set()
+        await may_end.wait()
+
+    writing = asyncio.create_task(storage.write(new_id(), wait()))
+    await has_begun.wait()
+    with pytest.raises(Overloaded):
+        await storage.write(new_id(), give([bytes(300_000)]))
+    may_end.set()
+    assert await writing == MAX_BYTES
+    assert await storage.write(new_id(), give([bytes(300_000)])) == 300_000
 
 
 async def test_a_folder_is_closed_to_other_users_and_holds_no_names(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import pairwise
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import pytest
@@ -334,6 +335,8 @@ VALUES: list[str | float | bool] = [
     ),
     *("x" * 512, "it's", 'say "x"', "%", "_", "*", "NULL", "the"),
 ]
+OPERATORS: Final = ("eq", "ne", "gt", "gte", "lt", "lte")
+LIST_OPERATORS: Final = ("in", "nin")
 ORDERED = [value for value in VALUES if value != "x" * 512]
 
 
@@ -357,7 +360,9 @@ def fits(where: Filter, attributes: Attributes) -> bool:
 
 
 def kind_of(value: str | float | bool) -> type:
-    return float if type(value) is int else type(value)
+    if isinstance(value, bool):
+        return bool
+    return str if isinstance(value, str) else float
 
 
 def make_files(count: int) -> Sequence[Attributes]:
@@ -423,13 +428,13 @@ async def test_every_operator_beside_every_value(
 ) -> None:
     store, files = filled
     for number, value in enumerate(VALUES):
-        for operator in ("eq", "ne", "gt", "gte", "lt", "lte"):
+        for operator in OPERATORS:
             key = KEYS[number % len(KEYS)]
             if value in ORDERED or operator in ("eq", "ne"):
-                await assert_found(index, store, files, Comparison(type=operator, key=key, value=value))  # type: ignore[arg-type]  # one of the words
-        for operator in ("in", "nin"):
+                await assert_found(index, store, files, Comparison(type=operator, key=key, value=value))
+        for list_operator in LIST_OPERATORS:
             some = [value, VALUES[number - 1], "nobody's"]
-            await assert_found(index, store, files, Comparison(type=operator, key=KEYS[0], value=some))  # type: ignore[arg-type]  # the same
+            await assert_found(index, store, files, Comparison(type=list_operator, key=KEYS[0], value=some))
 
 
 @given(where=filters)
@@ -447,12 +452,12 @@ async def test_filters_mean_what_they_say(
 
 async def test_one_key_may_have_a_number_here_and_a_text_there(index: PassageIndex) -> None:
     store, number, text, truth = new_store(), new_file(), new_file(), new_file()
-    for file_id, value in ((number, 2024), (text, "2024"), (truth, True)):
-        await index.put(store, a_file(file_id, "harbour", attributes={"year": value}))
-    for file_id, value in ((number, 2024.0), (text, "2024"), (truth, True)):
-        assert await find_files(index, store, "harbour", where=Comparison(type="eq", key="year", value=value)) == {
-            file_id
-        }
+    years: dict[str, str | float | bool] = {number: 2024, text: "2024", truth: True}
+    for file_id, year in years.items():
+        await index.put(store, a_file(file_id, "harbour", attributes={"year": year}))
+    for file_id, year in years.items():
+        where = Comparison(type="eq", key="year", value=year)
+        assert await find_files(index, store, "harbour", where=where) == {file_id}
     later = Comparison(type="gt", key="year", value=2000)
     assert await find_files(index, store, "harbour", where=later) == {number}
 

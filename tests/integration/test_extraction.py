@@ -81,6 +81,7 @@ def make_docx() -> bytes:
 
 def make_pptx() -> bytes:
     presentation = pptx.Presentation()
+    slide: Any = None
     for number in (1, 2):
         slide = presentation.slides.add_slide(presentation.slide_layouts[1])
         slide.shapes.title.text = f"Slide {number}"
@@ -437,6 +438,8 @@ async def test_a_reader_knows_nothing_of_the_service(extractor: DocumentExtracto
     assert set(process.environ()) <= {"PATH", "LANG", "LC_CTYPE"}
     assert not [each for each in process.open_files() if "db.sqlite3" in each.path]
     assert process.cwd() == "/"
+    score = Path(f"/proc/{process.pid}/oom_score_adj")
+    await eventually(lambda: score.read_text() == "1000\n")  # it is the one to go
     await reading
 
 

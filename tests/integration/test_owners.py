@@ -11,7 +11,7 @@ import pytest
 from tests.support.oracle import check_answer
 from tests.support.service import Service
 
-UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg")}
+UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg")} | {"file": "file-" + "0" * 32}
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Things:
     conv: str
     resp: str
     msg: str
+    file: str
 
 
 @pytest.fixture
@@ -38,12 +39,18 @@ async def things(http: httpx.AsyncClient) -> Things:
     conversation = (await http.post("/v1/conversations", json={"metadata": {"secret": "swordfish"}})).json()["id"]
     body = {"input": "My name is Ada.", "conversation": conversation}
     response = (await http.post("/v1/responses", json=body)).json()
-    return Things(conv=conversation, resp=response["id"], msg=response["output"][0]["id"])
+    form = {"file": ("secret.txt", b"swordfish")}
+    file = (await http.post("/v1/files", files=form, data={"purpose": "assistants"})).json()
+    return Things(conv=conversation, resp=response["id"], msg=response["output"][0]["id"], file=file["id"])
 
 
 # Method, path and body with {conv}, {resp} and {msg} to fill in, and the error code.
 REACHES: list[tuple[tuple[str, str, Any], str]] = [
     (("GET", "/v1/responses/{resp}", None), "response_not_found"),
+    (("GET", "/v1/files/{file}", None), "file_not_found"),
+    (("GET", "/v1/files/{file}/content", None), "file_not_found"),
+    (("DELETE", "/v1/files/{file}", None), "file_not_found"),
+    (("GET", "/v1/files?after={file}", None), "file_not_found"),
     (("GET", "/v1/conversations/{conv}", None), "conversation_not_found"),
     (("POST", "/v1/conversations/{conv}", {"metadata": {"by": "Bob"}}), "conversation_not_found"),
     (("GET", "/v1/conversations/{conv}/items", None), "conversation_not_found"),

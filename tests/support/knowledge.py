@@ -8,7 +8,7 @@ from openai import AsyncOpenAI
 
 from prompts.adapters.openai.embedder import OpenAIEmbedder
 from prompts.adapters.openai.http_client import ModelServerClient
-from prompts.adapters.sqlite.passage_index import SqlitePassageIndex
+from prompts.adapters.sqlite.passage_index import SEARCH_S, WRITE_S, SqlitePassageIndex
 from prompts.adapters.weaviate.calls import WeaviateCalls
 from prompts.adapters.weaviate.connection import WeaviateConnection
 from prompts.adapters.weaviate.passage_index import WeaviatePassageIndex
@@ -41,9 +41,11 @@ def a_file(
 
 
 @asynccontextmanager
-async def open_sqlite_index(path: Path) -> AsyncIterator[SqlitePassageIndex]:
+async def open_sqlite_index(
+    path: Path, *, search_s: float = SEARCH_S, write_s: float = WRITE_S
+) -> AsyncIterator[SqlitePassageIndex]:
     """The embedded index in this file, prepared."""
-    index = SqlitePassageIndex(path)
+    index = SqlitePassageIndex(path, search_s=search_s, write_s=write_s)
     try:
         await index.prepare()
         yield index

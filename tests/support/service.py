@@ -46,8 +46,8 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
     return {
         "REDIS_URL": valkey.url,
         "CACHE_URL": valkey.cache_url,
+        "DATA_DIR": str(directory),  # of all replicas: uploaded files are in it
         "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
-        "DATA_DIR": str(directory),  # all replicas of a service have its files
         "OPENAI_BASE_URL": standin.base_url,
         "OPENAI_API_KEY": "the key of the model's server",
         "DEFAULT_MODEL": "stand-in",

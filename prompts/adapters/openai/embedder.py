@@ -37,14 +37,21 @@ class OpenAIEmbedder:
         return vectors
 
     async def _ask(self, texts: Sequence[str]) -> list[list[float]]:
-        with translated_errors():
-            # Asked for as base64, which is a quarter as long; a server that sends numbers is understood too.
-            answer = await self._client.embeddings.create(model=self._model, input=list(texts))
-        found = {entry.index: entry.embedding for entry in answer.data or ()}
+        try:
+            with translated_errors():
+                # Asked for as base64, which is a quarter as long; a server that sends numbers is understood too.
+                answer = await self._client.embeddings.create(model=self._model, input=list(texts))
+            found = {entry.index: entry.embedding for entry in answer.data}
+        except (ValueError, TypeError, AttributeError) as exc:  # the client's, about an answer that is none
+            raise _no_vectors() from exc
         vectors = [found.get(index) for index in range(len(texts))]
         if not all(map(_is_vector, vectors)):
-            raise UpstreamError("The model's server does not give a vector for each text.", is_final=True)
+            raise _no_vectors()
         return [list(vector) for vector in vectors if vector is not None]
+
+
+def _no_vectors() -> UpstreamError:
+    return UpstreamError("The model's server does not give a vector for each text.", is_final=True)
 
 
 def _is_vector(vector: object) -> bool:

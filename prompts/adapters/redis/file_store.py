@@ -85,7 +85,7 @@ class RedisFileStore:
         self, *, owner: str, purpose: Purpose | None, limit: int, order: Literal["asc", "desc"], after: str | None
     ) -> Page:
         """See `FileStore.list_files`."""
-        key = keys.files(ids.find_partition(owner), owner, purpose or "")
+        key = keys.files(ids.find_partition(owner), owner, purpose or "any")
         if after is not None:
             await self.get(after, owner=owner)
         data: list[bytes] = []

@@ -164,7 +164,7 @@ def file_bytes(partition: str) -> str:
 
 
 def files(partition: str, owner: str, purpose: str) -> str:
-    """Sorted set: an owner's files of a purpose, of any where it is ""; all scores are 0, ids are in order of time."""
+    """Sorted set: an owner's files of a purpose, or of "any"; all scores are 0, ids are in order of time."""
     return f"{prefix(partition)}files:of:{purpose}:{owner}"
 
 

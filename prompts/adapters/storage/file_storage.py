@@ -19,7 +19,7 @@ import structlog
 from django.core.files import File
 from django.core.files.storage import Storage
 
-from prompts.errors import Unavailable, unknown_file
+from prompts.errors import Overloaded, Unavailable, unknown_file
 
 log = structlog.get_logger(__name__)
 
@@ -44,29 +44,41 @@ class _Spooled(File):  # type: ignore[type-arg]  # generic for the type checker 
 class DjangoFileStorage:
     """`FileStorage` on a storage of Django's."""
 
-    def __init__(self, storage: Storage, *, spool: Path, failures: tuple[type[Exception], ...] = (OSError,)) -> None:
-        """`spool` is for temporary files, on the file system of a folder; `failures` is what the storage may raise."""
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        spool: Path,
+        max_spooled_bytes: int,
+        failures: tuple[type[Exception], ...] = (OSError,),
+    ) -> None:
+        """`spool` is for temporary files, on the file system of a folder, so many bytes at once; `failures` is what the
+        storage may raise.
+        """
         self._storage = storage
+        self._free_bytes = max_spooled_bytes
         self._spool = spool
         self._failures = failures
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="files")
 
     def close(self) -> None:
-        """Calls that have not begun are dropped; nobody waits for them any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """No more calls; those that have begun, and what is to be closed and removed, come to their end."""
+        self._threads.shutdown(wait=False)
 
     async def write(self, file_id: str, content: AsyncIterator[bytes]) -> int:
         """See `FileStorage.write`."""
         spooled = await self._run(self._open_spool)
+        size = 0
         try:
-            size = 0
             async for piece in _gather(content):
+                self._take(len(piece))
                 size += len(piece)
                 await self._run(spooled.write, piece)
             await self._run(self._save, file_id, spooled)
         finally:
             # Not awaited: also when this is cancelled, and behind what a thread may still be writing.
-            self._threads.submit(_discard, spooled)
+            self._call_later(_discard, spooled)
+            self._free_bytes += size
         return size
 
     async def read(self, file_id: str) -> AsyncIterator[bytes]:
@@ -77,7 +89,7 @@ class DjangoFileStorage:
                 while piece := await self._run(opened.read, PIECE_BYTES):
                     yield piece
             finally:
-                self._threads.submit(opened.close)
+                self._call_later(opened.close)
         except FileNotFoundError as exc:
             raise unknown_file(file_id) from exc
 
@@ -92,6 +104,17 @@ class DjangoFileStorage:
     async def _run(self, call: Callable[..., Value], *args: Any) -> Value:
         with self._translated_errors():
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    def _take(self, size: int) -> None:
+        if size > self._free_bytes:
+            raise Overloaded("This replica takes as many uploads as it may. Send the file again.")
+        self._free_bytes -= size
+
+    def _call_later(self, call: Callable[..., None], *args: Any) -> None:
+        try:
+            self._threads.submit(call, *args)
+        except RuntimeError:  # the storage is closed already
+            call(*args)
 
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:

@@ -57,11 +57,22 @@ class WeaviateCalls:
             "weaviate", max_failures=MAX_FAILURES, observer=observer, open_s=OPEN_S, max_open_s=MAX_OPEN_S
         )
 
-    async def ask(self, question: Callable[[WeaviateAsyncClient], Awaitable[Answer]], *, within_s: float) -> Answer:
-        """The answer. Raises Unavailable; NoTenantError where the tenant does not exist."""
+    def admit(self) -> None:
+        """Raises Unavailable while Weaviate is left alone. Once for all calls of a search: each asking may be a try."""
         wait_s = self._breaker.find_wait_s()
         if wait_s is not None:
             raise _unavailable(wait_s)
+
+    async def ask(
+        self,
+        question: Callable[[WeaviateAsyncClient], Awaitable[Answer]],
+        *,
+        within_s: float,
+        is_admitted: bool = False,
+    ) -> Answer:
+        """The answer. Raises Unavailable; NoTenantError where the tenant does not exist."""
+        if not is_admitted:
+            self.admit()
         try:
             async with asyncio.timeout(within_s):
                 answer = await question(await self._connection.client())

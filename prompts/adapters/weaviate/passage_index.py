@@ -9,23 +9,24 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import structlog
 from weaviate.classes.data import DataObject
 from weaviate.classes.query import Filter as Where
-from weaviate.classes.query import HybridFusion, MetadataQuery
+from weaviate.classes.query import MetadataQuery
 from weaviate.classes.tenants import Tenant
 from weaviate.collections import CollectionAsync
 from weaviate.collections.classes.filters import _Filters
 from weaviate.exceptions import WeaviateQueryError
 
-from prompts.adapters.found_passages import merge
 from prompts.adapters.search_words import Stemmer, choose_words, clean
 from prompts.adapters.weaviate import schema
 from prompts.adapters.weaviate.attribute_terms import PROPERTY, compose_filter, compose_terms
 from prompts.adapters.weaviate.calls import NoTenantError, WeaviateCalls
+from prompts.adapters.weaviate.fusion import CANDIDATES, fuse, scale
 from prompts.domain.passages import Attributes, Filter, Passage, Stretch
 from prompts.errors import ServiceError, Unavailable
 from prompts.ports.embedder import Embedder
@@ -49,12 +50,24 @@ PREPARE_S = 30.0
 BATCH = 64
 # As many as Weaviate removes at a time: its QUERY_MAXIMUM_RESULTS.
 MAX_REMOVED = 10_000
-# How much more a word weighs in a file's name and in a heading than in the text: benchmarks/retrieval has measured it.
-SEARCHED = [f"{schema.NAME_WORDS}^1", f"{schema.HEADING_WORDS}^2", schema.WORDS]
+# How often the words of a heading count, beside those of the text and of the file's name.
+HEADING_WEIGHT = 2
 IDS = uuid.UUID("6f1c7b0a-52a4-4b66-9f0b-5f3a4f3c2a55")
 
 encode = msgspec.json.Encoder().encode
 decode_attributes = msgspec.json.Decoder(Attributes).decode
+
+
+@dataclass(frozen=True, slots=True)
+class _Tenant:
+    """The vector store that is searched, and until when, on the monotonic clock."""
+
+    name: str
+    deadline: float
+
+    def left_s(self) -> float:
+        """The seconds that are left."""
+        return max(self.deadline - time.monotonic(), 0.0)
 
 
 class WeaviatePassageIndex:
@@ -110,9 +123,9 @@ class WeaviatePassageIndex:
     async def set_attributes(self, vector_store_id: str, file_id: str, attributes: Attributes) -> None:
         """See `PassageIndex.set_attributes`. The passages are put again, with the vectors that they have."""
         changed = {PROPERTY: compose_terms(attributes), "attributes": encode(attributes).decode()}
-        searched = [*schema.SHOWN, schema.WORDS, schema.HEADING_WORDS, schema.NAME_WORDS]
+        kept = [*schema.SHOWN, schema.WORDS]
         try:
-            async for page in self._list_pages(vector_store_id, file_id, searched, with_vectors=True):
+            async for page in self._list_pages(vector_store_id, file_id, kept, with_vectors=True):
                 objects = [
                     DataObject(properties={**found.properties, **changed}, uuid=found.uuid, vector=found.vector or None)
                     for found in page
@@ -132,24 +145,28 @@ class WeaviatePassageIndex:
     ) -> Sequence[Passage]:
         """See `PassageIndex.search`.
 
-        Hybrid: what is best by vectors, and by words, of a query has 1, the last of a hundred 0, weighed together. By
-        words alone a score is the part of the best one's, by vectors alone it is the cosine similarity.
+        Hybrid scores are those of `fusion.py`. By words alone a score is the part of the best one's of the same query,
+        by vectors alone it is the cosine similarity.
         """
         asked = [query for query in map(clean, queries) if query.strip()]
         limit = min(limit, MAX_FOUND)
         if not asked or limit < 1:
             return []
-        vectors = await self._embed_questions(asked)
+        self._calls.admit()
+        vectors = await self._embed_questions(asked, ranking)
         filters = None if where is None else compose_filter(where)
-        searches = [
-            self._search_one(vector_store_id, query, vector, ranking=ranking, limit=limit, filters=filters)
+        # One limit for all calls of a search, and each call keeps it itself: a call that is cut off is a failure that
+        # counts.
+        tenant = _Tenant(vector_store_id, deadline=time.monotonic() + SEARCH_S)
+        parts = [
+            self._score(tenant, query, vector, ranking=ranking, filters=filters)
             for query, vector in zip(asked, vectors, strict=True)
         ]
         try:
-            found = await asyncio.gather(*searches)
+            best = _keep_best(await asyncio.gather(*parts), limit=limit, threshold=ranking.score_threshold)
+            return await self._read_passages(tenant, best)
         except NoTenantError:
             return []
-        return merge(found, limit=limit, threshold=ranking.score_threshold)
 
     async def list_stretches(self, vector_store_id: str, file_id: str) -> Sequence[Stretch]:
         """See `PassageIndex.list_stretches`."""
@@ -161,57 +178,78 @@ class WeaviatePassageIndex:
             return []
         return stretches
 
-    async def _search_one(
+    async def _score(
         self,
-        vector_store_id: str,
+        tenant: _Tenant,
         query: str,
         vector: Vector | None,
         *,
         ranking: Ranking,
-        **shared: Any,
-    ) -> list[Passage]:
-        words = " ".join(dict.fromkeys(self._stemmer.stem(" ".join(choose_words(query)))))
-        by_vectors_alone = vector is not None and (ranking.ranker == "none" or not words or ranking.text_weight <= 0)
-        shared["return_properties"] = list(schema.SHOWN)
+        filters: _Filters | None,
+    ) -> dict[str, float]:
+        """The candidates of one query, with their scores."""
+        stems = " ".join(dict.fromkeys(self._stemmer.stem(" ".join(choose_words(query)))))
+        if vector is None:
+            return scale(await self._find_by_words(tenant, stems, filters))
+        if ranking.ranker == "none" or ranking.text_weight <= 0:
+            by_vector = await self._find_by_vector(tenant, vector, filters)
+            return {key: min(max(score, 0.0), 1.0) for key, score in by_vector.items()}
+        by_words, by_vector = await asyncio.gather(
+            self._find_by_words(tenant, stems, filters),
+            self._find_by_vector(tenant, vector, filters),
+        )
+        return fuse(by_words, by_vector, text_weight=ranking.text_weight)
 
-        async def ask(passages: Passages) -> Any:
-            if vector is not None and by_vectors_alone:
-                return await passages.query.near_vector(
-                    vector,
-                    target_vector=self._vector_name,
-                    return_metadata=MetadataQuery(distance=True),
-                    **shared,
-                )
-            shared["return_metadata"] = MetadataQuery(score=True)
-            if vector is None:
-                return await passages.query.bm25(words, query_properties=SEARCHED, **shared)
-            return await passages.query.hybrid(
-                words,
-                alpha=1 - ranking.text_weight,
-                vector=vector,
+    async def _find_by_words(self, tenant: _Tenant, stems: str, filters: _Filters | None) -> dict[str, float]:
+        if not stems:
+            return {}
+        found = await self._ask_in_time(
+            tenant,
+            lambda passages: passages.query.bm25(
+                stems,
+                query_properties=[schema.WORDS],
+                filters=filters,
+                limit=CANDIDATES,
+                return_properties=[],
+                return_metadata=MetadataQuery(score=True),
+            ),
+        )
+        return {str(each.uuid): each.metadata.score or 0.0 for each in found.objects}
+
+    async def _find_by_vector(self, tenant: _Tenant, vector: Vector, filters: _Filters | None) -> dict[str, float]:
+        found = await self._ask_in_time(
+            tenant,
+            lambda passages: passages.query.near_vector(
+                list(vector),
                 target_vector=self._vector_name,
-                query_properties=SEARCHED,
-                fusion_type=HybridFusion.RELATIVE_SCORE,
-                **shared,
-            )
+                filters=filters,
+                limit=CANDIDATES,
+                return_properties=[],
+                return_metadata=MetadataQuery(distance=True),
+            ),
+        )
+        return {str(each.uuid): 1 - (each.metadata.distance or 0.0) for each in found.objects}
 
-        if vector is None and not words:
+    async def _read_passages(self, tenant: _Tenant, scores: dict[str, float]) -> Sequence[Passage]:
+        """The passages in order; one that was removed since is none."""
+        if not scores:
             return []
-        found = (await self._ask(vector_store_id, ask, within_s=SEARCH_S)).objects
-        if by_vectors_alone:
-            scores = [1 - found_one.metadata.distance for found_one in found]
-        else:
-            scores = [found_one.metadata.score or 0.0 for found_one in found]
-        best = max(scores, default=0.0) if vector is None else 1.0
-        return [
-            _read_passage(vector_store_id, found_one.properties, min(max(score / (best or 1.0), 0.0), 1.0))
-            for found_one, score in zip(found, scores, strict=True)
-        ]
+        found = await self._ask_in_time(
+            tenant,
+            lambda passages: passages.query.fetch_objects(
+                filters=Where.by_id().contains_any(list(scores)),
+                limit=len(scores),
+                return_properties=list(schema.SHOWN),
+            ),
+        )
+        passages = [_read_passage(tenant.name, each.properties, scores[str(each.uuid)]) for each in found.objects]
+        return sorted(passages, key=lambda passage: (-passage.score, passage.file_id, passage.number))
 
-    async def _embed_questions(self, queries: Sequence[str]) -> Sequence[Vector | None]:
-        """Their vectors; None for each while the model's server does not give any."""
+    async def _embed_questions(self, queries: Sequence[str], ranking: Ranking) -> Sequence[Vector | None]:
+        """Their vectors; None for each where they do not count, or while the model's server does not give any."""
         words_alone = [None] * len(queries)
-        if self._embedder is None or time.monotonic() < self._words_alone_until:
+        is_words_alone = ranking.ranker == "auto" and ranking.text_weight >= 1
+        if self._embedder is None or is_words_alone or time.monotonic() < self._words_alone_until:
             return words_alone
         try:
             async with asyncio.timeout(EMBED_QUESTION_S):
@@ -286,6 +324,14 @@ class WeaviatePassageIndex:
             yield sorted(found, key=lambda each: int(each.properties["number"]))
             start += BATCH
 
+    async def _ask_in_time(self, tenant: _Tenant, question: Callable[[Passages], Awaitable[Result]]) -> Result:
+        """Ask within what is left of a search that was admitted."""
+        return await self._calls.ask(
+            lambda client: question(client.collections.use(self._collection).with_tenant(tenant.name)),
+            within_s=tenant.left_s(),
+            is_admitted=True,
+        )
+
     async def _ask(
         self, vector_store_id: str, question: Callable[[Passages], Awaitable[Result]], *, within_s: float
     ) -> Result:
@@ -294,6 +340,16 @@ class WeaviatePassageIndex:
             lambda client: question(client.collections.use(self._collection).with_tenant(vector_store_id)),
             within_s=within_s,
         )
+
+
+def _keep_best(parts: Sequence[dict[str, float]], *, limit: int, threshold: float) -> dict[str, float]:
+    """Each candidate with its best score of all queries; those that fit best, and well enough."""
+    best: dict[str, float] = {}
+    for scores in parts:
+        for key, score in scores.items():
+            best[key] = max(score, best.get(key, 0.0))
+    order = sorted((-score, key) for key, score in best.items() if score >= threshold)
+    return {key: -negated for negated, key in order[:limit]}
 
 
 def _of_file(file_id: str) -> _Filters:
@@ -309,8 +365,8 @@ def _compose_rows(indexed: Indexed, stretches: Sequence[Stretch]) -> list[dict[s
         "filename": filename,
         "attributes": encode(indexed.attributes).decode(),
         PROPERTY: compose_terms(indexed.attributes),
-        schema.NAME_WORDS: " ".join(stemmer.stem(filename)),
     }
+    name_words = stemmer.stem(filename)
     return [
         {
             **of_file,
@@ -320,8 +376,9 @@ def _compose_rows(indexed: Indexed, stretches: Sequence[Stretch]) -> list[dict[s
             **({} if stretch.page is None else {"page": stretch.page}),
             "tokens": stretch.tokens,
             "start": stretch.start,
-            schema.WORDS: " ".join(stemmer.stem(stretch.text)),
-            schema.HEADING_WORDS: " ".join(stemmer.stem(stretch.heading)),
+            schema.WORDS: " ".join(
+                [*name_words, *(HEADING_WEIGHT * stemmer.stem(stretch.heading)), *stemmer.stem(stretch.text)]
+            ),
         }
         for stretch in stretches
     ]

@@ -1,7 +1,10 @@
 """The collection of passages: a tenant a vector store, every property declared.
 
     text heading page tokens start filename attributes      for whoever reads a passage; not indexed
-    words heading_words name_words                          stems, to search in (`prompts/adapters/search_words.py`)
+    words                                                   stems of name, heading and text, to search in
+                                                            (`prompts/adapters/search_words.py`). One property: of
+                                                            several Weaviate adds the scores, and a rare word in a
+                                                            short heading then beats everything else
     terms                                                   attributes, to filter by (`attribute_terms.py`)
     file_id number                                          to replace and to remove
 
@@ -19,7 +22,7 @@ from weaviate.exceptions import UnexpectedStatusCodeError
 from prompts.adapters.weaviate.attribute_terms import PROPERTY
 
 COLLECTION = "EpsPassages"
-WORDS, HEADING_WORDS, NAME_WORDS = "words", "heading_words", "name_words"
+WORDS = "words"
 SHOWN = ("file_id", "number", "text", "heading", "page", "tokens", "start", "filename", "attributes")
 
 
@@ -33,7 +36,7 @@ def list_properties() -> Sequence[Property]:
     return [
         *(_stored(name, DataType.TEXT) for name in ("text", "heading", "filename", "attributes")),
         *(_stored(name, DataType.INT) for name in ("page", "tokens", "start")),
-        *(_searched(name) for name in (WORDS, HEADING_WORDS, NAME_WORDS)),
+        _searched(WORDS),
         _filtered(PROPERTY, DataType.TEXT_ARRAY),
         _filtered("file_id", DataType.TEXT),
         Property(name="number", data_type=DataType.INT, index_filterable=False, index_range_filters=True),

@@ -8,6 +8,8 @@ import resource
 import signal
 import sys
 import warnings
+from contextlib import suppress
+from pathlib import Path
 from typing import IO, cast
 
 from prompts.adapters.extraction.reading.blocks import Blocks, open_output
@@ -58,5 +60,8 @@ def _limit(max_mb: int, max_s: int) -> None:
         limits[resource.RLIMIT_AS] = max_mb * MB
     for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
+    # Where memory is short, this process is the one to go: the service is in the same container.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     # Should whoever waits die, this ends all the same.
     signal.alarm(2 * max_s)

@@ -24,7 +24,7 @@ if max_bytes > 0 and kept + bytes > max_bytes then return kept end
 
 redis.call('HSET', file_key, 'v', 1, 'owner', owner, 'purpose', purpose, 'bytes', bytes, 'shown', shown)
 redis.call('HINCRBY', prefix .. 'files:bytes', owner, bytes)
-redis.call('ZADD', list_key(prefix, '', owner), 0, file_id)
+redis.call('ZADD', list_key(prefix, 'any', owner), 0, file_id)
 redis.call('ZADD', list_key(prefix, purpose, owner), 0, file_id)
 if expires_ms == '' then
   redis.call('ZREM', due_key, file_id)

@@ -1,4 +1,4 @@
--- An owner's files: two lists, of all and of each purpose, and how many bytes they have.
+-- An owner's files: two lists, of `any` purpose and of each, and how many bytes they have.
 local function list_key(prefix, purpose, owner)
   return prefix .. 'files:of:' .. purpose .. ':' .. owner
 end
@@ -8,7 +8,7 @@ local function hide_file(prefix, file_key, file_id)
   local owner, purpose, bytes = unpack(redis.call('HMGET', file_key, 'owner', 'purpose', 'bytes'))
   if not owner then return end
   redis.call('HDEL', file_key, 'owner', 'shown')
-  redis.call('ZREM', list_key(prefix, '', owner), file_id)
+  redis.call('ZREM', list_key(prefix, 'any', owner), file_id)
   redis.call('ZREM', list_key(prefix, purpose, owner), file_id)
   local left = redis.call('HINCRBY', prefix .. 'files:bytes', owner, -tonumber(bytes))
   if left <= 0 then redis.call('HDEL', prefix .. 'files:bytes', owner) end
