@@ -1,5 +1,6 @@
 """The search in files while an answer is made: called by the model, demanded, or made by itself; and taken over."""
 
+import asyncio
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -36,16 +37,18 @@ from prompts.domain.tools import (
     ToolChoice,
 )
 from prompts.domain.usage import Usage
-from prompts.errors import NotFound, Unavailable
+from prompts.errors import NotFound, Unavailable, UpstreamError
 from prompts.ports.event_log import Group
 from prompts.ports.passage_index import Ranking
+from prompts.ports.responses import Seized
 from prompts.run.brief import Brief
+from prompts.run.ending import end_seized, retell
 from prompts.run.file_search import FileSearch
 from prompts.run.run import Run
 from prompts.run.takeover import take_over
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog
-from tests.support.runner_harness import Harness, check, read
+from tests.support.runner_harness import MAX_S, Harness, check, read, settle
 from tests.support.sample_turn import OWNER, RESPONSE_ID, make_brief
 
 MUNICH, BERLIN = "In Munich the notice period is four weeks.", "In Berlin the notice period is six weeks."
@@ -500,3 +503,66 @@ async def test_a_takeover_at_every_signal_comes_to_the_same_end(
         assert run.outcome.passages, count
         if shown_before := "".join(signal.text for signal in before if isinstance(signal, Text)):
             assert harness.model.shown[-1] == shown_before, "the model goes on from what it wrote, markers and all"
+
+
+# --- what is held back, and the log ---
+
+
+@pytest.mark.usefixtures("stores")
+async def test_what_is_held_back_is_written_with_what_tells_of_it(harness: Harness) -> None:
+    """A group of the log has events: its last number lies above the one before."""
+    steps: list[Step] = []
+    for piece in ("Four", " weeks", " ", "[", "1", "]", " or", " so", " [", "9"):
+        steps += [[Text(piece)], settle]
+    final = await answer(harness, ask(searching(when="always")), [*steps, STOPS])
+    assert final["output"][1]["content"][0]["text"] == "Four weeks or so [9"
+    groups = [append for append in harness.store.appends if append.signals]
+    assert all(append.last_number > append.after for append in groups)
+    texts = [[signal.text for signal in group.signals if isinstance(signal, Text)] for group in groups]
+    assert texts[2:] == [["Four"], [" weeks"], [" ", "[", "1", "]", " or"], [" so"], [" [", "9"]]
+
+
+@pytest.mark.usefixtures("stores")
+async def test_what_is_held_back_is_lost_with_its_replica_and_said_again(harness: Harness) -> None:
+    brief = ask(searching(when="always"))
+    harness.model.answers = [[[Text("Four")], settle, [Text(" ")], settle, [Text("[")], settle, asyncio.Event()]]
+    await harness.start(brief=brief)
+    await settle()
+    await harness.runner.close()
+    assert harness.store.released == [False]
+    harness.make_runner()
+    harness.model.answers = [[[Text(" [1]"), Text(" weeks")], STOPS]]
+    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.memory), runner=harness.runner)
+    run = harness.runner.find(RESPONSE_ID)
+    assert run is not None
+    await run.wait()
+    assert harness.model.shown[-1] == "Four"
+    assert run.outcome is not None
+    message = run.outcome.response.output[-1]
+    assert isinstance(message, Message)
+    assert text_of(message) == "Four weeks"
+
+
+@pytest.mark.parametrize("end", ["cancelled", "length", "failed"])
+@pytest.mark.usefixtures("stores")
+async def test_what_is_held_back_is_told_at_every_end(harness: Harness, end: str) -> None:
+    ends: dict[str, Step] = {"length": [Finished("length", Usage(1, 2, 3))], "failed": UpstreamError("It broke.")}
+    last = ends.get(end, asyncio.Event())
+    harness.model.answers = [[[Text("Four weeks [1]")], settle, last]]
+    run = await harness.start(brief=ask(searching(when="always")))
+    if end == "cancelled":
+        await settle()
+        seized = await harness.store.seize(RESPONSE_ID, owner=OWNER, lease_s=MAX_S)
+        assert isinstance(seized, Seized)
+        log = FakeEventLog(harness.memory)
+        outcome = await end_seized(seized, await retell(seized.response, event_log=log), store=harness.store)
+    else:
+        await run.wait()
+        assert run.outcome is not None
+        outcome = run.outcome
+    message = outcome.response.output[-1]
+    assert isinstance(message, Message)
+    [part] = message.content
+    assert isinstance(part, OutputText)
+    assert (part.text, len(part.annotations), message.status) == ("Four weeks", 1, "incomplete")
+    assert [passage.index for passage in outcome.passages] == [1, 2, 3]
