@@ -27,7 +27,7 @@ _ABOUT = (
 )
 _CITE = "Put the number of its passage behind each statement that you take from one, like [1]."
 _NOTHING = "Nothing in the user's files fits. Say so where the answer would have to come from them."
-UNAVAILABLE = (
+_UNAVAILABLE = (
     "The user's files cannot be searched at the moment. Say so, and answer only what you can answer without them."
 )
 _MARKERS = range(1, 10_000)
@@ -74,9 +74,14 @@ def compose_passages(chosen: Chosen, *, asks_for_markers: bool) -> str:
     """What the model is told; without markers where it is to write JSON."""
     again = f"Found again: {', '.join(f'[{number}]' for number in chosen.again)}." if chosen.again else ""
     if not chosen.passages:
-        return again or _NOTHING
+        return again or f"<passages>\n{_NOTHING}\n</passages>"
     lines = [_ABOUT, *([_CITE] if asks_for_markers else []), "<passages>", *map(_write, chosen.passages), "</passages>"]
     return "\n".join([*lines, *([again] if again else [])])
+
+
+def compose_absence() -> str:
+    """What the model is told when nothing could be searched."""
+    return f"<passages>\n{_UNAVAILABLE}\n</passages>"
 
 
 def place_passages(items: Sequence[Item], told: str) -> list[Item]:

@@ -239,7 +239,8 @@ class Answering:
         request, rounds = self._brief.model_request, self._list_asked()
         if rounds:
             request = replace(request, tool_choice=_relax(request.tool_choice))
-        is_offered = len(rounds) < MAX_ROUNDS and self._count_calls_left() != 0
+        has_failed = any(found.is_failed for found in self._narration.searches)  # each more would wait as long
+        is_offered = len(rounds) < MAX_ROUNDS and self._count_calls_left() != 0 and not has_failed
         request = offer_hosted(request, self._functions if is_offered else {})
         left = count_left(request, rounds, shown_tokens)
         return request if left == request.max_output_tokens else replace(request, max_output_tokens=left)

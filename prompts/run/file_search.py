@@ -23,7 +23,7 @@ from prompts.domain.tools import (
     build_filter,
 )
 from prompts.errors import NotFound, Unavailable
-from prompts.history.passages import UNAVAILABLE, choose_passages, compose_passages, compose_queries
+from prompts.history.passages import choose_passages, compose_absence, compose_passages, compose_queries
 from prompts.ports.hosted_tools import Returned
 from prompts.ports.passage_index import Ranking
 
@@ -110,7 +110,7 @@ class FileSearch:
                 found = await self._find(asked, is_first=not call.name, request=request, owner=owner)
         except (Unavailable, TimeoutError) as error:
             log.warning("files_not_searched", reason=type(error).__name__)
-            return Returned(UNAVAILABLE, Found(is_failed=True, is_shown=is_shown))
+            return Returned(compose_absence(), Found(is_failed=True, is_shown=is_shown))
         chosen = choose_passages(found, given=given, max_tokens=self._max_tokens)
         told = compose_passages(chosen, asks_for_markers=isinstance(request.text.format, PlainText))
         return Returned(told, Found([*chosen.passages], chosen.dropped, is_shown=is_shown))

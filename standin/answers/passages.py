@@ -39,15 +39,15 @@ def find_passages(turns: list[Turn]) -> dict[int, str]:
 
 
 def strip_passages(text: str) -> str:
-    """The text around the numbered passages."""
+    """The text around the numbered passages, or around what stands in their fence in place of any."""
+    if "<passages>" in text and "</passages>" in text:
+        before, _, behind = text.partition("<passages>")
+        return "".join(before.rpartition("\n\n")[:2]) + behind.rpartition("</passages>")[2]
     markers = list(_MARKER.finditer(text))
     if not markers:
         return text
     end = _END.search(text, markers[-1].end())
-    before = text[: markers[0].start()]
-    if before.rstrip().endswith("<passages>"):
-        before = "".join(before.rpartition("\n\n")[:2])
-    return before + (text[end.end() :] if end else "")
+    return text[: markers[0].start()] + (text[end.end() :] if end else "")
 
 
 def answer_from_passages(passages: dict[int, str], question: str) -> str:

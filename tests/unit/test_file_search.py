@@ -343,6 +343,7 @@ async def test_without_an_index_the_answer_comes_and_says_so(
     assert [notice["code"] for notice in final["eps:notices"]] == ["knowledge_unavailable"]
     assert message["content"][0]["text"] == "I do not know [1]."
     assert "cannot be searched" in str(harness.model.asked[-1])
+    assert list_offered(harness)[-1] == [], "each more search would wait as long"
 
 
 # --- by itself ---

@@ -43,6 +43,8 @@ def test_passages_may_say_where_they_stand() -> None:
     told = "About cats.\n<passages>\n[1] (dogs.md)\nCats purr.\n[2] (cats.md, page 3)\nDogs bark.\n</passages>"
     assert ask(f"{told}\n\nWhat do dogs do?") == "Dogs bark. [2]"
     assert ask(("system", told), "And what do cats do?") == "Cats purr. [1]"
+    assert ask("<passages>\nThere are none.\n</passages>\n\nMy name is Ada.").startswith("You said: My name is Ada.")
+    assert ask(f"{told}\n\ncount to 2") == "1 2"
 
 
 def test_newest_passages_count() -> None:
