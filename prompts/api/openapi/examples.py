@@ -49,16 +49,17 @@ CREATE_CHAT_COMPLETION = _examples(
 CREATE_EMBEDDINGS = _examples(texts={"input": ["A fjord is a long arm of the sea.", "Bergen has seven mountains."]})
 PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})
 
-_FILE_ID = "file-0701982f4c2a7b3c1e5d8f90a1b2c3d4"
+EXAMPLE_FILE_ID = "file-0701982f4c2a7b3c1e5d8f90a1b2c3d4"
 _SUPPORT = {"type": "eq", "key": "team", "value": "support"}
 CREATE_VECTOR_STORE = _examples(
     empty={}, a_handbook={"name": "Handbook", "expires_after": {"anchor": "last_active_at", "days": 30}}
 )
 UPDATE_VECTOR_STORE = _examples(a_name={"name": "Rules"}, kept_for_ever={"expires_after": None})
-ATTACH_FILE = _examples(a_file={"file_id": _FILE_ID, "attributes": {"team": "support", "year": 2026}})
+ATTACH_FILE = _examples(a_file={"file_id": EXAMPLE_FILE_ID, "attributes": {"team": "support", "year": 2026}})
 SET_FILE_ATTRIBUTES = _examples(attributes={"attributes": {"team": "sales"}})
 CREATE_FILE_BATCH = _examples(
-    file_ids={"file_ids": [_FILE_ID]}, files={"files": [{"file_id": _FILE_ID, "attributes": {"team": "support"}}]}
+    file_ids={"file_ids": [EXAMPLE_FILE_ID]},
+    files={"files": [{"file_id": EXAMPLE_FILE_ID, "attributes": {"team": "support"}}]},
 )
 SEARCH_VECTOR_STORE = _examples(
     a_question={"query": "How many days of holiday are there?"},
