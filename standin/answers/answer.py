@@ -77,10 +77,11 @@ def _drop_last_character(call: Call) -> Call:
 
 def _compose_text(turns: list[Turn]) -> str:
     said = get_question(turns)
-    question = strip_passages(said).strip()
-    written = find_requested_text(question)
+    asked = strip_passages(said)
+    question = asked.strip()
+    written = find_requested_text(asked)
     if written is None:
-        written = find_attachment_report(question, [one for turn in turns for one in turn.attachments])
+        written = find_attachment_report(asked, [one for turn in turns for one in turn.attachments])
     passages = find_passages(turns)
     results = _list_results(turns)
     if results and not passages:
