@@ -3,7 +3,7 @@
 A model's answer reaches us as *signals* (`prompts/domain/signals.py`). `Narration` turns them into the specification's
 events and the response's output, always in a legal order, whatever the model does. The log holds signals, not events:
 each event follows from the response's echo and the signals before. That is what makes a log small, and a second reader
-see what the first one saw.
+see what the first one saw. It holds waypoints as well (`prompts/domain/waypoints.py`): a telling can go on from there.
 
     opening       response.created · [queued ·] in_progress
     text          [output_item.added · content_part.added ·] output_text.delta | refusal.delta
@@ -26,7 +26,7 @@ one terminal event ends the sequence (docs/api.md, "Events").
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, Self, assert_never
 
 import msgspec
 from msgspec import UNSET
@@ -35,7 +35,9 @@ from msgspec.structs import replace
 from prompts.answer.citations import CitingMessage
 from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
-from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage, OpenReasoning
+from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage
+from prompts.answer.open_thoughts import OpenReasoning
+from prompts.answer.resumed_items import DONE_BEFORE, resume_item
 from prompts.domain.items import Compaction, Item, ItemStatus, Phase, Reasoning
 from prompts.domain.kept_thoughts import with_kept
 from prompts.domain.passages import Passage
@@ -61,6 +63,7 @@ from prompts.domain.signals import (
 )
 from prompts.domain.text import PlainText
 from prompts.domain.usage import Usage, add_usage
+from prompts.domain.waypoints import LogPlace, Waypoint
 
 encode = msgspec.json.Encoder().encode
 
@@ -132,9 +135,74 @@ class Narration:
     """Where the output of the present round begins."""
     first_told: int = 0
     """The events below this number are counted, and are not made into JSON: whoever goes on from there has them."""
+    _group_after: int = -1
+    """The number behind which the group stands in the log that is being told."""
+    _group_told: int = 0
+    """How many signals of it have been told."""
+    _begun_at: LogPlace | None = None
+    """Where in the log the current item begins."""
+
+    @classmethod
+    def resume(cls, response: Response, *, number: int, waypoint: Waypoint, first_told: int) -> Self:
+        """The narration that goes on behind the event of that number, where the waypoint is. It tells and closes.
+
+        A text that began before may have to be read again: see `count_tellable`.
+        """
+        narration = cls(response, next_number=number + 1, first_told=first_told)
+        narration._items = [DONE_BEFORE] * waypoint.length
+        for outline in waypoint.open:
+            item = resume_item(response.id, outline)
+            narration._items[item.output_index] = item
+            if isinstance(item, OpenCall):
+                narration._calls[item.called.index] = item
+            else:
+                item.is_said = True
+        last = narration._items[-1] if narration._items else None
+        if waypoint.current is not None and isinstance(last, OpenMessage | OpenReasoning):
+            last.is_said = False
+            narration._current, narration._begun_at = last, waypoint.current
+        return narration
+
+    def find_waypoint(self) -> Waypoint | None:
+        """Where the telling stands, at the end of a group; None where nobody can go on from."""
+        if self.has_passages:
+            return None  # what a text cites, and what of it is held back, follows from all before it
+        outlines = [item.draw_outline() for item in self._open_items()]
+        known = [outline for outline in outlines if outline is not None]
+        is_whole = len(known) == len(outlines)
+        return Waypoint(len(self._items), known, self._begun_at if self._current else None) if is_whole else None
+
+    def begin_group(self) -> None:
+        """What is told next is the next group of the log."""
+        self._group_after, self._group_told = self.next_number - 1, 0
+
+    def count_tellable(self, signals: Sequence[Signal]) -> int:
+        """How many of these can be told without a text that began before; the next one needs it (`find_cut_item`)."""
+        current = self._current
+        if current is None or isinstance(current, OpenCompaction) or not current.lacks_beginning:
+            return len(signals)
+        is_first = self._open_items()[0] is current
+        for index, signal in enumerate(signals):
+            if current.goes_on_with(signal) or isinstance(signal, Argued | HostedReturned | Finished):
+                continue
+            if isinstance(signal, BegunAnew) and not self.is_thinking:
+                continue
+            # Otherwise a part of it is done, or all of it: then it may wait for open calls, to the end of the answer.
+            return index if is_first or current.is_own(signal) else len(signals)
+        return len(signals)
+
+    def find_cut_item(self) -> tuple[OpenItem, LogPlace] | None:
+        """The item that is being said when its beginning lies before the waypoint, and where in the log that is."""
+        current = self._current
+        return (current, self._begun_at) if current and current.lacks_beginning and self._begun_at else None
 
     def opening(self) -> list[Event]:
         """What is on the wire before the model has said anything; a background response begins as `queued`."""
+        events = self._tell_opening()
+        self.begin_group()
+        return events
+
+    def _tell_opening(self) -> list[Event]:
         if not self.response.background:
             names = ("response.created", "response.in_progress")
             return [self._event(name, response=self.response) for name in names]
@@ -151,7 +219,8 @@ class Narration:
         A `Finished` says nothing until `closing`.
         """
         events: list[Event] = []
-        for signal in signals:
+        index = self._group_told - 1
+        for index, signal in enumerate(signals, self._group_told):
             current = self._current
             if type(signal) is Text and type(current) is OpenMessage and current.is_saying_text:
                 # Nearly all signals come this way.
@@ -161,7 +230,9 @@ class Narration:
                     current.keep(signal)
                     self.next_number += 1
             else:
+                self._group_told = index
                 events += self._tell(signal)
+        self._group_told = index + 1
         return events
 
     def end(self, *, completed_at: int, finished: Finished | None, error: ResponseError | None = None) -> Response:
@@ -188,7 +259,10 @@ class Narration:
         for item in self._open_items():
             if item.output_index >= len(ended.output):
                 break  # it was ended without its output, which could not be read
-            status: ItemStatus = getattr(ended.output[item.output_index], "status", "completed")
+            said = ended.output[item.output_index]
+            if item.lacks_beginning:
+                item.recall(said)
+            status: ItemStatus = getattr(said, "status", "completed")
             events += self._happen(item.close(status))
         name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"
         number = self._take_number()
@@ -313,6 +387,7 @@ class Narration:
 
     def _begin(self, item: OpenMessage | OpenReasoning | OpenCompaction) -> Iterator[Event]:
         self._current = item
+        self._begun_at = LogPlace(self._group_after, self._group_told)
         self._items.append(item)
         yield from self._happen(item.add())
 

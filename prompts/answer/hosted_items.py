@@ -7,6 +7,7 @@ from prompts.domain.ids import FILE_SEARCH_CALL
 from prompts.domain.items import FileSearchCall, Item, ItemStatus
 from prompts.domain.passages import Passage, SearchResult
 from prompts.domain.signals import Found, HostedCall
+from prompts.domain.waypoints import Outline
 
 
 class SearchArguments(msgspec.Struct):
@@ -32,6 +33,10 @@ class OpenHosted(OpenItem):
     def close_part(self) -> Happenings:
         """See `OpenItem`."""
         yield from ()
+
+    def draw_outline(self) -> Outline | None:
+        """See `OpenItem`. It is soon over, and the model says nothing meanwhile."""
+        return None
 
 
 class OpenFileSearch(OpenHosted):

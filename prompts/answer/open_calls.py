@@ -1,5 +1,7 @@
 """Output items of the calls that a client runs, while a model writes them. They stay open to the end of the answer."""
 
+from typing import Self
+
 from msgspec import UNSET, UnsetType
 
 from prompts.answer.open_items import Happenings, OpenItem
@@ -16,6 +18,7 @@ from prompts.domain.items import (
 )
 from prompts.domain.signals import CalledTool
 from prompts.domain.tools import CallKind
+from prompts.domain.waypoints import CallOutline, Outline
 
 
 class OpenCall(OpenItem):
@@ -23,9 +26,21 @@ class OpenCall(OpenItem):
 
     def __init__(self, response_id: str, output_index: int, called: CalledTool) -> None:
         super().__init__(response_id, output_index)
-        self._called = called
+        self.called = called
         self.kept: list[str] = []
         """What the model's server wants back with it; no event says it."""
+
+    @classmethod
+    def resume(cls, response_id: str, outline: CallOutline) -> Self:
+        """The call from its middle on."""
+        call = cls(response_id, outline.output_index, outline.called)
+        call.lacks_beginning = True
+        call._pieces = [""] if outline.is_written else []  # what it was comes with the end
+        return call
+
+    def draw_outline(self) -> Outline:
+        """See `OpenItem`."""
+        return CallOutline(self.output_index, self.called, bool(self._pieces))
 
     def argue(self, text: str) -> Happenings:
         """More of the arguments."""
@@ -49,7 +64,7 @@ class OpenCall(OpenItem):
 
     @property
     def _namespace(self) -> str | UnsetType:
-        return self._called.namespace or UNSET
+        return self.called.namespace or UNSET
 
 
 class OpenFunctionCall(OpenCall):
@@ -63,8 +78,8 @@ class OpenFunctionCall(OpenCall):
         return FunctionCall(
             id=self.id,
             status=status,
-            call_id=self._called.call_id,
-            name=self._called.name,
+            call_id=self.called.call_id,
+            name=self.called.name,
             arguments=arguments,
             namespace=self._namespace,
         )
@@ -73,6 +88,12 @@ class OpenFunctionCall(OpenCall):
         """See `OpenCall`."""
         yield from super().argue(text)
         yield "response.function_call_arguments.delta", {**self._place, "delta": text}
+
+    def recall(self, ended: Item) -> None:
+        """See `OpenItem`."""
+        super().recall(ended)
+        if isinstance(ended, FunctionCall) and self._pieces:
+            self._pieces = [ended.arguments]
 
     def close(self, status: ItemStatus) -> Happenings:
         """See `OpenItem`."""
@@ -95,8 +116,8 @@ class OpenCustomCall(OpenCall):
         return CustomToolCall(
             id=self.id,
             status=status,
-            call_id=self._called.call_id,
-            name=self._called.name,
+            call_id=self.called.call_id,
+            name=self.called.name,
             input=self._written,
             namespace=self._namespace,
         )
@@ -105,6 +126,12 @@ class OpenCustomCall(OpenCall):
         """See `OpenCall`."""
         yield from super().argue(text)
         yield "response.custom_tool_call_input.delta", {**self._place, "delta": text}
+
+    def recall(self, ended: Item) -> None:
+        """See `OpenItem`."""
+        super().recall(ended)
+        if isinstance(ended, CustomToolCall):
+            self._pieces = [ended.input]
 
     def close_part(self) -> Happenings:
         """See `OpenItem`."""
@@ -122,7 +149,7 @@ class OpenShellCall(OpenCall):
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
         action = read_action(self._written) if status != "in_progress" else ShellAction([])
-        return LocalShellCall(id=self.id, status=status, call_id=self._called.call_id, action=action)
+        return LocalShellCall(id=self.id, status=status, call_id=self.called.call_id, action=action)
 
 
 class OpenToolSearch(OpenCall):
@@ -133,7 +160,7 @@ class OpenToolSearch(OpenCall):
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
         arguments = read_arguments(self._written) if status != "in_progress" else {}
-        return ToolSearchCall(id=self.id, status=status, call_id=self._called.call_id, arguments=arguments)
+        return ToolSearchCall(id=self.id, status=status, call_id=self.called.call_id, arguments=arguments)
 
 
 OPEN_CALLS: dict[CallKind, type[OpenCall]] = {

@@ -1,14 +1,18 @@
 """Output items while they are being said: each knows its events, from `output_item.added` to `output_item.done`.
 
 Every method gives the events it causes as `(type, fields)`; the sequence numbers are the narration's to give.
+
+An item may be told from its middle on: it is made from its outline (`prompts/domain/waypoints.py`), and it lacks its
+beginning until that is told to it: with `rewind`, `take` and `catch_up`, or at the end of the answer with `recall`.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import msgspec
 
-from prompts.domain.ids import COMPACTION, MESSAGE, REASONING, output_item_id
+from prompts.domain.ids import COMPACTION, MESSAGE, output_item_id
 from prompts.domain.items import (
     Compaction,
     Item,
@@ -18,12 +22,12 @@ from prompts.domain.items import (
     OutputText,
     Part,
     Phase,
-    Reasoning,
     ReasoningText,
     Refusal,
-    SummaryText,
+    words_of,
 )
-from prompts.domain.signals import Refused, Sealed, Summarized, Text, Thought
+from prompts.domain.signals import Refused, Signal, Text
+from prompts.domain.waypoints import CompactionOutline, MessageOutline, Outline
 
 Happening: TypeAlias = tuple[str, dict[str, Any]]
 Happenings: TypeAlias = Iterator[Happening]
@@ -45,8 +49,14 @@ class OpenItem:
         self.response_id = response_id
         self.is_said = False
         """Whether the model is through with it, and it only waits for those before it."""
+        self.lacks_beginning = False
+        """Whether it is told from its middle on, and what was said before is not here."""
         self._pieces: list[str] = []
         """What is being said, as it came."""
+        self._later: list[str] = []
+        """What was said behind the beginning, while that is taken in."""
+        self._ended: Item | None = None
+        """The item as it was stored at the end of the answer, when it had to be recalled."""
 
     def build(self, status: ItemStatus) -> Item:
         """The item with what was said so far."""
@@ -59,11 +69,35 @@ class OpenItem:
     def close(self, status: ItemStatus) -> Happenings:
         """The events with which the item ends."""
         yield from self.close_part()
-        yield "response.output_item.done", {"output_index": self.output_index, "item": self.build(status)}
+        item = self._ended or self.build(status)
+        yield "response.output_item.done", {"output_index": self.output_index, "item": item}
 
     def close_part(self) -> Happenings:
         """The events with which its current part ends."""
         raise NotImplementedError
+
+    def draw_outline(self) -> Outline | None:
+        """What it takes to go on telling it; None when it must be told from its beginning."""
+        raise NotImplementedError
+
+    def rewind(self) -> None:
+        """Make ready to `take` what was said before the telling went on."""
+        self._later, self._pieces = self._pieces, []
+
+    def take(self, signal: Signal) -> None:
+        """Take in what was said, without telling it; what is not the item's is left out."""
+        raise NotImplementedError
+
+    def catch_up(self) -> None:
+        """Go on, behind what has been taken in."""
+        later, self._later = self._later, []
+        self._pieces += later
+        self.lacks_beginning = False
+
+    def recall(self, ended: Item) -> None:
+        """Take what was said before from the item as it ended. Nothing but `close` may follow."""
+        self._ended = ended
+        self.lacks_beginning = False
 
     def merge_pieces(self) -> None:
         """Make one of many pieces."""
@@ -90,13 +124,67 @@ class OpenMessage(OpenItem):
 
     def __init__(self, response_id: str, output_index: int, phase: Phase | None = None) -> None:
         super().__init__(response_id, output_index)
-        self._phase = phase
+        self.phase = phase
         self._closed: list[Part] = []
         self._part_kind: Literal["output_text", "refusal"] | None = None
         self._logprobs: list[Logprob] = []
         self._annotations: list[Any] = []
+        self._later_logprobs: list[Logprob] = []
         self._delta_name = ""
         self._delta_head = b""
+
+    @classmethod
+    def resume(cls, response_id: str, outline: MessageOutline) -> Self:
+        """The message from its middle on."""
+        message = cls(response_id, outline.output_index, outline.phase)
+        message.lacks_beginning = True
+        message._closed = [OutputText("")] * outline.closed_parts  # as many: their texts come later
+        if outline.part:
+            message._open_part(outline.part)
+        return message
+
+    def draw_outline(self) -> Outline:
+        """See `OpenItem`."""
+        return MessageOutline(self.output_index, self.phase, self._part_kind, len(self._closed))
+
+    def goes_on_with(self, signal: Signal) -> bool:
+        """Whether it is more of the part that is being said."""
+        match signal:
+            case Text():
+                return self._part_kind == "output_text"
+            case Refused():
+                return self._part_kind == "refusal"
+        return False
+
+    def is_own(self, signal: Signal) -> bool:
+        """Whether it is said of a message."""
+        return isinstance(signal, Text | Refused)
+
+    def rewind(self) -> None:
+        """See `OpenItem`."""
+        super().rewind()
+        self._closed, self._part_kind = [], None
+        self._later_logprobs, self._logprobs = self._logprobs, []
+
+    def take(self, signal: Signal) -> None:
+        """See `OpenItem`."""
+        if isinstance(signal, Text | Refused):
+            if not self.goes_on_with(signal):
+                deque(self.turn_to(signal), maxlen=0)
+            self.keep(signal)
+
+    def catch_up(self) -> None:
+        """See `OpenItem`."""
+        super().catch_up()
+        later, self._later_logprobs = self._later_logprobs, []
+        self._logprobs += later
+
+    def recall(self, ended: Item) -> None:
+        """See `OpenItem`."""
+        super().recall(ended)
+        if isinstance(ended, Message) and self._part_kind:
+            part = ended.content[-1]
+            self._pieces, self._logprobs = [words_of(part)], part.logprobs if isinstance(part, OutputText) else []
 
     @property
     def is_saying_text(self) -> bool:
@@ -111,7 +199,7 @@ class OpenMessage(OpenItem):
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
         content = [*self._closed, self._part()] if self._has_begun else [*self._closed]
-        phase = self._phase or msgspec.UNSET
+        phase = self.phase or msgspec.UNSET
         return Message(id=self.id, status=status, role="assistant", content=content, phase=phase)
 
     def turn_to(self, signal: Text | Refused) -> Happenings:
@@ -120,6 +208,10 @@ class OpenMessage(OpenItem):
         if part_kind == self._part_kind:
             return
         yield from self.close_part()
+        self._open_part(part_kind)
+        yield "response.content_part.added", self._describe(self._place, self._part())
+
+    def _open_part(self, part_kind: Literal["output_text", "refusal"]) -> None:
         self._part_kind = part_kind
         place = b'"item_id":%b,"output_index":%d,"content_index":%d,' % (
             encode(self.id),
@@ -128,7 +220,6 @@ class OpenMessage(OpenItem):
         )
         self._delta_name = f"response.{part_kind}.delta"
         self._delta_head = b'{"type":"%b","sequence_number":%%d,%b"delta":' % (self._delta_name.encode(), place)
-        yield "response.content_part.added", self._describe(self._place, self._part())
 
     def say(self, signal: Text | Refused) -> tuple[str, bytes, bytes]:
         """The delta event: its type, and its JSON before and after the sequence number. The hot path."""
@@ -180,80 +271,6 @@ class OpenMessage(OpenItem):
         return {**super()._place, "content_index": len(self._closed)}
 
 
-class OpenReasoning(OpenItem):
-    """A thought: a summary in parts, and the thought itself in one part."""
-
-    kind = REASONING
-
-    def __init__(self, response_id: str, output_index: int) -> None:
-        super().__init__(response_id, output_index)
-        self._summary: list[SummaryText] = []
-        self._content: list[ReasoningText] = []
-        self._said: Literal["summary", "thought"] | None = None
-        self._part_number = 0
-        self._sealed: str | None = None
-
-    def build(self, status: ItemStatus) -> Item:
-        """See `OpenItem`."""
-        text = "".join(self._pieces)
-        summary = [*self._summary, SummaryText(text)] if self._said == "summary" and self._pieces else self._summary
-        content = [*self._content, ReasoningText(text)] if self._said == "thought" and self._pieces else self._content
-        return Reasoning(
-            id=self.id,
-            status=status,
-            summary=[*summary],
-            content=[*content] or msgspec.UNSET,
-            encrypted_content=self._sealed or msgspec.UNSET,
-        )
-
-    def think(self, signal: Thought | Summarized | Sealed) -> Happenings:
-        """More of the thought, in any of its forms."""
-        match signal:
-            case Thought(text):
-                yield from self._think(text)
-            case Summarized(text, part):
-                yield from self._summarize(text, part)
-            case Sealed(encrypted_content):
-                self._sealed = encrypted_content
-
-    def _think(self, text: str) -> Happenings:
-        if self._said != "thought":
-            yield from self.close_part()
-            self._said = "thought"
-            yield "response.content_part.added", self._describe(self._thought_place, ReasoningText(""))
-        self._pieces.append(text)
-        yield "response.reasoning.delta", {**self._thought_place, "delta": text}
-
-    def _summarize(self, text: str, part: int) -> Happenings:
-        if self._said != "summary" or part != self._part_number:
-            yield from self.close_part()
-            self._said, self._part_number = "summary", part
-            yield "response.reasoning_summary_part.added", {**self._summary_place, "part": SummaryText("")}
-        self._pieces.append(text)
-        yield "response.reasoning_summary_text.delta", {**self._summary_place, "delta": text}
-
-    def close_part(self) -> Happenings:
-        """See `OpenItem`."""
-        text = "".join(self._pieces)
-        if self._said == "thought":
-            yield "response.reasoning.done", {**self._thought_place, "text": text}
-            yield "response.content_part.done", self._describe(self._thought_place, ReasoningText(text))
-            self._content.append(ReasoningText(text))
-        elif self._said == "summary":
-            yield "response.reasoning_summary_text.done", {**self._summary_place, "text": text}
-            yield "response.reasoning_summary_part.done", {**self._summary_place, "part": SummaryText(text)}
-            self._summary.append(SummaryText(text))
-        self._said, self._pieces = None, []
-
-    @property
-    def _thought_place(self) -> dict[str, Any]:
-        return {**self._place, "content_index": len(self._content)}
-
-    @property
-    def _summary_place(self) -> dict[str, Any]:
-        return {**self._place, "summary_index": len(self._summary)}
-
-
 class OpenCompaction(OpenItem):
     """A compaction: it arrives whole, and waits only for the items before it."""
 
@@ -262,6 +279,17 @@ class OpenCompaction(OpenItem):
     def __init__(self, response_id: str, output_index: int, encrypted_content: str) -> None:
         super().__init__(response_id, output_index)
         self._encrypted_content = encrypted_content
+
+    @classmethod
+    def resume(cls, response_id: str, outline: CompactionOutline) -> Self:
+        """The compaction, of which nothing is here; it comes with the end."""
+        compaction = cls(response_id, outline.output_index, "")
+        compaction.lacks_beginning = True
+        return compaction
+
+    def draw_outline(self) -> Outline:
+        """See `OpenItem`."""
+        return CompactionOutline(self.output_index)
 
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""

@@ -32,7 +32,7 @@ from prompts.errors import InvalidRequest, ServiceError
 from prompts.run.following import follow_response
 from prompts.usecases.ask import Ask
 from prompts.usecases.public_ids import check_kind
-from prompts.usecases.responses import cancel_response, delete_response, get_response
+from prompts.usecases.responses import cancel_response, check_response, delete_response, get_response
 from prompts.usecases.turns import Turn, create_turn, follow_turn, get_queued, wait_for_answer
 
 encode = msgspec.json.Encoder().encode
@@ -141,9 +141,10 @@ class ResponseController(ApiController):
             message = "'starting_after' is a place in a stream. Send it with 'stream=true'."
             raise InvalidRequest(message, param="starting_after")
         response_id, ports = _response_id(parsed_path), self.state.turns
-        stored = await get_response(response_id, owner=self.owner, store=ports.store)
         if not parsed_query.stream:
+            stored = await get_response(response_id, owner=self.owner, store=ports.store)
             return json_response(stored.body)
+        await check_response(response_id, owner=self.owner, store=ports.store)
         after = -1 if parsed_query.starting_after is None else parsed_query.starting_after
         events = follow_response(
             response_id,

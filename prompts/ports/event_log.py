@@ -7,18 +7,20 @@ from typing import Protocol
 
 from prompts.domain.responses import Response
 from prompts.domain.signals import Signal
+from prompts.domain.waypoints import Waypoint
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """What is written to a log at once: packed signals, and the sequence numbers of their events, (after, last_number].
 
-    Without signals it says nothing, and only keeps the lease.
+    Without signals it says nothing, and only keeps the lease. `waypoint` is one behind the group, packed, or empty.
     """
 
     after: int
     last_number: int
     packed: bytes
+    waypoint: bytes = b""
 
 
 BEHIND_ALL = Group(-1, -1, b"[]")
@@ -34,6 +36,14 @@ class Entry:
     is_last: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A waypoint of a log: the telling of what lies behind the entry with this last number can begin there."""
+
+    last_number: int
+    waypoint: Waypoint
+
+
 class EventLog(Protocol):
     """The logs of all responses, wherever they are written."""
 
@@ -46,6 +56,9 @@ class EventLog(Protocol):
         `after` is the last number of an entry, or -1. Raises StreamExpired when the log goes on without that entry (a
         fail-over has lost it), Unavailable.
         """
+
+    async def find_waypoint(self, response_id: str, *, upto: int) -> Passed | None:
+        """The last waypoint at or below the number `upto`; None when there is none near. Raises Unavailable."""
 
     def watch(self, response_id: str) -> AbstractAsyncContextManager["Watch"]:
         """Watch the log grow, within the context."""

@@ -221,6 +221,9 @@ class ResponseStore(Protocol):
     async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
         """What the model of an ended response was given; none while it is active. Raises NotFound, Unavailable."""
 
+    async def is_kept(self, response_id: str, *, owner: str) -> bool:
+        """Whether the owner has such a response, and it is stored. It reads nothing of it. Raises Unavailable."""
+
     async def delete(self, response_id: str, *, owner: str) -> None:
         """Erase the response, its input and its log; a run of it ends. Raises NotFound, Unavailable."""
 

@@ -18,7 +18,7 @@ from prompts.history.account import calibrate, with_passages
 from prompts.ports.event_log import BEHIND_ALL, EventLog, Group
 from prompts.ports.observer import UNOBSERVED, EndedOutsideRun, Observer
 from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized, Unreadable
-from prompts.run.log_reader import read_slices
+from prompts.run.log_reader import read_entries
 from prompts.run.usage import sum_usage
 
 log = structlog.get_logger(__name__)
@@ -186,7 +186,8 @@ async def retell(response: Response, *, event_log: EventLog) -> Narration:
     """The narration of a response, told again from its log. Raises StreamExpired, Unavailable."""
     narration = Narration(response)
     narration.opening()
-    async for entry in read_slices(event_log, response.id, after=narration.next_number - 1):
+    async for entry in read_entries(event_log, response.id, after=narration.next_number - 1):
+        narration.begin_group()
         narration.tell(entry.signals)
     return narration
 

@@ -29,6 +29,7 @@ from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing
 from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
 from prompts.run.log_writer import LogWriter
 from prompts.run.quiet import Quiet
+from prompts.run.waypoints import SIGNALS_A_WAYPOINT, WaypointPace
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,7 @@ class Run:
         observer: Observer,
         lease_s: float,
         max_kept_bytes: int = MAX_KEPT_BYTES,
+        signals_a_waypoint: int = SIGNALS_A_WAYPOINT,
     ) -> None:
         self.response = brief.response
         self.epoch = brief.epoch
@@ -70,6 +72,7 @@ class Run:
         self._writer = LogWriter(brief.response.id, owner=brief.owner, epoch=brief.epoch, store=store, lease_s=lease_s)
         self._renewal_s = lease_s / RENEWALS_A_LEASE
         self._narration = brief.narration
+        self._waypoints = WaypointPace(signals_a_waypoint)
         before = self._narration.next_number - 1 - len(brief.opening)
         self._buffer = FollowerBuffer(brief.opening, before=before, max_bytes=max_kept_bytes)
         self._pending: list[Signal] = []
@@ -219,9 +222,12 @@ class Run:
         self._taken.set()
         signals, self._pending = self._pending, []
         after = self._narration.next_number - 1
+        self._narration.begin_group()
         events = self._narration.tell(signals)
         self._untold += signals
-        group = Group(after, self._narration.next_number - 1, self._pack_told() if events else b"")
+        # A group without an event has no number of its own: it is not in the log, nor would its waypoint be.
+        waypoint = self._waypoints.pass_group(self._narration, len(signals)) if events else b""
+        group = Group(after, self._narration.next_number - 1, self._pack_told() if events else b"", waypoint)
         self._unwritten = Telling(events, group)
         return self._unwritten
 

@@ -25,6 +25,7 @@ from prompts.run.brief import Brief
 from prompts.run.follower_buffer import MAX_KEPT_BYTES
 from prompts.run.run import Run
 from prompts.run.shares import Shares
+from prompts.run.waypoints import SIGNALS_A_WAYPOINT
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +48,7 @@ class Limits:
     owner_runs_in_all: int = 0
     """The same of all replicas together; 0 is no limit."""
     max_kept_bytes: int = MAX_KEPT_BYTES
+    signals_a_waypoint: int = SIGNALS_A_WAYPOINT
 
 
 class Runner:
@@ -193,6 +195,7 @@ class Runner:
             observer=self._observer,
             lease_s=limits.lease_s,
             max_kept_bytes=limits.max_kept_bytes,
+            signals_a_waypoint=limits.signals_a_waypoint,
         )
         loop = asyncio.get_running_loop()
         task = loop.create_task(self._execute(run, brief), name=run.response.id)

@@ -33,6 +33,13 @@ async def get_response(response_id: str, *, owner: str, store: ResponseStore) ->
     return found
 
 
+async def check_response(response_id: str, *, owner: str, store: ResponseStore) -> None:
+    """Check that there is such a response to follow, without reading it. Raises NotFound, Unavailable."""
+    check_response_id(response_id)
+    if not await store.is_kept(response_id, owner=owner):
+        raise unknown_response(response_id)
+
+
 async def delete_response(response_id: str, *, owner: str, store: ResponseStore) -> None:
     """Erase it; what it said stays in the history it joined. Raises NotFound, Unavailable."""
     check_response_id(response_id)

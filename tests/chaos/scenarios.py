@@ -125,6 +125,10 @@ async def _have_ended(experiment: Experiment, response_ids: list[str]) -> bool:
 
 
 async def _dump(experiment: Experiment, response_id: str) -> list[object]:
-    """The raw values of all keys of a response."""
+    """The raw values of all keys of a response, but for the marks of who reads it.
+
+    A client that has stayed on its connection still reads when its replica comes back, which marks it until it has told
+    the end.
+    """
     keys = sorted([key async for key in experiment.redis.scan_iter(f"*{response_id}*", count=1000)])
-    return [(key, await experiment.redis.dump(key)) for key in keys]
+    return [(key, await experiment.redis.dump(key)) for key in keys if b":readers:" not in key]

@@ -215,6 +215,7 @@ async def test_what_is_not_stored_ends_and_is_there_until_it_is_delivered(stores
     outcome = await end_turn(stores, draft, admitted, end=end)
     stored = await stores.responses.get(draft.response.id, owner=OWNER)
     assert (stored.status, stored.body, stored.is_stored) == (end, outcome.result, False)
+    assert not await stores.responses.is_kept(draft.response.id, owner=OWNER)
     assert (stored.failure is not None) == (end == "failed")
     item_ids = [item.id for item in (*draft.input, *outcome.response.output)]
     assert set(await stores.conversations.find_items(item_ids, owner=OWNER)) == {None}

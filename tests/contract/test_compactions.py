@@ -66,6 +66,7 @@ async def test_it_is_read_as_it_was_kept(redis_stores: Stores, compactions: Comp
     assert await keep(compactions, compacted) is None
     stored = await redis_stores.responses.get(compacted.id, owner=OWNER)
     assert (stored.status, stored.body, stored.is_stored) == ("completed", encode(compacted), True)
+    assert await redis_stores.responses.is_kept(compacted.id, owner=OWNER)
     with pytest.raises(NotFound):
         await redis_stores.responses.get(compacted.id, owner=STRANGER)
 

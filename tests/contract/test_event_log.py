@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from prompts.domain.signals import Called, Finished, Refused, Signal, Text, Thought, pack
+from prompts.domain.waypoints import LogPlace
 from prompts.errors import StreamExpired
 from prompts.ports.event_log import Entry, Group, Watch
 from tests.contract.backends import HEARD_S, Backend
@@ -121,6 +123,79 @@ async def test_a_cursor_whose_entry_was_lost_is_refused(backend: Backend) -> Non
     with pytest.raises(StreamExpired):
         await stores.event_log.read(response_id, after=lost)
     assert [entry.last_number for entry in await read_all(stores, response_id)][-1] == lost + 5
+
+
+# --- waypoints ---
+
+
+async def write_far(stores: Stores, *, before: int, between: int, behind: int) -> tuple[str, list[int]]:
+    """A log with two waypoints: so many entries before the first, between them, and behind. Returns their numbers."""
+    _, admitted = await begin(stores)
+    narration, numbers = begin_telling(admitted), []
+    for number in range(before + between + behind + 2):
+        is_waypoint = number in {before, before + between + 1}
+        group = build_group(narration, [Text(f"{number} ")], has_waypoint=is_waypoint)
+        await stores.responses.append(admitted.response.id, group, epoch="1", lease_s=LEASE_S)
+        numbers += [group.last_number] if is_waypoint else []
+    return admitted.response.id, numbers
+
+
+@pytest.mark.parametrize("between", [0, 6, 7, 8, 70, 600], ids=str)
+async def test_the_last_waypoint_at_or_below_a_number_is_found(stores: Stores, between: int) -> None:
+    response_id, [first, second] = await write_far(stores, before=3, between=between, behind=9)
+    for upto, expected in (
+        (first, first),
+        (second - 1, first),
+        (second, second),
+        (second + 5, second),
+        (9_999, second),
+    ):
+        passed = await stores.event_log.find_waypoint(response_id, upto=upto)
+        assert passed is not None
+        assert passed.last_number == expected
+        assert passed.waypoint.length == 1
+        assert passed.waypoint.current == LogPlace(LAST_OPENING_NUMBER, 0)
+
+
+async def test_before_the_first_waypoint_there_is_none(stores: Stores) -> None:
+    response_id, [first, _] = await write_far(stores, before=3, between=3, behind=0)
+    for upto in (0, LAST_OPENING_NUMBER, first - 1):
+        assert await stores.event_log.find_waypoint(response_id, upto=upto) is None
+
+
+async def test_a_log_that_has_no_waypoint_or_is_not_there_has_none(backend: Backend) -> None:
+    stores = backend.stores
+    _, admitted = await begin(stores)
+    await write(stores, admitted, "One ")
+    response_id = await take_turn(stores)
+    await backend.expire_log(response_id)
+    for without in (admitted.response.id, response_id, UNKNOWN_RESPONSE):
+        assert await stores.event_log.find_waypoint(without, upto=9) is None
+
+
+async def test_a_waypoint_that_this_release_cannot_read_is_none(stores: Stores) -> None:
+    _, admitted = await begin(stores)
+    group = build_group(begin_telling(admitted), [Text("One ")])
+    odd = replace(group, waypoint=b'{"of":"another release"}')
+    await stores.responses.append(admitted.response.id, odd, epoch="1", lease_s=LEASE_S)
+    assert await stores.event_log.find_waypoint(admitted.response.id, upto=group.last_number) is None
+    assert await read_log(stores, admitted.response.id) == ["One "]
+
+
+async def test_a_waypoint_is_lost_with_its_entry_and_written_again_with_it(backend: Backend) -> None:
+    stores = backend.stores
+    _, admitted = await begin(stores)
+    response_id, narration = admitted.response.id, begin_telling(admitted)
+    groups = [build_group(narration, [Text(f"{number} ")], has_waypoint=number == 1) for number in range(3)]
+    for group in groups:
+        await stores.responses.append(response_id, group, epoch="1", lease_s=LEASE_S)
+    await backend.lose_tail(response_id, groups[0].last_number)
+    assert await stores.event_log.find_waypoint(response_id, upto=99) is None
+    for group in groups[1:]:
+        await stores.responses.append(response_id, group, epoch="1", lease_s=LEASE_S)
+    passed = await stores.event_log.find_waypoint(response_id, upto=99)
+    assert passed is not None
+    assert passed.last_number == groups[1].last_number
 
 
 # --- the echo ---

@@ -36,6 +36,7 @@ async def check_unknown(stores: Stores, response_id: str, owner: str = OWNER) ->
             await call
         assert (refused.value.code, refused.value.param) == ("response_not_found", "response_id")
         assert response_id in refused.value.message
+    assert not await stores.responses.is_kept(response_id, owner=owner)
 
 
 async def test_an_active_response_is_shown_as_it_was_created(stores: Stores) -> None:
@@ -44,6 +45,7 @@ async def test_an_active_response_is_shown_as_it_was_created(stores: Stores) -> 
     stored = await stores.responses.get(draft.response.id, owner=OWNER)
     assert (stored.status, stored.failure, stored.is_stored) == ("in_progress", None, True)
     assert decode_response(stored.body) == admitted.response
+    assert await stores.responses.is_kept(draft.response.id, owner=OWNER)
 
 
 async def test_an_ended_response_is_shown_as_it_ended(stores: Stores) -> None:
@@ -51,6 +53,7 @@ async def test_an_ended_response_is_shown_as_it_ended(stores: Stores) -> None:
     outcome = await end_turn(stores, draft, admitted)
     stored = await stores.responses.get(draft.response.id, owner=OWNER)
     assert (stored.status, stored.body, stored.is_stored) == ("completed", outcome.result, True)
+    assert await stores.responses.is_kept(draft.response.id, owner=OWNER)
 
 
 async def test_an_unknown_id_is_not_found(stores: Stores) -> None:

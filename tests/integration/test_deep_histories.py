@@ -21,8 +21,8 @@ MAX_DEPTH = 256
 PARTITION = "05"
 # As many as Redis keeps in a small hash, which it walks.
 CALLS_A_TIMELINE = 500
-# The bar is 10 ms on an idle machine.
-MAX_US = 20_000
+# It is 5 ms at most on an idle machine.
+MAX_US = 10_000
 
 
 async def fork(stores: Stores, origin: str) -> str:

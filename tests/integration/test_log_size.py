@@ -12,7 +12,7 @@ from prompts.adapters.redis import keys
 from tests.support.builders import admit, build_draft, open_stores, write
 
 RUNS = 50
-TOKENS = 500
+TOKENS = 600
 MAX_BYTES_A_TOKEN = 40
 # Like a tokenizer's tokens: words with the space before them, long ones in pieces; five characters on average.
 TOKENS_OF_ENGLISH = (
@@ -44,6 +44,7 @@ async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) 
     for response_id in written[:3]:
         entries: Any = await redis.xrange(keys.event_log(response_id))
         assert len(entries) == TOKENS + 1
+        assert len([fields for _, fields in entries if b"w" in fields]) == 1
         assert mark not in str(entries)
         stored = await redis.hgetall(keys.response(response_id))
         assert [field for field, value in stored.items() if mark.encode() in value] == [b"echo"]

@@ -22,6 +22,7 @@ from prompts.domain.items import InputText, Item, Message
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Response
 from prompts.domain.signals import Finished, Signal, Text, pack
+from prompts.domain.waypoints import pack_waypoint
 from prompts.history.account import measure
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
@@ -32,6 +33,7 @@ from prompts.ports.reader_marks import ReaderMarks
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.responses import Admitted, Claim, Draft, Outcome, ResponseStore
 from prompts.run.runner import Limits, Runner
+from prompts.run.waypoints import WaypointPace
 from prompts.usecases.anchors import read_anchor
 from tests.support.fakes.calibration import FakeCalibration
 from tests.support.sealer import SEALER
@@ -167,19 +169,23 @@ async def admit(
     return admitted
 
 
-def build_group(narration: Narration, signals: Sequence[Signal]) -> Group:
+def build_group(narration: Narration, signals: Sequence[Signal], *, has_waypoint: bool = False) -> Group:
     """The group of these signals, as a run writes it to the log."""
     after = narration.next_number - 1
+    narration.begin_group()
     narration.tell(signals)
-    return Group(after, narration.next_number - 1, pack(signals) if signals else b"")
+    waypoint = narration.find_waypoint() if has_waypoint else None
+    packed_waypoint = pack_waypoint(waypoint) if waypoint else b""
+    return Group(after, narration.next_number - 1, pack(signals) if signals else b"", packed_waypoint)
 
 
 async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float = 600) -> Narration:
-    """Append each word to a response's log as a group of its own. Returns the narration so far."""
-    narration = Narration(admitted.response)
+    """Append each word to a response's log as a group of its own, as a run does. Returns the narration so far."""
+    narration, waypoints = Narration(admitted.response), WaypointPace()
     narration.opening()
     for word in words:
         group = build_group(narration, [Text(word)])
+        group = replace(group, waypoint=waypoints.pass_group(narration, 1))
         await stores.responses.append(admitted.response.id, group, epoch=admitted.epoch, lease_s=lease_s)
     return narration
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from hypothesis import given, settings
@@ -14,85 +13,35 @@ from prompts.answer.events import Event, Narration, encode
 from prompts.api import sse
 from prompts.domain.items import (
     Item,
-    Logprob,
     Reasoning,
     ReasoningText,
     SummaryText,
 )
 from prompts.domain.responses import ConversationRef, Response, ResponseError
 from prompts.domain.signals import (
-    Argued,
     BegunAnew,
     Called,
     CalledTool,
-    Compacted,
     Finished,
-    Opened,
     Refused,
-    Sealed,
     Signal,
-    Summarized,
     Text,
     Thought,
     pack,
     read_signals,
     unpack,
 )
-from prompts.domain.tools import CallKind
 from prompts.domain.usage import Usage
 from tests.support.oracle import check_events, read_frames
 from tests.support.sample_turn import RESPONSE_ID
+from tests.support.words import ENDS, TEXTS, WORDS, splits
 
-# Any text that UTF-8 can encode: astral and combining characters, controls, quotes, line separators, the empty text.
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
-LOGPROBS = st.builds(Logprob, TEXTS, st.floats(-20, 0), st.lists(st.integers(0, 255), max_size=4))
-# Parallel calls, arguments of calls that never began, and arguments that are no JSON.
-CALLS = st.integers(0, 3)
-WRITTEN = [
-    "{}",
-    '{"city":"Paris"}',
-    '{"city":',
-    '{"command":["ls","-l"],"workdir":"/tmp","timeout_ms":1000}',
-    '{"command":"ls | wc","env":{"A":1}}',
-    "[" * 2_000,
-]
 ITEM_TYPES = {
     "function": "function_call",
     "custom": "custom_tool_call",
     "local_shell": "local_shell_call",
     "tool_search": "tool_search_call",
 }
-WORDS: st.SearchStrategy[Signal] = st.one_of(
-    TEXTS.map(Text),
-    st.builds(Text, TEXTS, st.lists(LOGPROBS, max_size=2)),
-    TEXTS.map(Refused),
-    st.sampled_from([Opened(None), Opened("commentary"), Opened("final_answer")]),
-    TEXTS.map(Thought),
-    st.builds(Summarized, TEXTS, st.integers(0, 2)),
-    TEXTS.filter(bool).map(Sealed),
-    st.builds(Called, CALLS, st.just("call_1"), st.sampled_from(["get_weather", "get_time"])),
-    st.builds(
-        CalledTool,
-        CALLS,
-        st.just("call_1"),
-        st.just("patch"),
-        st.sampled_from(get_args(CallKind)),
-        st.sampled_from([None, "shop"]),
-    ),
-    st.builds(Argued, CALLS, st.one_of(TEXTS, st.sampled_from(WRITTEN))),
-    st.builds(Argued, CALLS, st.just(""), TEXTS),
-    st.builds(Compacted, TEXTS, st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3)),
-    st.just(BegunAnew()),
-)
-ENDS = st.one_of(
-    st.builds(
-        Finished,
-        st.sampled_from(["stop", "length", "content_filter"]),
-        st.none() | st.builds(Usage, *[st.integers(0, 2**40)] * 3),
-    ),
-    st.builds(ResponseError, st.sampled_from(["server_error", "rate_limit_exceeded"]), TEXTS),
-    st.none(),
-)
 CONVERSATIONS: st.SearchStrategy[ConversationRef | msgspec.UnsetType] = st.sampled_from(
     [msgspec.UNSET, ConversationRef("conv_0a" + "0" * 30)]
 )
@@ -123,14 +72,6 @@ def tellings(draw: st.DrawFn) -> tuple[Telling, Telling]:
     words, end = draw(st.lists(WORDS, max_size=10)), draw(ENDS)
     one, other = draw(splits(words)), draw(splits(words))
     return Telling(response, one, end), Telling(response, other, end)
-
-
-@st.composite
-def splits(draw: st.DrawFn, words: Sequence[Signal]) -> list[list[Signal]]:
-    """These signals in groups, some of them empty."""
-    cuts = sorted(draw(st.lists(st.integers(0, len(words)), max_size=5)))
-    bounds = [0, *cuts, len(words)]
-    return [list(words[begin:end]) for begin, end in pairwise(bounds)]
 
 
 def tell(telling: Telling) -> tuple[list[Event], bytes]:

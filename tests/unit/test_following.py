@@ -121,6 +121,25 @@ async def test_a_reader_that_falls_behind_goes_on_from_the_log(
     assert seen[-1].data.endswith(harness.store.outcome.result + b"}")
 
 
+async def test_a_run_and_the_one_that_takes_it_over_leave_waypoints(harness: Harness, client: FollowClient) -> None:
+    harness.make_runner(signals_a_waypoint=60)
+    words: list[list[Step]] = [[[Text(f"{number} ")], settle] for number in range(WORDS // 2)]
+    run = await harness.start(*chain.from_iterable(words), asyncio.Event())
+    async with asyncio.timeout(MAX_S):
+        while run.last_number < WORDS // 2 + 3:
+            await settle()
+    await harness.runner.close()
+    kept = harness.memory.responses[RESPONSE_ID]
+    before = len(kept.waypoints)
+    harness.make_runner(signals_a_waypoint=60)
+    shown = [f"{number} " for number in range(WORDS // 2)]
+    await harness.run(*chain.from_iterable(words), [STOP], brief=make_brief(shown=shown, epoch="2.a"))
+    assert (before, len(kept.waypoints)) == (2, 4)
+    whole = await client.read(run=None)
+    for after in range(0, len(whole), 7):
+        assert await client.read(run=None, after=after) == whole[after + 1 :]
+
+
 async def test_a_reader_of_a_run_that_is_handed_over_goes_on_with_the_next(
     harness: Harness, client: FollowClient
 ) -> None:

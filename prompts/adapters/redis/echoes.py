@@ -9,15 +9,16 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.lean import build_lean_encoder
 from prompts.adapters.redis.scripts import find_owned, read_fields
 from prompts.domain.responses import Response
 from prompts.domain.text import TextConfig
 from prompts.errors import unknown_response
 
-encode = msgspec.json.Encoder().encode
+encode_echo = build_lean_encoder(Response)
 decode_response = msgspec.json.Decoder(Response).decode
 
-# An echo of this size has tools, or long instructions: a plain one has about 700 bytes.
+# An echo of this size has tools, or long instructions: a plain one has about 200 bytes.
 MIN_SHORTENED_BYTES = 2048
 
 
@@ -25,7 +26,7 @@ def shorten_echo(echo: Response, encoded: bytes) -> bytes:
     """What to keep of it when the response has ended; b"" where that saves little."""
     if len(encoded) < MIN_SHORTENED_BYTES:
         return b""
-    return encode(replace(echo, instructions=None, tools=[], text=TextConfig()))
+    return encode_echo(replace(echo, instructions=None, tools=[], text=TextConfig()))
 
 
 async def read_echo(redis: Redis, response_id: str, *, owner: str) -> Response | None:

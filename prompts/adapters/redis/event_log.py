@@ -14,14 +14,20 @@ from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.scripts import translated_errors
 from prompts.domain.responses import Response
 from prompts.domain.signals import unpack
+from prompts.domain.waypoints import unpack_waypoint
 from prompts.errors import InvalidRequest, StreamExpired
-from prompts.ports.event_log import Entry, Watch
+from prompts.ports.event_log import Entry, Passed, Watch
 
 # An entry is a group: one token of a slow model, some hundreds (at 6 bytes each) of a fast one. So a long answer is
 # never in memory as a whole, and no read takes Redis or this process milliseconds.
 ENTRIES_A_READ = 32
 # Some hundred signals, a tenth of a millisecond.
 BYTES_AT_ONCE = 2_000
+# Entries that are looked at for a waypoint, newest first: enough for a fast model, whose entries hold hundreds of
+# signals; for one under less load; for a slow one, with a token in each; and for larger waypoints, which are rarer.
+ENTRIES_A_LOOK = (8, 64, 512, 2_048)
+# Where no release has left any waypoints, the search itself must cost little.
+BYTES_LOOKED_AT = 1_000_000
 
 
 class RedisEventLog:
@@ -57,6 +63,22 @@ class RedisEventLog:
             )
         return above
 
+    async def find_waypoint(self, response_id: str, *, upto: int) -> Passed | None:
+        """See `EventLog.find_waypoint`."""
+        log_key, newest, looked_at = keys.event_log(response_id), f"0-{upto}", 0
+        for count in ENTRIES_A_LOOK:
+            with translated_errors():
+                found: Any = await self._redis.xrevrange(log_key, newest, "-", count=count) or []
+            for entry_id, fields in found:
+                if packed := fields.get(b"w"):
+                    waypoint = unpack_waypoint(packed)
+                    return Passed(_read_number(entry_id), waypoint) if waypoint else None
+            looked_at += sum(len(fields[b"s"]) for _, fields in found)
+            if len(found) < count or looked_at > BYTES_LOOKED_AT:
+                return None
+            newest = f"({found[-1][0].decode()}"
+        return None
+
     async def _unpack(self, found: Sequence[Any]) -> Sequence[Entry]:
         """Large ones one after the other, whoever reads: a hundred readers at once would hold up everybody else."""
         if sum(len(fields[b"s"]) for _, fields in found) <= BYTES_AT_ONCE:
@@ -75,4 +97,8 @@ class RedisEventLog:
 
 def _read_entry(entry: Any) -> Entry:
     entry_id, fields = entry
-    return Entry(int(entry_id.partition(b"-")[2]), unpack(fields[b"s"]), b"e" in fields)
+    return Entry(_read_number(entry_id), unpack(fields[b"s"]), b"e" in fields)
+
+
+def _read_number(entry_id: bytes) -> int:
+    return int(entry_id.partition(b"-")[2])

@@ -17,6 +17,7 @@ from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.deletion import TOMBSTONE_S
 from prompts.adapters.redis.echoes import MIN_SHORTENED_BYTES, shorten_echo
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
+from prompts.adapters.redis.lean import build_lean_encoder
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
 from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, MAX_ITEMS_AT_ONCE, Batch, Staging, is_large, write_ahead
@@ -57,6 +58,8 @@ from prompts.ports.responses import (
 log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
+encode_echo = build_lean_encoder(Response)
+encode_request = build_lean_encoder(ModelRequest)
 decode_response = msgspec.json.Decoder(Response).decode
 decode_compacted = msgspec.json.Decoder(CompactedHistory).decode
 decode_failure = msgspec.json.Decoder(Failure).decode
@@ -124,7 +127,8 @@ class RedisResponseStore:
         kind, anchor_id, anchor_key = (place.kind, place.id, place.key) if place else ("none", "", own_key)
         key = claim.idempotency_key
         idempotency_key = keys.idempotency(partition, owner, anchor_id, key) if key else own_key
-        echo, given, model_request = encode(draft.response), encode(draft.input), encode(draft.model_request)
+        echo, model_request = encode_echo(draft.response), encode_request(draft.model_request)
+        given = encode(draft.input)
         is_prepared = len(echo) + len(given) + len(model_request) > MAX_BYTES_AT_ONCE
         if is_prepared:
             await write_ahead(self._redis, own_key, echo=echo, input=given, model_request=model_request)
@@ -225,6 +229,7 @@ class RedisResponseStore:
             after=group.after,
             last_number=group.last_number,
             signals=group.packed,
+            waypoint=group.waypoint,
             log_channel=keys.log_channel(response_id),
         )
         _check_written(written)
@@ -353,6 +358,11 @@ class RedisResponseStore:
             raise unknown_response(response_id)
         return decode_passages(passages) if passages else []
 
+    async def is_kept(self, response_id: str, *, owner: str) -> bool:
+        """See `ResponseStore.is_kept`."""
+        found = await find_owned(self._redis, keys.response(response_id), owner, ("status", "unstored"))
+        return found is not None and found[0] is not None and found[1] is None
+
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
         partition = ids.get_partition(response_id)
@@ -412,7 +422,8 @@ def _shorten(request: ModelRequest, encoded: bytes) -> bytes:
     """What follow-ups need of it later, without the tools and formats of the answer; b"" where it saves little."""
     if len(encoded) < MIN_SHORTENED_BYTES:
         return b""
-    return encode(replace(request, tools=[], tool_choice="auto", text=TextConfig(), options=UNSET, cache_hints=UNSET))
+    rest = replace(request, tools=[], tool_choice="auto", text=TextConfig(), options=UNSET, cache_hints=UNSET)
+    return encode_request(rest)
 
 
 def _read_refusal(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> ServiceError:

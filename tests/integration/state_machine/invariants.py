@@ -7,6 +7,7 @@ from hypothesis.stateful import invariant
 
 from prompts.adapters.redis import keys
 from prompts.answer.events import encode
+from prompts.domain.waypoints import pack_waypoint
 from prompts.errors import NotFound
 from tests.integration.state_machine.machine import OWNERS, PARTITION, Machine
 from tests.integration.state_machine.world import Talk
@@ -67,6 +68,9 @@ class Invariants(Machine):
                 assert stored.status == turn.status
                 entries = self.do(self.stores.event_log.read(turn.id, after=-1))
                 assert [(entry.last_number, list(entry.signals), entry.is_last) for entry in entries] == turn.log
+                passed = self.do(self.stores.event_log.find_waypoint(turn.id, upto=turn.log[-1][0]))
+                found = (passed.last_number, pack_waypoint(passed.waypoint)) if passed else None
+                assert found == max(turn.waypoints.items(), default=None)
 
     @invariant()
     def leases_are_those_of_active_responses(self) -> None:

@@ -1,5 +1,6 @@
 """Rules for responses, from their admission to their end or deletion."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -222,14 +223,15 @@ class ResponseRules(Machine):
             talk.active = turn
         root.use()
 
-    @rule(data=st.data(), words=st.lists(texts, max_size=3), is_twice=st.booleans())
+    @rule(data=st.data(), words=st.lists(texts, max_size=3), is_twice=st.booleans(), has_waypoint=st.booleans())
     @precondition(lambda self: self.world.hands)
-    def append(self, data: st.DataObject, words: list[str], is_twice: bool) -> None:
+    def append(self, data: st.DataObject, words: list[str], is_twice: bool, has_waypoint: bool) -> None:
         hand = self.draw_hand(data)
         turn = hand.turn
         signals: list[Signal] = [Text(word) for word in words]
         is_current = hand.epoch == turn.epoch and turn.is_active
-        group = build_group(turn.narration, signals) if is_current else Group(1, 9, pack(signals))
+        written = partial(build_group, turn.narration, signals, has_waypoint=has_waypoint)
+        group = written() if is_current else Group(1, 9, pack(signals), b"[1]")
         store = self.replicas[hand.replica].responses
         try:
             for _ in range(1 + is_twice):
@@ -241,6 +243,7 @@ class ResponseRules(Machine):
         turn.is_lost = False
         if signals:
             turn.log.append((group.last_number, signals, False))
+            turn.waypoints |= {group.last_number: group.waypoint} if has_waypoint else {}
 
     @rule(data=st.data(), missing=st.integers(1, 5), is_renewal=st.booleans())
     @precondition(lambda self: self.world.hands)

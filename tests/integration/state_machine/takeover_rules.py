@@ -121,12 +121,15 @@ class TakeoverRules(Machine):
             return
         after, (last_number, signals, _) = turn.log[-2][0], turn.log.pop()
         self.do(self.redis.delete(keys.event_log(turn.id)))
+        turn.waypoints.pop(last_number, None)
         for number, told, _ in turn.log:
-            self.do(self.redis.xadd(keys.event_log(turn.id), {"s": pack(told)}, id=f"0-{number}"))
+            waypoint = {"w": turn.waypoints[number]} if number in turn.waypoints else {}
+            self.do(self.redis.xadd(keys.event_log(turn.id), {"s": pack(told), **waypoint}, id=f"0-{number}"))
         self.do(self.redis.hset(keys.response(turn.id), "logged", after))
         turn.narration = Narration(turn.narration.response)
         turn.narration.opening()
         for _, told, _ in turn.log:
+            turn.narration.begin_group()
             turn.narration.tell(told)
         next_group = Group(last_number, last_number + 1, pack(signals))
         with pytest.raises(TailLost) as lost:

@@ -72,6 +72,8 @@ class Turn:
     is_released: bool = False
     is_deleted: bool = False
     readers: set[str] = field(default_factory=set)
+    waypoints: dict[int, bytes] = field(default_factory=dict)
+    """Packed, by the number of the entry in the log that they stand behind."""
 
     @property
     def id(self) -> str:

@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from prompts.domain.responses import Response
+from prompts.domain.waypoints import unpack_waypoint
 from prompts.errors import StreamExpired
-from prompts.ports.event_log import Entry, Watch
+from prompts.ports.event_log import Entry, Passed, Watch
 from tests.support.fakes.fates import Fate, meet
 from tests.support.fakes.memory import Memory
 from tests.support.fakes.watch import FakeWatch
 
 
 class FakeEventLog:
-    """`EventLog` in memory. Each call of `get_echo` and `read` first meets the next of `read_fates`."""
+    """`EventLog` in memory. Each call of `get_echo`, `read` and `find_waypoint` meets the next of `read_fates`."""
 
     def __init__(self, memory: Memory, *, entries_a_read: int = 2) -> None:
         """A small `entries_a_read` makes a short log take several reads, as a long one does in Redis."""
@@ -38,6 +39,17 @@ class FakeEventLog:
         if known.last_number != after:
             raise StreamExpired("The end of this stream was lost.")
         return above[: self._entries_a_read]
+
+    async def find_waypoint(self, response_id: str, *, upto: int) -> Passed | None:
+        """See `EventLog.find_waypoint`."""
+        await meet(self.read_fates)
+        kept = self._memory.responses.get(response_id)
+        numbers = [entry.last_number for entry in kept.log if entry.last_number <= upto] if kept else []
+        for number in reversed(numbers):
+            if kept and (packed := kept.waypoints.get(number)):
+                waypoint = unpack_waypoint(packed)
+                return Passed(number, waypoint) if waypoint else None
+        return None
 
     @asynccontextmanager
     async def watch(self, response_id: str) -> AsyncIterator[Watch]:

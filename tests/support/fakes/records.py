@@ -5,7 +5,7 @@ A history is a tuple, which never changes, so forks and branches share it.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from msgspec.structs import replace
@@ -104,6 +104,8 @@ class KeptResponse:
     result: bytes = b""
     failure: Failure | None = None
     passages: Sequence[Passage] = ()
+    waypoints: dict[int, bytes] = field(default_factory=dict)
+    """Packed, by the last number of the entry that they stand behind."""
     follow_ups: Sequence[str] | None = None
     feedback: Feedback | None = None
 

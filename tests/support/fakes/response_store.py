@@ -179,6 +179,9 @@ class FakeResponseStore:
     def _write(self, kept: KeptResponse, group: Group, *, is_last: bool = False) -> None:
         self._note(kept, group)
         kept.log.append(Entry(group.last_number, unpack(group.packed), is_last))
+        kept.waypoints.pop(group.last_number, None)
+        if group.waypoint:
+            kept.waypoints[group.last_number] = group.waypoint
         kept.logged = group.last_number
         self.memory.nudge(kept.id, is_news=is_last)
 
@@ -277,6 +280,11 @@ class FakeResponseStore:
     async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
         """See `ResponseStore.get_passages`."""
         return [*self.memory.find_response(response_id, owner).passages]
+
+    async def is_kept(self, response_id: str, *, owner: str) -> bool:
+        """See `ResponseStore.is_kept`."""
+        kept = self.memory.responses.get(response_id)
+        return kept is not None and kept.owner == owner and kept.is_stored
 
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
