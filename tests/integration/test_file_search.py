@@ -358,3 +358,14 @@ async def test_without_an_index_the_answer_comes_and_says_so(
     assert (await http.get(f"/v1/responses/{response['id']}")).json() == response
     given = {"model": "stand-in", "input": [*response["output"], {"role": "user", "content": "Thanks"}]}
     assert (await create(http, given))["status"] == "completed"
+
+
+@pytest.mark.parametrize("when", ["auto", "always"])
+async def test_models_behind_the_other_protocol_search_too(
+    service: Service, http: httpx.AsyncClient, start_replica: StartReplica, store_id: str, when: str
+) -> None:
+    replica = await asyncio.to_thread(start_replica, {**service.environment, "MODEL_PROTOCOL": "responses"})
+    async with open_client(http, replica) as client:
+        response = await create(client, body("What is the notice period in Berlin?", store_id, when=when))
+    assert "six weeks" in response["output"][-1]["content"][0]["text"]
+    assert list_cited(response)[0][0] == "terms.md"
