@@ -405,4 +405,4 @@ def test_vector_stores_are_as_the_model_says_whatever_happens(machine: type[Vect
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_vector_stores_are_as_the_model_says_after_long_lives(machine: type[VectorStoreRules]) -> None:
-    run_state_machine_as_test(machine, settings=settings(FEW, max_examples=600, stateful_step_count=60))
+    run_state_machine_as_test(machine, settings=settings(FEW, max_examples=400, stateful_step_count=60))
