@@ -23,6 +23,7 @@ from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
 from health.metrics import ProbeMetrics
 from health.probes import Readiness
+from prompts.adapters.extraction.extractor import DocumentExtractor
 from prompts.adapters.measured_model import MeasuredModel
 from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
@@ -329,6 +330,7 @@ def _build_files(redis: Redis, storage: DjangoFileStorage) -> FilePorts:
     return FilePorts(
         store=RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB),
         storage=storage,
+        extractor=DocumentExtractor(settings.FILES_DIR / ".reading"),
         detach=no_stores,
         max_file_bytes=settings.MAX_FILE_MB * MB,
     )

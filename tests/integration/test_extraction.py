@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import os
+import sys
 import time
 import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from prompts.adapters.extraction.extractor import DocumentExtractor
 from prompts.domain.passages import Block
 from prompts.ports.text_extractor import UnreadableFile
+from tests.support.processes import REPO_ROOT
 from tests.support.servers import eventually
 
 
@@ -441,6 +443,29 @@ async def test_a_reader_knows_nothing_of_the_service(extractor: DocumentExtracto
     score = Path(f"/proc/{process.pid}/oom_score_adj")
     await eventually(lambda: score.read_text() == "1000\n")  # it is the one to go
     await reading
+
+
+PROGRAM = """
+import sys
+import uvloop
+from pathlib import Path
+from prompts.adapters.extraction.extractor import DocumentExtractor
+
+async def give():
+    yield b"# Hello"
+
+async def main():
+    print(await DocumentExtractor(Path(sys.argv[1])).extract(give(), filename="a.md"))
+
+uvloop.run(main())
+"""
+
+
+async def test_it_works_on_the_event_loop_of_the_service(spool: Path) -> None:
+    command = (sys.executable, "-c", PROGRAM, str(spool))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=REPO_ROOT)
+    said, _ = await process.communicate()
+    assert "text='Hello', kind='heading', level=1" in said.decode()
 
 
 async def test_a_hundred_thousand_rows_are_read(extractor: DocumentExtractor) -> None:
