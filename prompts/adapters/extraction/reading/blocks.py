@@ -66,9 +66,9 @@ class Blocks:
         self._write()
         self._file.write(b'{"is_whole":true}\n')
 
-    def fail(self, error: UnreadableFile) -> None:
-        """Say why it cannot be read, whatever was found before."""
-        self._file.write(encode({"code": error.code, "message": error.message}) + b"\n")
+    def fail(self, error: UnreadableFile, *, cause: str = "") -> None:
+        """Say why it cannot be read, whatever was found before; `cause` is for the log, and holds nothing of it."""
+        self._file.write(encode({"code": error.code, "message": error.message, "cause": cause}) + b"\n")
 
     def _write(self) -> None:
         if self._waiting:
