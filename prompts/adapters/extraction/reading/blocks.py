@@ -92,8 +92,7 @@ def compose_row(names: list[str], cells: list[str]) -> str:
     """A row of a table with the names of its columns, so that it is understood alone; empty cells are left out."""
     said = []
     for index, cell in enumerate(cells):
-        value = squeeze(cell)
-        if value:
+        if cell and (value := squeeze(cell)):
             name = names[index] if index < len(names) and names[index] else f"column {index + 1}"
             said.append(f"{name}: {value}")
     return "; ".join(said)
