@@ -364,7 +364,13 @@ def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageInd
         await stores.detach(vector_store_id, file_id, owner=None)
         unindexer.wake()
 
-    file_ports = FilePorts(store=files, storage=storage, detach=detach, max_file_bytes=settings.MAX_FILE_MB * MB)
+    file_ports = FilePorts(
+        store=files,
+        storage=storage,
+        extractor=extractor,
+        detach=detach,
+        max_file_bytes=settings.MAX_FILE_MB * MB,
+    )
     vector_stores = VectorStorePorts(
         stores=stores,
         files=files,
