@@ -161,7 +161,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         openai = await stack.enter_async_context(open_openai(traced))
         storage = stack.enter_context(open_files())
         passages = await stack.enter_async_context(open_passage_index(redis, openai, weaviate, observer))
-        knowledge = _build_knowledge(redis, storage, passages)
+        knowledge = _build_knowledge(redis, storage, passages, observer)
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -353,11 +353,12 @@ def _build_state(
     return state, nudges
 
 
-def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex) -> Knowledge:
+def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex, observer: Observer) -> Knowledge:
     stores = RedisVectorStores(redis)
     files = RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB)
     extractor = DocumentExtractor(settings.FILES_DIR / ".reading")
-    indexer = Indexer(IndexingPorts(stores, files, storage, extractor, index), lease_s=settings.LEASE_S)
+    ports = IndexingPorts(stores, files, storage, extractor, index)
+    indexer = Indexer(ports, lease_s=settings.LEASE_S, observer=observer)
     unindexer = Unindexer(stores=stores, files=files, index=index)
 
     async def detach(vector_store_id: str, file_id: str) -> None:
