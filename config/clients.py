@@ -94,6 +94,8 @@ log = structlog.get_logger(__name__)
 MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
+# A chore that goes on when it was cancelled is cancelled again; one lets go of what it holds before, in two seconds.
+CANCEL_AGAIN_S = 5.0
 # The socket outlasts the last answer by this.
 LINGER_S = 2.0
 
@@ -406,9 +408,10 @@ async def _in_background(name: str, chore: Chore) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # A cancellation that comes with an answer of Redis is lost before Python 3.12: the driver uses `wait_for`.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
 
 async def _keep_going(name: str, chore: Chore) -> None:
