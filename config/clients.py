@@ -95,6 +95,8 @@ log = structlog.get_logger(__name__)
 MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
+# A chore that goes on when it was cancelled is cancelled again; one lets go of what it holds before, in two seconds.
+CANCEL_AGAIN_S = 5.0
 # The socket outlasts the last answer by this.
 LINGER_S = 2.0
 
@@ -162,7 +164,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         openai = await stack.enter_async_context(open_openai(traced))
         storage = stack.enter_context(open_files())
         passages = await stack.enter_async_context(open_passage_index(redis, openai, weaviate, observer))
-        knowledge = _build_knowledge(redis, storage, passages)
+        knowledge = _build_knowledge(redis, storage, passages, observer)
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -357,18 +359,25 @@ def _build_state(
     return state, nudges
 
 
-def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex) -> Knowledge:
+def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex, observer: Observer) -> Knowledge:
     stores = RedisVectorStores(redis)
     files = RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB)
     extractor = DocumentExtractor(settings.FILES_DIR / ".reading")
-    indexer = Indexer(IndexingPorts(stores, files, storage, extractor, index), lease_s=settings.LEASE_S)
+    ports = IndexingPorts(stores, files, storage, extractor, index)
+    indexer = Indexer(ports, lease_s=settings.LEASE_S, observer=observer)
     unindexer = Unindexer(stores=stores, files=files, index=index)
 
     async def detach(vector_store_id: str, file_id: str) -> None:
         await stores.detach(vector_store_id, file_id, owner=None)
         unindexer.wake()
 
-    file_ports = FilePorts(store=files, storage=storage, detach=detach, max_file_bytes=settings.MAX_FILE_MB * MB)
+    file_ports = FilePorts(
+        store=files,
+        storage=storage,
+        extractor=extractor,
+        detach=detach,
+        max_file_bytes=settings.MAX_FILE_MB * MB,
+    )
     vector_stores = VectorStorePorts(
         stores=stores,
         files=files,
@@ -403,9 +412,10 @@ async def _in_background(name: str, chore: Chore) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # A cancellation that comes with an answer of Redis is lost before Python 3.12: the driver uses `wait_for`.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
 
 async def _keep_going(name: str, chore: Chore) -> None:

@@ -79,7 +79,9 @@ class SearchResult(Struct, frozen=True):
 class Comparison(Struct, frozen=True, kw_only=True):
     """One attribute beside one value, or a list of them (`in`, `nin`).
 
-    A file without the attribute fits `ne` and `nin` only.
+    A file without the attribute fits `ne` and `nin` only, and so does a value of another kind (text, number, truth).
+    Texts are ordered by their characters' numbers (an index may look at the first 32 bytes alone), `false` is below
+    `true`.
     """
 
     type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]

@@ -21,7 +21,7 @@ class Ranking:
 
     ranker: Literal["auto", "none"] = "auto"
     score_threshold: float = 0.0
-    text_weight: float = 0.7
+    text_weight: float = 0.65
 
 
 DEFAULT_RANKING = Ranking()

@@ -18,6 +18,7 @@ from prompts.domain.vector_stores import IndexingError
 from prompts.errors import NotFound, ServiceError, StaleRun, Unavailable
 from prompts.knowledge.chunking import cut
 from prompts.ports.files import FileStorage, FileStore
+from prompts.ports.observer import UNOBSERVED, IndexingStopped, Observer
 from prompts.ports.passage_index import Indexed, PassageIndex
 from prompts.ports.text_extractor import TextExtractor, UnreadableFile
 from prompts.ports.vector_stores import Indexing, VectorStores
@@ -63,10 +64,11 @@ class _Ended:
 class Indexer:
     """The indexing of one process."""
 
-    def __init__(self, ports: IndexingPorts, *, lease_s: float) -> None:
+    def __init__(self, ports: IndexingPorts, *, lease_s: float, observer: Observer = UNOBSERVED) -> None:
         """`lease_s` is how long a file waits for a replica that says nothing."""
         self._ports = ports
         self._lease_s = lease_s
+        self._observer = observer
         self._woken = asyncio.Event()
         self._is_draining = False
 
@@ -123,6 +125,7 @@ class Indexer:
         try:
             await self._bring_to_end(indexing)
         except StaleRun:
+            self._observer.notice(IndexingStopped("stale"))
             # Another replica has it, or nobody is to have it: then what was put meanwhile must go.
             with suppress(Unavailable):
                 await self._ports.stores.abandon_indexing(indexing)
@@ -150,6 +153,7 @@ class Indexer:
         await self._tell(
             lambda: self._ports.stores.end_indexing(indexing, usage_bytes=ended.usage_bytes, error=ended.error)
         )
+        self._observer.notice(IndexingStopped("failed" if ended.error else "completed"))
 
     async def _put_off(self, indexing: Indexing, error: ServiceError) -> None:
         """Try again later, or give up."""
@@ -158,10 +162,12 @@ class Indexer:
             log.warning("file_not_indexed", file_id=indexing.file.file_id, code=error.code)
             failure = IndexingError("server_error", f"{error.message} It was tried for minutes: attach the file again.")
             await self._tell(lambda: stores.end_indexing(indexing, error=failure))
+            self._observer.notice(IndexingStopped("failed"))
             return
         delay_s = min(FIRST_DELAY_S * 2 ** min(indexing.tries, 10), MAX_DELAY_S)
         log.info("indexing_put_off", file_id=indexing.file.file_id, code=error.code, delay_s=delay_s)
         await self._tell(lambda: stores.put_off_indexing(indexing, delay_s=delay_s, is_try=True))
+        self._observer.notice(IndexingStopped("put_off"))
 
     async def _tell(self, tell: Callable[[], Awaitable[None]]) -> None:
         """Write how it went, again and again until the lease may be lost. Raises StaleRun, Unavailable."""

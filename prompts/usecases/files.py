@@ -14,6 +14,7 @@ from prompts.domain.files import File, Purpose
 from prompts.errors import BodyTooSlow, InvalidRequest, NotFound, QuotaExceeded, ServiceError, Unavailable, unknown_file
 from prompts.ports.files import FileStorage, FileStore
 from prompts.ports.pages import Page
+from prompts.ports.text_extractor import TextExtractor
 from prompts.run.erasing_files import Detach, erase_file
 from prompts.usecases.public_ids import check_file_id
 
@@ -25,10 +26,11 @@ ERASE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class FilePorts:
-    """What files need. `detach` takes a file out of a vector store."""
+    """What files are served with. `detach` takes a file out of a vector store."""
 
     store: FileStore
     storage: FileStorage
+    extractor: TextExtractor
     detach: Detach
     max_file_bytes: int
 

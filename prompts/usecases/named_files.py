@@ -20,7 +20,7 @@ Other = TypeVar("Other")
 
 # base64 makes four characters of three bytes: so many are as large as a body may be.
 MAX_FILE_BYTES = MAX_NAMED_BYTES * 3 // 4
-MB = 1_000_000
+MB = 1024 * 1024
 # How pictures begin that models look at; the name of a file may say anything.
 _IMAGES = {b"\x89PNG\r\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _RIFF, _WEBP = b"RIFF", b"WEBP"

@@ -5,8 +5,10 @@ import contextlib
 import io
 import json
 import os
+import sys
 import time
 import zipfile
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from prompts.adapters.extraction.extractor import DocumentExtractor
 from prompts.domain.passages import Block
 from prompts.ports.text_extractor import UnreadableFile
+from tests.support.processes import REPO_ROOT
 from tests.support.servers import eventually
 
 
@@ -358,10 +361,49 @@ def make_nested_pdf() -> bytes:
     return pdf.replace(b"/Resources", b"/X " + b"[" * 200_000 + b"]" * 200_000 + b" /Resources", 1)
 
 
+def make_bomb_pdf() -> bytes:
+    """Its one page unpacks to a gigabyte."""
+    packer = zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(10_000_000)) for _ in range(100)) + packer.flush()
+    head = b"%%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+    page = b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]/Contents 4 0 R>>endobj\n"
+    stream = b"4 0 obj<</Length %d/Filter/FlateDecode>>stream\n" % len(packed) + packed + b"\nendstream endobj\n"
+    return head.replace(b"%%", b"%") + page + stream + b"trailer<</Size 5/Root 1 0 R>>\nstartxref\n0\n%%EOF"
+
+
+def change_sheet(rows: bytes) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(make_xlsx())) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    start = (
+        b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><dimension ref="A1:XFD1048576"/>'
+    )
+    entries["xl/worksheets/sheet1.xml"] = start + b"<sheetData>" + rows + b"</sheetData></worksheet>"
+    return zip_of(entries)
+
+
+def make_nested_docx() -> bytes:
+    """Tables in tables in tables."""
+    deep = b"<w:tbl><w:tr><w:tc>" * 3_000 + b"<w:p/>" + b"</w:tc></w:tr></w:tbl>" * 3_000
+    name = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    body = b'<w:document xmlns:w="' + name + b'"><w:body>' + deep + b"</w:body></w:document>"
+    return change_docx(word__document=body)
+
+
+CELL = b'<row r="%d"><c r="%s%d" t="inlineStr"><is><t>far</t></is></c></row>'
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a circle of pages": (make_looping_pdf, "a.pdf"),
     "cross-references without end": (make_huge_xref_pdf, "a.pdf"),
     "deep nesting": (make_nested_pdf, "a.pdf"),
+    "a page that unpacks to a gigabyte": (make_bomb_pdf, "a.pdf"),
+    "a cell at the end of the largest sheet": (
+        lambda: change_sheet(CELL % (1, b"A", 1) + CELL % (1_048_576, b"XFD", 1_048_576)),
+        "a.xlsx",
+    ),
+    "rows as wide as can be": (
+        lambda: change_sheet(b"".join(CELL % (row, b"XFD", row) for row in range(1, 50_000))),
+        "a.xlsx",
+    ),
+    "tables in tables": (make_nested_docx, "a.docx"),
     "a page nested without end": (lambda: b"<html><body>" + b"<div>" * 300_000 + b"x", "a.html"),
     "a JSON nested without end": (lambda: b"[" * 500_000 + b"1" + b"]" * 500_000, "a.json"),
     "Markdown nested without end": (lambda: b"> " * 200_000 + b"x", "a.md"),
@@ -441,6 +483,29 @@ async def test_a_reader_knows_nothing_of_the_service(extractor: DocumentExtracto
     score = Path(f"/proc/{process.pid}/oom_score_adj")
     await eventually(lambda: score.read_text() == "1000\n")  # it is the one to go
     await reading
+
+
+PROGRAM = """
+import sys
+import uvloop
+from pathlib import Path
+from prompts.adapters.extraction.extractor import DocumentExtractor
+
+async def give():
+    yield b"# Hello"
+
+async def main():
+    print(await DocumentExtractor(Path(sys.argv[1])).extract(give(), filename="a.md"))
+
+uvloop.run(main())
+"""
+
+
+async def test_it_works_on_the_event_loop_of_the_service(spool: Path) -> None:
+    command = (sys.executable, "-c", PROGRAM, str(spool))
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, cwd=REPO_ROOT)
+    said, _ = await process.communicate()
+    assert "text='Hello', kind='heading', level=1" in said.decode()
 
 
 async def test_a_hundred_thousand_rows_are_read(extractor: DocumentExtractor) -> None:

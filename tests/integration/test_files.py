@@ -1,6 +1,7 @@
 """Files as a user of the official SDK has them: upload, list, read, download, delete, and their end."""
 
 import asyncio
+import json
 import secrets
 from pathlib import Path
 
@@ -39,6 +40,25 @@ async def test_a_file_is_kept_as_it_was_sent(alice: AsyncOpenAI, service: Servic
     assert download.response.headers["content-type"] == "application/pdf"
     assert download.response.headers["content-length"] == "3000000"
     assert file.id in list_kept(service)
+
+
+async def test_curl_uploads_and_downloads(service: Service, tmp_path: Path) -> None:
+    """It waits for `100 Continue` before a large body."""
+    sent, got = tmp_path / "Größe, ä.bin", tmp_path / "got"
+    content = secrets.token_bytes(5_000_000)
+    await asyncio.to_thread(sent.write_bytes, content)
+    key = ("-sS", "-H", f"Authorization: Bearer {service.alice_key}")
+    form = ("-F", "purpose=assistants", "-F", f'file=@"{sent}"')
+    uploading = await asyncio.create_subprocess_exec(
+        *("curl", *key, *form, f"{service.api_url}/files"), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await uploading.communicate()
+    file = json.loads(said)
+    assert (file["bytes"], file["filename"]) == (5_000_000, sent.name)
+    address = f"{service.api_url}/files/{file['id']}/content"
+    downloading = await asyncio.create_subprocess_exec("curl", *key, "-o", str(got), address)
+    assert await downloading.wait() == 0
+    assert await asyncio.to_thread(got.read_bytes) == content
 
 
 async def test_a_deleted_file_is_gone_at_once(alice: AsyncOpenAI, service: Service) -> None:

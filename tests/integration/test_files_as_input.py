@@ -160,7 +160,7 @@ async def test_files_that_are_too_large_together_are_refused(http: httpx.AsyncCl
     file_id = await upload(http, bytes(4_000_000), "a.bin")
     answer = await ask(http, "", input=say(file(file_id), file(file_id)))
     error = check_refusal(answer, param="input[0].content[2].file_id")
-    assert "7.9 MB" in error["message"]
+    assert "7.5 MB" in error["message"]
 
 
 async def test_what_is_no_image_is_refused(http: httpx.AsyncClient) -> None:

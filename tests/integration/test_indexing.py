@@ -12,14 +12,16 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.domain import ids
 from prompts.domain.passages import Attributes, Comparison
-from prompts.domain.vector_stores import AutoChunking, VectorStore, VectorStoreFile
+from prompts.domain.vector_stores import AutoChunking, ExpiresAfter, VectorStore, VectorStoreFile
 from prompts.errors import NotFound, Unavailable
+from prompts.ports.observer import IndexingStopped
 from prompts.ports.passage_index import Ranking
 from prompts.ports.vector_stores import Due, NewFile
 from prompts.run import indexing
 from prompts.run.indexing import MAX_TRIES, Indexer, IndexingPorts
 from prompts.run.unindexing import Unindexer
 from prompts.usecases.search import SearchPorts, search
+from tests.support.fakes.observer import FakeObserver
 from tests.support.memory_knowledge import LineExtractor, MemoryFiles, MemoryIndex
 from tests.support.servers import ValkeyServer, eventually
 
@@ -38,12 +40,13 @@ class World:
         self.files = MemoryFiles()
         self.extractor = LineExtractor()
         self.index = MemoryIndex()
+        self.observer = FakeObserver()
 
     def make_indexer(self, *, stores: Any = None, lease_s: float = LEASE_S) -> Indexer:
         """The indexer of a replica."""
         files = cast(Any, self.files)  # it has what indexing uses of both ports
         ports = IndexingPorts(stores or self.stores, files, files, self.extractor, self.index)
-        return Indexer(ports, lease_s=lease_s)
+        return Indexer(ports, lease_s=lease_s, observer=self.observer)
 
     @asynccontextmanager
     async def replica(self, *, lease_s: float = LEASE_S) -> AsyncIterator[Indexer]:
@@ -119,6 +122,7 @@ async def test_a_file_is_indexed_and_found(world: World) -> None:
     async with world.replica():
         file = await world.wait_for(store_id, file_id, "completed")
     assert file.usage_bytes == len("one\n\ntwo")
+    assert world.observer.noticed == [IndexingStopped("completed")]
     assert world.index.files[store_id, file_id].attributes == {"a": 1}
     assert await world.search(store_id, "two") == [file_id]
 
@@ -198,6 +202,7 @@ async def test_while_the_index_is_away_a_file_waits(world: World) -> None:
         assert (await world.get(store_id, file_id)).status == "in_progress"
         world.index.is_away = False
         await world.wait_for(store_id, file_id, "completed")
+    assert world.observer.noticed[0] == IndexingStopped("put_off")
 
 
 async def test_a_file_fails_when_the_index_stays_away(world: World) -> None:
@@ -210,6 +215,7 @@ async def test_a_file_fails_when_the_index_stays_away(world: World) -> None:
     assert file.last_error is not None
     assert file.last_error.code == "server_error"
     assert "index cannot be reached" in file.last_error.message
+    assert world.observer.noticed == [IndexingStopped("failed")]
 
 
 async def test_long_work_keeps_its_lease(world: World) -> None:
@@ -385,6 +391,24 @@ async def test_passages_of_a_file_in_two_vector_stores_are_shown_once(world: Wor
         ports=SearchPorts(world.index, world.stores),
     )
     assert [(passage.file_id, passage.vector_store_id) for passage in found] == [(file_id, first)]
+
+
+async def test_an_expired_vector_store_is_erased_from_the_index_and_can_be_read(world: World) -> None:
+    store_id = await world.make()
+    await world.stores.update(store_id, owner=OWNER, expires_after=ExpiresAfter(1))
+    file_id = await world.put(store_id)
+    async with world.replica():
+        await world.wait_for(store_id, file_id, "completed")
+    await world.erase()
+    assert await world.search(store_id, "one") == [file_id]
+    await world.redis.hincrby(keys.vector_store(store_id), "used_ms", -25 * 3600 * 1000)
+    await world.redis.zadd(keys.unindexing(PARTITION), {store_id: 1})
+    with pytest.raises(NotFound, match="expired"):
+        await world.search(store_id, "one")
+    await world.erase()
+    assert world.index.files == {}
+    assert (await world.stores.get(store_id, owner=OWNER)).status == "expired"
+    assert (await world.get(store_id, file_id)).status == "completed"
 
 
 async def test_what_is_due_is_erased_when_the_index_is_back(world: World) -> None:

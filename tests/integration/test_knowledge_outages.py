@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from prompts.adapters.weaviate.calls import OPEN_S
+from prompts.adapters.weaviate.connection import WeaviateConnection
 from prompts.adapters.weaviate.passage_index import SEARCH_S, WeaviatePassageIndex
 from prompts.domain.passages import Passage
 from prompts.errors import ServiceError, Unavailable, UpstreamTimeout
@@ -174,6 +175,20 @@ async def test_another_embedding_model_leaves_what_is_there_to_be_found_by_words
         await index.prepare()
         await index.put(store, a_file(new, "harbour"))
         assert {passage.file_id for passage in await search(index, store)} == {old, new}
+
+
+async def test_a_tenant_that_was_put_aside_is_woken_by_a_search(weaviate: WeaviateAddress) -> None:
+    store = new_store()
+    async with open_weaviate_index(weaviate, SlowEmbedder(), collection=COLLECTION) as index:
+        await index.prepare()
+        await index.put(store, a_file(new_file(), "harbour"))
+        connection = WeaviateConnection(weaviate.url, grpc_port=weaviate.grpc_port)
+        try:
+            client = await connection.client()
+            await client.collections.use(COLLECTION).tenants.deactivate(store)
+        finally:
+            await connection.close()
+        assert len(await search(index, store)) == 1
 
 
 async def test_several_replicas_prepare_at_once(start_weaviate: StartWeaviate) -> None:

@@ -301,7 +301,7 @@ def test_a_signal_stops_everything_and_valkey_last(start: Start, number: signal.
 
     assert run.wait() == 0
     assert_nothing_is_left(run)
-    assert run.lines[-1].startswith("valkey |")
+    assert run.lines[-1].startswith("valkey ")
     assert "bye bye" in run.lines[-1]
     assert "died" not in run.output
 

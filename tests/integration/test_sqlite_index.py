@@ -144,3 +144,13 @@ async def test_a_caller_that_leaves_while_a_file_is_put_leaves_no_half(tmp_path:
             async with asyncio.timeout(0):
                 await index.put(store, a_file(file_id, *("pier " * 50 for _ in range(2_000))))
         assert len(await index.list_stretches(store, file_id)) in {1, 2_000}
+
+
+async def test_what_is_removed_is_not_in_the_file_any_more(tmp_path: Path) -> None:
+    path, store, other = tmp_path / "knowledge.sqlite3", new_store(), new_store()
+    async with open_sqlite_index(path) as index:
+        await index.put(other, a_file(new_file(), "kept"))
+        await index.put(store, a_file(new_file(), *(f"unspeakable {number}" for number in range(200))))
+        await index.remove_store(store)
+    assert b"unspeakable" not in path.read_bytes()
+    assert b"kept" in path.read_bytes()

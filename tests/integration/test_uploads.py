@@ -251,9 +251,6 @@ async def test_twenty_large_uploads_at_once_take_little_memory(
         assert grown_mb < 60
 
 
-async def test_uploads_at_once_take_less_memory_than_they_have_bytes(
-    start_valkey: StartValkey, standin: StandinServer, tmp_path: Path
-) -> None:
-    with start_service(start_valkey(), standin, tmp_path) as own:
-        await upload_many(own, count=1, size=MB)
-        assert await upload_many(own, count=8, size=20 * MB) < 40
+async def test_uploads_at_once_take_less_memory_than_they_have_bytes(service: Service) -> None:
+    await upload_many(service, count=1, size=MB)
+    assert await upload_many(service, count=8, size=20 * MB) < 40

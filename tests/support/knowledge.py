@@ -1,6 +1,6 @@
 """Passage indexes for tests, as `config.knowledge` makes them, and files to put into them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -80,14 +80,3 @@ async def open_embedder(base_url: str) -> AsyncIterator[OpenAIEmbedder]:
     """The embedder on the stand-in."""
     async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
         yield OpenAIEmbedder(client, model=EMBEDDING_MODEL, connect_s=2, answer_s=5)
-
-
-class GivenVectors:
-    """`Embedder` that knows the vectors of some texts beforehand."""
-
-    def __init__(self, vectors: dict[str, Sequence[float]]) -> None:
-        self.vectors = vectors
-
-    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
-        """See `Embedder.embed`."""
-        return [self.vectors[text] for text in texts]

@@ -30,8 +30,6 @@ MAX_MB = 512
 MAX_S = 60
 # Documents that a process of the service has read at once: each may keep a core busy.
 AT_ONCE = 2
-# Of a message that a reader leaves for the log.
-MAX_TOLD_BYTES = 500
 
 
 class _Failed(msgspec.Struct):
@@ -40,6 +38,7 @@ class _Failed(msgspec.Struct):
     code: Literal["unsupported_file", "invalid_file"] | None = None
     message: str = ""
     is_whole: bool = False
+    cause: str = ""
 
 
 _decode_blocks = msgspec.json.Decoder(list[Block]).decode
@@ -60,13 +59,13 @@ class DocumentExtractor:
         """See `TextExtractor.extract`."""
         async with self._places:
             try:
-                with self._open_file() as document, self._open_file() as output, self._open_file() as told:
+                with self._open_file() as document, self._open_file() as output:
                     async for piece in content:
                         await asyncio.to_thread(document.write, piece)
                     await asyncio.to_thread(_rewind, document)
-                    status = await self._run(filename, document, output, told)
+                    status = await self._run(filename, document, output)
                     if status != 0:
-                        log.info("document_reader_ended", status=status, told=_read_told(told))
+                        log.info("document_reader_ended", status=status)
                     return await _read_blocks(output)
             except OSError as exc:
                 raise Unavailable("The document cannot be read right now. Try again in a moment.") from exc
@@ -75,14 +74,14 @@ class DocumentExtractor:
         self._spool.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=self._spool)
 
-    async def _run(self, filename: str, document: IO[bytes], output: IO[bytes], told: IO[bytes]) -> int:
+    async def _run(self, filename: str, document: IO[bytes], output: IO[bytes]) -> int:
         """Read the document to the end; gives the process's exit status. Raises UnreadableFile, OSError."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-B", "-c", PROGRAM + CALL),
             *(_shorten(filename), str(self._max_mb), str(self._max_s)),
             stdin=document,
             stdout=output,
-            stderr=told,
+            stderr=asyncio.subprocess.DEVNULL,  # its traceback may quote the document
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
             cwd="/",
             start_new_session=True,
@@ -116,6 +115,7 @@ async def _read_blocks(output: IO[bytes]) -> Sequence[Block]:
             continue
         end = _find_end(line)
         if end is not None and end.code is not None:
+            log.info("document_not_read", code=end.code, cause=end.cause)
             raise UnreadableFile(end.code, end.message)
         if end is not None and end.is_whole:
             return blocks
@@ -129,11 +129,6 @@ def _find_end(line: bytes) -> _Failed | None:
         return _decode_end(line)
     except msgspec.DecodeError:
         return None
-
-
-def _read_told(told: IO[bytes]) -> str:
-    told.seek(0)
-    return told.read(MAX_TOLD_BYTES).decode("utf-8", "replace")
 
 
 def _shorten(filename: str) -> str:

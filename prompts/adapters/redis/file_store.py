@@ -17,7 +17,7 @@ from prompts.ports.pages import Page
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(File).decode
 
-MB = 1_000_000
+MB = 1024 * 1024
 # How long an upload may take; `prompts.usecases.files.MAX_UPLOAD_S` ends it well before.
 EXPECTED_S = 2 * 3600
 # Whoever is told of a file that is due has so long to erase it, before others try.

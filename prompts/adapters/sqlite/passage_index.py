@@ -175,6 +175,7 @@ class SqlitePassageIndex:
             sql.execute(f"PRAGMA busy_timeout = {int(1000 * SEARCH_S)}")
             sql.execute("PRAGMA journal_mode = WAL")
             sql.execute("PRAGMA synchronous = NORMAL")
+            sql.execute("PRAGMA secure_delete = ON")  # what is removed is overwritten
             self._of_thread.sql = sql
         return sql
 

@@ -66,9 +66,9 @@ class Blocks:
         self._write()
         self._file.write(b'{"is_whole":true}\n')
 
-    def fail(self, error: UnreadableFile) -> None:
-        """Say why it cannot be read, whatever was found before."""
-        self._file.write(encode({"code": error.code, "message": error.message}) + b"\n")
+    def fail(self, error: UnreadableFile, *, cause: str = "") -> None:
+        """Say why it cannot be read, whatever was found before; `cause` is for the log, and holds nothing of it."""
+        self._file.write(encode({"code": error.code, "message": error.message, "cause": cause}) + b"\n")
 
     def _write(self) -> None:
         if self._waiting:
@@ -92,8 +92,7 @@ def compose_row(names: list[str], cells: list[str]) -> str:
     """A row of a table with the names of its columns, so that it is understood alone; empty cells are left out."""
     said = []
     for index, cell in enumerate(cells):
-        value = squeeze(cell)
-        if value:
+        if cell and (value := squeeze(cell)):
             name = names[index] if index < len(names) and names[index] else f"column {index + 1}"
             said.append(f"{name}: {value}")
     return "; ".join(said)

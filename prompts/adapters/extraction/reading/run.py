@@ -35,9 +35,8 @@ def main(filename: str, max_mb: int, max_s: int) -> None:
         blocks.fail(error)
     except MemoryError:
         blocks.fail(UnreadableFile("invalid_file", TOO_MUCH))
-    except Exception as error:  # noqa: BLE001 -- a library's words about a broken file: there is no list of them
-        print(type(error).__name__, str(error)[:200], file=sys.stderr)  # noqa: T201 -- for the log of whoever waits
-        blocks.fail(UnreadableFile("invalid_file", BROKEN))
+    except Exception as error:  # noqa: BLE001 -- what a library raises at a broken file: there is no list of it
+        blocks.fail(UnreadableFile("invalid_file", BROKEN), cause=type(error).__name__)
     sys.stdout.buffer.flush()
 
 

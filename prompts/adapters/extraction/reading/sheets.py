@@ -1,6 +1,6 @@
 """Worksheets: rows of values."""
 
-from typing import IO
+from typing import IO, Any
 
 import openpyxl
 
@@ -18,10 +18,14 @@ def read_xlsx(file: IO[bytes], blocks: Blocks) -> None:
         sheet.reset_dimensions()  # what a file says of its own size may be anything
         names: list[str] | None = None
         has_rows = False
+        empty: tuple[Any, ...] | None = None
         for row in sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS):
-            cells = ["" if value is None else str(value) for value in row]
-            if not any(cell.strip() for cell in cells):
+            if row is empty:  # what stands for each row that is not there: of a million, all but two may be missing
                 continue
+            if row.count(None) == len(row):
+                empty = row
+                continue
+            cells = ["" if value is None else str(value) for value in row]
             if names is None:
                 names = [squeeze(cell) for cell in cells]
             else:

@@ -38,7 +38,7 @@ local function put_in(file_id, filename, attributes, chunking)
   count_bytes(prefix, owner, file_key, #attributes - #(former or ''))
   -- Whoever indexes it now, as it was, stops: only then may it begin anew.
   local begin_ms = find_quiet_ms(store_key, file_key, file_id, now_ms)
-  redis.call('HSET', file_key, 'attributes', attributes, 'chunking', chunking)
+  redis.call('HSET', file_key, 'attributes', attributes, 'chunking', chunking, 'quiet_ms', begin_ms)
   redis.call('HDEL', file_key, 'error', 'epoch', 'lost', 'tries')
   move_file(prefix, store_key, file_key, file_id, 'in_progress')
   redis.call('ZADD', store_key .. ':work', begin_ms, file_id)

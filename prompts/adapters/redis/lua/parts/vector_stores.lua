@@ -52,10 +52,12 @@ local function move_file(prefix, store_key, file_key, file_id, to)
   redis.call('HDEL', file_key, 'batches')
 end
 
--- From when on a file's passages can be erased for good: whoever indexes it now has stopped when the lease is over.
+-- From when on nobody is at work on a file: whoever indexes it now, or did before it was attached anew, has stopped when
+-- the lease is over.
 local function find_quiet_ms(store_key, file_key, file_id, now_ms)
-  if redis.call('HEXISTS', file_key, 'epoch') == 0 then return now_ms end
-  return math.max(now_ms, tonumber(redis.call('ZSCORE', store_key .. ':work', file_id) or 0))
+  local epoch, quiet_ms = unpack(redis.call('HMGET', file_key, 'epoch', 'quiet_ms'))
+  local lease_ms = epoch and redis.call('ZSCORE', store_key .. ':work', file_id)
+  return math.max(now_ms, tonumber(quiet_ms or 0), tonumber(lease_ms or 0))
 end
 
 local function count_usage(store_key, file_key, usage_bytes)
