@@ -48,9 +48,10 @@ FROM ${BASE_IMAGE} AS service
 LABEL org.opencontainers.image.title="enhanced-prompt-service" \
       org.opencontainers.image.description="OpenAI's Responses and Conversations API in front of any model; stateless"
 # A user with a fixed number, which runAsNonRoot can check. /data is writable for every user, because some clusters
-# choose the user. The base image's pip is removed: the service does not need it.
+# choose the user; so is /data/files, where several containers may have one volume. The base image's pip is removed: the
+# service does not need it.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /app --shell /usr/sbin/nologin eps \
-    && install --directory --mode 1777 /data \
+    && install --directory --mode 1777 /data /data/files \
     && stdlib="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && site="$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
     && rm -rf "$stdlib/ensurepip" "$site"/pip* "$site"/setuptools* "$site"/wheel* /usr/local/bin/pip* \

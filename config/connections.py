@@ -3,20 +3,23 @@
 A dependency that cannot be reached does not stop the process: readiness says so.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 import httpx2
 from django.conf import settings
+from django.core.files.storage import storages
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from config.files import MB, list_failures
 from config.redis_pools import build_pool, check_master
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.observer import UNOBSERVED, Observer
 
@@ -81,6 +84,22 @@ async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[As
     api_key = settings.OPENAI_API_KEY or "none"
     async with AsyncOpenAI(base_url=settings.OPENAI_BASE_URL, api_key=api_key, http_client=http_client) as client:
         yield client
+
+
+@contextmanager
+def open_files() -> Iterator[DjangoFileStorage]:
+    """The storage of uploaded files."""
+    failures = list_failures(settings.FILES_S3_BUCKET)
+    storage = DjangoFileStorage(
+        storages["files"],
+        spool=settings.FILES_DIR / ".incoming",
+        max_spooled_bytes=settings.MAX_UPLOADS_MB * MB,
+        failures=failures,
+    )
+    try:
+        yield storage
+    finally:
+        storage.close()
 
 
 def build_checks(redis: Redis, weaviate: "WeaviateConnection | None") -> dict[str, Check]:

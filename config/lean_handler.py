@@ -5,7 +5,7 @@ SQL), sync middleware, and the thread of a request. A view that needs one of the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
 from functools import reduce
 from io import BytesIO
@@ -36,6 +36,14 @@ class LeanRequest(ASGIRequest):
             self._body = await self._coming.read()
         except ClientLeft:
             await asyncio.Event().wait()  # `LeanHandler` has noticed as well, and cancels this
+
+    async def stream_body(self, *, max_bytes: int) -> AsyncIterator[bytes]:
+        """What was sent, as it comes; `body` stays empty. Raises BodyTooLarge, BodyTooSlow."""
+        try:
+            async for part in self._coming.stream(max_bytes=max_bytes):
+                yield part
+        except ClientLeft:
+            await asyncio.Event().wait()  # likewise
 
 
 class LeanHandler:

@@ -11,8 +11,10 @@ import structlog
 from structlog.typing import Processor
 from typing_extensions import override
 
+# Logs what a client sends that is no form, as a warning; the client is told.
+ABOUT_CLIENTS = ("python_multipart",)
 # Their INFO is one line a request or retry, with whole addresses in it.
-CHATTY = ("aiohttp", "asyncio", "httpcore", "httpx", "httpx2", "openai", "weaviate-client")
+CHATTY = ("aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "httpx2", "openai", "weaviate-client")
 
 SHARED_PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -51,6 +53,7 @@ def logging_config(log_format: str, level: str) -> dict[str, Any]:
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {
             **{name: {"level": "WARNING"} for name in CHATTY},
+            **{name: {"level": "ERROR"} for name in ABOUT_CLIENTS},
             "django": {"handlers": [], "level": "INFO", "propagate": True},
             "django.server": {"handlers": [], "propagate": True},
         },

@@ -15,6 +15,8 @@ extensions of ours.
 TAGS = {
     "Responses": "Ask the model; read, follow, cancel and delete its answers.",
     "Conversations": "A history that is kept: turns on it remember what came before.",
+    "Files": "Documents that are kept for later: to be searched, or read by the model.",
+    "Vector stores": "Collections of files that are indexed, and searched by what they say.",
     "Relay": "The model's server in its own words, for clients that speak Chat Completions; nothing is kept.",
     "Models": "What may be asked for.",
 }

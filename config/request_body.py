@@ -1,7 +1,7 @@
 """Reading a request's body: when its key has been looked at, at a pace, and within the memory that bodies may take."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import closing, suppress
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, HTTPScope, Scope
@@ -62,6 +62,24 @@ class RequestBody:
         """All of it. Raises BodyTooLarge, BodyTooSlow, Overloaded, ClientLeft."""
         self._take(self._declared_bytes)
         parts: list[bytes] = []
+        size = 0
+        async for part in self._receive_parts():
+            size += len(part)
+            self._take(size)
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def stream(self, *, max_bytes: int) -> AsyncIterator[bytes]:
+        """Its parts as they come, which nobody holds: they take no room. Raises as `read`, but for Overloaded."""
+        _check_size(self._declared_bytes, max_bytes)
+        size = 0
+        async for part in self._receive_parts():
+            size += len(part)
+            _check_size(size, max_bytes)
+            yield part
+
+    async def _receive_parts(self) -> AsyncIterator[bytes]:
+        """Raises BodyTooSlow, ClientLeft."""
         size, began = 0, asyncio.get_running_loop().time()
         while True:
             try:
@@ -74,11 +92,11 @@ class RequestBody:
                 raise ClientLeft
             assert message["type"] == "http.request"
             size += len(message["body"])
-            self._take(size)
-            parts.append(message["body"])
             if not message["more_body"]:
                 self._is_over.set()
-                return parts[0] if len(parts) == 1 else b"".join(parts)
+            yield message["body"]
+            if not message["more_body"]:
+                return
 
     async def wait_until_left(self) -> None:
         """Returns when the client has left; while the body was not read, nobody can know."""
@@ -92,8 +110,7 @@ class RequestBody:
         self._taken_bytes = 0
 
     def _take(self, size: int) -> None:
-        if size > self._max_bytes:
-            raise BodyTooLarge(f"The body is larger than {self._max_bytes / MB:.2g} MB. Send less at once.")
+        _check_size(size, self._max_bytes)
         if size > self._taken_bytes:
             self._room.take(size - self._taken_bytes)
             self._taken_bytes = size
@@ -101,6 +118,11 @@ class RequestBody:
     def _note_left(self) -> None:
         self._has_left = True
         self._is_over.set()
+
+
+def _check_size(size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise BodyTooLarge(f"The body is larger than {max_bytes / MB:.2g} MB. Send less at once.")
 
 
 class BoundedBodies:

@@ -6,6 +6,7 @@ from typing import Any
 import dj_database_url
 
 from config import env
+from config.files import compose_storage
 from config.logs import logging_config
 from config.openapi import openapi_config
 from config.redis_address import compose_cache
@@ -54,6 +55,10 @@ MODEL_PROTOCOL = env.choice("MODEL_PROTOCOL", "chat_completions", ("chat_complet
 OPENAI_API_KEY = env.text("OPENAI_API_KEY", "")
 DEFAULT_MODEL = env.text("DEFAULT_MODEL", "gpt-5-mini")
 EMBEDDING_MODEL = env.text("EMBEDDING_MODEL", "text-embedding-3-small")
+# For the passages in Weaviate; without one they are found by words alone.
+KNOWLEDGE_MODEL = None if EMBEDDING_MODEL == "none" else EMBEDDING_MODEL
+# A question asked again soon, a file put again. A vector is 6 kB in Redis, beside the conversations: not for days.
+EMBEDDING_CACHE_S = env.integer("EMBEDDING_CACHE_S", 3_600, minimum=1)
 MODEL_CONNECT_S = env.seconds("MODEL_CONNECT_S", 5.0)
 # A reasoning model thinks before its first token; OpenAI's own client waits 10 minutes.
 MODEL_FIRST_TOKEN_S = env.seconds("MODEL_FIRST_TOKEN_S", 120.0)
@@ -90,6 +95,7 @@ HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
 # Images are few tokens and many bytes, and an answer holds its window in memory several times over. The least is the
 # largest item that one request may bring.
 HISTORY_BYTES = env.integer("HISTORY_BYTES", 16 * 1024 * 1024, minimum=10 * 1024 * 1024)
+PASSAGE_TOKENS = env.integer("PASSAGE_TOKENS", 4_000, minimum=200)
 MAX_RUNS = env.integer("MAX_RUNS", 200, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 # Four million tokens of text; log probabilities count too. A worker's memory holds a few times as much of each answer.
@@ -118,6 +124,21 @@ MAX_BODY_BYTES = 10 * 1024 * 1024  # docs/api.md, "Limits"
 MAX_PAGE_BODY_BYTES = 2_500_000
 # 200 runs with inputs of a megabyte: what agents send late in a long session.
 MAX_BODIES_MB = env.integer("MAX_BODIES_MB", 256, minimum=16)
+
+# --- Files -------------------------------------------------------------------------------------------------------
+
+# Of one upload. A vector store reads no longer text out of it than `prompts/adapters/extraction/` allows.
+MAX_FILE_MB = env.integer("MAX_FILE_MB", 64, minimum=1)
+# Of all uploads that a process takes at once: they are on its disk until they are whole. 32 of the largest.
+MAX_UPLOADS_MB = env.integer("MAX_UPLOADS_MB", 2_048, minimum=1)
+# Of all files of one owner, over all replicas; 0: no limit.
+MAX_OWNER_FILES_MB = env.integer("MAX_OWNER_FILES_MB", 10_000)
+FILES_S3_BUCKET = env.find_text("FILES_S3_BUCKET")
+FILES_S3_ENDPOINT_URL = env.find_text("FILES_S3_ENDPOINT_URL")
+FILES_S3_REGION = env.find_text("FILES_S3_REGION")
+FILES_S3_ACCESS_KEY = env.find_text("FILES_S3_ACCESS_KEY")
+FILES_S3_SECRET_KEY = env.find_text("FILES_S3_SECRET_KEY")
+FILES_DIR = DATA_DIR / "files"
 
 READYZ_REQUIRED = env.words("READYZ_REQUIRED", ["redis", "weaviate"] if WEAVIATE_URL else ["redis"])
 READYZ_TIMEOUT_S = env.seconds("READYZ_TIMEOUT_S", 1.0)
@@ -178,11 +199,22 @@ STATIC_URL = "static/"
 # Unset: static files are served from the packages, without collectstatic. Set, as in the image: from this directory,
 # where collectstatic has put them under names that contain a hash of the content, so that browsers may keep them.
 STATIC_ROOT = env.find_text("STATIC_ROOT")
-if STATIC_ROOT:
-    STORAGES = {
-        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
-    }
+STORAGES: dict[str, Any] = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if STATIC_ROOT
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+    "files": compose_storage(
+        folder=FILES_DIR,
+        bucket=FILES_S3_BUCKET,
+        endpoint_url=FILES_S3_ENDPOINT_URL,
+        region=FILES_S3_REGION,
+        key=FILES_S3_ACCESS_KEY,
+        secret=FILES_S3_SECRET_KEY,
+    ),
+}
 WHITENOISE_USE_FINDERS = not STATIC_ROOT
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # pages name no others
 WHITENOISE_AUTOREFRESH = False

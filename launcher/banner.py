@@ -39,10 +39,9 @@ def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: M
         "Model": _describe_model(plan),
         "State": _describe("REDIS_URL", embedded, "Valkey: "),
         "SQL": _describe("DATABASE_URL", embedded, "SQLite: "),
+        "Knowledge": _describe_knowledge(plan, data_dir),
         "Data": f"{data_dir}  (kept for the next start)",
     }
-    if weaviate := find_text("WEAVIATE_URL"):
-        rows["Weaviate"] = f"{hide_credentials(weaviate)} (external)"
     table = "\n".join(f"  {name:<11}{value}" for name, value in rows.items())
     tries = f"Try it:\n\n{compose_curl(access)}\n\nThe Codex CLI on it:\n\n{compose_codex(plan, access)}"
     return f"\nReady.\n\n{table}\n\n{tries}\n\nCtrl-C stops everything.\n"
@@ -71,6 +70,14 @@ def _describe_model(plan: LaunchPlan) -> str:
         return f"{STANDIN_MODEL}: a small program in place of a model; OPENAI_BASE_URL names a real one"
     url = find_text("OPENAI_BASE_URL") or OPENAI_URL
     return f"{find_text('DEFAULT_MODEL') or 'the default model'} at {hide_credentials(url)} (external)"
+
+
+def _describe_knowledge(plan: LaunchPlan, data_dir: Path) -> str:
+    if plan.has_embedded_weaviate:
+        return f"Weaviate: {data_dir / 'weaviate'}"
+    if url := find_text("WEAVIATE_URL"):
+        return f"Weaviate: {hide_credentials(url)} (external)"
+    return f"SQLite full-text search: {data_dir / 'knowledge.sqlite3'}; WEAVIATE=1 starts a Weaviate"
 
 
 def _describe(name: str, embedded: Mapping[str, str], what_is_ours: str) -> str:

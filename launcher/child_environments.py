@@ -12,6 +12,8 @@ from launcher.child_process import PROJECT_DIR
 FOR_ANY = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|DATA_DIR|VIRTUAL_ENV|(DY)?LD_LIBRARY_PATH|PYTHON\w+|SSL_CERT_(FILE|DIR)"
 )
+# Go's own settings, proxies and the C compiler's, for a build.
+FOR_BUILD = re.compile(r"GO\w*|CGO_\w+|CC|CXX|(?i:https?_proxy|all_proxy|no_proxy)")
 FOR_MODEL = re.compile(r"STANDIN_\w+|OMP_\w+")
 # Traces and proxies have variables of their own; docs/settings.md has the rest.
 FOR_SERVICE = re.compile(r"OTEL_\w+|GUNICORN_CMD_ARGS|(?i:https?_proxy|all_proxy|no_proxy)")
@@ -27,6 +29,11 @@ def choose_for_any() -> Mapping[str, str]:
 def choose_for_model() -> Mapping[str, str]:
     """For the stand-in, or the small model."""
     return _choose(FOR_ANY, FOR_MODEL)
+
+
+def choose_for_build() -> Mapping[str, str]:
+    """For a program that builds another one."""
+    return _choose(FOR_ANY, FOR_BUILD)
 
 
 def choose_for_service() -> Mapping[str, str]:

@@ -12,6 +12,8 @@ from launcher.smollm2 import MODEL as SMOLLM2
 
 STANDIN_MODEL = "stand-in"
 STANDIN_EMBEDDING = "stand-in-embedding"
+WORDS_FOR_YES = {"1", "true", "yes", "on"}
+WORDS_FOR_NO = {"0", "false", "no", "off"}
 OPENAI_URL = "https://api.openai.com/v1"
 
 
@@ -23,6 +25,7 @@ class LaunchPlan:
     has_embedded_model: bool
     model: str
     """The embedded model: the stand-in or SmolLM2."""
+    has_embedded_weaviate: bool = False
 
 
 def make_plan() -> LaunchPlan:
@@ -38,13 +41,30 @@ def make_plan() -> LaunchPlan:
         # A key without an address means OpenAI itself.
         has_embedded_model=not find_text("OPENAI_BASE_URL") and not find_text("OPENAI_API_KEY"),
         model=model,
+        has_embedded_weaviate=_is_weaviate_wanted() and not find_text("WEAVIATE_URL"),
     )
 
 
+def _is_weaviate_wanted() -> bool:
+    wanted = (find_text("WEAVIATE") or "0").lower()
+    if wanted not in WORDS_FOR_YES | WORDS_FOR_NO:
+        raise CannotRunError("WEAVIATE can be 1 or 0; to use one that runs already, set WEAVIATE_URL.")
+    return wanted in WORDS_FOR_YES
+
+
 def compose_environment(
-    plan: LaunchPlan, *, database: Path, valkey_url: str, model_port: int, secret_key: str
+    plan: LaunchPlan,
+    *,
+    database: Path,
+    valkey_url: str,
+    model_port: int,
+    secret_key: str,
+    weaviate: Mapping[str, str],
 ) -> Mapping[str, str]:
-    """The settings of the embedded servers, without those that the environment already sets."""
+    """The settings of the embedded servers, without those that the environment already sets.
+
+    `weaviate` holds those of the embedded Weaviate, if there is one.
+    """
     embedded = {"DATABASE_URL": f"sqlite:///{quote(str(database))}", "REDIS_URL": valkey_url}
     embedded["CACHE_URL"] = find_neighbour_database(find_text("REDIS_URL") or embedded["REDIS_URL"])
     if plan.has_embedded_model:
@@ -52,7 +72,10 @@ def compose_environment(
         embedded["OPENAI_API_KEY"] = "none needed"
         embedded["DEFAULT_MODEL"] = plan.model
         embedded["EMBEDDING_MODEL"] = STANDIN_EMBEDDING if plan.model == STANDIN_MODEL else plan.model
+    embedded |= weaviate
     if plan.has_embedded_model and plan.model == SMOLLM2:
+        if plan.has_embedded_weaviate:
+            embedded["EMBEDDING_MODEL"] = "none"  # llama.cpp gives no vectors beside answers
         embedded["HISTORY_TOKENS"] = str(HISTORY_TOKENS)
     # Readable logs, and cookies that a browser accepts over plain http.
     embedded |= {"LOG_FORMAT": "console", "HTTPS": "false", "SECRET_KEY": secret_key, "WORKERS": "2"}

@@ -1,8 +1,8 @@
 """All processes of `make run`: how each is started, and in which order.
 
-Valkey ─┐
-        ├→ setup (tables, admin, key) → gunicorn → the banner, once /readyz says 200
-model  ─┘
+Valkey   ─┐
+Weaviate ─┼→ setup (tables, admin, key) → gunicorn → the banner, once /readyz says 200
+model    ─┘
 """
 
 import asyncio
@@ -18,13 +18,14 @@ from launcher.child_process import ProcessSpec
 from launcher.console import Console
 from launcher.data_dir import DataDir
 from launcher.embedded_valkey import prepare_valkey
+from launcher.embedded_weaviate import prepare_weaviate
 from launcher.launch_plan import LaunchPlan, compose_environment
 from launcher.ports import find_free_port, loopback_of
 from launcher.readiness import is_http_ready
 from launcher.smollm2 import MODEL as SMOLLM2
 from launcher.supervisor import Supervisor
 
-PROCESS_NAMES = ["valkey", "model", "setup", "web"]
+PROCESS_NAMES = ["valkey", "weaviate", "model", "setup", "web"]
 # A person waits for the stop. An answer that needs longer is finished after the next start.
 DEFAULT_DRAIN_S = 5.0
 # Time for gunicorn to close connections and workers after the drain; if it needs longer, it is stuck.
@@ -41,6 +42,10 @@ class Stack:
         self._port = port
         password = data.keep_secret("valkey_password", secrets.token_urlsafe(32))
         self._embedded_valkey = prepare_valkey(data, password=password, port=find_free_port())
+        self._embedded_weaviate = None
+        if plan.has_embedded_weaviate:
+            key = data.keep_secret("weaviate_key", secrets.token_urlsafe(32))
+            self._embedded_weaviate = prepare_weaviate(data, key=key)
         self._model_port = find_free_port()
         self._embedded_settings = compose_environment(
             plan,
@@ -48,6 +53,7 @@ class Stack:
             valkey_url=self._embedded_valkey.url,
             model_port=self._model_port,
             secret_key=data.keep_secret("secret_key", secrets.token_urlsafe(48)),
+            weaviate=self._embedded_weaviate.settings if self._embedded_weaviate else {},
         )
         self._access = Access(
             host=loopback_of(host),
@@ -59,7 +65,14 @@ class Stack:
     async def start(self, supervisor: Supervisor, console: Console) -> None:
         """Start each process when what it needs is ready, then print the banner."""
         console.say("Starting …")
+        if self._embedded_weaviate and not self._embedded_weaviate.has_server():
+            console.say("Building Weaviate first: about five minutes, once.")
+            building = await supervisor.start(self._embedded_weaviate.compose_build())
+            await asyncio.wait({building.exited})
         valkey = await supervisor.start(self._valkey()) if self._plan.has_embedded_valkey else None
+        weaviate = None
+        if self._embedded_weaviate:
+            weaviate = await supervisor.start(self._embedded_weaviate.compose_server())
         model = await supervisor.start(self._model()) if self._plan.has_embedded_model else None
         if valkey:
             await valkey.wait_ready()
@@ -67,6 +80,8 @@ class Stack:
         await asyncio.wait({setup.exited})
         if model:
             await model.wait_ready()
+        if weaviate:
+            await weaviate.wait_ready()
         web = await supervisor.start(self._web())
         await web.wait_ready()
         console.say(compose_banner(self._plan, self._access, self._data.path, self._embedded_settings))

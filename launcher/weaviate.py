@@ -81,6 +81,8 @@ def weaviate_environment(ports: WeaviatePorts, data_dir: Path) -> dict[str, str]
         "PERSISTENCE_DATA_PATH": str(data_dir),
         "AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED": "true",
         "DEFAULT_VECTORIZER_MODULE": "none",
+        # Every property is declared: what a client makes up must be refused, not become a part of the schema.
+        "AUTOSCHEMA_ENABLED": "false",
         "GRPC_PORT": str(ports.grpc),
         # The stored cluster state contains this name, so it must stay the same on another host.
         "CLUSTER_HOSTNAME": "node1",

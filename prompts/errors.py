@@ -433,6 +433,28 @@ def unknown_item(item_id: str, *, param: str) -> NotFound:
     return NotFound(f"Item with id '{item_id}' not found.", code="item_not_found", param=param)
 
 
+def unknown_vector_store(store_id: str, *, param: str = "vector_store_id") -> NotFound:
+    """The refusal of a vector store's id."""
+    message = f"Vector store with id '{store_id}' not found."
+    return NotFound(message, code="vector_store_not_found", param=param)
+
+
+def expired_vector_store(store_id: str, *, param: str = "vector_store_id") -> NotFound:
+    """The refusal to use a vector store whose time is over."""
+    message = f"Vector store '{store_id}' has expired. Make a new one with its files; this one can only be deleted."
+    return NotFound(message, code="vector_store_expired", param=param)
+
+
+def unknown_file(file_id: str, *, param: str = "file_id") -> NotFound:
+    """The refusal of a file's id."""
+    return NotFound(f"File with id '{file_id}' not found.", code="file_not_found", param=param)
+
+
+def unknown_file_batch(batch_id: str, *, param: str = "batch_id") -> NotFound:
+    """The refusal of the id of a vector store's file batch."""
+    return NotFound(f"File batch with id '{batch_id}' not found.", code="file_batch_not_found", param=param)
+
+
 def named_too_large() -> BodyTooLarge:
     """The refusal of items that are named by their ids."""
     return BodyTooLarge(

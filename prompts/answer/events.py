@@ -13,7 +13,9 @@ see what the first one saw. It holds waypoints as well (`prompts/domain/waypoint
     call          output_item.added, then function_call_arguments.delta | custom_tool_call_input.delta of any call that
                   is open; those of a shell or of a search for tools are told whole
     round ended   of each call of the service's own tools: output_item.added · file_search_call.in_progress ·
-                  .searching; when it has returned: .completed · output_item.done; then the next round's items
+                  .searching; when it has returned: .completed · output_item.done; then the next round's items. Once
+                  passages were found, a message's text is told without its markers (`prompts/answer/citations.py`),
+                  and output_text.annotation.added for each
     closing       of each open item, in order: …done · content_part.done · output_item.done; then response.completed |
                   .incomplete | .failed
 
@@ -27,16 +29,19 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, assert_never
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from prompts.answer.citations import CitingMessage
 from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
 from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage
 from prompts.answer.open_thoughts import OpenReasoning
 from prompts.answer.resumed_items import DONE_BEFORE, resume_item
-from prompts.domain.items import Compaction, Item, ItemStatus, Reasoning
+from prompts.domain.items import Compaction, Item, ItemStatus, Phase, Reasoning
 from prompts.domain.kept_thoughts import with_kept
-from prompts.domain.responses import IncompleteDetails, Response, ResponseError
+from prompts.domain.passages import Passage
+from prompts.domain.responses import IncompleteDetails, Notice, Response, ResponseError
 from prompts.domain.signals import (
     Argued,
     BegunAnew,
@@ -44,6 +49,7 @@ from prompts.domain.signals import (
     CalledTool,
     Compacted,
     Finished,
+    Found,
     HostedCall,
     HostedReturned,
     Opened,
@@ -55,12 +61,17 @@ from prompts.domain.signals import (
     Text,
     Thought,
 )
+from prompts.domain.text import PlainText
 from prompts.domain.usage import Usage, add_usage
 from prompts.domain.waypoints import LogPlace, Waypoint
 
 encode = msgspec.json.Encoder().encode
 
 
+KNOWLEDGE_UNAVAILABLE = Notice(
+    "knowledge_unavailable",
+    "The files could not be searched: the answer was made without them. Send the input again in a moment.",
+)
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -83,6 +94,11 @@ class Round:
     calls: Sequence[HostedCall]
     outputs: dict[str, str]
     usage: Usage | None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the service itself made the calls, before it asked the model."""
+        return all(not call.name for call in self.calls)
 
     @property
     def waiting(self) -> Sequence[HostedCall]:
@@ -112,6 +128,9 @@ class Narration:
     _rounds: list[Round] = field(default_factory=list)
     _hosted: dict[str, OpenHosted] = field(default_factory=dict)
     """The calls of the service's own tools that have not returned, by call id."""
+    _passages: dict[int, Passage] = field(default_factory=dict)
+    """The passages that the model was given, by their numbers."""
+    _searches: list[Found] = field(default_factory=list)
     _round_start: int = 0
     """Where the output of the present round begins."""
     first_told: int = 0
@@ -146,6 +165,8 @@ class Narration:
 
     def find_waypoint(self) -> Waypoint | None:
         """Where the telling stands, at the end of a group; None where nobody can go on from."""
+        if self.has_passages:
+            return None  # what a text cites, and what of it is held back, follows from all before it
         outlines = [item.draw_outline() for item in self._open_items()]
         known = [outline for outline in outlines if outline is not None]
         is_whole = len(known) == len(outlines)
@@ -229,6 +250,7 @@ class Narration:
             incomplete_details=IncompleteDetails(reason) if reason and not error else None,
             output=self._output(is_whole=status == "completed"),
             error=error,
+            notices=[KNOWLEDGE_UNAVAILABLE] if any(found.is_failed for found in self._searches) else UNSET,
         )
 
     def closing(self, ended: Response, result: bytes) -> list[Event]:
@@ -266,6 +288,21 @@ class Narration:
         """The rounds in which the model called tools of the service, oldest first."""
         return self._rounds
 
+    @property
+    def has_passages(self) -> bool:
+        """Whether events follow from more than the text: what the text cites, and what of it is held back."""
+        return bool(self._passages)
+
+    @property
+    def passages(self) -> Sequence[Passage]:
+        """All passages that the model was given, in the order of their numbers."""
+        return [*self._passages.values()]
+
+    @property
+    def searches(self) -> Sequence[Found]:
+        """What each search has found."""
+        return self._searches
+
     def find_compaction(self) -> Compaction | None:
         """The compaction that this answer goes on from, if there was one."""
         return next((item for item in self._items if isinstance(item, Compaction)), None)
@@ -299,7 +336,7 @@ class Narration:
             case Text() | Refused():
                 message = yield from self._turn_to_message()
                 yield from self._happen(message.turn_to(signal))
-                yield self._delta(message, signal)
+                yield from self._say(message, signal)
             case Opened() | Compacted():
                 yield from self._close_current()
                 yield from self._tell_beginning(signal)
@@ -322,9 +359,23 @@ class Narration:
         if isinstance(self._current, OpenMessage):
             return self._current
         yield from self._close_current()
-        message = OpenMessage(self.response.id, len(self._items))
+        message = self._open_message()
         yield from self._begin(message)
         return message
+
+    def _open_message(self, phase: Phase | None = None) -> OpenMessage:
+        """A message; of an answer that is to be JSON, the text is told as it is."""
+        if self._passages and isinstance(self.response.text.format, PlainText):
+            return CitingMessage(self.response.id, len(self._items), phase, passages={**self._passages})
+        return OpenMessage(self.response.id, len(self._items), phase)
+
+    def _say(self, message: OpenMessage, signal: Text | Refused) -> Iterator[Event]:
+        if isinstance(signal, Text) and isinstance(message, CitingMessage):
+            yield from self._happen(message.cite(signal))
+            return
+        yield self._delta(message, signal)
+        if isinstance(signal, Text) and signal.annotations:
+            yield from self._happen(message.annotate(signal.annotations))
 
     def _turn_to_thought(self) -> Generator[Event, None, OpenReasoning]:
         if isinstance(self._current, OpenReasoning):
@@ -353,7 +404,7 @@ class Narration:
     def _tell_beginning(self, signal: Opened | Compacted) -> Iterator[Event]:
         match signal:
             case Opened(phase):
-                yield from self._begin(OpenMessage(self.response.id, len(self._items), phase))
+                yield from self._begin(self._open_message(phase))
             case Compacted(encrypted_content, usage, is_estimated):
                 yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
                 yield from self._close_current()
@@ -371,8 +422,8 @@ class Narration:
             case RoundEnded(calls, usage):
                 yield from self._close_current()
                 yield from self._end_round(calls, usage)
-            case HostedReturned(call_id, output):
-                yield from self._return_hosted(call_id, output)
+            case HostedReturned(call_id, output, found):
+                yield from self._return_hosted(call_id, output, found)
 
     def _end_round(self, calls: list[HostedCall], usage: Usage | None) -> Iterator[Event]:
         said = [item for item in self._items[self._round_start :] if not isinstance(item, OpenItem)]
@@ -386,9 +437,13 @@ class Narration:
         self._round_start = len(self._items)
         self.lost_output_tokens = 0
 
-    def _return_hosted(self, call_id: str, output: str) -> Iterator[Event]:
+    def _return_hosted(self, call_id: str, output: str, found: Found | None) -> Iterator[Event]:
         self._rounds[-1].outputs[call_id] = output
         item = self._hosted.pop(call_id)
+        item.found = found
+        if found is not None:
+            self._searches.append(found)
+            self._passages |= {passage.index: passage for passage in found.passages}
         yield from self._happen(item.close("completed"))
         self._items[item.output_index] = item.build("completed")
 

@@ -5,7 +5,8 @@ import msgspec
 from prompts.answer.open_items import Happenings, OpenItem
 from prompts.domain.ids import FILE_SEARCH_CALL
 from prompts.domain.items import FileSearchCall, Item, ItemStatus
-from prompts.domain.signals import HostedCall
+from prompts.domain.passages import Passage, SearchResult
+from prompts.domain.signals import Found, HostedCall
 from prompts.domain.waypoints import Outline
 
 
@@ -22,6 +23,8 @@ class OpenHosted(OpenItem):
     def __init__(self, response_id: str, output_index: int, call: HostedCall) -> None:
         super().__init__(response_id, output_index)
         self._call = call
+        self.found: Found | None = None
+        """What it gave, once it has returned."""
 
     def judge(self, *, is_last: bool) -> ItemStatus:
         """See `OpenItem`. What has returned is closed; what is open has not run to its end."""
@@ -43,7 +46,12 @@ class OpenFileSearch(OpenHosted):
 
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
-        return FileSearchCall(id=self.id, status=status, queries=_read_queries(self._call.arguments))
+        return FileSearchCall(
+            id=self.id,
+            status="failed" if self.found is not None and self.found.is_failed else status,
+            queries=read_queries(self._call.arguments),
+            results=None if self.found is None else _list_results(self.found),
+        )
 
     def add(self) -> Happenings:
         """See `OpenItem`."""
@@ -53,7 +61,7 @@ class OpenFileSearch(OpenHosted):
 
     def close(self, status: ItemStatus) -> Happenings:
         """See `OpenItem`."""
-        if status == "completed":
+        if status == "completed" and not (self.found is not None and self.found.is_failed):
             yield "response.file_search_call.completed", self._place
         yield from super().close(status)
 
@@ -62,10 +70,26 @@ OPEN_HOSTED: dict[str, type[OpenHosted]] = {"file_search": OpenFileSearch}
 """By the kind of the tool."""
 
 
-def _read_queries(arguments: str) -> list[str]:
+def read_queries(arguments: str) -> list[str]:
     """What the model wants to find: `{"query": "…"}` or `{"queries": ["…"]}`; none when it wrote something else."""
     try:
         asked = msgspec.json.decode(arguments, type=SearchArguments)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return []
     return [*asked.queries, *([asked.query] if asked.query else [])]
+
+
+def _list_results(found: Found) -> list[SearchResult] | None:
+    """What those are shown who ask for it: what the model was given."""
+    return [*map(_show, found.passages)] if found.is_shown else found.results
+
+
+def _show(passage: Passage) -> SearchResult:
+    return SearchResult(
+        passage.file_id,
+        passage.filename,
+        passage.score,
+        passage.text,
+        passage.attributes,
+        vector_store_id=passage.vector_store_id,
+    )

@@ -7,7 +7,7 @@ beginning until that is told to it: with `rewind`, `take` and `catch_up`, or at 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Self, TypeAlias
 
 import msgspec
@@ -128,6 +128,7 @@ class OpenMessage(OpenItem):
         self._closed: list[Part] = []
         self._part_kind: Literal["output_text", "refusal"] | None = None
         self._logprobs: list[Logprob] = []
+        self._annotations: list[Any] = []
         self._later_logprobs: list[Logprob] = []
         self._delta_name = ""
         self._delta_head = b""
@@ -197,7 +198,7 @@ class OpenMessage(OpenItem):
 
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
-        content = [*self._closed, self._part()] if self._pieces else [*self._closed]
+        content = [*self._closed, self._part()] if self._has_begun else [*self._closed]
         phase = self.phase or msgspec.UNSET
         return Message(id=self.id, status=status, role="assistant", content=content, phase=phase)
 
@@ -236,6 +237,13 @@ class OpenMessage(OpenItem):
         if type(signal) is Text and signal.logprobs:
             self._logprobs += signal.logprobs
 
+    def annotate(self, annotations: Sequence[Any]) -> Happenings:
+        """What is noted beside the text, where it stands now."""
+        for annotation in annotations:
+            place = {**self._place, "annotation_index": len(self._annotations)}
+            self._annotations.append(annotation)
+            yield "response.output_text.annotation.added", {**place, "annotation": annotation}
+
     def close_part(self) -> Happenings:
         """See `OpenItem`."""
         if self._part_kind is None:
@@ -247,11 +255,16 @@ class OpenMessage(OpenItem):
             yield "response.output_text.done", {**place, "text": part.text, "logprobs": part.logprobs}
         yield "response.content_part.done", self._describe(place, part)
         self._closed.append(part)
-        self._part_kind, self._pieces, self._logprobs = None, [], []
+        self._part_kind, self._pieces, self._logprobs, self._annotations = None, [], [], []
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether there is something of the current part."""
+        return bool(self._pieces)
 
     def _part(self) -> OutputText | Refusal:
         text = "".join(self._pieces)
-        return Refusal(text) if self._part_kind == "refusal" else OutputText(text, logprobs=self._logprobs)
+        return Refusal(text) if self._part_kind == "refusal" else OutputText(text, self._annotations, self._logprobs)
 
     @property
     def _place(self) -> dict[str, Any]:

@@ -58,8 +58,12 @@ class BearerKey(AsyncAuth):
         structlog.contextvars.bind_contextvars(owner=caller.owner)
         check_rate(caller)
         state.turns.runner.shares.hear(caller.owner, caller.elsewhere)
-        await cast(WithBody, request).read_body()
+        await self.read_body(cast(WithBody, request))
         return self
+
+    async def read_body(self, request: WithBody) -> None:
+        """What follows the key."""
+        await request.read_body()
 
     def security_schemes(
         self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
@@ -72,6 +76,15 @@ class BearerKey(AsyncAuth):
     ) -> list[SecurityRequirement]:
         """For the OpenAPI document."""
         return [{"api_key": []}]
+
+
+class KeyBeforeUpload(BearerKey):
+    """The same for a view that reads the body itself, as it comes."""
+
+    __slots__ = ()
+
+    async def read_body(self, request: WithBody) -> None:
+        """Nothing of it is read yet."""
 
 
 class AnyAccept(ResponseNegotiator):

@@ -175,6 +175,7 @@ class ConversationsController(ApiController):
                 title=body.title,
                 new_items=read_items(body.items or [], param="items", sender=self.sender),
                 store=self.state.conversations,
+                files=self.state.files,
             )
         return self.render(encode(show(conversation)))
 
@@ -312,6 +313,7 @@ class ItemsController(ApiController):
                 owner=self.owner,
                 new_items=read_items(parsed_body.items, param="items", sender=self.sender),
                 store=self.state.conversations,
+                files=self.state.files,
             )
         body = ItemList(list(items), items[0].id, items[-1].id, has_more=False)
         return self.render(encode(body))

@@ -1,6 +1,6 @@
 """What the views are given: the ports this process opened, found in `scope["state"]`."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -15,9 +15,12 @@ from prompts.ports.observer import Observer
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.sealing import Sealer
 from prompts.usecases.compaction import HistoryPorts
+from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.relay import RelayPorts
+from prompts.usecases.search import SearchPorts
 from prompts.usecases.turns import TurnPorts
+from prompts.usecases.vector_stores import VectorStorePorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,9 @@ class State:
     observer: Observer
     reading: ReadingRules
     relay: RelayPorts
+    files: FilePorts
+    vector_stores: VectorStorePorts
+    search: SearchPorts
 
 
 class WithBody(Protocol):
@@ -42,6 +48,9 @@ class WithBody(Protocol):
 
     async def read_body(self) -> None:
         """Make `body` what was sent. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
+
+    def stream_body(self, *, max_bytes: int) -> AsyncIterator[bytes]:
+        """What was sent, as it comes. Raises BodyTooLarge, BodyTooSlow."""
 
 
 def get_state(scope: Mapping[str, Any]) -> State:

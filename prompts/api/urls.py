@@ -19,11 +19,23 @@ from prompts.api.conversations import (
 )
 from prompts.api.export import ExportController
 from prompts.api.feedback import FeedbackController
+from prompts.api.files import FileContentController, FileController, FilesController
 from prompts.api.follow_ups import FollowUpsController
 from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
+from prompts.api.passages import PassagesController
 from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
+from prompts.api.vector_store_files import (
+    CancelFileBatchController,
+    FileBatchController,
+    FileBatchesController,
+    FileBatchFilesController,
+    VectorStoreFileController,
+    VectorStoreFilesController,
+    VectorStoreFileTextController,
+)
+from prompts.api.vector_stores import VectorStoreController, VectorStoresController, VectorStoreSearchController
 
 urlpatterns = [
     path("responses", ResponsesController.as_view()),
@@ -32,6 +44,7 @@ urlpatterns = [
     path("responses/<str:response_id>", ResponseController.as_view()),
     path("responses/<str:response_id>/cancel", CancelController.as_view()),
     path("responses/<str:response_id>/input_items", InputItemsController.as_view()),
+    path("responses/<str:response_id>/passages", PassagesController.as_view()),
     path("responses/<str:response_id>/follow_ups", FollowUpsController.as_view()),
     path("responses/<str:response_id>/feedback", FeedbackController.as_view()),
     path("conversations", ConversationsController.as_view()),
@@ -40,6 +53,19 @@ urlpatterns = [
     path("conversations/<str:conversation_id>/items/<str:item_id>", ItemController.as_view()),
     path("conversations/<str:conversation_id>/fork", ForkController.as_view()),
     path("conversations/<str:conversation_id>/export", ExportController.as_view()),
+    path("files", FilesController.as_view()),
+    path("files/<str:file_id>", FileController.as_view()),
+    path("files/<str:file_id>/content", FileContentController.as_view()),
+    path("vector_stores", VectorStoresController.as_view()),
+    path("vector_stores/<str:vector_store_id>", VectorStoreController.as_view()),
+    path("vector_stores/<str:vector_store_id>/search", VectorStoreSearchController.as_view()),
+    path("vector_stores/<str:vector_store_id>/files", VectorStoreFilesController.as_view()),
+    path("vector_stores/<str:vector_store_id>/files/<str:file_id>", VectorStoreFileController.as_view()),
+    path("vector_stores/<str:vector_store_id>/files/<str:file_id>/content", VectorStoreFileTextController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches", FileBatchesController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>", FileBatchController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/cancel", CancelFileBatchController.as_view()),
+    path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/files", FileBatchFilesController.as_view()),
     path("chat/completions", ChatCompletionsController.as_view()),
     path("embeddings", EmbeddingsController.as_view()),
     path("models", ModelsController.as_view()),

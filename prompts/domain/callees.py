@@ -6,7 +6,16 @@ from typing import assert_never
 
 from msgspec import UNSET, UnsetType
 
-from prompts.domain.tools import CallKind, CustomTool, FunctionTool, LocalShellTool, NamespaceTool, Tool, ToolSearchTool
+from prompts.domain.tools import (
+    CallKind,
+    CustomTool,
+    FileSearchTool,
+    FunctionTool,
+    LocalShellTool,
+    NamespaceTool,
+    Tool,
+    ToolSearchTool,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +50,7 @@ def list_callees(tools: Sequence[Tool], namespace: str | None = None) -> Iterato
                 yield TOOL_SEARCH, tool
             case LocalShellTool():
                 yield LOCAL_SHELL, tool
+            case FileSearchTool():
+                pass  # a model is offered a function in its place
             case _:
                 assert_never(tool)

@@ -1,7 +1,8 @@
 """Public ids: a prefix for the kind, the partition, and a time-ordered random part.
 
-`resp_` + two hex digits of the partition (00–3f) + 12 of the millisecond + 18 random ones. The partition is also the
-hash tag of the Redis keys, so that an id leads to its keys without a look-up, and one script's keys lie in one slot.
+`resp_` (a file's is `file-`, as OpenAI's are) + two hex digits of the partition (00–3f) + 12 of the millisecond + 18
+random ones. The partition is also the hash tag of the Redis keys, so that an id leads to its keys without a look-up,
+and one script's keys lie in one slot.
 """
 
 import hashlib
@@ -25,6 +26,9 @@ LOCAL_SHELL_CALL = "lsh"
 TOOL_SEARCH_CALL = "tsc"
 TIMELINE = "tl"
 REPLICA = "rep"
+FILE = "file"
+VECTOR_STORE = "vs"
+FILE_BATCH = "vsfb"
 
 
 def all_partitions() -> list[str]:
@@ -44,7 +48,12 @@ def new_partition() -> str:
 
 def new_id(kind: str, partition: str) -> str:
     """A fresh id of a kind in a partition."""
-    return f"{kind}_{partition}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(9)}"
+    return f"{start_of(kind)}{partition}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(9)}"
+
+
+def start_of(kind: str) -> str:
+    """What every id of a kind begins with."""
+    return f"{kind}-" if kind == FILE else f"{kind}_"
 
 
 def output_item_id(kind: str, response_id: str, output_index: int) -> str:
@@ -55,18 +64,18 @@ def output_item_id(kind: str, response_id: str, output_index: int) -> str:
 
 def get_partition(public_id: str) -> str:
     """The two digits that name the partition; the id must be well formed."""
-    return public_id.partition("_")[2][:2]
+    return (public_id.partition("_")[2] or public_id.partition("-")[2])[:2]
 
 
 def is_of_kind(public_id: str, kind: str) -> bool:
     """Whether the id's prefix says this kind."""
-    return public_id.startswith(f"{kind}_")
+    return public_id.startswith(start_of(kind))
 
 
 def is_well_formed(public_id: str, kind: str) -> bool:
     """Whether this could be an id of ours of that kind; says nothing of its existence."""
-    prefix, _, body = public_id.partition("_")
-    return prefix == kind and _BODY.match(body) is not None
+    start = start_of(kind)
+    return public_id.startswith(start) and _BODY.match(public_id, len(start)) is not None
 
 
 def hash_key(key: str) -> str:

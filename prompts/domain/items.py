@@ -12,12 +12,14 @@ from prompts.domain.hosted_records import HostedItem
 
 Role: TypeAlias = Literal["user", "assistant", "system", "developer"]
 ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+SearchStatus: TypeAlias = Literal["in_progress", "searching", "completed", "incomplete", "failed"]
 Phase: TypeAlias = Literal["commentary", "final_answer"]
 ImageDetail: TypeAlias = str
 """`low`, `high`, `auto`, or what newer models know."""
 Execution: TypeAlias = Literal["server", "client"]
 Kept: TypeAlias = list[str] | UnsetType
-"""What a model's server wants back with a call. Nobody is shown it (`prompts/domain/kept_thoughts.py`)."""
+"""What a model's server wants back with a call (`prompts/domain/kept_thoughts.py`), or what the files hold that an item
+names by their ids (`prompts/domain/named_files.py`). Nobody is shown it."""
 KEPT = "eps:kept"
 """Its name where it is stored."""
 
@@ -29,18 +31,21 @@ class InputText(Struct, frozen=True, tag_field="type", tag="input_text"):
 
 
 class InputImage(Struct, frozen=True, tag_field="type", tag="input_image"):
-    """An image by its address, or as a `data:` URI; it goes to the model as it is, nothing is fetched here."""
+    """An image by its address, as a `data:` URI, or by the id of an uploaded file; no address is opened here."""
 
-    image_url: str
+    image_url: str | None = None
+    """None, where there is a `file_id`; the specification wants it to be there all the same."""
     detail: ImageDetail = "auto"
+    file_id: str | UnsetType = UNSET
 
 
 class InputFile(Struct, frozen=True, tag_field="type", tag="input_file", omit_defaults=True):
-    """A file by its address, or as base64; it goes to the model as it is, nothing is fetched here."""
+    """A file by its address, as base64, or by the id of an uploaded one; no address is opened here."""
 
     filename: str | UnsetType = UNSET
     file_data: str | UnsetType = UNSET
     file_url: str | UnsetType = UNSET
+    file_id: str | UnsetType = UNSET
 
 
 class TopLogprob(Struct, frozen=True):
@@ -98,6 +103,7 @@ class Message(Struct, frozen=True, tag_field="type", tag="message"):
     role: Role
     content: list[Part]
     phase: Phase | UnsetType = UNSET
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class FunctionCall(Struct, frozen=True, tag_field="type", tag="function_call"):
@@ -119,6 +125,7 @@ class FunctionCallOutput(Struct, frozen=True, tag_field="type", tag="function_ca
     status: ItemStatus
     call_id: str
     output: str | list[GivenPart]
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
@@ -139,10 +146,10 @@ class Compaction(Struct, frozen=True, tag_field="type", tag="compaction"):
 
 
 class FileSearchCall(Struct, frozen=True, tag_field="type", tag="file_search_call"):
-    """The model had the files searched; `results` only for those who ask for them."""
+    """The files were searched; `results` only for those who ask for them."""
 
     id: str
-    status: ItemStatus
+    status: SearchStatus
     queries: list[str]
     results: list[Any] | None = None
 
@@ -166,6 +173,7 @@ class CustomToolCallOutput(Struct, frozen=True, tag_field="type", tag="custom_to
     status: ItemStatus
     call_id: str
     output: str | list[GivenPart]
+    kept: Kept = field(default=UNSET, name=KEPT)
 
 
 class ShellAction(Struct, frozen=True, tag_field="type", tag="exec"):

@@ -1,6 +1,7 @@
 """What a model's server wants back with a call: what the model thought before it, as the protocol's adapter writes it.
 
 It is kept when the client has not asked for it, and in the history alone: no answer, event, page or export shows it.
+What named files hold is kept in the same way (`prompts.domain.named_files`).
 """
 
 from collections.abc import Sequence
@@ -9,11 +10,13 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from prompts.domain.items import Call, Item
+from prompts.domain.named_files import Holder
+from prompts.domain.responses import CompactedHistory
 
 
 def get_kept(item: Item) -> Sequence[str]:
     """What is kept with the item."""
-    return item.kept or () if isinstance(item, Call) else ()
+    return item.kept or () if isinstance(item, Call | Holder) else ()
 
 
 def measure_kept(item: Call) -> int:
@@ -30,4 +33,9 @@ def with_kept(item: Item, kept: Sequence[str]) -> Item:
 
 def hide_kept(item: Item) -> Item:
     """The item as it may be shown."""
-    return replace(item, kept=UNSET) if isinstance(item, Call) and item.kept else item
+    return replace(item, kept=UNSET) if isinstance(item, Call | Holder) and item.kept else item
+
+
+def hide_all_kept(compacted: CompactedHistory) -> CompactedHistory:
+    """A compacted history as it may be shown."""
+    return replace(compacted, output=[hide_kept(item) for item in compacted.output])

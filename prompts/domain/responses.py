@@ -36,6 +36,13 @@ class ConversationRef(Struct, frozen=True):
     id: str
 
 
+class Notice(Struct, frozen=True):
+    """Something that a client should know of an answer that has not failed: a stable code and one sentence."""
+
+    code: Literal["knowledge_unavailable"]
+    message: str
+
+
 class ModelInput(Struct, frozen=True, kw_only=True):
     """What the model was given: items and their tokens (estimates), and what was left out for want of room."""
 
@@ -49,6 +56,11 @@ class ModelInput(Struct, frozen=True, kw_only=True):
     history_budget_tokens: int
     calibration: float = 1.0
     """What the model reports, as a multiple of what is estimated; learned from earlier answers."""
+    passages: int | UnsetType = UNSET
+    """How many passages were found for it; left out, as all of these, where nothing was searched."""
+    passages_tokens: int | UnsetType = UNSET
+    dropped_passages: int | UnsetType = UNSET
+    """Those that fit the search, but not into the room for passages."""
 
 
 class Response(Struct, frozen=True, kw_only=True):
@@ -91,6 +103,8 @@ class Response(Struct, frozen=True, kw_only=True):
     """What of the request was left out because this server does not know it, by its places."""
     usage_estimated: bool | UnsetType = field(default=UNSET, name="eps:usage_estimated")
     """True when the model's server did not report all of `usage`; else it is left out."""
+    notices: list[Notice] | UnsetType = field(default=UNSET, name="eps:notices")
+    """What went wrong without failing the answer."""
 
 
 Score: TypeAlias = Literal[-1, 0, 1]

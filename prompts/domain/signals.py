@@ -5,7 +5,7 @@ at the moment: a thought ends where text begins, and the other way round.
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from prompts.domain.items import (
     Call,
     Compaction,
     CustomToolCall,
+    FileSearchCall,
     FunctionCall,
     Item,
     LocalShellCall,
@@ -26,6 +27,7 @@ from prompts.domain.items import (
     Refusal,
     ToolSearchCall,
 )
+from prompts.domain.passages import Passage
 from prompts.domain.tools import CallKind
 from prompts.domain.usage import Usage
 
@@ -37,6 +39,8 @@ class Text(Struct, frozen=True, array_like=True, tag="t", omit_defaults=True):
 
     text: str
     logprobs: list[Logprob] = []
+    annotations: list[Any] = []
+    """What is noted where the text ends. A log has none: they follow from the text and the passages."""
 
 
 class Refused(Struct, frozen=True, array_like=True, tag="r"):
@@ -113,7 +117,10 @@ class Argued(Struct, frozen=True, array_like=True, tag="a"):
 
 
 class HostedCall(Struct, frozen=True, array_like=True):
-    """A call of a tool that the service itself runs: the tool's kind, and what the model wrote."""
+    """A call of a tool that the service itself runs: the tool's kind, and what the model wrote.
+
+    `name` is that of the function that the model called; "" where it called none, and the service itself began.
+    """
 
     call_id: str
     kind: str
@@ -131,11 +138,26 @@ class RoundEnded(Struct, frozen=True, array_like=True, tag="u"):
     usage: Usage | None = None
 
 
+class Found(Struct, frozen=True, omit_defaults=True):
+    """What a search has found: the passages as the model is given them, numbered over the whole response."""
+
+    passages: list[Passage] = []
+    dropped: int = 0
+    """How many were left out for want of room."""
+    is_failed: bool = False
+    """Whether the search could not be made."""
+    is_shown: bool = False
+    """Whether the client asked to see the results."""
+    results: list[Any] | None = None
+    """What the item shows, where an ended answer is told again; in a log it follows from the passages."""
+
+
 class HostedReturned(Struct, frozen=True, array_like=True, tag="y"):
     """What a tool of the service gave; `output` is what the model is given in the next round."""
 
     call_id: str
     output: str
+    found: Found | None = None
 
 
 class BegunAnew(Struct, frozen=True, array_like=True, tag="n"):
@@ -208,6 +230,8 @@ def read_signals(output: Sequence[Item]) -> list[Signal]:
                 signals += [Sealed(sealed)] if sealed else []
             case Compaction(encrypted_content=sealed):
                 signals.append(Compacted(sealed))
+            case FileSearchCall():
+                signals += _read_search(f"search_{index}", item)
             case FunctionCall() | CustomToolCall() | LocalShellCall() | ToolSearchCall():
                 called, written = _read_call(index, item)
                 signals += [called, Argued(index, written)]
@@ -234,12 +258,20 @@ def _read_call(index: int, item: Call) -> tuple[Called | CalledTool, str]:
             return call_tool(index, call_id or "", "tool_search", "tool_search", None), write_arguments(arguments)
 
 
+def _read_search(call_id: str, item: FileSearchCall) -> list[Signal]:
+    """A search that the service made; one that was broken off stays open."""
+    call = HostedCall(call_id, "file_search", "", encode({"queries": item.queries}).decode())
+    found = Found(is_failed=item.status == "failed", results=item.results)
+    is_over = item.status in ("completed", "failed")
+    return [RoundEnded([call]), *([HostedReturned(call_id, "", found)] if is_over else [])]
+
+
 def _packed(signal: Signal) -> Signal | str:
     return signal.text if type(signal) is Text and not signal.logprobs else signal
 
 
 def _say(part: OutputText | Refusal) -> Signal:
-    return Refused(part.refusal) if isinstance(part, Refusal) else Text(part.text, part.logprobs)
+    return Refused(part.refusal) if isinstance(part, Refusal) else Text(part.text, part.logprobs, part.annotations)
 
 
 # Not in a union with Text: a plain text is a string, which msgspec does not tell from an array of one.

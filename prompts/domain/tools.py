@@ -1,11 +1,14 @@
 """Tools that a model is offered, and which of them it may call.
 
-All of them are run by the client. `parameters` are JSON schemas.
+The client runs all of them but `FileSearchTool`. `parameters` are JSON schemas.
 """
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from prompts.domain.passages import Comparison, Compound, Filter
 
 
 class FunctionTool(Struct, frozen=True, tag_field="type", tag="function", kw_only=True):
@@ -64,9 +67,48 @@ class LocalShellTool(Struct, frozen=True, tag_field="type", tag="local_shell"):
     """A shell on the client's machine."""
 
 
+class HybridWeights(Struct, frozen=True):
+    """What the two halves of a hybrid search weigh."""
+
+    embedding_weight: float = 1.0
+    text_weight: float = 1.0
+
+
+class RankingOptions(Struct, frozen=True, kw_only=True):
+    """How what is found is weighed."""
+
+    ranker: str = "auto"
+    score_threshold: float = 0.0
+    hybrid_search: HybridWeights | UnsetType = UNSET
+
+
+class FileSearchTool(Struct, frozen=True, tag_field="type", tag="file_search", kw_only=True):
+    """A search in vector stores, which the service makes.
+
+    `when` is "always" where it is made before the model is asked, and the model is not offered it.
+    """
+
+    vector_store_ids: list[str]
+    filters: dict[str, Any] | None = None
+    """As the client wrote it; `build_filter` reads it."""
+    max_num_results: int = 20
+    ranking_options: RankingOptions = RankingOptions()
+    when: Literal["auto", "always"] | UnsetType = field(default=UNSET, name="eps:when")
+
+
+def build_filter(written: dict[str, Any] | None) -> Filter | None:
+    """The filter of a tool whose request was checked. Raises msgspec.ValidationError for one that was not."""
+    if written is None:
+        return None
+    if written.get("type") not in ("and", "or"):
+        return msgspec.convert(written, Comparison)
+    compound = msgspec.convert(written, Compound)
+    return Compound(type=compound.type, filters=[build_filter(each) for each in compound.filters])
+
+
 CallKind: TypeAlias = Literal["function", "custom", "local_shell", "tool_search"]
 """What a call can be a call of."""
-Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | ToolSearchTool | LocalShellTool
+Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | ToolSearchTool | LocalShellTool | FileSearchTool
 
 
 class FunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
@@ -97,8 +139,14 @@ class LocalShellChoice(Struct, frozen=True, tag_field="type", tag="local_shell")
     """The shell."""
 
 
+class FileSearchChoice(Struct, frozen=True, tag_field="type", tag="file_search"):
+    """The search in vector stores."""
+
+
 ToolMode: TypeAlias = Literal["none", "auto", "required"]
-OneTool: TypeAlias = FunctionChoice | CustomChoice | NamespaceChoice | ToolSearchChoice | LocalShellChoice
+OneTool: TypeAlias = (
+    FunctionChoice | CustomChoice | NamespaceChoice | ToolSearchChoice | LocalShellChoice | FileSearchChoice
+)
 
 
 class AllowedTools(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
@@ -124,6 +172,8 @@ def is_chosen(tool: Tool, choice: OneTool, namespace: str | UnsetType = UNSET) -
             return isinstance(tool, ToolSearchTool)
         case LocalShellChoice():
             return isinstance(tool, LocalShellTool)
+        case FileSearchChoice():
+            return isinstance(tool, FileSearchTool)
 
 
 def pick_tools(tools: list[Tool], choices: list[OneTool]) -> list[Tool]:

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from prompts.domain.items import Item
+from prompts.domain.passages import Passage
 from prompts.domain.responses import ModelInput
 from prompts.domain.tools import Tool
 from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
+from prompts.history.passages import TOKENS_A_HEAD, estimate_passage
 
 
 def measure(
@@ -32,6 +34,22 @@ def measure(
         dropped_items=0,
         history_budget_tokens=budget_tokens,
         calibration=calibration,
+    )
+
+
+def with_passages(account: ModelInput, passages: Sequence[Passage], *, dropped: Sequence[int]) -> ModelInput:
+    """The account with what was found for the model; `dropped` is how many each search left out. As it is without any.
+
+    The tokens are calibrated already: nothing is learned from an answer with passages.
+    """
+    if not dropped:
+        return account
+    tokens = sum(TOKENS_A_HEAD + estimate_passage(passage.text) for passage in passages)
+    return replace(
+        account,
+        passages=len(passages),
+        passages_tokens=int(tokens * account.calibration),
+        dropped_passages=sum(dropped),
     )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds
 from prompts.domain.items import InputFile, InputImage, Item, Part, Reasoning, words_of
+from prompts.domain.named_files import fill_files
 from prompts.domain.tools import Tool
 
 encode = msgspec.json.Encoder().encode
@@ -23,7 +24,8 @@ TOKENS_A_SMALL_IMAGE, TOKENS_AN_IMAGE = 85, 765
 
 def estimate_tokens(item: Item, kinds: ItemKinds = ITEM_KINDS) -> int:
     """About how many tokens an item costs the model."""
-    characters, parts = kinds[type(item)].size(item)
+    told = fill_files(item)
+    characters, parts = kinds[type(told)].size(told)
     tokens = TOKENS_A_MESSAGE + _estimate_characters(characters)
     for part in parts:
         tokens += _estimate_part(part)

@@ -129,6 +129,13 @@ class KnowledgeFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class IndexingStopped:
+    """The work on a file of a vector store is over here: it has ended, is tried again later, or is another's."""
+
+    outcome: Literal["completed", "failed", "put_off", "stale"]
+
+
+@dataclass(frozen=True, slots=True)
 class BreakerChanged:
     """A circuit breaker changed its state."""
 
@@ -151,6 +158,7 @@ Happening: TypeAlias = (
     | FollowerLeft
     | ParameterIgnored
     | KnowledgeFailed
+    | IndexingStopped
     | BreakerChanged
 )
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeAlias
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
+from prompts.domain.passages import Passage
 from prompts.domain.responses import ModelInput, Response, Status
 from prompts.ports.event_log import Group
 
@@ -95,13 +96,15 @@ class Failure:
 class Outcome:
     """How a run ended: the ended response, its JSON as it will always be shown, and what joins the timeline.
 
-    The `items` may have what nobody is shown (`prompts/domain/kept_thoughts.py`).
+    The `items` may have what nobody is shown (`prompts/domain/kept_thoughts.py`). `passages` are what the model was
+    given.
     """
 
     response: Response
     result: bytes
     items: Sequence[Item]
     failure: Failure | None = None
+    passages: Sequence[Passage] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,9 @@ class ResponseStore(Protocol):
 
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """The response as it stands. Raises NotFound, Unavailable."""
+
+    async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
+        """What the model of an ended response was given; none while it is active. Raises NotFound, Unavailable."""
 
     async def is_kept(self, response_id: str, *, owner: str) -> bool:
         """Whether the owner has such a response, and it is stored. It reads nothing of it. Raises Unavailable."""

@@ -1,6 +1,6 @@
 """Answering: everything that happens between a response's admission and its end.
 
-    (compact) → ask the model → run the service's own tools that it called → ask again → … → the end
+    (compact) → (search) → ask the model → run the service's own tools that it called → ask again → … → the end
 
 It is one generator of signals. All that is needed to go on after a loss is among them, and it is in the log before a
 tool runs, and before the model is asked again. So whoever takes the response over goes on from the round in which it
@@ -31,20 +31,24 @@ from prompts.domain.signals import (
     Signal,
 )
 from prompts.domain.tools import AllowedTools, ToolChoice
+from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
 from prompts.history.estimates import estimate_plain
 from prompts.history.found_tools import with_found_tools
 from prompts.history.model_input import compose_items
+from prompts.history.passages import place_passages
 from prompts.ports.chat_model import ChatModel
-from prompts.ports.hosted_tools import HostedTool
+from prompts.ports.hosted_tools import HostedTool, Returned
 from prompts.ports.sealing import Sealer
 from prompts.run.answer_size import MAX_ANSWER_BYTES, AnswerSize
 from prompts.run.brief import Brief
 from prompts.run.compaction import compact, compact_whole
-from prompts.run.hosted_calls import HostedCalls
+from prompts.run.hosted_calls import HostedCalls, offer_hosted
 
 # A model that calls tools again and again is stopped; agents of the field stop it after 10 to 25 rounds.
 MAX_ROUNDS = 20
+# What a round has cost in which no model was asked.
+NO_USAGE = Usage(0, 0, 0)
 
 Signals: TypeAlias = AsyncGenerator[Sequence[Signal], None]
 Written: TypeAlias = Callable[[], Awaitable[None]]
@@ -71,7 +75,8 @@ class Answering:
         self._model = model
         self._sealer = sealer
         offered = [(tool.find_function(brief.model_request), tool) for tool in hosted_tools]
-        self._functions = [function for function, _ in offered if function is not None]
+        self._hosted_tools = hosted_tools
+        self._functions = {tool.kind: function for function, tool in offered if function is not None}
         self._tools = {function.name: tool for function, tool in offered if function is not None}
         self._kinds = {name: tool.kind for name, tool in self._tools.items()}
         self._call_filter = CallFilter(brief.model_request)
@@ -128,9 +133,15 @@ class Answering:
         return [BegunAnew(lost)] if lost is not None or self._narration.is_thinking else []
 
     async def _rounds(self, given: Sequence[Item], written: Written) -> Signals:
+        if not self._has_begun and (first := self._list_first_calls(given)):
+            self.comparable_tokens = None  # what is found is not in it
+            yield [RoundEnded(first, NO_USAGE)]
+            await written()
         while True:
             for call in self._list_waiting():
-                yield [HostedReturned(call.call_id, await self._run_tool(call))]
+                returned = await self._run_tool(call)
+                yield [HostedReturned(call.call_id, returned.output, returned.found)]
+                await written()  # the next one goes on with the numbers of its passages
             if self._narration.rounds:
                 await written()
             hosted = HostedCalls(self._kinds, self._count_calls_left())
@@ -156,7 +167,7 @@ class Answering:
             yield [Finished("length")]
             return
         written = WrittenJson(request)
-        items = [*given, *(item for done in self._narration.rounds for item in _list_told(done))]
+        items = self._compose_round(given)
         async with self._model.stream(request, items, shown="".join(pieces)) as answer:
             async for signals in answer:
                 match signals:
@@ -175,20 +186,43 @@ class Answering:
         self._size.add(signals)
         return self._thoughts.admit(hosted.admit(self._call_filter.admit(signals)))
 
+    def _compose_round(self, given: Sequence[Item]) -> list[Item]:
+        """What was given, with what has been said and found since. What no model has called is no function's output."""
+        items = list(given)
+        for done in self._narration.rounds:
+            if done.is_own:
+                for output in done.outputs.values():
+                    items = place_passages(items, output)
+            else:
+                items += _list_told(done)
+        return items
+
     def _check_rounds(self) -> None:
-        if len(self._narration.rounds) >= MAX_ROUNDS:
+        if len(self._list_asked()) >= MAX_ROUNDS:
             message = f"The model called tools in {MAX_ROUNDS} rounds and gave no answer. Ask for less at once."
             raise UpstreamError(message, is_final=True)
 
-    async def _run_tool(self, call: HostedCall) -> str:
-        tool = self._tools.get(call.name)
+    async def _run_tool(self, call: HostedCall) -> Returned:
+        tool = self._tools.get(call.name) if call.name else self._find_tool(call.kind)
         if tool is None:  # it was offered by another release
-            return "This tool is not available any more."
-        return await tool.run(call, request=self._brief.model_request, owner=self._brief.owner)
+            return Returned("This tool is not available any more.")
+        brief = self._brief
+        return await tool.run(call, request=brief.model_request, owner=brief.owner, given=self._narration.passages)
+
+    def _find_tool(self, kind: str) -> HostedTool | None:
+        return next((tool for tool in self._hosted_tools if tool.kind == kind), None)
+
+    def _list_first_calls(self, given: Sequence[Item]) -> list[HostedCall]:
+        calls = [tool.find_first_call(self._brief.model_request, given) for tool in self._hosted_tools]
+        return [call for call in calls if call is not None]
 
     def _list_waiting(self) -> Sequence[HostedCall]:
         rounds = self._narration.rounds
         return rounds[-1].waiting if rounds else ()
+
+    def _list_asked(self) -> Sequence[Round]:
+        """The rounds in which a model was asked."""
+        return [done for done in self._narration.rounds if not done.is_own]
 
     def _compose(self) -> Sequence[Item]:
         brief = self._brief
@@ -202,11 +236,12 @@ class Answering:
 
     def _build_request(self, shown_tokens: int = 0) -> ModelRequest:
         """What the model is asked in this round; hosted tools are offered in the first MAX_ROUNDS rounds."""
-        request, rounds = self._brief.model_request, self._narration.rounds
+        request, rounds = self._brief.model_request, self._list_asked()
         if rounds:
             request = replace(request, tool_choice=_relax(request.tool_choice))
-        if self._functions and len(rounds) < MAX_ROUNDS and self._count_calls_left() != 0:
-            request = replace(request, tools=[*request.tools, *self._functions])
+        has_failed = any(found.is_failed for found in self._narration.searches)  # each more would wait as long
+        is_offered = len(rounds) < MAX_ROUNDS and self._count_calls_left() != 0 and not has_failed
+        request = offer_hosted(request, self._functions if is_offered else {})
         left = count_left(request, rounds, shown_tokens)
         return request if left == request.max_output_tokens else replace(request, max_output_tokens=left)
 

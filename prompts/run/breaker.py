@@ -31,6 +31,7 @@ class Breaker:
     """The breaker of one dependency, shared by all calls of a process.
 
     It opens after `max_failures` in a row; with 0 it never does. `clock` gives seconds.
+    Its first pause is `open_s`, its longest `max_open_s`.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class Breaker:
         max_failures: int,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
+        open_s: float = OPEN_S,
+        max_open_s: float = MAX_OPEN_S,
     ) -> None:
         self._target = target
         self._max_failures = max_failures
@@ -47,7 +50,9 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._state: State = "closed"
-        self._open_s = OPEN_S
+        self._first_open_s = open_s
+        self._max_open_s = max_open_s
+        self._open_s = open_s
         self._next_try = 0.0
 
     @property
@@ -70,14 +75,14 @@ class Breaker:
         """A call was answered."""
         self._failures = 0
         if self._state != "closed":
-            self._open_s = OPEN_S
+            self._open_s = self._first_open_s
             self._turn_to("closed")
 
     def fail(self) -> None:
         """A call failed, and its caller was not at fault."""
         self._failures += 1
         if self._state == "half_open":
-            self._open_s = min(2 * self._open_s, MAX_OPEN_S)
+            self._open_s = min(2 * self._open_s, self._max_open_s)
         if self._state == "half_open" or (self._state == "closed" and 0 < self._max_failures <= self._failures):
             self._next_try = self._clock() + self._open_s
             self._turn_to("open")

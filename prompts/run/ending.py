@@ -14,7 +14,7 @@ from prompts.domain.responses import ModelInput, Response, ResponseError
 from prompts.domain.signals import Finished, Signal, pack
 from prompts.domain.usage import Usage
 from prompts.errors import BrokenRecord, ReplicaLost, ServiceError, StaleRun, Unavailable
-from prompts.history.account import calibrate
+from prompts.history.account import calibrate, with_passages
 from prompts.ports.event_log import BEHIND_ALL, EventLog, Group
 from prompts.ports.observer import UNOBSERVED, EndedOutsideRun, Observer
 from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized, Unreadable
@@ -41,26 +41,29 @@ def conclude(
     given: Sequence[Item],
     account: ModelInput,
     now_s: int,
+    untold: Sequence[Signal] = (),
     signals: Sequence[Signal] = (),
     finished: Finished | None = None,
     error: ServiceError | None = None,
 ) -> Conclusion:
     """End it as it stands: `failed` with the error, as the model `finished`, or with neither `cancelled`.
 
-    `signals` are the last that the log lacks, `given` is the response's own input. A response that failed leaves its
-    timeline where it was.
+    `signals` are the last that the log lacks; so are `untold` before them, which the narration knows. `given` is the
+    response's own input. A response that failed leaves its timeline where it was.
     """
     after = narration.next_number - 1
     events = narration.tell(signals)
     told = ResponseError(error.response_code, error.message) if error else None
     ended = narration.end(completed_at=now_s, finished=finished, error=told)
     usage, is_estimated = sum_usage(narration, account, finished=finished, error=error)
+    account = with_passages(account, narration.passages, dropped=[found.dropped for found in narration.searches])
     ended = replace(ended, model_input=calibrate(account), usage=usage, usage_estimated=True if is_estimated else UNSET)
     result = encode(ended)
     events += narration.closing(ended, result)
     items = [] if error else [*given, *narration.list_kept(ended.output)]
-    outcome = Outcome(ended, result, items, describe(error) if error else None)
-    packed = pack([*signals, finished] if finished else signals)
+    outcome = Outcome(ended, result, items, describe(error) if error else None, narration.passages)
+    last = [finished] if finished else []
+    packed = pack([*untold, *signals, *last])
     return Conclusion(outcome, Group(after, events[-1].sequence_number, packed), events)
 
 

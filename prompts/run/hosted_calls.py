@@ -1,8 +1,50 @@
-"""Of the calls that a model makes in a round, those of tools that the service runs itself."""
+"""Tools that the service runs itself: how a model is offered them, and which of its calls are theirs."""
 
 from collections.abc import Mapping, Sequence
 
+from msgspec.structs import replace
+
+from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Argued, Called, CalledTool, HostedCall, Signal
+from prompts.domain.tools import (
+    AllowedTools,
+    FileSearchChoice,
+    FileSearchTool,
+    FunctionChoice,
+    FunctionTool,
+    OneTool,
+    ToolChoice,
+)
+
+
+def offer_hosted(request: ModelRequest, functions: Mapping[str, FunctionTool]) -> ModelRequest:
+    """What a model is asked, without the kinds of tools that no model knows: functions stand for them, by those kinds.
+
+    A kind without a function is not offered.
+    """
+    plain = [tool for tool in request.tools if not isinstance(tool, FileSearchTool)]
+    if not functions and len(plain) == len(request.tools):
+        return request
+    tools = [*plain, *functions.values()]
+    choice = _choose(request.tool_choice, functions)
+    return replace(request, tools=tools, tool_choice=choice if tools else "auto")
+
+
+def _choose(choice: ToolChoice, functions: Mapping[str, FunctionTool]) -> ToolChoice:
+    match choice:
+        case FileSearchChoice():
+            return _stand_for(choice, functions) or "auto"
+        case AllowedTools(tools, mode):
+            allowed = [one for each in tools if (one := _stand_for(each, functions)) is not None]
+            return AllowedTools(allowed, mode) if allowed else "none"
+    return choice
+
+
+def _stand_for(choice: OneTool, functions: Mapping[str, FunctionTool]) -> OneTool | None:
+    if not isinstance(choice, FileSearchChoice):
+        return choice
+    function = functions.get("file_search")
+    return None if function is None else FunctionChoice(function.name)
 
 
 class HostedCalls:

@@ -81,6 +81,8 @@ class Run:
         self._published = asyncio.Event()
         self._writing: asyncio.Future[None] | None = None
         self._unwritten: Telling | None = None
+        self._untold: list[Signal] = []
+        """Signals that have told nothing yet: what may become a citation is held back. A group has events."""
         self._is_over = False
 
     async def follow(self, *, after: int, quiet: Quiet) -> AsyncIterator[Sequence[Event]]:
@@ -222,11 +224,16 @@ class Run:
         after = self._narration.next_number - 1
         self._narration.begin_group()
         events = self._narration.tell(signals)
+        self._untold += signals
         # A group without an event has no number of its own: it is not in the log, nor would its waypoint be.
         waypoint = self._waypoints.pass_group(self._narration, len(signals)) if events else b""
-        group = Group(after, self._narration.next_number - 1, pack(signals) if signals else b"", waypoint)
+        group = Group(after, self._narration.next_number - 1, self._pack_told() if events else b"", waypoint)
         self._unwritten = Telling(events, group)
         return self._unwritten
+
+    def _pack_told(self) -> bytes:
+        untold, self._untold = self._untold, []
+        return pack(untold)
 
     async def _append(self, telling: Telling) -> None:
         began = time.perf_counter()
@@ -279,6 +286,7 @@ class Run:
             given=self._brief.input,
             account=self._brief.model_input,
             now_s=int(time.time()),
+            untold=self._untold,
             signals=signals,
             finished=finished,
             error=self.error,

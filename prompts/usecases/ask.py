@@ -53,6 +53,7 @@ class Ask:
     """Whether the answer is to be one compaction of the history, and nothing else."""
     wants_encrypted_reasoning: bool = False
     wants_logprobs: bool = False
+    wants_search_results: bool = False
     service_tier: ServiceTier | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -93,6 +94,7 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         reasoning=ask.reasoning or ReasoningConfig(),
         wants_encrypted_reasoning=ask.wants_encrypted_reasoning,
         wants_logprobs=ask.wants_logprobs,
+        wants_search_results=True if ask.wants_search_results else UNSET,
         top_logprobs=ask.top_logprobs,
         truncation=ask.truncation or "disabled",
         service_tier=ask.service_tier,

@@ -14,6 +14,7 @@ from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, Anchor
 from prompts.domain.item_kinds import find_made_call
 from prompts.domain.items import Compaction, Item
+from prompts.domain.kept_thoughts import hide_all_kept
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import JsonSchema
@@ -66,14 +67,16 @@ async def compact_history(
     earlier = await ports.compactions.find(claim, partition, owner=owner, anchor=anchor)
     if earlier is None:
         turns.quotas.check(owner)
-        given = await build_items(new_input, partition, owner=owner, conversations=turns.conversations)
+        given = await build_items(
+            new_input, partition, owner=owner, conversations=turns.conversations, files=turns.files
+        )
         items = await _read_all(given, anchor, owner=owner, histories=ports.histories)
         with turns.runner.attend(owner):
             summary = await _summarize(items, instructions, model_request, owner=owner, ports=ports)
         compacted = _build(items, summary, partition, owner=owner, sealer=ports.sealer)
         earlier = await ports.compactions.keep(compacted, given, claim, owner=owner, anchor=anchor)
         if earlier is None:
-            return encode(compacted), False
+            return encode(hide_all_kept(compacted)), False
     return (await turns.store.get(earlier.response_id, owner=owner)).body, True
 
 
@@ -92,7 +95,9 @@ async def count_input(
     """
     turns = ports.turns
     await check_model(model_request.model, turns.model)
-    items = await build_items(new_input, ids.new_partition(), owner=owner, conversations=turns.conversations)
+    items = await build_items(
+        new_input, ids.new_partition(), owner=owner, conversations=turns.conversations, files=turns.files
+    )
     factor = turns.calibration.get_factor(model_request.model, owner=owner)
     window: Sequence[Item] = ()
     if anchor is not None:

@@ -13,6 +13,7 @@ from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.pages import Page
 from prompts.run.sweeping import erase_deleted
+from prompts.usecases.files import FilePorts
 from prompts.usecases.items import StoredItem, build_items
 from prompts.usecases.public_ids import check_conversation_id, check_item_id
 
@@ -24,11 +25,12 @@ async def create_conversation(
     title: str | None,
     new_items: Sequence[Item | StoredItem],
     store: ConversationStore,
+    files: FilePorts,
 ) -> Conversation:
     """A new conversation with its first items, in the order given. Raises Unavailable."""
     partition = ids.new_partition()
     conversation_id = ids.new_id(ids.CONVERSATION, partition)
-    items = await build_items(new_items, partition, owner=owner, conversations=store)
+    items = await build_items(new_items, partition, owner=owner, conversations=store, files=files, param="items")
     for call_id in find_unanswered(items):
         raise UnknownCall(call_id)
     return await store.create(conversation_id, owner=owner, metadata=metadata, items=items, title=title)
@@ -89,13 +91,16 @@ async def add_items(
     owner: str,
     new_items: Sequence[Item | StoredItem],
     store: ConversationStore,
+    files: FilePorts,
 ) -> Sequence[Item]:
     """Append items and give them back as they are shown, in the order given.
 
     Raises NotFound, ConversationLocked, Unavailable.
     """
     check_conversation_id(conversation_id)
-    items = await build_items(new_items, ids.get_partition(conversation_id), owner=owner, conversations=store)
+    items = await build_items(
+        new_items, ids.get_partition(conversation_id), owner=owner, conversations=store, files=files, param="items"
+    )
     await store.add_items(conversation_id, owner=owner, items=items, unanswered=find_unanswered(items))
     return [hide_kept(item) for item in items]
 

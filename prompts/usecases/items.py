@@ -11,6 +11,8 @@ from prompts.domain.item_kinds import ITEM_KINDS
 from prompts.domain.items import Item
 from prompts.errors import named_too_large, unknown_item
 from prompts.ports.conversations import MAX_NAMED_BYTES, ConversationStore
+from prompts.usecases.files import FilePorts
+from prompts.usecases.named_files import read_named_files
 
 encode = msgspec.json.Encoder().encode
 
@@ -24,9 +26,19 @@ class StoredItem:
 
 
 async def build_items(
-    new_input: Sequence[Item | StoredItem], partition: str, *, owner: str, conversations: ConversationStore
+    new_input: Sequence[Item | StoredItem],
+    partition: str,
+    *,
+    owner: str,
+    conversations: ConversationStore,
+    files: FilePorts,
+    param: str = "input",
 ) -> list[Item]:
-    """The items, each with an id of its own. Raises NotFound, BodyTooLarge, Unavailable."""
+    """The items, each with an id of its own; `param` is where they stand in the request.
+
+    Raises NotFound (an item, a file), InvalidRequest (a file that cannot be told), BodyTooLarge, Unavailable.
+    """
+    new_input = await read_named_files(new_input, owner=owner, param=param, ports=files)
     references = [entry for entry in new_input if isinstance(entry, StoredItem)]
     stored = await _get_stored(references, owner=owner, conversations=conversations)
     _check_size(references, stored)

@@ -8,6 +8,7 @@ link that runs code in them: only `http:`, `https:` and `mailto:` are links.
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import quote
 
 from msgspec import UNSET
@@ -20,6 +21,7 @@ from prompts.domain.items import (
     Item,
     ItemStatus,
     Message,
+    OutputText,
     Part,
     ReasoningText,
     SummaryText,
@@ -66,6 +68,25 @@ def render_item(item: Item, kinds: ItemKinds = ITEM_KINDS) -> Iterator[str]:
     elif body:
         yield "\n"
         yield from _apart(map(_part, body))
+    if isinstance(item, Message):
+        yield from _sources(item)
+
+
+def _sources(item: Message) -> Iterator[str]:
+    """The files that it cites, each once."""
+    notes = [note for part in item.content if isinstance(part, OutputText) for note in part.annotations]
+    names = dict.fromkeys(name for note in notes if (name := _find_filename(note)))
+    if names:
+        yield "\n### Sources\n\n"
+        for name in names:
+            yield _quoted(f"- {_words(name)}")
+
+
+def _find_filename(note: Any) -> str | None:
+    """The file that an annotation cites: anybody may have written it."""
+    is_citation = isinstance(note, dict) and note.get("type") == "file_citation"
+    name = note.get("filename") if is_citation else None
+    return name if isinstance(name, str) else None
 
 
 def _apart(quotes: Iterable[Iterator[str]]) -> Iterator[str]:
@@ -79,7 +100,7 @@ def _apart(quotes: Iterable[Iterator[str]]) -> Iterator[str]:
 def _part(part: Part | ReasoningText | SummaryText) -> Iterator[str]:
     match part:
         case InputImage(image_url=url):
-            yield _link("Image", url)
+            yield _link("Image", url or "")
         case InputFile(filename=name, file_url=url):
             yield _link("File" if name is UNSET else f"File {_words(name)}", "" if url is UNSET else url)
         case _:

@@ -29,6 +29,7 @@ from prompts.ports.quotas import UNLIMITED, Quotas
 from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
 from prompts.ports.tracing import UNTRACED, Tracing
+from prompts.ports.vector_stores import VectorStores
 from prompts.run.brief import Brief
 from prompts.run.followers import Followers, new_reader
 from prompts.run.following import follow_joined, follow_response
@@ -38,8 +39,10 @@ from prompts.run.run import Run
 from prompts.run.runner import Runner
 from prompts.usecases.admission import Admission
 from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
+from prompts.usecases.files import FilePorts
 from prompts.usecases.items import build_items
 from prompts.usecases.models import get_model
+from prompts.usecases.passages import check_searched
 
 encode = msgspec.json.Encoder().encode
 
@@ -59,8 +62,11 @@ class TurnPorts:
     runner: Runner
     followers: Followers
     defaults: Defaults
+    files: FilePorts
     tracing: Tracing = UNTRACED
     quotas: Quotas = UNLIMITED
+    vector_stores: VectorStores | None = None
+    """Where files are searched; None where nobody has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,9 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
     With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
-    Raises NotFound (model, conversation, previous response, item), ConversationLocked, ResponseNotEnded, KeyReused,
-    UnknownCall, UpstreamUnavailable, Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull, Unavailable.
+    Raises NotFound (model, conversation, previous response, item, file, vector store), InvalidRequest (what a file
+    holds), ConversationLocked, ResponseNotEnded, KeyReused, UnknownCall, UpstreamUnavailable, Draining, Overloaded,
+    RateLimited, QuotaExceeded, StorageFull, Unavailable.
     """
     request = build_model_request(ask, ports.defaults)
     if traceparent := ports.tracing.find_traceparent():
@@ -90,7 +97,10 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
         ports.quotas.check(ask.owner)
     await check_model(request.model, ports.model)
     if ask.claim.idempotency_key is None and not ask.claim.is_retry:
-        ports.model.check()  # a retry may belong to a response that is there already: admission says so
+        # A retry may belong to a response that is there already: admission says so.
+        ports.model.check()
+        if ports.vector_stores is not None:
+            await check_searched(request, owner=ask.owner, stores=ports.vector_stores)
     draft = await _draft(ask, request, ports)
     admission = Admission(ask.owner, ports.store, ports.event_log, ports.runner, ports.followers)
     begin = partial(_begin, ask, draft, admission, ports)
@@ -190,7 +200,9 @@ async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
     """The response as admission takes it. Raises NotFound (item), Unavailable."""
     partition = choose_partition(ask.anchor, ask.owner, ask.claim)
     response = _place(build_echo(ask, request), ids.new_id(ids.RESPONSE, partition), ask.anchor)
-    items = await build_items(ask.input, partition, owner=ask.owner, conversations=ports.conversations)
+    items = await build_items(
+        ask.input, partition, owner=ask.owner, conversations=ports.conversations, files=ports.files
+    )
     return Draft(
         response=response,
         model_request=request,

@@ -77,10 +77,11 @@ def _drop_last_character(call: Call) -> Call:
 
 def _compose_text(turns: list[Turn]) -> str:
     said = get_question(turns)
-    written = find_requested_text(said)
-    if written is None:
-        written = find_attachment_report(said, [one for turn in turns for one in turn.attachments])
     question = strip_passages(said).strip()
+    asked = strip_passages(said) if "</passages>" in said else said
+    written = find_requested_text(asked)
+    if written is None:
+        written = find_attachment_report(asked, [one for turn in turns for one in turn.attachments])
     passages = find_passages(turns)
     results = _list_results(turns)
     if results and not passages:

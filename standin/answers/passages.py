@@ -1,7 +1,9 @@
 """Answers from numbered passages, word for word; each sentence ends with its passage's number: "… [2]".
 
 A passage begins with its number at the start of a line, `[2] text`, and ends where the next one begins. The last
-passage ends at the first empty line, so that a question behind it is not taken for a part of it.
+passage ends at the first empty line, so that a question behind it is not taken for a part of it. A first line in
+brackets, `[2] (terms.md, page 3)`, says where it stands. Lines before `<passages>` are about all of them, and
+`</passages>` alone on a line is of none.
 """
 
 import re
@@ -11,6 +13,8 @@ from itertools import groupby
 from standin.answers.conversation import Turn
 
 _MARKER = re.compile(r"^[ \t]*\[(\d{1,4})\][ \t:]*", re.MULTILINE)
+_SOURCE = re.compile(r"^\([^\n]*\)\n")
+_FENCE = re.compile(r"\n[ \t]*</passages>[ \t]*$", re.MULTILINE)
 _END = re.compile(r"\n[ \t]*\n")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WORD = re.compile(r"\w+")
@@ -35,7 +39,10 @@ def find_passages(turns: list[Turn]) -> dict[int, str]:
 
 
 def strip_passages(text: str) -> str:
-    """The text around the numbered passages."""
+    """The text around the numbered passages, or around what stands in their fence in place of any."""
+    if "<passages>" in text and "</passages>" in text:
+        before, _, behind = text.partition("<passages>")
+        return "".join(before.rpartition("\n\n")[:2]) + behind.rpartition("</passages>")[2]
     markers = list(_MARKER.finditer(text))
     if not markers:
         return text
@@ -63,8 +70,8 @@ def _read(turn: Turn) -> dict[int, str]:
         return {}
     ends = [marker.start() for marker in markers[1:]] + [len(turn.text)]
     texts = [turn.text[marker.end() : end] for marker, end in zip(markers, ends, strict=True)]
-    texts[-1] = _END.split(texts[-1], maxsplit=1)[0]
-    return {int(marker[1]): text.strip() for marker, text in zip(markers, texts, strict=True)}
+    texts[-1] = _FENCE.sub("", _END.split(texts[-1], maxsplit=1)[0])
+    return {int(marker[1]): _SOURCE.sub("", text).strip() for marker, text in zip(markers, texts, strict=True)}
 
 
 def _list_stems(text: str) -> set[str]:

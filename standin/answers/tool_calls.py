@@ -22,7 +22,7 @@ from standin.chat_completions.request import (
 )
 from standin.json_schema.value_maker import ValueMaker
 
-_QUERY_NAMES = ("query", "question", "q", "search_query", "prompt", "text", "input")
+_QUERY_NAMES = ("query", "queries", "question", "q", "search_query", "prompt", "text", "input")
 
 
 def find_calls(request: ChatRequest, question: str, fingerprint: str) -> tuple[Call, ...]:

@@ -19,7 +19,13 @@ from tests.chaos.experiment import Experiment, open_experiment
 from tests.chaos.races import cancel_elsewhere, send_at_once, send_copies
 from tests.chaos.report import render
 from tests.chaos.rolling_restart import restart_under_load
-from tests.chaos.scenarios import lose_all_attempts, survive_frozen_replica, survive_kills, survive_valkey
+from tests.chaos.scenarios import (
+    lose_all_attempts,
+    survive_frozen_replica,
+    survive_kills,
+    survive_kills_with_files,
+    survive_valkey,
+)
 from tests.support.service import ALICE_KEY
 
 # Long enough for two answers. With production's 30 s a rolling restart would take many minutes.
@@ -71,6 +77,7 @@ def list_scenarios(options: argparse.Namespace) -> Sequence[Scenario]:
     kills, clients = options.kills, options.clients
     return [
         (f"{kills} kills, one a second", partial(survive_kills, kills=kills, every_s=1, clients=clients)),
+        ("kills while files are searched", partial(survive_kills_with_files, kills=20, every_s=1, clients=clients)),
         ("a rolling restart", partial(restart_under_load, clients=clients)),
         ("a frozen replica", survive_frozen_replica),
         ("an answer that loses every run", lose_all_attempts),

@@ -49,8 +49,15 @@ class Answer:
     failure_code: str | None = None
     is_cancelled: bool = False
     expected: str = ""
+    """What it must say; where it is not given, what the stand-in says to these messages."""
+    cites_at: int | None = None
+    """Where its only citation must stand, of an answer from files."""
+    fields: dict[str, Any] = field(default_factory=dict)
+    """More of the request's body."""
 
     def __post_init__(self) -> None:
+        if self.expected:
+            return
         messages = [*self.dialogue.history, ("user", self.question)]
         given = [Message(role=role, content=text) for role, text in messages]  # type: ignore[arg-type]  # these are roles
         self.expected = compose_answer(ChatRequest(model="stand-in", messages=given), Directives()).text
@@ -99,6 +106,8 @@ def find_faults(answer: Answer) -> Iterator[str]:
             yield f"it never ended ({answer.failure_code})"
         return
     yield from _find_wrong_end(answer)
+    if answer.cites_at is not None and answer.status == "completed":
+        yield from _find_wrong_citations(answer, answer.cites_at)
     yield from _find_specification_faults(answer)
     for reader in answer.all_readers:
         if not reader.faults and reader.text != answer.text:
@@ -119,6 +128,16 @@ def _find_wrong_end(answer: Answer) -> Iterator[str]:
                 yield f"it was {answer.status} and says {answer.text!r}"
         case status:
             yield f"it is {status}"
+
+
+def _find_wrong_citations(answer: Answer, place: int) -> Iterator[str]:
+    assert answer.final is not None
+    search, message = answer.final["output"]
+    if search["type"] != "file_search_call" or search["status"] != "completed":
+        yield f"its files were not searched: {search}"
+    [part] = message["content"]
+    if [note["index"] for note in part["annotations"]] != [place]:
+        yield f"it cites {part['annotations']}"
 
 
 def _find_specification_faults(answer: Answer) -> Iterator[str]:

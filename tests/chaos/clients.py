@@ -61,7 +61,7 @@ class Client:
 
     async def ask(
         self,
-        question: str,
+        question: str | Answer,
         dialogue: Dialogue | None = None,
         *,
         leave_after: int | None = None,
@@ -70,9 +70,10 @@ class Client:
     ) -> Answer:
         """A streamed answer, read to its end. After `leave_after` events the reader leaves and comes back.
 
-        `first` sends the first request to another address. `on_start` gets the answer before it is asked for.
+        `first` sends the first request to another address. `on_start` gets the answer before it is asked for. In place
+        of a question it may be an answer that says itself what is asked.
         """
-        answer = Answer(question, dialogue or Dialogue())
+        answer = question if isinstance(question, Answer) else Answer(question, dialogue or Dialogue())
         on_start(answer)
         request = _turn(answer, stream=True)
         await self._read_with_limit(answer.reader, request, first or self._http, leave_after)
@@ -177,7 +178,7 @@ def _get_id(made: httpx.Response) -> str:
 
 
 def _turn(answer: Answer, **body: Any) -> Request:
-    body |= {"input": answer.question, **answer.dialogue.anchor}
+    body |= {"input": answer.question, **answer.dialogue.anchor, **answer.fields}
     key = {"Idempotency-Key": secrets.token_hex(16)}
     return {"method": "POST", "url": "/v1/responses", "json": body, "headers": key}
 

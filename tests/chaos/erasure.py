@@ -8,8 +8,8 @@ from tests.support.servers import eventually
 # The next sweep, at most two seconds later, erases children in slices; thousands of them take a while.
 ERASED_WITHIN_S = 60
 # Keys that may stay until they expire: tombstones, idempotency keys, what readiness writes.
-EXPIRING = {"conv", "resp", "idem", "gone", "write"}
-TOMBSTONES = {"conv", "resp"}
+EXPIRING = {"conv", "resp", "vs", "idem", "gone", "write"}
+TOMBSTONES = {"conv", "resp", "vs"}
 # Keys that stay for good: valid API keys and token factors.
 PERMANENT = {"valid", "factors"}
 SHOWN = 20

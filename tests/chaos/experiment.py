@@ -46,6 +46,11 @@ class Experiment:
         """A new question. The answer has `words` words, all different."""
         return f"Question {next(self.cluster.numbers)}: count to {words} [[standin token_s={token_s:g}]]"
 
+    def compose_search(self, *, token_s: float = TOKEN_S) -> str:
+        """A new question to files; where a model has the tool, it searches for it."""
+        number = next(self.cluster.numbers)
+        return f"Use file_search: What is in the depot at Tromsø? No. {number} [[standin token_s={token_s:g}]]"
+
     def compose_remark(self) -> str:
         """A new remark. The answer is the number of messages so far, so it shows whether the history is complete."""
         return f"This is remark {next(self.cluster.numbers)} [[standin token_s={TOKEN_S:g}]]"

@@ -6,19 +6,40 @@ from launcher.valkey import Fsync
 from tests.chaos.actions import kill_and_restart_valkey, kill_at_intervals, kill_replica
 from tests.chaos.answers import MAX_ATTEMPTS, Answer
 from tests.chaos.experiment import TOKEN_S, Experiment
-from tests.chaos.workload import under_load
+from tests.chaos.workload import FILE, search_files, under_load
 from tests.support.servers import Replica, eventually
 
 # An impatient client gives up a silent connection after this time; others wait.
 IMPATIENT_S = 1.5
 # An answer with this many events is well under way.
 SOME_EVENTS = 8
+# A file of one page, on a busy machine.
+INDEXED_WITHIN_S = 30
 
 
 async def survive_kills(experiment: Experiment, *, kills: int, every_s: float, clients: int) -> None:
     """Kill replicas and workers under load, one every `every_s`."""
     async with under_load(experiment, clients=clients):
         await kill_at_intervals(experiment, kills=kills, every_s=every_s)
+
+
+async def survive_kills_with_files(experiment: Experiment, *, kills: int, every_s: float, clients: int) -> None:
+    """The same, while all answers are made from files: no citation is lost, and none stands elsewhere."""
+    client = experiment.client()
+    store_id: str = (await client.request("POST", "/v1/vector_stores", json={})).json()["id"]
+    form = {"files": {"file": ("depot.md", FILE.encode())}, "data": {"purpose": "assistants"}}
+    file_id: str = (await client.request("POST", "/v1/files", **form)).json()["id"]
+    await client.request("POST", f"/v1/vector_stores/{store_id}/files", json={"file_id": file_id})
+
+    async def is_indexed() -> bool:
+        stored = await client.request("GET", f"/v1/vector_stores/{store_id}/files/{file_id}")
+        return bool(stored.json()["status"] == "completed")
+
+    await eventually(is_indexed, within_s=INDEXED_WITHIN_S)
+    async with under_load(experiment, clients=clients, behaviours=[search_files(store_id)]):
+        await kill_at_intervals(experiment, kills=kills, every_s=every_s)
+    await client.request("DELETE", f"/v1/vector_stores/{store_id}")
+    await client.request("DELETE", f"/v1/files/{file_id}")
 
 
 async def survive_valkey(experiment: Experiment, *, appendfsync: Fsync, clients: int, times: int) -> None:

@@ -12,7 +12,13 @@ from tests.chaos.experiment import Experiment, open_experiment
 from tests.chaos.races import cancel_elsewhere, send_at_once, send_copies
 from tests.chaos.report import percentile
 from tests.chaos.rolling_restart import restart_under_load
-from tests.chaos.scenarios import lose_all_attempts, survive_frozen_replica, survive_kills, survive_valkey
+from tests.chaos.scenarios import (
+    lose_all_attempts,
+    survive_frozen_replica,
+    survive_kills,
+    survive_kills_with_files,
+    survive_valkey,
+)
 from tests.support.service import ALICE_KEY
 
 # Short times: the file takes a minute and a half. The long form uses production's times.
@@ -43,6 +49,13 @@ async def test_answers_survive_kills(experiment: Experiment) -> None:
     await survive_kills(experiment, kills=8, every_s=1, clients=8)
     assert experiment.results.counts["replicas killed"] >= 3
     assert experiment.cluster.list_logged("response_taken_over")
+
+
+async def test_answers_from_files_survive_kills(experiment: Experiment) -> None:
+    await survive_kills_with_files(experiment, kills=6, every_s=1, clients=4)
+    assert experiment.results.counts["replicas killed"] >= 2
+    assert experiment.cluster.list_logged("response_taken_over")
+    assert [answer for answer in experiment.results.answers if answer.status == "completed"]
 
 
 async def test_an_answer_that_loses_every_run_fails_and_keeps_its_text(experiment: Experiment) -> None:

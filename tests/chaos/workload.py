@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from itertools import cycle
 from typing import Any
 
 from tests.chaos.answers import Answer, Dialogue
@@ -60,6 +61,28 @@ async def cancel_answers(experiment: Experiment, stop: asyncio.Event) -> None:
     while not stop.is_set():
         dialogue = await client.start_conversation()
         await _ask_and_meanwhile(experiment, _compose(experiment, LONGEST), _cancel_soon, dialogue)
+
+
+SHELVES = " ".join(f"shelf {number} holds part {number}," for number in range(12))
+FOUND = f"In the depot at Tromsø {SHELVES} and all."
+FILE = f"# Depot\n\n{FOUND} Nothing else is known."
+"""A document; `FOUND` is the sentence of it that answers what is asked."""
+
+
+def search_files(store_id: str) -> Behaviour:
+    """Answers from a vector store with `FILE` in it, searched before the model is asked and by the model in turn."""
+
+    async def search(experiment: Experiment, stop: asyncio.Event) -> None:
+        client = experiment.client()
+        for when in cycle(("always", "auto")):
+            tool = {"type": "file_search", "vector_store_ids": [store_id], "eps:when": when}
+            fields = {"tools": [tool], "include": ["file_search_call.results"]}
+            question = experiment.compose_search()
+            await client.ask(Answer(question, expected=FOUND, cites_at=len(FOUND), fields=fields))
+            if stop.is_set():
+                return
+
+    return search
 
 
 # Assigned to the clients in this order, over and over.

@@ -1,28 +1,23 @@
 """LangChain's `ChatOpenAI` over the Responses API: two turns with a tool, in each of its message formats."""
 
-from collections.abc import AsyncIterator
 from functools import reduce
 from operator import add
 from typing import Any
 
-import httpx
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
-from pydantic import SecretStr
 
 from tests.clients.scenario import (
     FIRST,
     FIRST_ANSWER,
-    MODEL,
     SECOND,
     SECOND_ANSWER,
     THINKING,
     Answer,
     get_weather,
 )
-from tests.support.service import Service
 
 WEATHER = tool(get_weather)
 
@@ -36,25 +31,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "nothing stored": {"store": False, "include": ["reasoning.encrypted_content"]},
     "nothing stored, v1": {"store": False, "include": ["reasoning.encrypted_content"], "output_version": "v1"},
 }
-
-
-@pytest.fixture
-async def settings(service: Service) -> AsyncIterator[dict[str, Any]]:
-    """The arguments of every `ChatOpenAI` here.
-
-    Its connections are closed at the end; it does not close them itself.
-    """
-    with httpx.Client() as blocking:
-        async with httpx.AsyncClient() as client:
-            yield {
-                "model": MODEL,
-                "base_url": service.api_url,
-                "api_key": SecretStr(service.alice_key),
-                "use_responses_api": True,
-                "max_retries": 0,
-                "http_client": blocking,
-                "http_async_client": client,
-            }
 
 
 @pytest.fixture(params=VARIANTS)

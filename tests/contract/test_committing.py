@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+from prompts.domain.passages import Passage
 from prompts.domain.responses import ConversationRef
 from prompts.domain.signals import Text
 from prompts.errors import NotFound, StaleRun, TailLost
+from prompts.ports.responses import Ending, Seized
 from tests.contract.backends import Backend
 from tests.contract.port_turns import (
     BROKEN,
@@ -238,3 +240,59 @@ async def test_a_chain_is_whole_after_many_turns(stores: Stores) -> None:
         previous_id = await take_turn(stores, build_draft(str(number), previous_response_id=previous_id))
         expected += [str(number), "Hi."]
     assert await read_chain(stores, previous_id) == expected
+
+
+# --- what the model was given ---
+
+
+PASSAGES = [
+    Passage(
+        vector_store_id="vs_1",
+        file_id="file-1",
+        filename='{"a"} é.md',
+        number=number,
+        text=f'Text "{number}" 是\n',
+        score=0.5,
+        attributes={"year": 2024.0, "isNew": True, "city": "Oslo"},
+        index=number,
+    )
+    for number in (1, 2)
+]
+
+
+@pytest.mark.parametrize("end", ENDS)
+async def test_what_the_model_was_given_stays_with_the_response(stores: Stores, end: End) -> None:
+    draft, admitted = await begin(stores)
+    assert await stores.responses.get_passages(draft.response.id, owner=OWNER) == []
+    outcome, last = build_outcome(draft, admitted, end=end)
+    outcome = replace(outcome, passages=PASSAGES)
+    await stores.responses.commit(outcome, last, owner=OWNER, epoch=admitted.epoch)
+    assert await stores.responses.get_passages(draft.response.id, owner=OWNER) == PASSAGES
+    with pytest.raises(NotFound):
+        await stores.responses.get_passages(draft.response.id, owner=STRANGER)
+    await stores.responses.delete(draft.response.id, owner=OWNER)
+    with pytest.raises(NotFound):
+        await stores.responses.get_passages(draft.response.id, owner=OWNER)
+
+
+async def test_what_a_displaced_response_was_given_stays_with_it(stores: Stores) -> None:
+    conversation_id = await make_conversation(stores)
+    draft, admitted = await begin(stores, build_draft("One", conversation_id=conversation_id))
+    seized = await stores.responses.seize(draft.response.id, owner=OWNER, lease_s=LEASE_S, displaces="any")
+    assert isinstance(seized, Seized)
+    outcome, last = build_outcome(draft, admitted, end="cancelled")
+    ending = Ending(replace(outcome, passages=PASSAGES), last, seized.epoch)
+    await stores.responses.admit(
+        build_draft("Two", conversation_id=conversation_id),
+        owner=OWNER,
+        history_tokens=100,
+        lease_s=LEASE_S,
+        displaces="any",
+        ending=ending,
+    )
+    assert await stores.responses.get_passages(draft.response.id, owner=OWNER) == PASSAGES
+
+
+async def test_a_response_without_passages_has_none(stores: Stores) -> None:
+    response_id = await take_turn(stores)
+    assert await stores.responses.get_passages(response_id, owner=OWNER) == []

@@ -16,6 +16,7 @@ from prompts.ports.observer import (
     FollowerJoined,
     FollowerLeft,
     Happening,
+    IndexingStopped,
     KnowledgeFailed,
     ModelCalled,
     ModelsListed,
@@ -51,6 +52,7 @@ HAPPENINGS: list[Happening] = [
     FollowerLeft(),
     *(ParameterIgnored(kind) for kind in ("field", "item_field", "tool", "include")),
     *(KnowledgeFailed(kind) for kind in ("timeout", "unreachable", "refused")),
+    *(IndexingStopped(outcome) for outcome in ("completed", "failed", "put_off", "stale")),
     *(BreakerChanged("model", state) for state in ("open", "half_open", "closed")),
     BreakerChanged("weaviate", "open"),
 ]

@@ -11,7 +11,7 @@ import pytest
 from openai.types.responses import ResponseError
 
 from tests.support.oracle import check_events, read_frames
-from tests.support.refusals import UNKNOWN_CONVERSATION, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
+from tests.support.refusals import UNKNOWN_CONVERSATION, UNKNOWN_FILE, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, make_conversation
 
@@ -119,6 +119,10 @@ def find_absences() -> list[Row]:
                 for m in ("GET", "DELETE")
             ),
         ]
+    rows += [
+        Row(f"{method} {path} unknown", (404, "file_not_found"), method, path.format("{unknown_file}"))
+        for method, path in (("GET", "/v1/files/{}"), ("GET", "/v1/files/{}/content"), ("DELETE", "/v1/files/{}"))
+    ]
     unknown_model = turn(model="nobody-serves-this")
     return [
         *rows,
@@ -140,6 +144,13 @@ def find_wrong_kinds() -> list[Row]:
         Row("kind items", INVALID, "GET", "/v1/conversations/resp_1/items", words="'conv_'"),
         Row("kind export", INVALID, "GET", "/v1/conversations/resp_1/export", words="'conv_'"),
         Row("kind after", INVALID, "GET", "/v1/conversations?after=resp_1", words="'conv_'"),
+        *(
+            Row(f"kind f {m}", INVALID, m, "/v1/files/vs_1", param="file_id", words="'file-'")
+            for m in ("GET", "DELETE")
+        ),
+        Row("kind f after", INVALID, "GET", "/v1/files?after=vs_1", param="after", words="'file-'"),
+        Row("purpose", INVALID, "GET", "/v1/files?purpose=fun", param="purpose", words="'user_data'"),
+        Row("limit f", INVALID, "GET", "/v1/files?limit=10001", param="limit", words="10,000"),
     ]
 
 
@@ -147,6 +158,7 @@ def find_wrong_kinds() -> list[Row]:
 def ids(service: Service) -> dict[str, str]:
     """The ids of existing and deleted objects, and of Bob's."""
     found = {"unknown_conv": UNKNOWN_CONVERSATION, "unknown_resp": UNKNOWN_RESPONSE, "unknown_item": UNKNOWN_ITEM}
+    found["unknown_file"] = UNKNOWN_FILE
     for which, key in (("deleted", service.alice_key), ("anothers", service.bob_key), ("my", service.alice_key)):
         with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as client:
             conversation_id = client.post("/v1/conversations", json={}).json()["id"]

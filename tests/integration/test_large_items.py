@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 from msgspec.structs import replace
@@ -255,7 +255,7 @@ async def test_an_item_that_is_named_again_and_again_counts_again_and_again(stor
     await take_large_turn(stores, [image], partition=PARTITION)
     for times, is_taken in ((3, True), (4, False)):
         named = [StoredItem(image.id, f"input[{number}].id") for number in range(times)]
-        building = build_items(named, PARTITION, owner=OWNER, conversations=stores.conversations)
+        building = build_items(named, PARTITION, owner=OWNER, conversations=stores.conversations, files=cast(Any, None))
         if is_taken:
             assert len(await building) == times
         else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener, urlopen
 
@@ -181,6 +182,36 @@ def test_the_codex_line_of_the_banner_points_codex_here(running: MakeRun) -> Non
     assert given == compose_settings(running.get_value("API"), "stand-in")
 
 
+def test_the_banner_says_where_passages_are_found(running: MakeRun) -> None:
+    path = running.data_dir / "knowledge.sqlite3"
+    assert running.get_value("Knowledge").startswith(f"SQLite full-text search: {path}")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.long
+def test_a_real_weaviate_takes_the_place_of_sqlite(start: Start, tmp_path: Path, weaviate_binary: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "weaviate-server").symlink_to(weaviate_binary)
+    path = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    for _ in range(2):  # the second start finds the data of the first, on other ports
+        run = start(WEAVIATE="1", PATH=path)
+        run.wait_for_line(READY)
+        assert run.get_value("Knowledge") == f"Weaviate: {run.data_dir / 'weaviate'}"
+        server = run.find_child("weaviate-server")
+        port = server.cmdline()[-1]
+        with pytest.raises(HTTPError, match="401"):
+            urlopen(f"http://127.0.0.1:{port}/v1/schema")
+        assert not (run.data_dir / "knowledge.sqlite3").exists()
+        assert run.stop() == 0
+        assert_nothing_is_left(run)
+
+
+def test_a_wrong_word_for_weaviate_is_refused(start: Start) -> None:
+    run = start(WEAVIATE="perhaps")
+    assert run.wait() == 1
+    assert "WEAVIATE can be 1 or 0" in run.output
+
+
 def test_the_docs_link_of_the_banner_opens(running: MakeRun) -> None:
     with urlopen(running.get_value("Docs")) as page:
         assert page.status == 200
@@ -270,7 +301,7 @@ def test_a_signal_stops_everything_and_valkey_last(start: Start, number: signal.
 
     assert run.wait() == 0
     assert_nothing_is_left(run)
-    assert run.lines[-1].startswith("valkey |")
+    assert run.lines[-1].startswith("valkey ")
     assert "bye bye" in run.lines[-1]
     assert "died" not in run.output
 

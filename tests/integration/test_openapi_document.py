@@ -1,5 +1,6 @@
 """The OpenAPI document for a client's developer: every path, every answer, a meaning for every field."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from prompts.api.openapi.examples import EXAMPLE_FILE_ID
 from prompts.api.urls import urlpatterns
 from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
 from prompts.domain.item_kinds import KINDS_BY_TYPE
@@ -105,20 +107,19 @@ async def test_a_body_may_be_left_out_where_nothing_in_it_is_needed(document: di
         for _, operation in operations(document)
         if "requestBody" in operation and not operation["requestBody"].get("required")
     }
-    assert optional == {"createConversation", "forkConversation"}
+    assert optional == {"createConversation", "createVectorStore", "forkConversation"}
 
 
 async def test_every_key_of_a_response_is_always_there(document: dict[str, Any]) -> None:
     response = document["components"]["schemas"]["Response"]
     assert set(response["properties"]) - set(response["required"]) == {
-        *("conversation", "eps:model_input", "eps:ignored", "eps:usage_estimated"),
+        *("conversation", "eps:model_input", "eps:ignored", "eps:usage_estimated", "eps:notices"),
     }
 
 
 async def test_what_is_only_refused_is_not_offered(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     assert not {"prompt"} & set(schemas["CreateResponse"]["properties"])
-    assert "file_id" not in schemas["InputImagePart"]["properties"]
     assert "x-" not in {key[:2] for schema in schemas.values() for key in schema}
 
 
@@ -135,13 +136,23 @@ async def test_every_example_works_as_it_stands(
 ) -> None:
     conversation_id = (await alice.conversations.create()).id
     response_id = (await alice.responses.create(input="Hello")).id
+    file_id = (await alice.files.create(file=("notes.txt", b"Hello"), purpose="assistants")).id
+    store_id = (await alice.vector_stores.create(file_ids=[file_id])).id
+    batch_id = (await alice.vector_stores.file_batches.create(store_id, file_ids=[file_id])).id
     tried = 0
     for path, operation in operations(document):
-        body = operation.get("requestBody", {"content": {"application/json": {"examples": {}}}})
-        for name, example in body["content"]["application/json"]["examples"].items():
+        content = operation.get("requestBody", {"content": {}})["content"]
+        for name, example in content.get("application/json", {"examples": {}})["examples"].items():
             method = next(each for each in METHODS if document["paths"][path].get(each) is operation)
-            url = path.format(conversation_id=conversation_id, response_id=response_id)
-            answer = await http.request(method, url, json=example["value"])
+            url = path.format(
+                conversation_id=conversation_id,
+                response_id=response_id,
+                vector_store_id=store_id,
+                file_id=file_id,
+                batch_id=batch_id,
+            )
+            body = json.dumps(example["value"]).replace(EXAMPLE_FILE_ID, file_id)
+            answer = await http.request(method, url, content=body)
             assert answer.status_code == 200, (path, name, answer.text)
             tried += 1
     assert tried >= 10

@@ -11,7 +11,8 @@ import pytest
 from tests.support.oracle import check_answer
 from tests.support.service import Service
 
-UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg")}
+UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg", "vs", "vsfb")}
+UNKNOWN["file"] = "file-" + "0" * 32
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Things:
     conv: str
     resp: str
     msg: str
+    file: str
+    vs: str
+    vsfb: str
 
 
 @pytest.fixture
@@ -38,12 +42,37 @@ async def things(http: httpx.AsyncClient) -> Things:
     conversation = (await http.post("/v1/conversations", json={"metadata": {"secret": "swordfish"}})).json()["id"]
     body = {"input": "My name is Ada.", "conversation": conversation}
     response = (await http.post("/v1/responses", json=body)).json()
-    return Things(conv=conversation, resp=response["id"], msg=response["output"][0]["id"])
+    form = {"file": ("secret.txt", b"swordfish")}
+    file = (await http.post("/v1/files", files=form, data={"purpose": "assistants"})).json()
+    store = (await http.post("/v1/vector_stores")).json()["id"]
+    batch = (await http.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": [file["id"]]})).json()["id"]
+    said = response["output"][0]["id"]
+    return Things(conv=conversation, resp=response["id"], msg=said, file=file["id"], vs=store, vsfb=batch)
 
 
 # Method, path and body with {conv}, {resp} and {msg} to fill in, and the error code.
 REACHES: list[tuple[tuple[str, str, Any], str]] = [
     (("GET", "/v1/responses/{resp}", None), "response_not_found"),
+    (("GET", "/v1/files/{file}", None), "file_not_found"),
+    (("GET", "/v1/files/{file}/content", None), "file_not_found"),
+    (("DELETE", "/v1/files/{file}", None), "file_not_found"),
+    (("GET", "/v1/files?after={file}", None), "file_not_found"),
+    (("POST", "/v1/vector_stores", {"file_ids": ["{file}"]}), "file_not_found"),
+    (("GET", "/v1/vector_stores?after={vs}", None), "vector_store_not_found"),
+    (("GET", "/v1/vector_stores/{vs}", None), "vector_store_not_found"),
+    (("POST", "/v1/vector_stores/{vs}", {"name": "Bob's"}), "vector_store_not_found"),
+    (("DELETE", "/v1/vector_stores/{vs}", None), "vector_store_not_found"),
+    (("POST", "/v1/vector_stores/{vs}/search", {"query": "swordfish"}), "vector_store_not_found"),
+    (("GET", "/v1/vector_stores/{vs}/files", None), "vector_store_not_found"),
+    (("POST", "/v1/vector_stores/{vs}/files", {"file_id": "{file}"}), "vector_store_not_found"),
+    (("GET", "/v1/vector_stores/{vs}/files/{file}", None), "vector_store_not_found"),
+    (("POST", "/v1/vector_stores/{vs}/files/{file}", {"attributes": {}}), "vector_store_not_found"),
+    (("DELETE", "/v1/vector_stores/{vs}/files/{file}", None), "vector_store_not_found"),
+    (("GET", "/v1/vector_stores/{vs}/files/{file}/content", None), "vector_store_not_found"),
+    (("POST", "/v1/vector_stores/{vs}/file_batches", {"file_ids": ["{file}"]}), "vector_store_not_found"),
+    (("GET", "/v1/vector_stores/{vs}/file_batches/{vsfb}", None), "vector_store_not_found"),
+    (("POST", "/v1/vector_stores/{vs}/file_batches/{vsfb}/cancel", None), "vector_store_not_found"),
+    (("GET", "/v1/vector_stores/{vs}/file_batches/{vsfb}/files", None), "vector_store_not_found"),
     (("GET", "/v1/conversations/{conv}", None), "conversation_not_found"),
     (("POST", "/v1/conversations/{conv}", {"metadata": {"by": "Bob"}}), "conversation_not_found"),
     (("GET", "/v1/conversations/{conv}/items", None), "conversation_not_found"),

@@ -14,11 +14,13 @@ from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.met_owners import MAX_OWNERS
 from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.domain import ids
+from prompts.domain.passages import Passage
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.usage import Usage
 from prompts.errors import QuotaExceeded
 from prompts.ports.responses import Claim
 from prompts.run.sweeping import erase_due
+from tests.contract.port_turns import build_outcome
 from tests.support.builders import (
     RETENTION_S,
     RetryingRedis,
@@ -104,6 +106,20 @@ async def test_a_chain_counts_until_its_last_response_is_deleted(redis: Redis, s
         await stores.responses.delete(response_id, owner="alice")
         assert await count(redis) < before
         before = await count(redis)
+    await erase_due(stores.eraser)
+    assert await count(redis) == 0
+
+
+async def test_what_a_model_was_given_counts(redis: Redis, stores: Stores) -> None:
+    draft = build_draft("Hi.")
+    admitted = await admit(stores, draft)
+    outcome, last = build_outcome(draft, admitted)
+    before = await count(redis)
+    passage = Passage(vector_store_id="vs_1", file_id="file-1", filename="a.md", number=0, text=LONG, score=1.0)
+    outcome = dataclasses.replace(outcome, passages=[passage])
+    await stores.responses.commit(outcome, last, owner="alice", epoch=admitted.epoch)
+    assert await count(redis) > before + len(LONG)
+    await stores.responses.delete(draft.response.id, owner="alice")
     await erase_due(stores.eraser)
     assert await count(redis) == 0
 

@@ -85,7 +85,7 @@ def write_default(code: str) -> str:
 
 def read_table() -> dict[str, str]:
     """Variable → default, from the page."""
-    return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", SETTINGS, re.MULTILINE))
+    return dict(re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \|", SETTINGS, re.MULTILINE))
 
 
 def test_the_table_of_settings_is_what_is_read() -> None:

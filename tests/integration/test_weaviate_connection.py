@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
 import pytest
-from weaviate.classes.config import Configure
+from weaviate.classes.config import Configure, DataType, Property
 
 from prompts.adapters.weaviate.connection import MAX_CONNECT_S, WeaviateConnection
 from prompts.ports.observer import KnowledgeFailed
@@ -46,7 +46,11 @@ async def is_ready(connection: WeaviateConnection) -> bool:
 
 async def fill(connection: WeaviateConnection) -> None:
     client = await connection.client()
-    passages = await client.collections.create(COLLECTION, vector_config=Configure.Vectors.self_provided())
+    passages = await client.collections.create(
+        COLLECTION,
+        vector_config=Configure.Vectors.self_provided(),
+        properties=[Property(name="text", data_type=DataType.TEXT)],
+    )
     await passages.data.insert({"text": "the harbour opens at six"})
 
 

@@ -77,6 +77,7 @@ class RetryingRedis:
             await script(keys=keys, args=args)
             return await script(keys=keys, args=args)
 
+        vars(call)["sha"] = script.sha  # for pipelines, which run it once
         return call
 
 

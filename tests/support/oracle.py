@@ -9,11 +9,25 @@ from typing import Any
 
 import httpx
 import msgspec
-from openai.types import CreateEmbeddingResponse, Model
+from openai.types import (
+    CreateEmbeddingResponse,
+    FileObject,
+    Model,
+    VectorStore,
+    VectorStoreDeleted,
+    VectorStoreSearchResponse,
+)
 from openai.types import responses as sdk
 from openai.types.chat import ChatCompletion
 from openai.types.conversations import Conversation
 from openai.types.responses import response_item
+from openai.types.responses.response_output_text import AnnotationFileCitation
+from openai.types.vector_stores import (
+    FileContentResponse,
+    VectorStoreFile,
+    VectorStoreFileBatch,
+    VectorStoreFileDeleted,
+)
 from openresponses_types import types as spec
 from pydantic import BaseModel, TypeAdapter
 
@@ -48,7 +62,7 @@ EVENTS: dict[str, type[BaseModel]] = {
     "response.file_search_call.in_progress": sdk.ResponseFileSearchCallInProgressEvent,
     "response.file_search_call.searching": sdk.ResponseFileSearchCallSearchingEvent,
     "response.file_search_call.completed": sdk.ResponseFileSearchCallCompletedEvent,
-    "response.output_text.annotation.added": spec.ResponseOutputTextAnnotationAddedStreamingEvent,
+    "response.output_text.annotation.added": sdk.ResponseOutputTextAnnotationAddedEvent,
 }
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}
 # Every key present, always (docs/api.md, "The response object").
@@ -91,6 +105,13 @@ UNSPECIFIED: dict[str, type[BaseModel]] = {
     "program_output": response_item.ProgramOutput,
     "configuration_update": sdk.ResponseConfigurationUpdateItem,
 }
+KNOWLEDGE: dict[str, type[BaseModel]] = {
+    "vector_store": VectorStore,
+    "vector_store.deleted": VectorStoreDeleted,
+    "vector_store.file": VectorStoreFile,
+    "vector_store.file.deleted": VectorStoreFileDeleted,
+    "vector_store.files_batch": VectorStoreFileBatch,
+}
 # Calls that the model makes and the client runs: several stay open side by side.
 CALLS = {"function_call", *AGENTS_CALLS}
 NO_STATUS = {
@@ -111,6 +132,8 @@ async def check_answer(response: httpx.Response) -> None:
         return
     if response.headers["content-type"].startswith(("text/event-stream", "text/markdown")):
         return
+    if response.status_code < 400 and response.url.path.endswith("/content"):  # a file's bytes
+        return
     await response.aread()
     check_object(response.json(), status=response.status_code)
 
@@ -124,7 +147,7 @@ def check_object(body: dict[str, Any], *, status: int) -> None:
         check_item(body)
         return
     match body["object"]:
-        case "response" | "conversation.deleted" if "deleted" in body:
+        case "response" | "conversation.deleted" | "file" if "deleted" in body:
             assert body == {"id": body["id"], "object": body["object"], "deleted": True}
         case "response":
             check_response(body)
@@ -152,6 +175,9 @@ def check_list(body: dict[str, Any]) -> None:
     if body["data"] and body["data"][0].get("object") == "embedding":
         CreateEmbeddingResponse.model_validate(body)
         return
+    if body["data"] and body["data"][0].get("object") == "response.passage":
+        check_passages(body)
+        return
     if not body["data"] or body["data"][0]["object" if "object" in body["data"][0] else "type"] == "model":
         return
     assert body["first_id"] == body["data"][0]["id"]
@@ -161,10 +187,19 @@ def check_list(body: dict[str, Any]) -> None:
         check_item(entry) if "object" not in entry else check_object(entry, status=200)
 
 
+def check_passages(body: dict[str, Any]) -> None:
+    """Check the passages of a response: numbered from 1, each with all that is known of it."""
+    assert set(body) == {"object", "data"}
+    assert [passage["index"] for passage in body["data"]] == [*range(1, len(body["data"]) + 1)]
+    names = ("index", "file_id", "filename", "vector_store_id", "page", "heading", "score", "text", "attributes")
+    assert all(set(passage) == {"object", *names} for passage in body["data"])
+    assert all(type(passage["score"]) in (int, float) and passage["text"] for passage in body["data"])
+
+
 def check_item(item: dict[str, Any]) -> None:
     """Check an item: id, type and status; content parts; no null where the specification omits a key."""
     if not (KINDS_BY_TYPE[item["type"]].is_record or "tools" in item):  # which are kept as they came
-        (UNSPECIFIED | ITEMS)[item["type"]].model_validate(item)
+        (UNSPECIFIED | ITEMS)[item["type"]].model_validate(_without_citations(item))
     # Some have no status, neither in the specification nor in docs/api.md.
     assert {"id", "type", "status"} <= set(item) | ({"status"} if item["type"] in NO_STATUS else set()), item
     assert item.get("phase", "final_answer") is not None
@@ -225,7 +260,9 @@ def check_response(response: dict[str, Any]) -> None:
     for item in response["output"]:
         check_item(item)
     statuses = [item["status"] for item in response["output"] if "status" in item]
-    cut = [item for item in response["output"][:-1] if item.get("status", "completed") != "completed"]
+    # A search that could not be made is no end of the answer.
+    over = ("completed", "failed") if has_notice(response, "knowledge_unavailable") else ("completed",)
+    cut = [item for item in response["output"][:-1] if item.get("status", "completed") not in over]
     assert all(item["type"] in CALLS for item in cut), "only the last item can be cut, and calls beside it"
     is_unspoken_last = bool(response["output"]) and response["output"][-1]["type"] in (
         "reasoning",
@@ -234,6 +271,11 @@ def check_response(response: dict[str, Any]) -> None:
     )
     if statuses and not (is_unspoken_last and status != "completed"):  # reasoning may end before the answer begins
         assert (statuses[-1] == "completed") == (status == "completed")
+
+
+def has_notice(response: dict[str, Any], code: str) -> bool:
+    """Whether the response says this of itself."""
+    return any(notice["code"] == code and notice["message"] for notice in response.get("eps:notices") or [])
 
 
 def check_usage(usage: dict[str, Any] | None) -> None:
@@ -256,7 +298,7 @@ def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
         shown["text"] = {**response["text"], "format": {**text_format, "schema": None}}
     if response["reasoning"] is not None and response["reasoning"]["effort"] == "minimal":
         shown["reasoning"] = {**response["reasoning"], "effort": "low"}
-    shown["output"] = [item for item in response["output"] if item["type"] not in UNSPECIFIED]
+    shown["output"] = [_without_citations(item) for item in response["output"] if item["type"] not in UNSPECIFIED]
     for tool in response["tools"]:
         _TOOLS.validate_python(tool)
     shown["tools"] = [tool for tool in response["tools"] if tool["type"] == "function"]
@@ -266,13 +308,53 @@ def _as_specified(response: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def _without_citations(value: dict[str, Any]) -> dict[str, Any]:
+    """A message, or a part of one, as the specification has it: its only citations are of addresses."""
+    if isinstance(content := value.get("content"), list):
+        return {**value, "content": [_without_citations(part) for part in content]}
+    cited = [note for note in value.get("annotations") or [] if isinstance(note, dict) and "file_id" in note]
+    for note in cited:
+        AnnotationFileCitation.model_validate(note, strict=True)
+    return {**value, "annotations": []} if cited else value
+
+
 def check_completion(body: dict[str, Any]) -> None:
     """Check a whole answer of Chat Completions."""
     ChatCompletion.model_validate(body)
 
 
+def check_file(body: dict[str, Any]) -> None:
+    """Check a file. OpenAI takes the purpose `evals`, and its own type of a file does not know it."""
+    shown = {**body, "purpose": "user_data"} if body["purpose"] == "evals" else body
+    FileObject.model_validate(shown, strict=True)
+    assert "/" not in body["filename"]
+
+
+def check_knowledge(body: dict[str, Any]) -> None:
+    """Check an object of vector stores; OpenAI shows one without a name as null, which its SDK's type does not say."""
+    named = body if body.get("name", "") is not None else {**body, "name": ""}
+    KNOWLEDGE[body["object"]].model_validate(named, strict=True)
+
+
+def check_results(body: dict[str, Any]) -> None:
+    """Check what a search of a vector store has found, or the text of a file: one page."""
+    assert (body["has_more"], body["next_page"]) == (False, None)
+    for entry in body["data"]:
+        if body["object"] == "vector_store.search_results.page":
+            found = VectorStoreSearchResponse.model_validate(entry, strict=True)
+            assert 0 <= found.score <= 1
+        else:
+            FileContentResponse.model_validate(entry, strict=True)
+    scores = [entry.get("score", 0) for entry in body["data"]]
+    assert scores == sorted(scores, reverse=True)
+
+
 RULES = {
+    **dict.fromkeys(KNOWLEDGE, check_knowledge),
+    "vector_store.search_results.page": check_results,
+    "vector_store.file_content.page": check_results,
     "chat.completion": check_completion,
+    "file": check_file,
     "list": check_list,
     "response.compaction": check_compaction,
     "response.input_tokens": check_count,
@@ -312,6 +394,8 @@ def check_events(events: list[dict[str, Any]]) -> dict[str, Any]:
         if event.get("item", {}).get("type") in UNSPECIFIED:
             check_item(event["item"])
             known = {**event, "item": None}
+        for name in {"item", "part"} & set(known):
+            known = {**known, name: known[name] and _without_citations(known[name])}
         EVENTS[event["type"]].model_validate(known)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     kinds = [event["type"] for event in events]
@@ -357,7 +441,23 @@ def _check_part(mine: list[dict[str, Any]], part: dict[str, Any]) -> None:
             return  # the specification does not say whether reasoning has content_part events
         case _:
             _check_text(mine, "output_text", "text", part["text"])
+            _check_annotations(mine, part["annotations"])
     assert [event["part"] for event in mine if event["type"] == "response.content_part.done"] == [part]
+
+
+def _check_annotations(mine: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> None:
+    """Each is told once, when the text has come to its place, or to its end where it is told at once."""
+    said = 0
+    told: list[dict[str, Any]] = []
+    for event in mine:
+        match event["type"]:
+            case "response.output_text.delta":
+                said += len(event["delta"])
+            case "response.output_text.annotation.added":
+                assert event["annotation_index"] == len(told)
+                assert event["annotation"].get("index", 0) <= said
+                told.append(event["annotation"])
+    assert told == annotations
 
 
 def _check_text(mine: list[dict[str, Any]], name: str, key: str, text: str) -> None:

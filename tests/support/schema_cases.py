@@ -1,5 +1,6 @@
 """Requests generated from our OpenAPI document, and what every answer must keep to."""
 
+import time
 import traceback
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -93,6 +94,10 @@ class Campaign:
     _conversations: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
     _items: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=KNOWN))
     _responses: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
+    _files: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
+
+    _shelves: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=KNOWN))
+    """Vector stores, each with a file that is indexed and a batch."""
 
     @property
     def cases(self) -> int:
@@ -170,6 +175,22 @@ class Campaign:
         response_id = self.session.post(f"{url}/responses", json={"input": "Hello"}).json()["id"]
         self.session.put(f"{url}/responses/{response_id}/feedback", json={"score": 1}).raise_for_status()
         self._responses.append(response_id)
+        form, fields = {"file": ("a.txt", b"Hello")}, {"purpose": "assistants"}
+        file_id = self.session.post(f"{url}/files", files=form, data=fields).json()["id"]
+        self._files.append(file_id)
+        self._plant_shelf(file_id)
+
+    def _plant_shelf(self, file_id: str) -> None:
+        """Create a vector store with this file, indexed."""
+        url = f"{self.service.api_url}/vector_stores"
+        store_id = self.session.post(url, json={}).json()["id"]
+        batch = f"{url}/{store_id}/file_batches"
+        batch_id = self.session.post(batch, json={"file_ids": [file_id]}).json()["id"]
+        deadline = time.monotonic() + LIMIT_S
+        while self.session.get(f"{batch}/{batch_id}").json()["status"] == "in_progress":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        self._shelves.append((store_id, file_id, batch_id))
 
     def _learn(self, answer: Response) -> None:
         """Remember ids that later requests may use."""
@@ -180,6 +201,8 @@ class Campaign:
                 self._conversations.append(found)
             case {"object": "response", "id": str(found), "status": str()}:
                 self._responses.append(found)
+            case {"object": "file", "id": str(found), "status": str()}:
+                self._files.append(found)
 
     def _aim(self, case: AnyCase, number: int) -> None:
         """Put existing ids into three of four requests, so that more of them reach the store."""
@@ -191,13 +214,19 @@ class Campaign:
         if number % 3:
             conversation_id = self._conversations[number % len(self._conversations)]
         response_id = self._responses[number % len(self._responses)]
+        file_id = self._files[number % len(self._files)]
+        shelf = self._shelves[number % len(self._shelves)]
         if fits(case, ParameterLocation.PATH):
             known = {"conversation_id": conversation_id, "item_id": item_id, "response_id": response_id}
+            known["vector_store_id"], shelved, known["batch_id"] = shelf
+            known["file_id"] = shelved if "vector_store_id" in case.path_parameters else file_id
             for name in case.path_parameters:
                 case.path_parameters[name] = known.get(name, "stand-in")
         if isinstance(case.body, dict) and fits(case, ParameterLocation.BODY):
             references = {"conversation": conversation_id, "previous_response_id": response_id}
-            references |= {"before": item_id, "after": item_id}
+            references |= {"before": item_id, "after": item_id, "file_id": file_id}
+            if isinstance(case.body.get("file_ids"), list):
+                case.body = {**case.body, "file_ids": [file_id]}
             case.body = refer(case.body, references, one_only=number % 2 == 0)
 
 
@@ -219,6 +248,8 @@ def fits(case: AnyCase, place: ParameterLocation) -> bool:
 
 def is_lenient(answer: Response, reason: str) -> bool:
     """Whether an accepted request is one of `LENIENT`, or white space where a body may be left out."""
+    if str(answer.request.headers.get("content-type", "")).startswith("multipart/"):
+        return True  # values of a form have no types: what is wrong as JSON may be right there
     body = answer.request.body
     return any(known in reason for known in LENIENT) or (isinstance(body, bytes | str) and not body.strip())
 

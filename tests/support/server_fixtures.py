@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import Protocol
 
 import pytest
 
+from launcher.go_programs import GoBuildError, build_program
 from launcher.valkey import Fsync
 from launcher.weaviate import HOW_TO_GET_IT, WeaviateBuildError, build_weaviate_server, find_weaviate_server
 from tests.support import oracle
 from tests.support.missing import give_up
 from tests.support.processes import REPO_ROOT
 from tests.support.releases import extract_release, get_last_release
+from tests.support.s3 import VERSITYGW, S3Server
 from tests.support.servers import (
     Replica,
     SentinelServer,
@@ -53,7 +55,11 @@ StartReplica = Callable[[Mapping[str, str]], Replica]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build Weaviate before the first test if one needs it: a build takes longer than a test may."""
+    """Build Weaviate and the S3 server before the first test that needs them: a build takes longer than a test may."""
+    if any(needs_s3(item) for item in session.items) and not VERSITYGW.path(WEAVIATE_BIN_DIR).exists():
+        print("\nBuilding an S3 server for the tests: some minutes, once.")  # noqa: T201 -- else this looks like a hang
+        with suppress(GoBuildError):  # the tests that need it then fail or skip, and say why
+            build_program(VERSITYGW, WEAVIATE_BIN_DIR)
     if not any(needs_weaviate_binary(item) for item in session.items) or find_weaviate_server(WEAVIATE_BIN_DIR):
         return
     print("\nBuilding Weaviate for the tests: about five minutes, once.")  # noqa: T201 -- without it this looks like a hang
@@ -61,6 +67,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         build_weaviate_server(WEAVIATE_BIN_DIR)
     except WeaviateBuildError as error:
         print(error)  # noqa: T201 -- the tests that need it then fail or skip
+
+
+def needs_s3(item: pytest.Item) -> bool:
+    """Whether a test needs the S3 server: by a fixture of its own, or as one of the storages that it is run on."""
+    if not isinstance(item, pytest.Function):
+        return False
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "s3" in item.fixturenames or "bucket" in parameters
 
 
 def needs_weaviate_binary(item: pytest.Item) -> bool:
@@ -95,6 +109,17 @@ def weaviate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     binary: Path = request.getfixturevalue("weaviate_binary")
     with WeaviateServer(tmp_path_factory.mktemp("weaviate"), binary) as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """The shared server that speaks S3; built by Go, once. When it cannot be built, CI fails and others skip."""
+    try:
+        binary = build_program(VERSITYGW, WEAVIATE_BIN_DIR)
+    except GoBuildError as error:
+        give_up(f"there is no S3 server: {error}")
+    with S3Server(tmp_path_factory.mktemp("s3"), binary) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

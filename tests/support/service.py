@@ -46,6 +46,7 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
     return {
         "REDIS_URL": valkey.url,
         "CACHE_URL": valkey.cache_url,
+        "DATA_DIR": str(directory),  # of all replicas: uploaded files are in it
         "DATABASE_URL": f"sqlite:///{directory / 'db.sqlite3'}",
         "OPENAI_BASE_URL": standin.base_url,
         "OPENAI_API_KEY": "the key of the model's server",
@@ -74,9 +75,9 @@ def manage(environment: Mapping[str, str], *arguments: str, source: Path = REPO_
 
 
 @contextmanager
-def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> Iterator[Service]:
-    """Migrate, create the keys, start a replica; stop it at the end."""
-    environment = service_environment(valkey, standin, directory)
+def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path, **settings: str) -> Iterator[Service]:
+    """Migrate, create the keys, start a replica with these settings; stop it at the end."""
+    environment = {**service_environment(valkey, standin, directory), **settings}
     manage(environment, "migrate", "--verbosity", "0")
     manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
     manage(environment, "create_api_key", "bob", "--key", BOB_KEY)

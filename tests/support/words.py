@@ -7,6 +7,7 @@ from typing import get_args
 from hypothesis import strategies as st
 
 from prompts.domain.items import Logprob
+from prompts.domain.passages import Passage
 from prompts.domain.responses import ResponseError
 from prompts.domain.signals import (
     Argued,
@@ -15,6 +16,7 @@ from prompts.domain.signals import (
     CalledTool,
     Compacted,
     Finished,
+    Found,
     HostedCall,
     HostedReturned,
     Opened,
@@ -75,19 +77,43 @@ ENDS = st.one_of(
 )
 
 
-def _end_round(call_ids: Sequence[str], written: str) -> list[Signal]:
+# Markers of passages that were found, or not, whole and in pieces; and what makes them none.
+MARKERS = st.sampled_from(
+    [
+        *("[1]", " [2]", "[1][3]", "【2】", "[4]", " [", "[", "1", "]", "1]", ", 2]", "【", "】"),
+        *("`", "```\n", "\n", "(", " ", "a"),
+    ]
+)
+PASSAGES = [
+    Passage(
+        vector_store_id="vs_1",
+        file_id=f"file-{index % 2}",
+        filename="a.md",
+        number=index,
+        text="x",
+        score=0.5,
+        index=index,
+    )
+    for index in (1, 2, 3)
+]
+FOUND = st.sampled_from([None, Found(), Found(PASSAGES), Found(PASSAGES[:1], 2, is_shown=True), Found(is_failed=True)])
+
+
+def _end_round(call_ids: Sequence[str], written: str, found: Found | None) -> list[Signal]:
     calls = [HostedCall(call_id, "file_search", "file_search", written) for call_id in call_ids]
-    return [RoundEnded(calls), *(HostedReturned(call_id, "[]") for call_id in reversed(call_ids))]
+    return [RoundEnded(calls), *(HostedReturned(call_id, "[]", found) for call_id in reversed(call_ids))]
 
 
 ROUND_ENDS = st.builds(
     _end_round,
     st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=2, unique=True),
     st.sampled_from(['{"query":"tea"}', "{"]),
+    FOUND,
 )
 # What goes on for a while, as answers do: texts in many pieces, with parallel calls in between.
 STRETCHES = st.one_of(
     st.lists(TEXTS.map(Text), max_size=4),
+    st.lists(MARKERS.map(Text), max_size=8),
     st.lists(TEXTS.map(Thought), max_size=4),
     st.lists(st.builds(Argued, CALLS, TEXTS), max_size=4),
     st.lists(WORDS, max_size=2),

@@ -13,6 +13,7 @@ from prompts.answer.events import Narration
 from prompts.domain.callees import list_callees
 from prompts.domain.items import FileSearchCall, FunctionCall, FunctionCallOutput, Item, Message, text_of
 from prompts.domain.model_request import ModelRequest
+from prompts.domain.passages import Passage
 from prompts.domain.signals import (
     Argued,
     Called,
@@ -30,6 +31,7 @@ from prompts.domain.tools import CallKind, CustomTool, FunctionChoice, FunctionT
 from prompts.domain.usage import Usage
 from prompts.errors import UpstreamError
 from prompts.ports.event_log import Group
+from prompts.ports.hosted_tools import Returned
 from prompts.ports.responses import Seized
 from prompts.run.answering import MAX_ROUNDS
 from prompts.run.brief import Brief
@@ -65,7 +67,11 @@ class FakeSearch:
         """See `HostedTool.find_function`."""
         return SEARCH
 
-    async def run(self, call: HostedCall, *, request: ModelRequest, owner: str) -> str:
+    def find_first_call(self, request: ModelRequest, items: Sequence[Item]) -> HostedCall | None:
+        """See `HostedTool.find_first_call`."""
+        return None
+
+    async def run(self, call: HostedCall, *, request: ModelRequest, owner: str, given: Sequence[Passage]) -> Returned:
         """See `HostedTool.run`."""
         self.ran.append((call, logged(self.store)))
         try:
@@ -76,7 +82,7 @@ class FakeSearch:
             raise
         if self.error is not None:
             raise self.error
-        return self.found
+        return Returned(self.found)
 
 
 def logged(store: FakeResponseStore) -> list[Signal]:

@@ -150,6 +150,7 @@ async def test_a_whole_request_counts_once_wherever_its_answer_is_written(
         runner=harness.runner,
         followers=followers,
         defaults=cast(Any, None),
+        files=cast(Any, None),
     )
     waiting = asyncio.create_task(wait_for_answer(turn, ports))
     await settle()

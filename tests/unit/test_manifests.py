@@ -159,7 +159,7 @@ def test_limits_follow_from_the_runs_of_a_pod() -> None:
 
 def test_variables_are_those_that_the_code_reads() -> None:
     sources = "".join(path.read_text("utf-8") for path in (REPO_ROOT / "config").glob("*.py"))
-    read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z_]+)"', sources))
+    read = set(re.findall(r'\benv\.\w+\(\s*"([A-Z0-9_]+)"', sources))
     files = list(K8S.rglob("settings.env"))
     assert len(files) == 3
     given = {name for path in files for name in read_settings(path)}

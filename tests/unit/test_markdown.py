@@ -265,3 +265,22 @@ def test_a_title_is_one_heading(text: str) -> None:
 
 def test_without_a_title_the_id_stands_for_it() -> None:
     assert render_title(Conversation(id="conv_1", created_at=0)).startswith("# conv_1\n")
+
+
+@given(filename=TEXTS, words=TEXTS)
+def test_sources_are_named_and_pass_for_nothing_else(filename: str, words: str) -> None:
+    notes = [
+        {"type": "file_citation", "file_id": "file-1", "filename": filename, "index": 0},
+        {"type": "file_citation", "file_id": "file-1", "filename": filename, "index": 1},
+        *("text", {"type": "file_citation"}, {"type": "file_citation", "filename": 7}, {"type": "url_citation"}),
+    ]
+    cited = Message("msg_1", "completed", "assistant", [OutputText(words, notes)])
+    headings, _ = read(render(cited, said("user", "Next")))
+    assert [heading for heading in headings if heading != "Sources"] == ["Assistant", "User"]
+    assert headings.count("Sources") == bool(filename)
+
+
+def test_a_source_is_named_once() -> None:
+    note = {"type": "file_citation", "file_id": "file-1", "filename": "a [1].md", "index": 0}
+    cited = Message("msg_1", "completed", "assistant", [OutputText("So.", [note, {**note, "index": 2}])])
+    assert render(cited).endswith("\n### Sources\n\n> - a \\[1\\].md\n")

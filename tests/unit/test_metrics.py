@@ -18,6 +18,7 @@ from prompts.ports.observer import (
     FollowerJoined,
     FollowerLeft,
     Happening,
+    IndexingStopped,
     KnowledgeFailed,
     ModelCalled,
     ModelsListed,
@@ -46,6 +47,7 @@ ONE_OF_EACH: list[Happening] = [
     FollowerLeft(),
     ParameterIgnored("tool"),
     KnowledgeFailed("timeout"),
+    IndexingStopped("failed"),
     BreakerChanged("model", "open"),
 ]
 
@@ -83,6 +85,7 @@ def test_everything_that_may_happen_is_counted(counted: Counted) -> None:
         "gen_ai_client_token_usage_count": {"gen_ai_request_model": "m", "gen_ai_token_type": "input"},
         "eps_ignored_parameters_total": {"kind": "tool"},
         "eps_weaviate_errors_total": {"kind": "timeout"},
+        "eps_indexings_total": {"outcome": "failed"},
         "eps_breaker_state": {"target": "model", "state": "open"},
     }
     assert {name: seen.get(name, **labels) for name, labels in ones.items()} == dict.fromkeys(ones, 1)

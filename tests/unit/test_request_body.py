@@ -115,3 +115,23 @@ async def test_an_application_is_not_called_with_one_that_is_too_large() -> None
     scope: Any = {"type": "http", "headers": [(b"content-length", b"3")]}
     await bounded(scope, Sender().receive, send)
     assert sent[0]["status"] == 413
+
+
+async def test_a_body_that_is_streamed_takes_no_room() -> None:
+    body = make(Sender(part(b"a" * 60), part(b"b" * 60, more=False), LEFT), room=BodyRoom(1))
+    assert [piece async for piece in body.stream(max_bytes=120)] == [b"a" * 60, b"b" * 60]
+    async with asyncio.timeout(MAX_S):
+        await body.wait_until_left()
+
+
+async def test_a_streamed_body_has_its_bound_and_its_pace() -> None:
+    sender = Sender(part(b"x"))
+    with pytest.raises(BodyTooLarge):
+        await anext(make(sender, length=121).stream(max_bytes=120))
+    assert not sender.is_asked
+    with pytest.raises(BodyTooLarge):
+        [_ async for _ in make(Sender(part(b"a" * 60), part(b"b" * 61))).stream(max_bytes=120)]
+    with pytest.raises(BodyTooSlow):
+        [_ async for _ in make(Sender(part(b"a")), grace_s=0.01).stream(max_bytes=120)]
+    with pytest.raises(ClientLeft):
+        [_ async for _ in make(Sender(part(b"a"), LEFT)).stream(max_bytes=120)]

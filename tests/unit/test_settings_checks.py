@@ -22,6 +22,7 @@ SANE: dict[str, Any] = {
     "DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql", "CONN_MAX_AGE": 0}},
     "READYZ_REQUIRED": ["redis"],
     "WEAVIATE_URL": None,
+    "FILES_S3_BUCKET": "files",
     "GRACE_PERIOD_S": 75.0,
     "DRAIN_S": 30.0,
     "LEASE_S": 10.0,
@@ -53,6 +54,7 @@ def test_sane_settings_say_nothing() -> None:
     ("changes", "expected"),
     [
         ({"SECRET_KEY": ""}, "eps.E001"),
+        ({"FILES_S3_BUCKET": None}, "eps.W009"),
         ({"READYZ_REQUIRED": ["redis", "mongo"]}, "eps.E002"),
         ({"SECRET_KEY": "short"}, "eps.E003"),
         ({"SECRET_KEY": "django-insecure-" + "k" * 50}, "eps.E003"),

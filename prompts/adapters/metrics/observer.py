@@ -30,6 +30,7 @@ from prompts.ports.observer import (
     FollowerJoined,
     FollowerLeft,
     Happening,
+    IndexingStopped,
     KnowledgeFailed,
     ModelCalled,
     ModelsListed,
@@ -87,6 +88,7 @@ class PrometheusObserver:
             ModelsListed: lambda told: self._models.learn(told.models),
             ParameterIgnored: lambda told: self._servers.ignored[told.kind].inc(told.count),
             KnowledgeFailed: lambda told: self._servers.weaviate_errors[told.kind].inc(),
+            IndexingStopped: lambda told: self._servers.indexings[told.outcome].inc(),
             BreakerChanged: self._breaker_changed,
         }
         for model in self._models.list_configured():
@@ -213,6 +215,8 @@ class _ServerMetrics:
             self.upstream_errors.labels(code)
         weaviate_errors = Counter("eps_weaviate_errors", "Calls of Weaviate that failed.", ("kind",), registry=registry)
         self.weaviate_errors = {kind: weaviate_errors.labels(kind) for kind in _list_values(KnowledgeFailed, "kind")}
+        indexings = Counter("eps_indexings", "Files whose indexing is over here.", ("outcome",), registry=registry)
+        self.indexings = {outcome: indexings.labels(outcome) for outcome in _list_values(IndexingStopped, "outcome")}
         ignored = Counter("eps_ignored_parameters", "Parts of requests left out.", ("kind",), registry=registry)
         self.ignored = {kind: ignored.labels(kind) for kind in _list_values(ParameterIgnored, "kind")}
         # 1 when any process of the replica is in the state: each has its own breakers.

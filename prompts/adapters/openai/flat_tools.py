@@ -10,6 +10,7 @@ from prompts.adapters.openai.tool_names import ToolNames
 from prompts.domain.tools import (
     AllowedTools,
     CustomTool,
+    FileSearchTool,
     FunctionChoice,
     FunctionTool,
     Grammar,
@@ -70,6 +71,8 @@ def as_function(name: str, tool: Tool) -> FunctionTool:
             return FunctionTool(name=name, description=_SHELL, parameters=_SHELL_PARAMETERS)
         case NamespaceTool():
             raise AssertionError("a namespace is offered as its tools")
+        case FileSearchTool():
+            raise AssertionError("a hosted tool is offered as a function")
         case _:
             assert_never(tool)
 

@@ -31,6 +31,8 @@ from prompts.domain.tools import (
     AllowedTools,
     CustomChoice,
     CustomTool,
+    FileSearchChoice,
+    FileSearchTool,
     FunctionChoice,
     FunctionTool,
     LocalShellChoice,
@@ -160,6 +162,8 @@ def _compose_tool(tool: Tool) -> dict[str, Any]:
             return {**shown, "tools": [_compose_tool(one) for one in inner]}
         case CustomTool() | ToolSearchTool() | LocalShellTool():
             return {name: value for name, value in shown.items() if value is not None}
+        case FileSearchTool():
+            raise AssertionError("a hosted tool is offered as a function")
         case _:
             assert_never(tool)
 
@@ -173,6 +177,8 @@ def _compose_choice(choice: ToolChoice) -> Any:
             return "required"  # nothing else is offered
         case FunctionChoice() | CustomChoice() | ToolSearchChoice() | LocalShellChoice():
             return msgspec.to_builtins(choice)
+        case FileSearchChoice():
+            raise AssertionError("a hosted tool is offered as a function")
         case _:
             assert_never(choice)
 

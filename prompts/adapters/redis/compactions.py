@@ -14,6 +14,7 @@ from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, Staging, write_ahe
 from prompts.domain import ids
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
+from prompts.domain.kept_thoughts import hide_all_kept
 from prompts.domain.responses import CompactedHistory
 from prompts.errors import Unavailable, key_reused
 from prompts.ports.responses import Attached, Claim
@@ -51,7 +52,7 @@ class RedisCompactions:
         partition, own_key = ids.get_partition(compacted.id), keys.response(compacted.id)
         key = claim.idempotency_key
         idempotency_key = keys.idempotency(partition, owner, get_anchor_id(anchor), key) if key else own_key
-        result, given_input = encode(compacted), encode(given)
+        result, given_input = encode(hide_all_kept(compacted)), encode(given)
         is_ahead = len(result) + len(given_input) > MAX_BYTES_AT_ONCE
         if is_ahead:
             await write_ahead(self._redis, own_key, result=result, input=given_input)

@@ -14,6 +14,14 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
     {pp}:item:<id>        string: timeline and position of an item
     {pp}:gone:<item>      string, for a minute: the call that deleted an item
     {pp}:readers:<resp>   sorted set, see `readers`
+    {pp}:vs:<id>:files    sorted set: the files of a vector store by when they were put in; likewise `:in_progress`,
+                          `:completed`, `:failed`, `:cancelled`, those of each status
+    {pp}:vs:<id>:work     sorted set: its files to be indexed, by when they may be seized, ms
+    {pp}:vs:<id>:batches  set: its batches
+    {pp}:vsfb:<id>:files  sorted set: the files of a batch; and those of each status, as above
+    {pp}:seized:<call>    string, for a minute: the work that a call has seized
+    {pp}:gone:<vs>:<file> string, for a minute: the call that detached a file
+    {pp}:files:of:<purpose>:<owner>   sorted set, see `files`
 """
 
 import hashlib
@@ -95,6 +103,71 @@ def idempotency(partition: str, owner: str, anchor_id: str, key: str) -> str:
     return f"{prefix(partition)}idem:{hashlib.sha256(f'{owner} {anchor_id} {key}'.encode()).hexdigest()}"
 
 
+def vector_store(store_id: str) -> str:
+    """Hash: owner, name, metadata, times, what of it is indexed."""
+    return f"{_prefix_of(store_id)}vs:{store_id}"
+
+
+def vector_store_files(store_id: str, status: str = "files") -> str:
+    """Sorted set: the files of a vector store, or those of one status, by when they were put in."""
+    return f"{vector_store(store_id)}:{status}"
+
+
+def vector_store_file(store_id: str, file_id: str) -> str:
+    """Hash: a file in a vector store: filename, attributes, chunking, status, error, epoch of who indexes it."""
+    return f"{_prefix_of(store_id)}vsf:{store_id}:{file_id}"
+
+
+def file_batch(batch_id: str) -> str:
+    """Hash: whose batch it is, its vector store, whether it was cancelled."""
+    return f"{_prefix_of(batch_id)}vsfb:{batch_id}"
+
+
+def batch_files(batch_id: str, status: str = "files") -> str:
+    """Sorted set: the files of a batch, or those of one status."""
+    return f"{file_batch(batch_id)}:{status}"
+
+
+def indexing(partition: str) -> str:
+    """Sorted set: vector stores with files to be indexed, by when the next may be seized, in milliseconds."""
+    return f"{prefix(partition)}indexing"
+
+
+def unindexing(partition: str) -> str:
+    """Sorted set: `<vector store>` and `<vector store> <file>` to be erased from the index, by when, in ms."""
+    return f"{prefix(partition)}unindexing"
+
+
+def vector_store_listing(owner: str) -> str:
+    """Sorted set: an owner's vector stores by their age; repairable, never the truth."""
+    return f"eps:owner:{{{owner}}}:vector_stores"
+
+
+def file(file_id: str) -> str:
+    """Hash: owner, and what is shown of the file; without an owner its bytes and passages are due to be erased."""
+    return f"{_prefix_of(file_id)}file:{file_id}"
+
+
+def file_stores(file_id: str) -> str:
+    """Set: the vector stores that have the file."""
+    return f"{file(file_id)}:stores"
+
+
+def files_due(partition: str) -> str:
+    """Sorted set: files by the time they are to be erased, in milliseconds; also those that are being uploaded."""
+    return f"{prefix(partition)}files:due"
+
+
+def file_bytes(partition: str) -> str:
+    """Hash: owner → the bytes of their files."""
+    return f"{prefix(partition)}files:bytes"
+
+
+def files(partition: str, owner: str, purpose: str) -> str:
+    """Sorted set: an owner's files of a purpose, or of "any"; all scores are 0, ids are in order of time."""
+    return f"{prefix(partition)}files:of:{purpose}:{owner}"
+
+
 def listing(owner: str) -> str:
     """Sorted set: an owner's conversations by their last use; repairable, never the truth."""
     return f"eps:owner:{{{owner}}}:convs"
@@ -103,6 +176,12 @@ def listing(owner: str) -> str:
 def calibration(owner: str) -> str:
     """Hash: model → how many times our estimate of tokens it reports to this owner, and how many answers show that."""
     return f"eps:owner:{{{owner}}}:factors"
+
+
+def vector(model: str, text: str) -> str:
+    """String: a text's vector by a model, as 32-bit floats; kept for a while."""
+    digest = hashlib.sha256(f"{model}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
+    return f"eps:vector:{digest}"
 
 
 def log_channel(response_id: str) -> str:

@@ -24,6 +24,7 @@ from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, MAX_ITEMS_AT_ONCE,
 from prompts.domain import ids
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
+from prompts.domain.passages import Passage
 from prompts.domain.responses import CompactedHistory, ModelInput, Response, Status
 from prompts.domain.text import TextConfig
 from prompts.errors import (
@@ -63,6 +64,7 @@ decode_response = msgspec.json.Decoder(Response).decode
 decode_compacted = msgspec.json.Decoder(CompactedHistory).decode
 decode_failure = msgspec.json.Decoder(Failure).decode
 decode_model_request = msgspec.json.Decoder(ModelRequest).decode
+decode_passages = msgspec.json.Decoder(list[Passage]).decode
 decode_account = msgspec.json.Decoder(ModelInput).decode
 
 # How long an idempotency key is remembered (docs/api.md, "Retries").
@@ -211,6 +213,7 @@ class RedisResponseStore:
                 "fresh_timeline": ids.new_id(ids.TIMELINE, ids.get_partition(response.id)),
                 "log_retention_s": self._retention.log_s,
                 "retention_ms": self._retention.history_s * 1000,
+                "passages": _pack_passages(ending.outcome).decode(),
             }
         )
 
@@ -257,6 +260,7 @@ class RedisResponseStore:
             fresh_timeline=ids.new_id(ids.TIMELINE, partition),
             log_retention_s=self._retention.log_s,
             retention_ms=self._retention.history_s * 1000,
+            passages=_pack_passages(outcome),
         )
         if response.conversation is UNSET:
             _check_written(await committing)
@@ -346,6 +350,14 @@ class RedisResponseStore:
         told = decode_failure(failure) if failure else None
         return StoredResponse(cast(Status, status.decode()), body, told, is_stored=unstored is None)
 
+    async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
+        """See `ResponseStore.get_passages`."""
+        found = await find_owned(self._redis, keys.response(response_id), owner, ("status", "passages"))
+        status, passages = found or (None, None)
+        if status is None:
+            raise unknown_response(response_id)
+        return decode_passages(passages) if passages else []
+
     async def is_kept(self, response_id: str, *, owner: str) -> bool:
         """See `ResponseStore.is_kept`."""
         found = await find_owned(self._redis, keys.response(response_id), owner, ("status", "unstored"))
@@ -389,6 +401,10 @@ class RedisResponseStore:
                 pipeline.zrange(keys.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
             found = await pipeline.execute()
         return [response_id.decode() for lost in found for response_id in lost]
+
+
+def _pack_passages(outcome: Outcome) -> bytes:
+    return encode(outcome.passages) if outcome.passages else b""
 
 
 def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | None) -> Attached | InTheWay:

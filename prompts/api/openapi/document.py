@@ -111,6 +111,25 @@ def text(description: str, example: str) -> MediaType:
     return MediaType(schema=schema, example=example)
 
 
+@dataclass(frozen=True)
+class FormBody:
+    """The body of an operation that reads a form by itself."""
+
+    operation_id: str
+    content: MediaType
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileContent(ResponseSpec):
+    """An answer that is a file's bytes, of whatever content type."""
+
+    def get_schema(self, metadata: EndpointMetadata, controller_cls: _Controller, context: OpenAPIContext) -> Response:
+        """For the OpenAPI document."""
+        response = super().get_schema(metadata, controller_cls, context)
+        response.content = {"*/*": MediaType(schema=Schema(type=OpenAPIType.STRING, format="binary"))}
+        return response
+
+
 class DocumentedEndpoint(Endpoint):
     """An endpoint that knows what the view library does not: headers, and that a query has no null."""
 
@@ -130,6 +149,10 @@ class DocumentedEndpoint(Endpoint):
         operation.parameters = [_shown(parameter) for parameter in parameters] or None
         if isinstance(body := operation.request_body, RequestBody):
             body.required = not _may_be_left_out(body)
+        if (
+            form := getattr(controller_cls, "form_body", None)
+        ) is not None and operation.operation_id == form.operation_id:
+            operation.request_body = RequestBody(content={"multipart/form-data": form.content}, required=True)
         for response in (operation.responses or {}).values():
             assert isinstance(response, Response)
             response.headers = {"x-request-id": REQUEST_ID, **(response.headers or {})}

@@ -48,3 +48,20 @@ CREATE_CHAT_COMPLETION = _examples(
 )
 CREATE_EMBEDDINGS = _examples(texts={"input": ["A fjord is a long arm of the sea.", "Bergen has seven mountains."]})
 PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})
+
+EXAMPLE_FILE_ID = "file-0701982f4c2a7b3c1e5d8f90a1b2c3d4"
+_SUPPORT = {"type": "eq", "key": "team", "value": "support"}
+CREATE_VECTOR_STORE = _examples(
+    empty={}, a_handbook={"name": "Handbook", "expires_after": {"anchor": "last_active_at", "days": 30}}
+)
+UPDATE_VECTOR_STORE = _examples(a_name={"name": "Rules"}, kept_for_ever={"expires_after": None})
+ATTACH_FILE = _examples(a_file={"file_id": EXAMPLE_FILE_ID, "attributes": {"team": "support", "year": 2026}})
+SET_FILE_ATTRIBUTES = _examples(attributes={"attributes": {"team": "sales"}})
+CREATE_FILE_BATCH = _examples(
+    file_ids={"file_ids": [EXAMPLE_FILE_ID]},
+    files={"files": [{"file_id": EXAMPLE_FILE_ID, "attributes": {"team": "support"}}]},
+)
+SEARCH_VECTOR_STORE = _examples(
+    a_question={"query": "How many days of holiday are there?"},
+    with_a_filter={"query": "holiday", "filters": _SUPPORT, "max_num_results": 3},
+)

@@ -10,7 +10,7 @@ from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 from prompts.api.openapi.descriptions import DESCRIPTIONS
 from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
 from prompts.api.wire.item_reader import get_field_type
-from prompts.api.wire.marks import ITEMS_MARK, ITEMS_TYPE_MARK, NEEDED_MARK, REFUSED_MARK
+from prompts.api.wire.marks import ITEMS_MARK, ITEMS_TYPE_MARK, REFUSED_MARK
 from prompts.api.wire.tool_choice import OneToolParam
 from prompts.api.wire.tools import InnerToolParam, ToolParam
 from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind
@@ -131,10 +131,6 @@ def _apply_marks(component: JsonSchema) -> None:
     for name, shown in list(properties.items()):
         if REFUSED_MARK in shown or name == KEPT:
             del properties[name]
-        elif shown.pop(NEEDED_MARK, False):
-            [given] = [each for each in shown["anyOf"] if each["type"] != "null"]
-            properties[name] = given
-            component["required"].append(name)
 
 
 def _describe(component: JsonSchema, descriptions: dict[str, str]) -> None:

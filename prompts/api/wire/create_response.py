@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from prompts.api.wire.formats import ReasoningParam, TextParam, Word, read_reasoning, read_text
 from prompts.api.wire.ids import ConversationId, ResponseId
-from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, Include, check_include
+from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, SEARCH_RESULTS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
 from prompts.api.wire.marks import REFUSED
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
@@ -157,6 +157,7 @@ def read_ask(
         compact_threshold=next(iter(thresholds), None),
         wants_encrypted_reasoning=ENCRYPTED_REASONING in include,
         wants_logprobs=LOGPROBS in include,
+        wants_search_results=SEARCH_RESULTS in include,
         service_tier=body.service_tier,
         safety_identifier=body.safety_identifier,
         prompt_cache_key=body.prompt_cache_key,

@@ -14,11 +14,15 @@ COMPACTION_TRIGGER = "compaction_trigger"
 
 
 def _meta(description: str, *kinds: str) -> Meta:
-    example = f"{kinds[0]}_0701982f4c2a7b3c1e5d8f90a1b2c3d4"
-    prefix = kinds[0] if len(kinds) == 1 else f"({'|'.join(kinds)})"
-    return Meta(description=description, examples=[example], extra_json_schema={"pattern": f"^{prefix}_[0-9a-f]+$"})
+    starts = [ids.start_of(kind) for kind in kinds]
+    example = f"{starts[0]}0701982f4c2a7b3c1e5d8f90a1b2c3d4"
+    start = starts[0] if len(starts) == 1 else f"({'|'.join(starts)})"
+    return Meta(description=description, examples=[example], extra_json_schema={"pattern": f"^{start}[0-9a-f]+$"})
 
 
 ConversationId: TypeAlias = Annotated[str, _meta("A conversation's id.", ids.CONVERSATION)]
 ResponseId: TypeAlias = Annotated[str, _meta("A response's id.", ids.RESPONSE)]
+FileId: TypeAlias = Annotated[str, _meta("A file's id.", ids.FILE)]
+VectorStoreId: TypeAlias = Annotated[str, _meta("A vector store's id.", ids.VECTOR_STORE)]
+FileBatchId: TypeAlias = Annotated[str, _meta("A file batch's id.", ids.FILE_BATCH)]
 ItemId: TypeAlias = Annotated[str, _meta("An item's id.", *ITEM_ID_PREFIXES)]

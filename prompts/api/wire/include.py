@@ -10,12 +10,13 @@ from prompts.api.wire.unknown import Unknown
 
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
+SEARCH_RESULTS = "file_search_call.results"
 # The others name what is always shown, or what this server has none of.
 INCLUDABLE = (
     ENCRYPTED_REASONING,
     LOGPROBS,
     "message.input_image.image_url",
-    "file_search_call.results",
+    SEARCH_RESULTS,
     "web_search_call.results",
     "web_search_call.action.sources",
     "code_interpreter_call.outputs",

@@ -4,12 +4,10 @@ from typing import Any
 
 from msgspec import Meta
 
-REFUSED_MARK, NEEDED_MARK, ITEMS_MARK, ITEMS_TYPE_MARK = "x-refused", "x-needed", "x-items", "x-items-type"
+REFUSED_MARK, ITEMS_MARK, ITEMS_TYPE_MARK = "x-refused", "x-items", "x-items-type"
 
 REFUSED = Meta(extra_json_schema={REFUSED_MARK: True})
 """Of a field that is known only to be refused with a reason; the document leaves it out."""
-NEEDED = Meta(extra_json_schema={NEEDED_MARK: True})
-"""Of a field without which the struct is refused, though its type has a null."""
 
 
 def items(schema: dict[str, Any]) -> dict[str, Any]:

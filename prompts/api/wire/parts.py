@@ -6,10 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from prompts.api.wire.addresses import refuse_host
-from prompts.api.wire.marks import NEEDED, REFUSED
+from prompts.api.wire.ids import FileId
+from prompts.domain import ids
 from prompts.domain.items import (
     GivenPart,
     ImageDetail,
@@ -24,7 +25,8 @@ from prompts.domain.items import (
     TopLogprob,
 )
 from prompts.domain.media_hosts import MediaHosts
-from prompts.errors import InvalidImage, InvalidRequest, UnsupportedParameter
+from prompts.errors import InvalidImage, InvalidRequest
+from prompts.usecases.public_ids import check_file_id, check_kind
 
 DATA_URI = re.compile(r"data:(?P<media>[\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,(?P<data>.*)", re.DOTALL)
 
@@ -36,20 +38,20 @@ class InputTextPart(Struct, tag_field="type", tag="input_text", forbid_unknown_f
 
 
 class InputImagePart(Struct, tag_field="type", tag="input_image", forbid_unknown_fields=True):
-    """An image: its address, or a `data:` URI."""
+    """An image: its address, a `data:` URI, or the id of an uploaded file."""
 
-    image_url: Annotated[str | None, NEEDED] = None
+    image_url: str | None = None
     detail: Annotated[ImageDetail, Meta(min_length=1, max_length=64)] | None = None
-    file_id: Annotated[str | None, REFUSED] = None
+    file_id: FileId | None = None
 
 
 class InputFilePart(Struct, tag_field="type", tag="input_file", forbid_unknown_fields=True):
-    """A file: its address, or its content as base64 or a `data:` URI."""
+    """A file: its address, its content as base64 or a `data:` URI, or the id of an uploaded one."""
 
     filename: Annotated[str, Meta(max_length=255)] | None = None
     file_data: str | None = None
     file_url: str | None = None
-    file_id: Annotated[str | None, REFUSED] = None
+    file_id: FileId | None = None
 
 
 class TopLogprobParam(TopLogprob, frozen=True, forbid_unknown_fields=True):
@@ -135,7 +137,9 @@ def _read_given(part: GivenInputPart, param: str, hosts: MediaHosts) -> GivenPar
 
 
 def _read_image(part: InputImagePart, param: str, hosts: MediaHosts) -> InputImage:
-    _refuse_file_id(part.file_id, param)
+    if part.file_id is not None:
+        _check_file_id(part.file_id, param, image_url=part.image_url)
+        return InputImage(None, part.detail or "auto", part.file_id)
     if part.image_url is None:
         raise missing(f"{param}.image_url")
     place = f"{param}.image_url"
@@ -150,9 +154,11 @@ def _read_image(part: InputImagePart, param: str, hosts: MediaHosts) -> InputIma
 
 
 def _read_file(part: InputFilePart, param: str, hosts: MediaHosts) -> InputFile:
-    _refuse_file_id(part.file_id, param)
+    if part.file_id is not None:
+        _check_file_id(part.file_id, param, file_data=part.file_data, file_url=part.file_url)
+        return InputFile(UNSET if part.filename is None else part.filename, file_id=part.file_id)
     if part.file_data is None and part.file_url is None:
-        message = f"Invalid '{param}': an input_file needs 'file_data' or 'file_url'."
+        message = f"Invalid '{param}': an input_file needs 'file_data', 'file_url' or 'file_id'."
         raise InvalidRequest(message, param=param)
     if part.file_url is not None and not hosts.may_name(part.file_url):
         raise refuse_host(f"{param}.file_url")
@@ -165,10 +171,15 @@ def _read_file(part: InputFilePart, param: str, hosts: MediaHosts) -> InputFile:
     return InputFile(**{name: value for name, value in given.items() if value is not None})
 
 
-def _refuse_file_id(file_id: str | None, param: str) -> None:
-    if file_id is not None:
-        message = f"This server keeps no files: send '{param}' with its content or its address instead."
-        raise UnsupportedParameter(message, param=f"{param}.file_id")
+def _check_file_id(file_id: str, param: str, **others: str | None) -> None:
+    """Raises InvalidRequest for an id of another kind, or with the content beside it; NotFound for one that is none."""
+    place = f"{param}.file_id"
+    check_kind(file_id, ids.FILE, param=place)
+    check_file_id(file_id, param=place)
+    for name, value in others.items():
+        if value is not None:
+            message = f"Invalid '{param}': 'file_id' and '{name}' are mutually exclusive. Send one of the two."
+            raise InvalidRequest(message, param=place)
 
 
 def _is_base64(text: str) -> bool:

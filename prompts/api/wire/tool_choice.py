@@ -14,6 +14,7 @@ from prompts.api.wire.wording import shorten
 from prompts.domain.tools import (
     AllowedTools,
     CustomChoice,
+    FileSearchChoice,
     FunctionChoice,
     LocalShellChoice,
     NamespaceChoice,
@@ -55,8 +56,17 @@ class LocalShellChoiceParam(Struct, tag_field="type", tag="local_shell", forbid_
     """The shell on the client's machine."""
 
 
+class FileSearchChoiceParam(Struct, tag_field="type", tag="file_search", forbid_unknown_fields=True):
+    """The search in vector stores."""
+
+
 OneToolParam: TypeAlias = (
-    FunctionChoiceParam | CustomChoiceParam | NamespaceChoiceParam | ToolSearchChoiceParam | LocalShellChoiceParam
+    FunctionChoiceParam
+    | CustomChoiceParam
+    | NamespaceChoiceParam
+    | ToolSearchChoiceParam
+    | LocalShellChoiceParam
+    | FileSearchChoiceParam
 )
 
 
@@ -124,4 +134,6 @@ def _build_choice(choice: OneToolParam) -> OneTool:
             return NamespaceChoice(name)
         case ToolSearchChoiceParam():
             return ToolSearchChoice()
+        case FileSearchChoiceParam():
+            return FileSearchChoice()
     return LocalShellChoice()

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from prompts.api.wire.filters import FilterParam, read_filter
+from prompts.api.wire.ids import VectorStoreId
 from prompts.api.wire.items import NAME, Name, Namespace
 from prompts.api.wire.marks import items_of
 from prompts.api.wire.shapes import convert
@@ -12,19 +14,26 @@ from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import shorten
 from prompts.domain.tools import (
     CustomTool,
+    FileSearchTool,
     FreeText,
     FunctionTool,
     Grammar,
+    HybridWeights,
     LocalShellTool,
     NamespaceTool,
+    RankingOptions,
     Tool,
     ToolSearchTool,
 )
 from prompts.errors import InvalidRequest
+from prompts.ports.passage_index import MAX_FOUND
 
 MAX_TOOLS = 128  # OpenAI's limit, of one list
 # With those of namespaces. Agents with many servers of tools offer some hundreds.
 MAX_TOOLS_IN_ALL = 1_000
+# Of one search: each of them is asked.
+MAX_STORES = 16
+DEFAULT_RESULTS = 20  # OpenAI's
 
 
 class FunctionToolParam(Struct, tag_field="type", tag="function", forbid_unknown_fields=True, kw_only=True):
@@ -82,10 +91,43 @@ class LocalShellToolParam(Struct, tag_field="type", tag="local_shell", forbid_un
     """A shell on the client's machine."""
 
 
-ToolParam: TypeAlias = InnerToolParam | NamespaceToolParam | ToolSearchToolParam | LocalShellToolParam
+class HybridWeightsParam(Struct, forbid_unknown_fields=True):
+    """What vectors and words weigh in a search that uses both."""
+
+    embedding_weight: Annotated[float, Meta(ge=0)]
+    text_weight: Annotated[float, Meta(ge=0)]
+
+
+class RankingOptionsParam(Struct, forbid_unknown_fields=True):
+    """How what is found is weighed, and from which score on it is taken."""
+
+    ranker: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
+    score_threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    hybrid_search: HybridWeightsParam | None = None
+
+
+class FileSearchToolParam(Struct, tag_field="type", tag="file_search", forbid_unknown_fields=True, kw_only=True):
+    """A search in vector stores, which this server makes."""
+
+    vector_store_ids: Annotated[list[VectorStoreId], Meta(min_length=1, max_length=MAX_STORES)]
+    filters: FilterParam | None = None
+    max_num_results: Annotated[int, Meta(ge=1, le=MAX_FOUND)] | None = None
+    ranking_options: RankingOptionsParam | None = None
+    when: (
+        Annotated[
+            Literal["auto", "always"],
+            Meta(description="When the search is made: when the model wants it, or once before it is asked."),
+        ]
+        | None
+    ) = field(default=None, name="eps:when")
+
+
+ToolParam: TypeAlias = (
+    InnerToolParam | NamespaceToolParam | ToolSearchToolParam | LocalShellToolParam | FileSearchToolParam
+)
 
 INNER_KINDS = ("function", "custom")
-KINDS = (*INNER_KINDS, "namespace", "tool_search", "local_shell")
+KINDS = (*INNER_KINDS, "namespace", "tool_search", "local_shell", "file_search")
 # Decoded one by one, so that a kind that this server does not know costs only that tool.
 Tools = Annotated[list[dict[str, Any]], Meta(max_length=MAX_TOOLS, extra_json_schema=items_of("ToolParam"))]
 
@@ -117,6 +159,8 @@ def _read_tool(tool: dict[str, Any], param: str, unknown: Unknown) -> Tool | Non
             return ToolSearchTool(description=description, parameters=parameters)
         case LocalShellToolParam():
             return LocalShellTool()
+        case FileSearchToolParam():
+            return _build_search(read, param)
 
 
 def _is_left_out(tool: dict[str, Any], kinds: Sequence[str], param: str, unknown: Unknown) -> bool:
@@ -154,6 +198,30 @@ def _build_namespace(read: NamespaceToolParam, param: str, unknown: Unknown) -> 
             _check_name(tool, place)
             inner.append(_build_inner(convert(tool, InnerToolParam, place, unknown)))
     return NamespaceTool(name=read.name, description=read.description or "", tools=inner) if inner else None
+
+
+def _build_search(read: FileSearchToolParam, param: str) -> FileSearchTool:
+    """Raises InvalidRequest for a filter that is none."""
+    if read.filters is not None:
+        read_filter(read.filters, f"{param}.filters")
+    options = read.ranking_options or RankingOptionsParam()
+    weights: HybridWeights | UnsetType = UNSET
+    if hybrid := options.hybrid_search:
+        if not hybrid.embedding_weight + hybrid.text_weight:
+            place = f"{param}.ranking_options.hybrid_search"
+            raise InvalidRequest(f"Invalid '{place}': one of its weights must be above 0.", param=place)
+        weights = HybridWeights(hybrid.embedding_weight, hybrid.text_weight)
+    return FileSearchTool(
+        vector_store_ids=[*dict.fromkeys(read.vector_store_ids)],
+        filters=read.filters,
+        max_num_results=read.max_num_results or DEFAULT_RESULTS,
+        ranking_options=RankingOptions(
+            ranker=options.ranker or "auto",
+            score_threshold=options.score_threshold or 0.0,
+            hybrid_search=weights,
+        ),
+        when=read.when or UNSET,
+    )
 
 
 def _check_name(tool: dict[str, Any], param: str) -> None:

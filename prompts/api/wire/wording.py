@@ -45,8 +45,13 @@ _CHOICES = (
     (re.compile(r"^truncation$"), "'auto' or 'disabled'"),
     (re.compile(r"\.role$"), "'user', 'assistant', 'system' or 'developer'"),
     (re.compile(r"\.status$"), "'in_progress', 'completed' or 'incomplete'"),
+    (re.compile(r"chunking_strategy\.type$"), "'auto' or 'static'"),
+    (re.compile(r"^expires_after\.anchor$"), "'last_active_at'"),
+    (re.compile(r"^ranking_options\.ranker$"), "'auto', 'none' or 'default-2024-11-15'"),
+    (re.compile(r"^filter$"), "'in_progress', 'completed', 'failed' or 'cancelled'"),
     (re.compile(r"^format$"), "'json' or 'markdown'"),
     (re.compile(r"^score$"), "-1, 0 or 1"),
+    (re.compile(r"^purpose$"), "'assistants', 'batch', 'fine-tune', 'vision', 'user_data' or 'evals'"),
     (re.compile(r"^order$"), "'asc' or 'desc'"),
     (re.compile(r"^eps:if_busy$"), "'reject', 'interrupt' or 'wait'"),
 )

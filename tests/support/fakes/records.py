@@ -14,6 +14,7 @@ from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
+from prompts.domain.passages import Passage
 from prompts.domain.responses import Feedback, ModelInput, Response, Status
 from prompts.ports.event_log import Entry
 from prompts.ports.responses import Draft, Failure
@@ -102,6 +103,7 @@ class KeptResponse:
     """End of the lease, by `time.time()`. None: no lease."""
     result: bytes = b""
     failure: Failure | None = None
+    passages: Sequence[Passage] = ()
     waypoints: dict[int, bytes] = field(default_factory=dict)
     """Packed, by the last number of the entry that they stand behind."""
     follow_ups: Sequence[str] | None = None

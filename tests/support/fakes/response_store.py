@@ -11,6 +11,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from prompts.answer.events import encode
+from prompts.domain.passages import Passage
 from prompts.domain.responses import Status
 from prompts.domain.signals import Signal, unpack
 from prompts.errors import (
@@ -164,6 +165,7 @@ class FakeResponseStore:
 
     def _end(self, kept: KeptResponse, outcome: Outcome) -> None:
         kept.status, kept.result, kept.failure = outcome.response.status, outcome.result, outcome.failure
+        kept.passages = outcome.passages if kept.is_stored else ()
         kept.lease_until = None
         if not kept.is_stored:
             return
@@ -274,6 +276,10 @@ class FakeResponseStore:
         await meet(self.get_fates)
         kept = self.memory.find_response(response_id, owner)
         return StoredResponse(kept.status, kept.result or encode(kept.echo), kept.failure, is_stored=kept.is_stored)
+
+    async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
+        """See `ResponseStore.get_passages`."""
+        return [*self.memory.find_response(response_id, owner).passages]
 
     async def is_kept(self, response_id: str, *, owner: str) -> bool:
         """See `ResponseStore.is_kept`."""

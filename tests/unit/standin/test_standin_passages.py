@@ -39,6 +39,14 @@ def test_passages_and_question_may_share_a_message() -> None:
     assert ask("[1] Cats purr.\n[2] Dogs bark.\n\nWhat do dogs do?") == "Dogs bark. [2]"
 
 
+def test_passages_may_say_where_they_stand() -> None:
+    told = "About cats.\n<passages>\n[1] (dogs.md)\nCats purr.\n[2] (cats.md, page 3)\nDogs bark.\n</passages>"
+    assert ask(f"{told}\n\nWhat do dogs do?") == "Dogs bark. [2]"
+    assert ask(("system", told), "And what do cats do?") == "Cats purr. [1]"
+    assert ask("<passages>\nThere are none.\n</passages>\n\nMy name is Ada.").startswith("You said: My name is Ada.")
+    assert ask(f"{told}\n\ncount to 2") == "1 2"
+
+
 def test_newest_passages_count() -> None:
     assert ask(("system", "[1] Dogs bark."), ("system", "[7] Dogs howl."), "What do dogs do?") == "Dogs howl. [7]"
 

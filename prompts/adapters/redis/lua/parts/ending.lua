@@ -16,7 +16,8 @@ end
 -- before the last signals), last_number (of all; with both -1 the end is one event behind whatever the log holds),
 -- signals (the last ones: JSON array), items (array of {id, item JSON, tokens, call id or "", kept or ""}; empty: the
 -- timeline stays), staged, staged_length (the timeline that has them instead, and where it ends; ""), fresh_timeline (id,
--- for a fork), log_retention_s, retention_ms (how long the log and the history are kept from now on).
+-- for a fork), log_retention_s, retention_ms (how long the log and the history are kept from now on), passages (JSON array
+-- of what the model was given; "" when it was given none).
 --
 -- RETURNS 1 ended, or ended before by this epoch | 0 the run is stale, or the timeline is being erased
 --         | 2 what was staged is not there any more
@@ -91,7 +92,8 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
     redis.call('HSET', response_key, 'short_echo', 1)
     shrunk = shrunk + shorten(response_key, 'echo', 'later_echo')
   end
-  count_bytes(prefix, owner, response_key, #ending.result - shrunk)
+  if ending.passages ~= '' then redis.call('HSET', response_key, 'passages', ending.passages) end
+  count_bytes(prefix, owner, response_key, #ending.result + #ending.passages - shrunk)
   redis.call('ZREM', leases_key, response_id)
   redis.call('ZADD', expiry_key, now_ms + ending.retention_ms, expiry)
   redis.call('PUBLISH', log_channel, 'ended')

@@ -1,0 +1,1 @@
+"""How well the knowledge indexes find what a question asks for."""

@@ -1,0 +1,24 @@
+"""What several queries have found, as one list."""
+
+from collections.abc import Iterable, Sequence
+
+from prompts.domain.passages import Passage
+
+
+def merge(found: Iterable[Iterable[Passage]], *, limit: int, threshold: float) -> Sequence[Passage]:
+    """Each passage once, with the best score that a query gave it; the best first, equals in the order of their files.
+
+    Those below the threshold are left out.
+    """
+    best: dict[tuple[str, int], Passage] = {}
+    for passages in found:
+        for passage in passages:
+            place = (passage.file_id, passage.number)
+            if place not in best or best[place].score < passage.score:
+                best[place] = passage
+    fitting = [passage for passage in best.values() if passage.score >= threshold]
+    return sorted(fitting, key=_rank)[:limit]
+
+
+def _rank(passage: Passage) -> tuple[float, str, int]:
+    return -passage.score, passage.file_id, passage.number

@@ -1,0 +1,82 @@
+"""Vectors that were asked for a while ago: the same question again, a file put again after its replica was lost."""
+
+import asyncio
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from prompts.adapters.redis import keys
+from prompts.ports.embedder import Embedder
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+# A vector has 6 kB (1,536 numbers): this is a megabyte or two in one round trip.
+MAX_PIPELINED = 256
+# Beside the model's server a cache must be quick, or be done without.
+MAX_WAIT_S = 0.5
+
+
+class CachedEmbedder:
+    """`Embedder` before another one. A cache that fails or is slow is as good as empty."""
+
+    def __init__(self, embedder: Embedder, redis: Redis, *, model: str, kept_s: int) -> None:
+        """`kept_s`: how long a vector is kept."""
+        self._embedder = embedder
+        self._redis = redis
+        self._model = model
+        self._kept_s = kept_s
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """See `Embedder.embed`."""
+        found = await self._find(texts)
+        missing = [text for text, vector in zip(texts, found, strict=True) if vector is None]
+        fresh = await self._embedder.embed(missing) if missing else []
+        if len({len(vector) for vector in (*found, *fresh) if vector is not None}) > 1:
+            # Another model answers under the name by now.
+            missing, fresh = list(texts), await self._embedder.embed(texts)
+            found = [None] * len(texts)
+        if missing:
+            await self._keep(missing, fresh)
+        new = iter(fresh)
+        return [next(new) if vector is None else vector for vector in found]
+
+    async def _find(self, texts: Sequence[str]) -> list[Sequence[float] | None]:
+        found: list[Sequence[float] | None] = []
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                for some in _slice(texts):
+                    pipeline = self._redis.pipeline(transaction=False)
+                    for text in some:
+                        pipeline.get(keys.vector(self._model, text))
+                    found += map(_unpack, await pipeline.execute())
+        except (RedisError, OSError, TimeoutError) as exc:
+            log.warning("vector_cache_failed", reason=type(exc).__name__)
+        return found + [None] * (len(texts) - len(found))
+
+    async def _keep(self, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+        try:
+            async with asyncio.timeout(MAX_WAIT_S):
+                for some in _slice(list(zip(texts, vectors, strict=True))):
+                    pipeline = self._redis.pipeline(transaction=False)
+                    for text, vector in some:
+                        pipeline.set(keys.vector(self._model, text), array("f", vector).tobytes(), ex=self._kept_s)
+                    await pipeline.execute()
+        except (RedisError, OSError, TimeoutError, OverflowError) as exc:
+            log.warning("vector_cache_failed", reason=type(exc).__name__)
+
+
+def _slice(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(values), MAX_PIPELINED):
+        yield values[start : start + MAX_PIPELINED]
+
+
+def _unpack(packed: bytes | None) -> Sequence[float] | None:
+    if not packed or len(packed) % 4:
+        return None
+    return array("f", packed)

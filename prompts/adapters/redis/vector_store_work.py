@@ -1,0 +1,174 @@
+"""The work of filling vector stores, in Redis: a queue a vector store, leases, and what is to be erased."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from prompts.adapters.redis import keys
+from prompts.adapters.redis.deletion import TOMBSTONE_S
+from prompts.adapters.redis.lua_files import Arg
+from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id, translated_errors
+from prompts.adapters.redis.vector_store_records import encode_attributes, new_file_of
+from prompts.domain import ids
+from prompts.domain.vector_stores import IndexingError
+from prompts.errors import StaleRun
+from prompts.ports.vector_stores import Due, Indexing
+
+encode = msgspec.json.Encoder().encode
+
+# A file that takes its replica down must not go round for ever.
+MAX_LOST_HOLDERS = 3
+LOST = IndexingError(
+    "server_error", "The servers that indexed this file were lost with it, three times. Attach it again, or split it."
+)
+# Whoever erases passages has so long for one file or vector store, before another replica tries it.
+ERASING_LEASE_S = 60
+DUE_A_PARTITION = 10
+
+
+class RedisIndexingWork:
+    """The part of `VectorStores` that replicas share: who indexes which file, and what is to be erased."""
+
+    files_a_slice = 50
+    """How many files of a deleted store one script erases."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._scripts = Scripts(redis)
+
+    async def list_waiting(self) -> Sequence[str]:
+        """See `VectorStores.list_waiting`."""
+        return await self._list_ripe([keys.indexing(partition) for partition in ids.all_partitions()])
+
+    async def _list_ripe(self, sets: Sequence[str]) -> Sequence[str]:
+        """The partitions, of all, whose set has a member whose time has come."""
+        with translated_errors():
+            seconds, micros = await self._redis.time()
+            now_ms = seconds * 1000 + micros // 1000
+            pipeline = self._redis.pipeline(transaction=False)
+            for key in sets:
+                pipeline.zrange(key, "-inf", now_ms, byscore=True, offset=0, num=1)
+            found = await pipeline.execute()
+        return [partition for partition, ripe in zip(ids.all_partitions(), found, strict=True) if ripe]
+
+    async def seize_indexing(self, partition: str, *, lease_s: float) -> Indexing | None:
+        """See `VectorStores.seize_indexing`."""
+        reply: Any = [1]
+        while reply == [1]:
+            reply = await self._scripts.call(
+                "seize_indexing",
+                indexing_key=keys.indexing(partition),
+                unindexing_key=keys.unindexing(partition),
+                prefix=keys.prefix(partition),
+                lease_ms=int(lease_s * 1000),
+                call_id=new_call_id(),
+                call_kept_s=CALL_KEPT_S,
+                max_holders=MAX_LOST_HOLDERS,
+                lost_error=encode(LOST),
+            )
+        if not reply:
+            return None
+        store_id, file_id, owner, epoch, filename, attributes, chunking, status, tries = reply
+        return Indexing(
+            vector_store_id=store_id.decode(),
+            file=new_file_of(file_id.decode(), filename, attributes, chunking),
+            owner=owner.decode(),
+            epoch=epoch.decode(),
+            task="index" if status == b"in_progress" else "attributes",
+            tries=tries,
+        )
+
+    async def renew_indexing(self, indexing: Indexing, *, lease_s: float) -> None:
+        """See `VectorStores.renew_indexing`."""
+        await self._renew(indexing, due_s=lease_s)
+
+    async def put_off_indexing(self, indexing: Indexing, *, delay_s: float, is_try: bool) -> None:
+        """See `VectorStores.put_off_indexing`."""
+        await self._renew(indexing, due_s=delay_s, has_let_go=True, more_tries=int(is_try))
+
+    async def _renew(self, indexing: Indexing, *, due_s: float, has_let_go: bool = False, more_tries: int = 0) -> None:
+        is_held = await self._scripts.call(
+            "renew_indexing",
+            **self._keys_of(indexing),
+            store_id=indexing.vector_store_id,
+            file_id=indexing.file.file_id,
+            epoch=indexing.epoch,
+            due_ms=int(due_s * 1000),
+            has_let_go=int(has_let_go),
+            more_tries=more_tries,
+        )
+        if not is_held:
+            raise StaleRun
+
+    async def end_indexing(
+        self, indexing: Indexing, *, usage_bytes: int = 0, error: IndexingError | None = None
+    ) -> None:
+        """See `VectorStores.end_indexing`."""
+        is_ended = await self._scripts.call(
+            "end_indexing",
+            **self._keys_of(indexing),
+            unindexing_key=keys.unindexing(ids.get_partition(indexing.vector_store_id)),
+            prefix=keys.prefix(ids.get_partition(indexing.vector_store_id)),
+            store_id=indexing.vector_store_id,
+            file_id=indexing.file.file_id,
+            epoch=indexing.epoch,
+            usage_bytes=usage_bytes if indexing.task == "index" else -1,
+            error=encode(error) if error else "",
+            attributes=encode_attributes(indexing.file.attributes),
+        )
+        if not is_ended:
+            raise StaleRun
+
+    async def abandon_indexing(self, indexing: Indexing) -> None:
+        """See `VectorStores.abandon_indexing`."""
+        store_id, file_id = indexing.vector_store_id, indexing.file.file_id
+        await self._scripts.call(
+            "abandon_indexing",
+            store_key=keys.vector_store(store_id),
+            file_key=keys.vector_store_file(store_id, file_id),
+            unindexing_key=keys.unindexing(ids.get_partition(store_id)),
+            store_id=store_id,
+            file_id=file_id,
+        )
+
+    @staticmethod
+    def _keys_of(indexing: Indexing) -> dict[str, str]:
+        store_id = indexing.vector_store_id
+        return {
+            "store_key": keys.vector_store(store_id),
+            "file_key": keys.vector_store_file(store_id, indexing.file.file_id),
+            "indexing_key": keys.indexing(ids.get_partition(store_id)),
+        }
+
+    async def list_due(self) -> Sequence[Due]:
+        """See `VectorStores.list_due`."""
+        ripe = await self._list_ripe([keys.unindexing(partition) for partition in ids.all_partitions()])
+        calls: list[Mapping[str, Arg]] = [
+            {
+                "unindexing_key": keys.unindexing(partition),
+                "prefix": keys.prefix(partition),
+                "max_taken": DUE_A_PARTITION,
+                "lease_ms": ERASING_LEASE_S * 1000,
+            }
+            for partition in ripe
+        ]
+        taken = await self._scripts.call_many("take_unindexing", calls)
+        members = [member.decode().partition(" ") for some in taken for member in some]
+        return [Due(store_id, file_id or None) for store_id, _, file_id in members]
+
+    async def forget(self, due: Due) -> bool:
+        """See `VectorStores.forget`."""
+        partition = ids.get_partition(due.vector_store_id)
+        is_more = await self._scripts.call(
+            "forget_passages",
+            store_key=keys.vector_store(due.vector_store_id),
+            unindexing_key=keys.unindexing(partition),
+            prefix=keys.prefix(partition),
+            store_id=due.vector_store_id,
+            file_id=due.file_id or "",
+            max_files=self.files_a_slice,
+            tombstone_s=TOMBSTONE_S,
+        )
+        return bool(is_more)

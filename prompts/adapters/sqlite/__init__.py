@@ -1,0 +1,1 @@
+"""SQLite, the knowledge index of a single machine."""

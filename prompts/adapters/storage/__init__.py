@@ -1,0 +1,1 @@
+"""The bytes of uploaded files, through Django's storage API."""

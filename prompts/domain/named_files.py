@@ -1,0 +1,69 @@
+"""Files that an item names by their ids. What they held when the item came is kept with it, for the model alone.
+
+So a takeover and a later turn need no file, and a file that is deleted or expires changes no history. Whoever reads the
+item sees the id that was sent.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+import msgspec
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from prompts.domain.items import (
+    CustomToolCallOutput,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+)
+
+Holder: TypeAlias = Message | FunctionCallOutput | CustomToolCallOutput
+"""An item that may hold files."""
+Attachment: TypeAlias = InputImage | InputFile
+
+encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Attachment).decode
+# Where nothing is kept: an earlier release has copied the item without it.
+_MISSING = InputText("(a file that is not there any more)")
+
+
+def list_named(item: object) -> Iterator[tuple[str, Attachment]]:
+    """The parts that name a file, each with its place in the item."""
+    if isinstance(item, Holder):
+        name = "content" if isinstance(item, Message) else "output"
+        for index, part in enumerate(_parts_of(item)):
+            if isinstance(part, InputImage | InputFile) and part.file_id:
+                yield f"{name}[{index}]", part
+
+
+def keep_files(item: object, told: Sequence[Attachment]) -> Item:
+    """The item with what the model is told in place of the parts that name files, in their order."""
+    assert isinstance(item, Holder)
+    return replace(item, kept=[encode(part).decode() for part in told])
+
+
+def fill_files(item: Item) -> Item:
+    """The item as the model is told it; the same one where it names no files."""
+    if not isinstance(item, Holder) or not any(True for _ in list_named(item)):
+        return item
+    kept = iter(item.kept or ())
+    filled = []
+    for part in _parts_of(item):
+        if isinstance(part, InputImage | InputFile) and part.file_id:
+            told = next(kept, None)
+            filled.append(_MISSING if told is None else _decode(told))
+        else:
+            filled.append(part)
+    if isinstance(item, Message):
+        return replace(item, content=filled, kept=UNSET)
+    return replace(item, output=filled, kept=UNSET)
+
+
+def _parts_of(item: Holder) -> Sequence[object]:
+    if isinstance(item, Message):
+        return item.content
+    return () if isinstance(item.output, str) else item.output
