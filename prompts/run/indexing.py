@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from prompts.domain.vector_stores import IndexingError
-from prompts.errors import NotFound, ServiceError, StaleRun, Unavailable
+from prompts.errors import InternalError, NotFound, ServiceError, StaleRun, Unavailable
 from prompts.knowledge.chunking import cut
 from prompts.ports.files import FileStorage, FileStore
 from prompts.ports.observer import UNOBSERVED, IndexingStopped, Observer
@@ -147,8 +147,11 @@ class Indexer:
         except ServiceError as error:
             await self._put_off(indexing, error)
             return
-        except Exception:
+        except Exception as error:
             log.exception("file_not_indexed", file_id=indexing.file.file_id)
+            if indexing.task == "attributes":  # what is indexed stays found
+                await self._put_off(indexing, InternalError(type(error).__name__))
+                return
             ended = _Ended(error=BROKEN)
         await self._tell(
             lambda: self._ports.stores.end_indexing(indexing, usage_bytes=ended.usage_bytes, error=ended.error)

@@ -555,6 +555,15 @@ async def test_attributes_change_at_once_and_the_index_is_told(stores: RedisVect
     assert await stores.seize_indexing(PARTITION, lease_s=LEASE_S) is None
 
 
+async def test_a_file_stays_when_its_attributes_cannot_be_told(stores: RedisVectorStores) -> None:
+    store_id, [file_id] = await make_filled(stores, build_file())
+    work = await stores.set_attributes(store_id, file_id, {"a": 2}, owner=OWNER, lease_s=LEASE_S)
+    assert work is not None
+    await stores.end_indexing(work, error=BROKEN)
+    assert await stores.find_live(store_id, [file_id]) == {file_id: {"a": 2}}
+    assert await stores.list_due() == []
+
+
 async def test_attributes_that_change_while_a_file_is_indexed_are_told_afterwards(stores: RedisVectorStores) -> None:
     store_id = await make(stores)
     [file_id] = await put(stores, store_id, build_file())

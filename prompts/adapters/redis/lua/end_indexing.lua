@@ -23,13 +23,15 @@ local owner, is_expired = find_store(store_key, '', now_ms)
 if found_epoch ~= epoch or not owner or is_expired then return 0 end
 if usage_bytes >= 0 then count_usage(store_key, file_key, usage_bytes) end
 if status == 'in_progress' then
-  if error ~= '' then redis.call('HSET', file_key, 'error', error) end
+  if error ~= '' then
+    redis.call('HSET', file_key, 'error', error)
+    -- Half of it may be in the index, or what it was before.
+    redis.call('ZADD', unindexing_key, now_ms, store_id .. ' ' .. file_id)
+  end
   move_file(prefix, store_key, file_key, file_id, error == '' and 'completed' or 'failed')
 end
 redis.call('HDEL', file_key, 'epoch', 'lost', 'tries', 'put_off')
 redis.call('HSET', file_key, 'ended', epoch)
--- Half of it may be in the index, or what it was before.
-if error ~= '' then redis.call('ZADD', unindexing_key, now_ms, store_id .. ' ' .. file_id) end
 if error == '' and now_attributes ~= attributes then
   redis.call('ZADD', store_key .. ':work', now_ms, file_id)
 else
