@@ -8,6 +8,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from prompts.domain.passages import Block, Stretch
 from prompts.domain.vector_stores import Chunking, StaticChunking, StaticSizes
@@ -17,7 +18,7 @@ GAP = "\n\n"
 # A passage has about so many tokens: short enough to say one thing, long enough to be understood alone.
 TARGET_TOKENS = 400
 MAX_TOKENS = 800
-# A section that is shorter shares its passage with the next one.
+# A section, or a page, that is shorter shares its passage with the next one.
 MIN_TOKENS = 100
 # Of a heading, and of a table's header: the path of headings goes into each passage.
 MAX_HEADING_CHARACTERS = 200
@@ -192,9 +193,8 @@ def _is_over(packed: Sequence[_Piece], piece: _Piece) -> bool:
     if _is_too_long(packed, piece):
         return True
     tokens = (packed[-1].end - packed[0].start) // CHARACTERS_A_TOKEN
-    if piece.is_heading and not packed[-1].is_heading:
-        return tokens >= MIN_TOKENS
-    return piece.page != packed[-1].page and tokens >= TARGET_TOKENS
+    is_next_section = piece.is_heading and not packed[-1].is_heading
+    return (is_next_section or piece.page != packed[-1].page) and tokens >= MIN_TOKENS
 
 
 def _is_too_long(packed: Sequence[_Piece], piece: _Piece) -> bool:
@@ -217,6 +217,8 @@ def _count_headings_at_end(packed: Sequence[_Piece]) -> int:
 
 
 def _merge(packed: Sequence[_Piece]) -> _Piece:
-    """The pieces as one; it stands under the headings of the first piece that is no heading."""
-    first = next((piece for piece in packed if not piece.is_heading), packed[-1])
-    return _Piece(packed[0].start, packed[-1].end, first.heading, packed[0].page)
+    """The pieces as one; it stands under the headings that all of them share, and on the page where it begins."""
+    paths = [piece.heading.split(HEADING_GAP) for piece in packed if not piece.is_heading]
+    shared = takewhile(lambda names: len(set(names)) == 1, zip(*paths, strict=False))
+    heading = HEADING_GAP.join(names[0] for names in shared) if paths else packed[-1].heading
+    return _Piece(packed[0].start, packed[-1].end, heading, packed[0].page)

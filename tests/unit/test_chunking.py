@@ -106,6 +106,22 @@ def test_a_section_begins_a_passage_that_knows_its_headings() -> None:
     assert found == [("Guide › Install", 1), ("Guide › Install › On Linux", 2), ("Guide › Remove", 3)]
 
 
+def test_a_passage_of_short_sections_stands_under_what_they_share() -> None:
+    blocks = [
+        Block("Lease", "heading", 1),
+        Block("Munich", "heading", 2),
+        Block("Six months."),
+        Block("Berlin", "heading", 2),
+        Block("Three months."),
+    ]
+    assert [stretch.heading for stretch in cut(blocks, AUTO)] == ["Lease"]
+
+
+def test_a_page_begins_a_passage_unless_it_is_short() -> None:
+    pages = [Block(words(150), page=1), Block(words(150), page=2), *(Block(f"Slide {n}", page=n) for n in range(3, 9))]
+    assert [(stretch.page, stretch.tokens > 100) for stretch in cut(pages, AUTO)] == [(1, True), (2, True), (3, False)]
+
+
 def test_paragraphs_stay_whole() -> None:
     blocks = [Block(f"{number} {words(150)}") for number in range(20)]
     for stretch in cut(blocks, AUTO):
