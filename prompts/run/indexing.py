@@ -36,6 +36,7 @@ FIRST_DELAY_S, MAX_DELAY_S = 1.0, 60.0
 MAX_TRIES = 12
 # How long a leaving process tries to let go of a file.
 LET_GO_S = 2.0
+CANCEL_AGAIN_S = 0.5
 
 BROKEN = IndexingError("server_error", "The server could not index this file. Attach it again, or tell its operator.")
 GONE = IndexingError("invalid_file", "The content of this file is not there any more. Upload it again.")
@@ -92,14 +93,14 @@ class Indexer:
 
     async def _keep_working(self) -> None:
         while True:
-            stop_if_cancelled()
             try:
                 indexing = await self._seize()
             except Unavailable:
                 indexing = None  # readiness reports it
             if indexing is not None:
                 await self._work(indexing)
-            else:
+            stop_if_cancelled()
+            if indexing is None:
                 await self._wait()
 
     async def _wait(self) -> None:
@@ -123,6 +124,7 @@ class Indexer:
     async def _work(self, indexing: Indexing) -> None:
         """Bring the work to its end, or let go of it."""
         try:
+            stop_if_cancelled()
             await self._bring_to_end(indexing)
         except StaleRun:
             self._observer.notice(IndexingStopped("stale"))
@@ -197,8 +199,9 @@ class Indexer:
                     raise StaleRun
             return task.result()
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            while not task.done():
+                task.cancel()  # and again, where one was lost: see `stop_if_cancelled`
+                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
             _ = task.cancelled() or task.exception()  # asyncio warns about what nobody has looked at
 
     async def _is_renewed(self, indexing: Indexing) -> bool:

@@ -41,6 +41,7 @@ class World:
         self.extractor = LineExtractor()
         self.index = MemoryIndex()
         self.observer = FakeObserver()
+        self.indexers: list[Indexer] = []
 
     def make_indexer(self, *, stores: Any = None, lease_s: float = LEASE_S) -> Indexer:
         """The indexer of a replica."""
@@ -52,6 +53,7 @@ class World:
     async def replica(self, *, lease_s: float = LEASE_S) -> AsyncIterator[Indexer]:
         """A replica that indexes."""
         indexer = self.make_indexer(lease_s=lease_s)
+        self.indexers.append(indexer)
         task = asyncio.create_task(indexer.keep_indexing())
         try:
             yield indexer
@@ -79,7 +81,13 @@ class World:
         self.files.marks.add((file_id, store_id))
         new = NewFile(file_id=file_id, filename="notes.txt", attributes=attributes or {}, chunking=AutoChunking())
         await self.stores.attach(store_id, [new], owner=OWNER)
+        self.wake()
         return file_id
+
+    def wake(self) -> None:
+        """All replicas look at once."""
+        for indexer in self.indexers:
+            indexer.wake()
 
     async def get(self, store_id: str, file_id: str) -> VectorStoreFile:
         """How it stands."""
@@ -152,11 +160,10 @@ async def test_a_process_reads_few_files_at_once(world: World) -> None:
 
 async def test_a_process_is_woken_by_its_own_requests(world: World) -> None:
     store_id = await world.make()
-    async with world.replica() as indexer:
+    async with world.replica():
         begun = asyncio.get_running_loop().time()
         for number in range(5):
             file_id = await world.put(store_id, f"text {number}")
-            indexer.wake()
             await world.wait_for(store_id, file_id, "completed")
         assert asyncio.get_running_loop().time() - begun < 2.5  # each look by itself would come after 1.5 s
 
@@ -201,7 +208,12 @@ async def test_while_the_index_is_away_a_file_waits(world: World) -> None:
         await eventually(is_put_off)
         assert (await world.get(store_id, file_id)).status == "in_progress"
         world.index.is_away = False
-        await world.wait_for(store_id, file_id, "completed")
+
+        async def is_completed() -> bool:
+            world.wake()
+            return (await world.get(store_id, file_id)).status == "completed"
+
+        await eventually(is_completed)
     assert world.observer.noticed[0] == IndexingStopped("put_off")
 
 
@@ -346,6 +358,7 @@ async def test_attributes_reach_the_index_later_when_it_is_away(world: World) ->
         world.index.is_away = False
 
         async def is_told() -> bool:
+            world.wake()
             return world.index.files[store_id, file_id].attributes == {"a": 2}
 
         await eventually(is_told)
