@@ -30,8 +30,8 @@ def example(language: str, containing: str) -> str:
     return str(found)
 
 
-def test_the_sdk_example_runs(service: Service) -> None:
-    code = example("python", "from openai import OpenAI")
+def test_the_sdk_examples_run(service: Service) -> None:
+    code = example("python", "from openai import OpenAI") + example("python", "file_search")
     code = code.replace("http://127.0.0.1:8000", service.url).replace(
         "the key that make run printed", service.alice_key
     )
@@ -40,6 +40,7 @@ def test_the_sdk_example_runs(service: Service) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Your name is Ada." in done.stdout
+    assert done.stdout.endswith("The notice period for the Berlin office is three months.\nlease.md 56\n")
 
 
 def test_the_curl_example_runs(service: Service) -> None:
