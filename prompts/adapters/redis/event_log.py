@@ -26,6 +26,8 @@ BYTES_AT_ONCE = 2_000
 # Entries that are looked at for a waypoint, newest first: enough for a fast model, whose entries hold hundreds of
 # signals; for one under less load; for a slow one, with a token in each; and for larger waypoints, which are rarer.
 ENTRIES_A_LOOK = (8, 64, 512, 2_048)
+# What a stream's ids can be at most; a client may name any number.
+MAX_NUMBER = 2**64 - 1
 # Where no release has left any waypoints, the search itself must cost little.
 BYTES_LOOKED_AT = 1_000_000
 
@@ -65,7 +67,7 @@ class RedisEventLog:
 
     async def find_waypoint(self, response_id: str, *, upto: int) -> Passed | None:
         """See `EventLog.find_waypoint`."""
-        log_key, newest, looked_at = keys.event_log(response_id), f"0-{upto}", 0
+        log_key, newest, looked_at = keys.event_log(response_id), f"0-{min(upto, MAX_NUMBER)}", 0
         for count in ENTRIES_A_LOOK:
             with translated_errors():
                 found: Any = await self._redis.xrevrange(log_key, newest, "-", count=count) or []
