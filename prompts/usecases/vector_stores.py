@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -31,6 +32,8 @@ Order: TypeAlias = Literal["asc", "desc"]
 
 # Of the files of one request: enough to save time, few enough to delay no other client.
 MARKS_AT_ONCE = 50
+# A change of attributes waits so long for the index; what takes longer goes on behind it.
+TELL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class VectorStorePorts:
     """Says that passages are due."""
     tell_attributes: Callable[[Indexing], Awaitable[None]]
     lease_s: float
+    tell_s: float = TELL_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +217,17 @@ async def list_vector_store_files(
 async def set_file_attributes(
     store_id: str, file_id: str, attributes: Attributes, *, owner: str, ports: VectorStorePorts
 ) -> VectorStoreFile:
-    """Change what is known of a file; searches filter by it from now on. Raises NotFound, Unavailable."""
+    """Change what is known of a file; searches filter by it from now on. Raises NotFound, Unavailable.
+
+    An index that is slow or away is told later.
+    """
     check_vector_store_id(store_id)
     check_file_id(file_id)
     work = await ports.stores.set_attributes(store_id, file_id, attributes, owner=owner, lease_s=ports.lease_s)
     if work is not None:
-        await ports.tell_attributes(work)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ports.tell_s):
+                await ports.tell_attributes(work)
     return await ports.stores.get_file(store_id, file_id, owner=owner)
 
 

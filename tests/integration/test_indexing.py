@@ -14,6 +14,7 @@ from prompts.domain import ids
 from prompts.domain.passages import Attributes, Comparison
 from prompts.domain.vector_stores import AutoChunking, ExpiresAfter, VectorStore, VectorStoreFile
 from prompts.errors import NotFound, Unavailable
+from prompts.ports.files import FileStore
 from prompts.ports.observer import IndexingStopped
 from prompts.ports.passage_index import Ranking
 from prompts.ports.vector_stores import Due, NewFile
@@ -21,6 +22,7 @@ from prompts.run import indexing
 from prompts.run.indexing import MAX_TRIES, Indexer, IndexingPorts
 from prompts.run.unindexing import Unindexer
 from prompts.usecases.search import SearchPorts, search
+from prompts.usecases.vector_stores import VectorStorePorts, set_file_attributes
 from tests.support.fakes.observer import FakeObserver
 from tests.support.memory_knowledge import LineExtractor, MemoryFiles, MemoryIndex
 from tests.support.servers import ValkeyServer, eventually
@@ -359,6 +361,33 @@ async def test_attributes_reach_the_index_later_when_it_is_away(world: World) ->
 
         async def is_told() -> bool:
             world.wake()
+            return world.index.files[store_id, file_id].attributes == {"a": 2}
+
+        await eventually(is_told)
+
+
+async def test_nobody_waits_for_an_index_that_does_not_take_attributes(world: World) -> None:
+    store_id = await world.make()
+    file_id = await world.put(store_id, "one", {"a": 1})
+    async with world.replica() as indexer:
+        await world.wait_for(store_id, file_id, "completed")
+        ports = VectorStorePorts(
+            stores=world.stores,
+            files=cast(FileStore, world.files),
+            index=world.index,
+            wake=indexer.wake,
+            wake_eraser=lambda: None,
+            tell_attributes=indexer.tell_attributes,
+            lease_s=LEASE_S,
+            tell_s=0.1,
+        )
+        world.index.gate.clear()
+        changed = await set_file_attributes(store_id, file_id, {"a": 2}, owner=OWNER, ports=ports)
+        assert (changed.status, changed.attributes) == ("completed", {"a": 2})
+        assert world.index.files[store_id, file_id].attributes == {"a": 1}
+        world.index.gate.set()
+
+        async def is_told() -> bool:
             return world.index.files[store_id, file_id].attributes == {"a": 2}
 
         await eventually(is_told)

@@ -8,7 +8,7 @@ import pytest
 
 from prompts.adapters.weaviate.calls import OPEN_S
 from prompts.adapters.weaviate.connection import WeaviateConnection
-from prompts.adapters.weaviate.passage_index import SEARCH_S, WeaviatePassageIndex
+from prompts.adapters.weaviate.passage_index import READ_S, SEARCH_S, WeaviatePassageIndex
 from prompts.domain.passages import Passage
 from prompts.errors import ServiceError, Unavailable, UpstreamTimeout
 from prompts.ports.observer import BreakerChanged, KnowledgeFailed
@@ -97,6 +97,18 @@ async def test_frozen_weaviate_costs_one_turn_its_limit_and_the_next_ones_nothin
         server.thaw()
         assert len(await eventually(lambda: search(index, store), within_s=15)) == 1
         assert BreakerChanged("weaviate", "closed") in observer.noticed
+
+
+async def test_a_text_that_a_frozen_weaviate_has_is_not_waited_for(start_weaviate: StartWeaviate) -> None:
+    server, store, file_id = start_weaviate(), new_store(), new_file()
+    async with open_weaviate_index(server.address, collection=COLLECTION) as index:
+        await index.prepare()
+        await index.put(store, a_file(file_id, "harbour"))
+        server.freeze()
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            await index.list_stretches(store, file_id)
+        assert time.monotonic() - began < READ_S + SLACK_S
 
 
 async def test_killed_weaviate_is_searched_again_after_its_restart(start_weaviate: StartWeaviate) -> None:

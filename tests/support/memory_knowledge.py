@@ -58,10 +58,12 @@ class LineExtractor:
 
 
 class MemoryIndex:
-    """`PassageIndex`: finds every passage that holds a word of the query."""
+    """`PassageIndex`: finds every passage that holds a word of the query. While its gate is shut, attributes wait."""
 
     def __init__(self) -> None:
         self.is_away = False
+        self.gate = asyncio.Event()
+        self.gate.set()
         self.puts = 0
         self.files: dict[tuple[str, str], Indexed] = {}
 
@@ -91,6 +93,7 @@ class MemoryIndex:
     async def set_attributes(self, vector_store_id: str, file_id: str, attributes: Attributes) -> None:
         """See `PassageIndex.set_attributes`."""
         self._check()
+        await self.gate.wait()
         found = self.files[vector_store_id, file_id]
         self.files[vector_store_id, file_id] = Indexed(
             file_id=file_id, filename=found.filename, attributes=attributes, stretches=found.stretches

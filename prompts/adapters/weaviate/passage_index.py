@@ -43,7 +43,9 @@ SEARCH_S = 2.0
 EMBED_QUESTION_S = 2.0
 # A failure to get them is remembered for so long: turns do not wait for them again and again.
 WORDS_ALONE_S = 10.0
-# One batch, one page, one removal.
+# One page of a file's text: a client waits for it.
+READ_S = 5.0
+# One batch, one page of those that are put again, one removal: the background's.
 WRITE_S = 30.0
 PREPARE_S = 30.0
 # About a megabyte with text, stems and a vector of 1,536 numbers.
@@ -125,7 +127,8 @@ class WeaviatePassageIndex:
         changed = {PROPERTY: compose_terms(attributes), "attributes": encode(attributes).decode()}
         kept = [*schema.SHOWN, schema.WORDS]
         try:
-            async for page in self._list_pages(vector_store_id, file_id, kept, with_vectors=True):
+            pages = self._list_pages(vector_store_id, file_id, kept, with_vectors=True, within_s=WRITE_S)
+            async for page in pages:
                 objects = [
                     DataObject(properties={**found.properties, **changed}, uuid=found.uuid, vector=found.vector or None)
                     for found in page
@@ -171,8 +174,10 @@ class WeaviatePassageIndex:
     async def list_stretches(self, vector_store_id: str, file_id: str) -> Sequence[Stretch]:
         """See `PassageIndex.list_stretches`."""
         stretches: list[Stretch] = []
+        shown = list(schema.SHOWN)
         try:
-            async for page in self._list_pages(vector_store_id, file_id, list(schema.SHOWN), with_vectors=False):
+            pages = self._list_pages(vector_store_id, file_id, shown, with_vectors=False, within_s=READ_S)
+            async for page in pages:
                 stretches += [Stretch(**_read_stretch(found.properties)) for found in page]
         except NoTenantError:
             return []
@@ -305,9 +310,9 @@ class WeaviatePassageIndex:
         await self._calls.ask(lambda client: create(client.collections.use(self._collection)), within_s=WRITE_S)
 
     async def _list_pages(
-        self, vector_store_id: str, file_id: str, properties: list[str], *, with_vectors: bool
+        self, vector_store_id: str, file_id: str, properties: list[str], *, with_vectors: bool, within_s: float
     ) -> AsyncIterator[list[Any]]:
-        """All passages of a file in order, some at a time: their numbers have no gaps."""
+        """All passages of a file in order, some at a time, each within a time: their numbers have no gaps."""
         start = 0
         while True:
             number = Where.by_property("number")
@@ -318,7 +323,7 @@ class WeaviatePassageIndex:
                     filters=wanted, limit=BATCH, return_properties=properties, include_vector=with_vectors
                 )
 
-            found = (await self._ask(vector_store_id, fetch, within_s=WRITE_S)).objects
+            found = (await self._ask(vector_store_id, fetch, within_s=within_s)).objects
             if not found:
                 return
             yield sorted(found, key=lambda each: int(each.properties["number"]))
