@@ -443,7 +443,7 @@ class Narration:
         item.found = found
         if found is not None:
             self._searches.append(found)
-            self._passages |= {passage.index: passage for passage in found.passages}
+            self._passages |= {passage.index: replace(passage, search_id=item.id) for passage in found.passages}
         yield from self._happen(item.close("completed"))
         self._items[item.output_index] = item.build("completed")
 

@@ -81,10 +81,11 @@ def read_queries(arguments: str) -> list[str]:
 
 def _list_results(found: Found) -> list[SearchResult] | None:
     """What those are shown who ask for it: what the model was given."""
-    return [*map(_show, found.passages)] if found.is_shown else found.results
+    return [*map(show_result, found.passages)] if found.is_shown else found.results
 
 
-def _show(passage: Passage) -> SearchResult:
+def show_result(passage: Passage) -> SearchResult:
+    """The passage as the item of its search shows it."""
     return SearchResult(
         passage.file_id,
         passage.filename,

@@ -24,13 +24,14 @@ from prompts.api.openapi.event_stream import EVENT_STREAM
 from prompts.api.openapi.examples import CREATE_RESPONSE
 from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim
 from prompts.api.wire.ids import ResponseId
-from prompts.api.wire.include import Include, check_include
+from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
 from prompts.api.wire.item_reader import placing_calls, read_input, split_trigger
 from prompts.domain import ids
 from prompts.domain.responses import Response
 from prompts.errors import InvalidRequest, ServiceError
 from prompts.run.following import follow_response
 from prompts.usecases.ask import Ask
+from prompts.usecases.passages import get_response_with_results
 from prompts.usecases.public_ids import check_kind
 from prompts.usecases.responses import cancel_response, check_response, delete_response, get_response
 from prompts.usecases.turns import Turn, create_turn, follow_turn, get_queued, wait_for_answer
@@ -142,8 +143,7 @@ class ResponseController(ApiController):
             raise InvalidRequest(message, param="starting_after")
         response_id, ports = _response_id(parsed_path), self.state.turns
         if not parsed_query.stream:
-            stored = await get_response(response_id, owner=self.owner, store=ports.store)
-            return json_response(stored.body)
+            return json_response(await self._get_body(response_id, with_results=SEARCH_RESULTS in parsed_query.include))
         await check_response(response_id, owner=self.owner, store=ports.store)
         after = -1 if parsed_query.starting_after is None else parsed_query.starting_after
         events = follow_response(
@@ -158,6 +158,14 @@ class ResponseController(ApiController):
         )
         is_padded = parsed_query.include_obfuscation
         return cast(HttpResponse, await stream(events, padded_for=response_id if is_padded else None))
+
+    async def _get_body(self, response_id: str, *, with_results: bool) -> bytes:
+        ports = self.state.turns
+        if with_results:
+            return await get_response_with_results(
+                response_id, owner=self.owner, store=ports.store, event_log=ports.event_log
+            )
+        return (await get_response(response_id, owner=self.owner, store=ports.store)).body
 
     @validate(ResponseSpec(DeletedResponse, status_code=HTTPStatus.OK), *ERRORS, operation_id="deleteResponse")
     async def delete(self, parsed_path: Path[ResponsePath]) -> HttpResponse:

@@ -53,6 +53,8 @@ class Passage(Struct, frozen=True, kw_only=True):
     start: int = 0
     attributes: Attributes = {}
     index: int = 0
+    search_id: str = ""
+    """The item of the search that the model was given it by; "" before that."""
 
 
 class FileCitation(Struct, frozen=True, tag_field="type", tag="file_citation"):

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
+from prompts.answer.hosted_items import show_result
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.passages import Passage
 from prompts.domain.responses import ENDED
@@ -13,6 +16,8 @@ from prompts.ports.vector_stores import VectorStores
 from prompts.run.ending import retell
 from prompts.run.file_search import list_first_searches, list_searches
 from prompts.usecases.responses import get_response
+
+_SEARCH = "file_search_call"
 
 
 async def list_passages(
@@ -27,6 +32,24 @@ async def list_passages(
         return await store.get_passages(response_id, owner=owner)
     echo = await event_log.get_echo(response_id, owner=owner)
     return (await retell(echo, event_log=event_log)).passages
+
+
+async def get_response_with_results(
+    response_id: str, *, owner: str, store: ResponseStore, event_log: EventLog
+) -> bytes:
+    """The response as it stands, as JSON; its searches have their results, whether its client asked for them or not.
+
+    Raises NotFound, Unavailable.
+    """
+    stored = await get_response(response_id, owner=owner, store=store)
+    body = msgspec.json.decode(stored.body)
+    lacking = [item for item in body["output"] if item["type"] == _SEARCH and item["results"] is None]
+    if not lacking:
+        return stored.body
+    passages = await list_passages(response_id, owner=owner, store=store, event_log=event_log)
+    for item in lacking:
+        item["results"] = [show_result(passage) for passage in passages if passage.search_id == item["id"]]
+    return msgspec.json.encode(body)
 
 
 async def check_searched(request: ModelRequest, *, owner: str, stores: VectorStores) -> None:

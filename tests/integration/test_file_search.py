@@ -154,6 +154,27 @@ async def test_the_sdk_reads_it(alice: AsyncOpenAI, store_id: str) -> None:
     assert part.annotations[0].index <= len(part.text)
 
 
+async def test_results_can_be_asked_for_afterwards(alice: AsyncOpenAI, http: httpx.AsyncClient, store_id: str) -> None:
+    asked = body("When does the canteen open?", store_id, when="auto")
+    response = await create(http, asked)
+    assert response["output"][0]["results"] is None
+    path = f"/v1/responses/{response['id']}"
+    shown = await alice.responses.retrieve(response["id"], include=["file_search_call.results"])
+    [search, _] = shown.output
+    assert search.type == "file_search_call"
+    [result] = search.results or []
+    assert (result.filename, result.text) == (
+        "canteen.md",
+        "Canteen\n\nThe canteen opens at noon. Soup is free on Fridays.",
+    )
+    with_results = (await http.get(path, params={"include[]": "file_search_call.results"})).json()
+    with_results["output"][0]["results"] = None
+    assert with_results == response == (await http.get(path)).json()
+    nothing = await create(http, body("Zyzzyva?", store_id))
+    shown = await alice.responses.retrieve(nothing["id"], include=["file_search_call.results"])
+    assert shown.output[0].to_dict()["results"] == []
+
+
 async def test_citations_survive_their_file(http: httpx.AsyncClient, alice: AsyncOpenAI, store_id: str) -> None:
     response = await create(http, body("When does the canteen open?", store_id))
     before = (await http.get(f"/v1/responses/{response['id']}/passages")).json()

@@ -214,6 +214,8 @@ async def test_numbers_go_on_over_several_searches(harness: Harness) -> None:
     outcome = harness.store.outcome
     assert outcome is not None
     assert [passage.index for passage in outcome.passages] == [1, 2, 3]
+    first, second, _ = (item["id"] for item in final["output"])
+    assert [passage.search_id for passage in outcome.passages] == [first, first, second]
     assert await harness.store.get_passages(RESPONSE_ID, owner=OWNER) == outcome.passages
 
 
