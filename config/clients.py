@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
 from config.files import MB
-from config.knowledge import keep_prepared, open_passage_index
+from config.knowledge import keep_prepared, name_passage_index, open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
 from config.tracing import open_tracing
@@ -360,7 +360,7 @@ def _build_state(
 
 
 def _build_knowledge(redis: Redis, storage: DjangoFileStorage, index: PassageIndex, observer: Observer) -> Knowledge:
-    stores = RedisVectorStores(redis)
+    stores = RedisVectorStores(redis, index_name=name_passage_index())
     files = RedisFileStore(redis, max_owner_bytes=settings.MAX_OWNER_FILES_MB * MB)
     extractor = DocumentExtractor(settings.FILES_DIR / ".reading")
     ports = IndexingPorts(stores, files, storage, extractor, index)

@@ -50,6 +50,11 @@ async def open_passage_index(
     )
 
 
+def name_passage_index() -> str:
+    """What tells the index that is used now from others: where it is, and whose vectors it has."""
+    return "sqlite" if settings.WEAVIATE_URL is None else f"weaviate {settings.KNOWLEDGE_MODEL}"
+
+
 def build_embedder(redis: Redis, openai: AsyncOpenAI) -> Embedder | None:
     """The embedder with its cache; None when there is no embedding model."""
     model = settings.KNOWLEDGE_MODEL

@@ -83,6 +83,7 @@ class VectorStores(Protocol):
     async def attach(self, store_id: str, files: Sequence[NewFile], *, owner: str, batch_id: str | None = None) -> None:
         """Put files in, to be indexed; one that is there already with the same attributes and chunking stays as it is.
 
+        So it does not where another index has it: after a change of the index, the same call puts it into the new one.
         With the id of a batch, they are a batch from now on; the files of a long list follow one another. Raises
         NotFound (expired as well), InvalidRequest (a file that waits in too many batches), Unavailable.
         """

@@ -92,6 +92,19 @@ async def make_filled(stores: RedisVectorStores, *files: NewFile) -> tuple[str, 
     return store_id, file_ids
 
 
+async def test_a_file_that_another_index_has_is_put_into_this_one_by_the_same_call(redis: Redis) -> None:
+    former, now = RedisVectorStores(redis, index_name="sqlite"), RedisVectorStores(redis, index_name="weaviate")
+    file = build_file(attributes={"year": 2026.0})
+    store_id, _ = await make_filled(former, file)
+    await former.attach(store_id, [file], owner=OWNER)
+    assert await now.seize_indexing(PARTITION, lease_s=LEASE_S) is None
+    await now.attach(store_id, [file], owner=OWNER)
+    assert (await counts_of(now, store_id)).in_progress == 1
+    await index(now)
+    await now.attach(store_id, [file], owner=OWNER)
+    assert await counts_of(now, store_id) == FileCounts(completed=1, total=1)
+
+
 async def counts_of(stores: RedisVectorStores, store_id: str) -> FileCounts:
     """How many files stand where."""
     return (await stores.get(store_id, owner=OWNER)).file_counts

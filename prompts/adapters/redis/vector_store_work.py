@@ -34,8 +34,10 @@ class RedisIndexingWork:
     files_a_slice = 50
     """How many files of a deleted store one script erases."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, index_name: str = "") -> None:
+        """`index_name` tells the search index of now from others: a file that another one has can be put again."""
         self._redis = redis
+        self._index_name = index_name
         self._scripts = Scripts(redis)
 
     async def list_waiting(self) -> Sequence[str]:
@@ -117,6 +119,7 @@ class RedisIndexingWork:
             usage_bytes=usage_bytes if indexing.task == "index" else -1,
             error=encode(error) if error else "",
             attributes=encode_attributes(indexing.file.attributes),
+            index_name=self._index_name,
         )
         if not is_ended:
             raise StaleRun

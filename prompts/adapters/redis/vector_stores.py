@@ -145,6 +145,7 @@ class RedisVectorStores(RedisIndexingWork):
                 batch_id=batch_id or "",
                 files=encode(packed),
                 max_batches=MAX_WAITING_BATCHES,
+                index_name=self._index_name,
             )
             _refuse(reply, store_id)
 

@@ -1,9 +1,9 @@
 -- Put some files into a vector store, to be indexed. One that is there already, with the same attributes and chunking,
--- stays as it is, unless it is not indexed and will not be.
+-- stays as it is, unless it is not indexed and will not be, or another index has it.
 --
 -- RETURNS {"ok"} | {"not_found"} | {"expired"} | {"busy", file}: it waits in too many batches already
 -- INCLUDES vector_stores
-assert(#KEYS == 3 and #ARGV == 6)
+assert(#KEYS == 3 and #ARGV == 7)
 local store_key = KEYS[1] -- hash
 local indexing_key = KEYS[2] -- sorted set, of the partition
 local unindexing_key = KEYS[3] -- sorted set, of the partition
@@ -13,6 +13,7 @@ local store_id = ARGV[3]
 local batch_id = ARGV[4] -- the batch that they are of; "" for none
 local files = cjson.decode(ARGV[5]) -- array of {id, filename, attributes JSON, chunking JSON}
 local max_batches = tonumber(ARGV[6]) -- that one file may wait in
+local index_name = ARGV[7] -- the index that is used now
 
 -- What one more member of the sorted sets takes, about.
 local BYTES_A_MEMBER = 200
@@ -25,8 +26,10 @@ local batch_key = prefix .. 'vsfb:' .. batch_id
 
 local function put_in(file_id, filename, attributes, chunking)
   local file_key = prefix .. 'vsf:' .. store_id .. ':' .. file_id
-  local status, former, former_chunking = unpack(redis.call('HMGET', file_key, 'status', 'attributes', 'chunking'))
-  if (status == 'in_progress' or status == 'completed') and former == attributes and former_chunking == chunking then
+  local status, former, former_chunking, former_index =
+    unpack(redis.call('HMGET', file_key, 'status', 'attributes', 'chunking', 'index'))
+  local is_indexed = status == 'completed' and former_index == index_name
+  if (status == 'in_progress' or is_indexed) and former == attributes and former_chunking == chunking then
     return file_key
   end
   if not status then

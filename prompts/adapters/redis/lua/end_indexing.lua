@@ -2,7 +2,7 @@
 --
 -- RETURNS 1 ended; the same call again says the same | 0 it is another's, or not wanted any more
 -- INCLUDES vector_stores
-assert(#KEYS == 4 and #ARGV == 7)
+assert(#KEYS == 4 and #ARGV == 8)
 local store_key = KEYS[1] -- hash
 local file_key = KEYS[2] -- hash
 local indexing_key = KEYS[3] -- sorted set, of the partition
@@ -14,6 +14,7 @@ local epoch = ARGV[4]
 local usage_bytes = tonumber(ARGV[5]) -- of its text; -1: as before
 local error = ARGV[6] -- JSON; "" when it is indexed
 local attributes = ARGV[7] -- JSON: those that the index was told
+local index_name = ARGV[8] -- the index that has it now
 
 local now_ms = read_clock_ms()
 local found_epoch, ended, status, now_attributes =
@@ -27,6 +28,8 @@ if status == 'in_progress' then
     redis.call('HSET', file_key, 'error', error)
     -- Half of it may be in the index, or what it was before.
     redis.call('ZADD', unindexing_key, now_ms, store_id .. ' ' .. file_id)
+  else
+    redis.call('HSET', file_key, 'index', index_name)
   end
   move_file(prefix, store_key, file_key, file_id, error == '' and 'completed' or 'failed')
 end
