@@ -47,7 +47,10 @@ class PassageIndex(Protocol):
         """Make what the index needs before it is used, or bring it to this release's form; any replica may, at once."""
 
     async def put(self, vector_store_id: str, indexed: Indexed) -> None:
-        """Put a file's passages in place of those that are there. Broken off, it may be done again from the start."""
+        """Put a file's passages in place of those that are there. Broken off, it may be done again from the start.
+
+        Raises InvalidPrompt where the embedding model refuses one of them: it will do so again.
+        """
 
     async def remove_file(self, vector_store_id: str, file_id: str) -> None:
         """No search finds the file any more; the same again changes nothing."""

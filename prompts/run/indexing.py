@@ -15,7 +15,15 @@ from typing import Any
 import structlog
 
 from prompts.domain.vector_stores import IndexingError
-from prompts.errors import InternalError, NotFound, ServiceError, StaleRun, Unavailable
+from prompts.errors import (
+    InternalError,
+    InvalidPrompt,
+    NotFound,
+    PromptTooLong,
+    ServiceError,
+    StaleRun,
+    Unavailable,
+)
 from prompts.knowledge.chunking import cut
 from prompts.ports.files import FileStorage, FileStore
 from prompts.ports.observer import UNOBSERVED, IndexingStopped, Observer
@@ -40,6 +48,14 @@ CANCEL_AGAIN_S = 0.5
 
 BROKEN = IndexingError("server_error", "The server could not index this file. Attach it again, or tell its operator.")
 GONE = IndexingError("invalid_file", "The content of this file is not there any more. Upload it again.")
+TOO_LONG = IndexingError(
+    "invalid_file",
+    "A passage of this file is too long for this server's embedding model. Attach the file again with smaller "
+    "passages: a 'chunking_strategy' of type 'static'.",
+)
+REFUSED = IndexingError(
+    "invalid_file", "This server's embedding model refuses the text of this file. Upload it in another form."
+)
 EMPTY = IndexingError("invalid_file", "No text was found in this file. Upload one with text, not with pictures of it.")
 
 
@@ -246,7 +262,10 @@ async def index_file(indexing: Indexing, ports: IndexingPorts) -> _Ended:
     if not stretches:
         return _Ended(error=EMPTY)
     indexed = Indexed(file_id=file.file_id, filename=file.filename, attributes=file.attributes, stretches=stretches)
-    await ports.index.put(indexing.vector_store_id, indexed)
+    try:
+        await ports.index.put(indexing.vector_store_id, indexed)
+    except InvalidPrompt as error:
+        return _Ended(error=TOO_LONG if isinstance(error, PromptTooLong) else REFUSED)
     return _Ended(usage_bytes=sum(len(stretch.text.encode("utf-8", "surrogatepass")) for stretch in stretches))
 
 

@@ -13,7 +13,7 @@ from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.domain import ids
 from prompts.domain.passages import Attributes, Comparison
 from prompts.domain.vector_stores import AutoChunking, ExpiresAfter, VectorStore, VectorStoreFile
-from prompts.errors import NotFound, Unavailable
+from prompts.errors import InvalidPrompt, NotFound, PromptTooLong, Unavailable
 from prompts.ports.files import FileStore
 from prompts.ports.observer import IndexingStopped
 from prompts.ports.passage_index import Ranking
@@ -364,6 +364,20 @@ async def test_attributes_reach_the_index_later_when_it_is_away(world: World) ->
             return world.index.files[store_id, file_id].attributes == {"a": 2}
 
         await eventually(is_told)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "says"), [(PromptTooLong("Shorten it."), "chunking_strategy"), (InvalidPrompt("No."), "refuses")]
+)
+async def test_what_the_embedding_model_refuses_is_not_tried_again(world: World, refusal: Any, says: str) -> None:
+    store_id = await world.make()
+    world.index.refusal = refusal
+    file_id = await world.put(store_id, "one")
+    async with world.replica():
+        file = await world.wait_for(store_id, file_id, "failed")
+    assert file.last_error is not None
+    assert file.last_error.code == "invalid_file"
+    assert says in file.last_error.message
 
 
 async def test_nobody_waits_for_an_index_that_does_not_take_attributes(world: World) -> None:

@@ -10,7 +10,7 @@ from prompts.adapters.weaviate.calls import OPEN_S
 from prompts.adapters.weaviate.connection import WeaviateConnection
 from prompts.adapters.weaviate.passage_index import READ_S, SEARCH_S, WeaviatePassageIndex
 from prompts.domain.passages import Passage
-from prompts.errors import ServiceError, Unavailable, UpstreamTimeout
+from prompts.errors import NotFound, PromptTooLong, ServiceError, Unavailable, UpstreamTimeout
 from prompts.ports.observer import BreakerChanged, KnowledgeFailed
 from tests.support.fakes.observer import FakeObserver
 from tests.support.knowledge import a_file, new_file, new_store, open_weaviate_index
@@ -170,6 +170,23 @@ async def test_without_the_embedding_model_words_are_searched_alone(weaviate: We
             assert len(await search(index, store)) == 1
         assert embedder.asked == asked + 1
         with pytest.raises(Unavailable):
+            await index.put(store, a_file(new_file(), "pier"))
+
+
+async def test_a_question_that_the_embedding_model_refuses_is_its_own_matter(weaviate: WeaviateAddress) -> None:
+    store, embedder = new_store(), SlowEmbedder()
+    async with open_weaviate_index(weaviate, embedder, collection=COLLECTION) as index:
+        await index.prepare()
+        await index.put(store, a_file(new_file(), "harbour"))
+        embedder.failure = PromptTooLong("Shorten it.")
+        asked = embedder.asked
+        for _ in range(3):
+            assert len(await search(index, store)) == 1
+        assert embedder.asked == asked + 3  # whoever comes next is asked for again
+        with pytest.raises(PromptTooLong):
+            await index.put(store, a_file(new_file(), "pier"))
+        embedder.failure = NotFound("The model does not exist.", code="model_not_found")
+        with pytest.raises(Unavailable, match="operator"):
             await index.put(store, a_file(new_file(), "pier"))
 
 

@@ -64,6 +64,7 @@ class MemoryIndex:
         self.is_away = False
         self.gate = asyncio.Event()
         self.gate.set()
+        self.refusal: Exception | None = None
         self.puts = 0
         self.files: dict[tuple[str, str], Indexed] = {}
 
@@ -77,6 +78,8 @@ class MemoryIndex:
     async def put(self, vector_store_id: str, indexed: Indexed) -> None:
         """See `PassageIndex.put`."""
         self._check()
+        if self.refusal is not None:
+            raise self.refusal
         self.puts += 1
         self.files[vector_store_id, indexed.file_id] = indexed
 

@@ -28,7 +28,7 @@ from prompts.adapters.weaviate.attribute_terms import PROPERTY, compose_filter, 
 from prompts.adapters.weaviate.calls import NoTenantError, WeaviateCalls
 from prompts.adapters.weaviate.fusion import CANDIDATES, fuse, scale
 from prompts.domain.passages import Attributes, Filter, Passage, Stretch
-from prompts.errors import ServiceError, Unavailable
+from prompts.errors import InvalidPrompt, NotFound, ServiceError, Unavailable
 from prompts.ports.embedder import Embedder
 from prompts.ports.passage_index import DEFAULT_RANKING, MAX_FOUND, Indexed, Ranking
 
@@ -259,6 +259,9 @@ class WeaviatePassageIndex:
         try:
             async with asyncio.timeout(EMBED_QUESTION_S):
                 return await self._embedder.embed(queries)
+        except InvalidPrompt as exc:  # these questions alone: too long for a small model, say
+            log.info("searching_words_alone", reason=exc.code)
+            return words_alone
         except (ServiceError, TimeoutError) as exc:
             log.warning("searching_words_alone", reason=getattr(exc, "code", "timeout"))
             self._words_alone_until = time.monotonic() + WORDS_ALONE_S
@@ -284,6 +287,15 @@ class WeaviatePassageIndex:
         texts = [f"{stretch.heading}\n{stretch.text}" if stretch.heading else stretch.text for stretch in stretches]
         try:
             return await self._embedder.embed(texts)
+        except InvalidPrompt as exc:
+            log.info("embedding_refused", code=exc.code)
+            raise
+        except NotFound as exc:
+            log.warning(
+                "embedding_failed", code=exc.code, hint="Set EMBEDDING_MODEL to a model that is there, or none."
+            )
+            message = "The model's server does not have the embedding model of this server. Tell its operator."
+            raise Unavailable(message) from exc
         except ServiceError as exc:
             log.warning("embedding_failed", code=exc.code)
             raise Unavailable("The embedding model does not answer at the moment. Try again later.") from exc
