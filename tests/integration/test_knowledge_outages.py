@@ -1,6 +1,7 @@
 """Weaviate is frozen, killed and restarted: searches fail soon, later ones at once, and all heals by itself."""
 
 import asyncio
+import random
 import time
 from collections.abc import Sequence
 
@@ -109,6 +110,23 @@ async def test_a_text_that_a_frozen_weaviate_has_is_not_waited_for(start_weaviat
         with pytest.raises(Unavailable):
             await index.list_stretches(store, file_id)
         assert time.monotonic() - began < READ_S + SLACK_S
+
+
+async def test_searches_that_are_too_many_fail_themselves_and_nobody_else(weaviate: WeaviateAddress) -> None:
+    observer, store, chance = FakeObserver(), new_store(), random.Random(5)
+    words = [f"word{number}" for number in range(1_000)]
+    texts = (" ".join(chance.choices(words, k=300)) for _ in range(2_000))
+    async with open_weaviate_index(weaviate, SlowEmbedder(), collection=COLLECTION, observer=observer) as index:
+        await index.prepare()
+        await index.put(store, a_file(new_file(), *texts))
+        queries = [" ".join(chance.choices(words, k=48)) for _ in range(16)]
+        heavy = [asyncio.create_task(index.search(store, queries, limit=50)) for _ in range(32)]
+        for _ in range(3):
+            assert len(await index.search(store, ["word17"], limit=5)) == 5
+        ended = await asyncio.gather(*heavy, return_exceptions=True)
+        assert all(isinstance(each, Unavailable | list) for each in ended)
+        assert len(await index.search(store, ["word17"], limit=5)) == 5
+        assert not [noticed for noticed in observer.noticed if isinstance(noticed, BreakerChanged)]
 
 
 async def test_killed_weaviate_is_searched_again_after_its_restart(start_weaviate: StartWeaviate) -> None:

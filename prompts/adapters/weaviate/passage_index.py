@@ -9,6 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -39,6 +40,12 @@ Passages: TypeAlias = "CollectionAsync[dict[str, Any], None]"
 Vector: TypeAlias = Sequence[float]
 
 SEARCH_S = 2.0
+# Queries that a process asks at once, each in two calls: more would wait in Weaviate, where waiting looks like failing.
+QUERIES_AT_ONCE = 8
+# Of one search, so that one with many queries keeps nobody else's few from their turn.
+QUERIES_A_SEARCH = 2
+# A call that cannot have so long is not made: that it failed would say nothing of Weaviate.
+LEAST_CALL_S = 0.5
 # Vectors of a question: a round trip to the model's server. A turn does without them rather than wait for longer.
 EMBED_QUESTION_S = 2.0
 # A failure to get them is remembered for so long: turns do not wait for them again and again.
@@ -90,6 +97,7 @@ class WeaviatePassageIndex:
         self._collection = collection
         self._stemmer = Stemmer()
         self._words_alone_until = 0.0
+        self._places = asyncio.Semaphore(QUERIES_AT_ONCE)
 
     async def prepare(self) -> None:
         """See `PassageIndex.prepare`."""
@@ -161,10 +169,13 @@ class WeaviatePassageIndex:
         # One limit for all calls of a search, and each call keeps it itself: a call that is cut off is a failure that
         # counts.
         tenant = _Tenant(vector_store_id, deadline=time.monotonic() + SEARCH_S)
-        parts = [
-            self._score(tenant, query, vector, ranking=ranking, filters=filters)
-            for query, vector in zip(asked, vectors, strict=True)
-        ]
+        own_places = asyncio.Semaphore(QUERIES_A_SEARCH)
+
+        async def score(query: str, vector: Vector | None) -> dict[str, float]:
+            async with _places(tenant, own_places, self._places):
+                return await self._score(tenant, query, vector, ranking=ranking, filters=filters)
+
+        parts = [score(query, vector) for query, vector in zip(asked, vectors, strict=True)]
         try:
             best = _keep_best(await asyncio.gather(*parts), limit=limit, threshold=ranking.score_threshold)
             return await self._read_passages(tenant, best)
@@ -343,6 +354,8 @@ class WeaviatePassageIndex:
 
     async def _ask_in_time(self, tenant: _Tenant, question: Callable[[Passages], Awaitable[Result]]) -> Result:
         """Ask within what is left of a search that was admitted."""
+        if tenant.left_s() < LEAST_CALL_S:
+            raise _busy()
         return await self._calls.ask(
             lambda client: question(client.collections.use(self._collection).with_tenant(tenant.name)),
             within_s=tenant.left_s(),
@@ -357,6 +370,23 @@ class WeaviatePassageIndex:
             lambda client: question(client.collections.use(self._collection).with_tenant(vector_store_id)),
             within_s=within_s,
         )
+
+
+@asynccontextmanager
+async def _places(tenant: _Tenant, *places: asyncio.Semaphore) -> AsyncIterator[None]:
+    """A place of each, in this order. Raises Unavailable where there is none in time; Weaviate has not failed then."""
+    async with AsyncExitStack() as held:
+        try:
+            async with asyncio.timeout(tenant.left_s()):
+                for place in places:
+                    await held.enter_async_context(place)
+        except TimeoutError:
+            raise _busy() from None
+        yield
+
+
+def _busy() -> Unavailable:
+    return Unavailable("Too much is searched at the moment. Try again in a moment, with fewer queries at once.")
 
 
 def _keep_best(parts: Sequence[dict[str, float]], *, limit: int, threshold: float) -> dict[str, float]:
