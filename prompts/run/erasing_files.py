@@ -68,9 +68,12 @@ async def erase_due_files(*, store: FileStore, storage: FileStorage, detach: Det
 async def erase_file(
     file_id: str, stores: Sequence[str], *, store: FileStore, storage: FileStorage, detach: Detach
 ) -> None:
-    """Erase a file that is shown no more: its bytes, then its passages in each vector store. Raises Unavailable."""
-    await storage.delete(file_id)
+    """Erase a file that is shown no more. Raises Unavailable.
+
+    First no vector store finds it: a storage may be away, and take long to say so. Then its bytes go.
+    """
     for vector_store_id in stores:
         await detach(vector_store_id, file_id)
         await store.detach(file_id, vector_store_id)
+    await storage.delete(file_id)
     await store.forget(file_id)

@@ -13,7 +13,7 @@ from openai.types import FileObject, StaticFileChunkingStrategyParam, VectorStor
 from prompts.domain import ids
 from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import StandinServer, eventually
-from tests.support.service import ALICE_KEY, start_service
+from tests.support.service import ALICE_KEY, Service, start_service
 
 HOLIDAY = "# Holiday\n\nEverybody has thirty days of holiday a year. Ask your lead before you book."
 TRAVEL = "# Travel\n\nBook the train. Flights within the country are not paid."
@@ -69,6 +69,20 @@ async def test_a_file_is_found_when_it_is_indexed(alice: AsyncOpenAI) -> None:
     assert retrieved.file_counts.completed == retrieved.file_counts.total == 1
     assert retrieved.usage_bytes == file.usage_bytes
     assert retrieved.metadata == {"team": "people"}
+
+
+async def test_a_deleted_file_is_not_found_though_its_storage_is_away(alice: AsyncOpenAI, service: Service) -> None:
+    store, [file_id] = await fill(alice)
+    assert await search(alice, store.id) == [file_id]
+    path = service.replica.directory / "files" / file_id[-2:] / file_id
+    path.unlink()
+    (path / "in the way").mkdir(parents=True)  # what is no file cannot be removed
+    try:
+        assert (await alice.files.delete(file_id)).deleted
+        assert await search(alice, store.id) == []
+        assert (await alice.vector_stores.retrieve(store.id)).file_counts.total == 0
+    finally:
+        (path / "in the way").rmdir()
 
 
 async def test_every_answer_has_the_shape_of_the_specification(http: httpx.AsyncClient, alice: AsyncOpenAI) -> None:
