@@ -1,6 +1,7 @@
 """Tools that the service runs itself: how a model is offered them, and which of its calls are theirs."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 
 from msgspec.structs import replace
 
@@ -71,11 +72,14 @@ class HostedCalls:
         return [signal for signal in signals if not self._keeps(signal)] if self._kinds else signals
 
     def list_calls(self) -> list[HostedCall]:
-        """The calls, in the order in which the model made them."""
-        return [
-            HostedCall(called.call_id, self._kinds[called.name], called.name, "".join(self._arguments[index]) or "{}")
-            for index, called in self._called.items()
-        ]
+        """The calls, in the order in which the model made them; where servers give several one id, each has its own."""
+        calls: dict[str, HostedCall] = {}
+        for index, called in self._called.items():
+            others = (f"{called.call_id}_{number}" for number in count(2))
+            call_id = next(each for each in chain([called.call_id], others) if each not in calls)
+            arguments = "".join(self._arguments[index]) or "{}"
+            calls[call_id] = HostedCall(call_id, self._kinds[called.name], called.name, arguments)
+        return [*calls.values()]
 
     def _keeps(self, signal: Signal) -> bool:
         match signal:

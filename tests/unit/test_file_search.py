@@ -569,3 +569,14 @@ async def test_what_is_held_back_is_told_at_every_end(harness: Harness, end: str
     assert isinstance(part, OutputText)
     assert (part.text, len(part.annotations), message.status) == ("Four weeks", 1, "incomplete")
     assert [passage.index for passage in outcome.passages] == [1, 2, 3]
+
+
+@pytest.mark.usefixtures("stores")
+async def test_calls_of_one_id_are_each_run(harness: Harness) -> None:
+    """Some servers give every call the same id."""
+    same = [*CALLS, Called(1, "call_1", "file_search"), Argued(1, '{"queries":["canteen"]}')]
+    again: list[Signal] = [Called(0, "call_1", "file_search"), Argued(0, '{"queries":["berlin"]}')]
+    final = await answer(harness, ask(searching()), [same, STOPS], [again, STOPS], ANSWERS)
+    assert final["status"] == "completed"
+    assert [item["type"] for item in final["output"]] == [*["file_search_call"] * 3, "message"]
+    assert [item["status"] for item in final["output"]] == ["completed"] * 4
