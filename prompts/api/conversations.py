@@ -13,7 +13,7 @@ from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
 from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
 from prompts.api.wire.ids import ConversationId, ItemId
-from prompts.api.wire.include import Include, check_include
+from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
 from prompts.api.wire.item_reader import placing_calls, read_items
 from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata
 from prompts.domain import ids
@@ -33,6 +33,7 @@ from prompts.usecases.conversations import (
     list_items,
     update_conversation,
 )
+from prompts.usecases.passages import show_results
 from prompts.usecases.public_ids import check_kind
 
 encode = msgspec.json.Encoder().encode
@@ -293,7 +294,10 @@ class ItemsController(ApiController):
             after=parsed_query.after,
             store=self.state.conversations,
         )
-        data = [msgspec.Raw(item) for item in page.data]
+        shown = page.data
+        if SEARCH_RESULTS in parsed_query.include:
+            shown = await show_results(shown, owner=self.owner, store=self.state.turns.store)
+        data = [msgspec.Raw(item) for item in shown]
         return self.render(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
 
     @validate(

@@ -13,6 +13,8 @@ import time
 PARTITIONS = 64  # docs/architecture.md, "Words and ids"
 _BODY = re.compile(r"[0-3][0-9a-f]{31}(?:[0-9a-f]{2}|[0-9a-f]{4})?\Z")
 
+_BODY_LENGTH = 32
+
 CONVERSATION = "conv"
 RESPONSE = "resp"
 # Of the items that the service itself makes; `prompts.domain.item_kinds` has those of all.
@@ -60,6 +62,13 @@ def output_item_id(kind: str, response_id: str, output_index: int) -> str:
     """The id of a response's output item: derived, so that every replica gives it the same."""
     width = 2 if output_index < 256 else 4  # noqa: PLR2004 -- two hex digits, or four
     return f"{kind}_{response_id.partition('_')[2]}{output_index:0{width}x}"
+
+
+def find_response_id(item_id: str) -> str | None:
+    """The response whose output item it is; None where it is nobody's output. See `output_item_id`."""
+    kind, _, body = item_id.partition("_")
+    is_output = is_well_formed(item_id, kind) and len(body) > _BODY_LENGTH
+    return f"{RESPONSE}_{body[:_BODY_LENGTH]}" if is_output else None
 
 
 def get_partition(public_id: str) -> str:

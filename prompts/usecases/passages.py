@@ -1,12 +1,15 @@
 """Use cases on passages: those that a model was given, and the vector stores that a turn is sure to search."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from prompts.answer.hosted_items import show_result
+from prompts.domain.ids import find_response_id
 from prompts.domain.model_request import ModelRequest
-from prompts.domain.passages import Passage
+from prompts.domain.passages import Passage, SearchResult
 from prompts.domain.responses import ENDED
 from prompts.domain.tools import FileSearchChoice
 from prompts.errors import NotFound
@@ -18,6 +21,7 @@ from prompts.run.file_search import list_first_searches, list_searches
 from prompts.usecases.responses import get_response
 
 _SEARCH = "file_search_call"
+_MARK = b'"file_search_call"'
 
 
 async def list_passages(
@@ -43,13 +47,49 @@ async def get_response_with_results(
     """
     stored = await get_response(response_id, owner=owner, store=store)
     body = msgspec.json.decode(stored.body)
-    lacking = [item for item in body["output"] if item["type"] == _SEARCH and item["results"] is None]
+    lacking = [item for item in body["output"] if _lacks_results(item)]
     if not lacking:
         return stored.body
     passages = await list_passages(response_id, owner=owner, store=store, event_log=event_log)
     for item in lacking:
-        item["results"] = [show_result(passage) for passage in passages if passage.search_id == item["id"]]
+        item["results"] = _list_results(item["id"], passages)
     return msgspec.json.encode(body)
+
+
+async def show_results(items: Sequence[bytes], *, owner: str, store: ResponseStore) -> Sequence[bytes]:
+    """Items of a history, as JSON; searches have their results, where the response that made them is still there.
+
+    Raises Unavailable.
+    """
+    lacking = {
+        place: item
+        for place, encoded in enumerate(items)
+        if _MARK in encoded and _lacks_results(item := msgspec.json.decode(encoded))
+    }
+    response_ids = {found for item in lacking.values() if (found := find_response_id(item["id"])) is not None}
+    passages = await asyncio.gather(*(_find_passages(each, owner=owner, store=store) for each in response_ids))
+    of_response = dict(zip(response_ids, passages, strict=True))
+    shown = list(items)
+    for place, item in lacking.items():
+        given = of_response.get(find_response_id(item["id"]) or "")
+        if given is not None:
+            shown[place] = msgspec.json.encode({**item, "results": _list_results(item["id"], given)})
+    return shown
+
+
+async def _find_passages(response_id: str, *, owner: str, store: ResponseStore) -> Sequence[Passage] | None:
+    try:
+        return await store.get_passages(response_id, owner=owner)
+    except NotFound:
+        return None
+
+
+def _lacks_results(item: Mapping[str, Any]) -> bool:
+    return item["type"] == _SEARCH and item["results"] is None
+
+
+def _list_results(search_id: str, passages: Sequence[Passage]) -> list[SearchResult]:
+    return [show_result(passage) for passage in passages if passage.search_id == search_id]
 
 
 async def check_searched(request: ModelRequest, *, owner: str, stores: VectorStores) -> None:

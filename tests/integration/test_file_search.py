@@ -170,6 +170,15 @@ async def test_results_can_be_asked_for_afterwards(alice: AsyncOpenAI, http: htt
     with_results = (await http.get(path, params={"include[]": "file_search_call.results"})).json()
     with_results["output"][0]["results"] = None
     assert with_results == response == (await http.get(path)).json()
+    conversation_id = (await http.post("/v1/conversations")).json()["id"]
+    said = await create(http, {**asked, "conversation": conversation_id})
+    listing = alice.conversations.items.list(conversation_id, include=["file_search_call.results"], order="asc")
+    items = [item.to_dict() async for item in listing]
+    assert items[1]["results"] == [result.to_dict()]
+    assert [items[0]["type"], items[2]] == ["message", said["output"][1]]
+    await http.delete(f"/v1/responses/{said['id']}")
+    gone = await alice.conversations.items.list(conversation_id, include=["file_search_call.results"], order="asc")
+    assert gone.data[1].to_dict()["results"] is None
     nothing = await create(http, body("Zyzzyva?", store_id))
     shown = await alice.responses.retrieve(nothing["id"], include=["file_search_call.results"])
     assert shown.output[0].to_dict()["results"] == []

@@ -21,6 +21,8 @@ def test_an_id_carries_its_kind_and_its_partition(partition: str, index: int) ->
     assert not ids.is_well_formed(response_id, ids.CONVERSATION)
     assert ids.get_partition(response_id) == partition
     item_id = ids.output_item_id(ids.MESSAGE, response_id, index)
+    assert ids.find_response_id(item_id) == response_id
+    assert ids.find_response_id(ids.new_id(ids.MESSAGE, ids.get_partition(response_id))) is None
     assert ids.is_well_formed(item_id, ids.MESSAGE)
     assert ids.get_partition(item_id) == partition
 
