@@ -40,7 +40,7 @@ def test_the_sdk_examples_run(service: Service) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "Your name is Ada." in done.stdout
-    assert done.stdout.endswith("The notice period for the Berlin office is three months.\nlease.md 56\n")
+    assert done.stdout.endswith("The notice period for the Berlin office is three months. lease.md\n")
 
 
 def test_the_curl_example_runs(service: Service) -> None:

@@ -47,12 +47,19 @@ def list_tables(page: str) -> Iterator[list[str]]:
 
 
 def read_operations(page: str) -> set[tuple[str, str]]:
-    """Method and path of each row whose first cell names an endpoint. The names of ids are removed."""
+    """Method and path of each row whose first cell names an endpoint. The names of ids are removed.
+
+    A path that ends with an ellipsis stands for all that begin so: of one method, or of all.
+    """
     operations = set()
     for cells in list_tables(page):
-        if path := re.search(r"/v1/[\w/{}]*", cells[0]):
-            without_names = re.sub(r"\{\w*\}", "{}", path[0])
-            operations |= {(method, without_names) for method in OPERATION.findall(cells[0])}
+        if path := re.search(r"(/v1/[\w/{}]*)(…?)", cells[0]):
+            without_names, methods = re.sub(r"\{\w*\}", "{}", path[1]), OPERATION.findall(cells[0])
+            if path[2]:
+                meant = {each for each in list_operations() if each[1].startswith(without_names)}
+                operations |= {each for each in meant if each[0] in methods or not methods} or {("", path[0])}
+            else:
+                operations |= {(method, without_names) for method in methods}
     return operations
 
 
