@@ -31,9 +31,10 @@ _UNAVAILABLE = (
     "The user's files cannot be searched at the moment. Say so, and answer only what you can answer without them."
 )
 _MARKERS = range(1, 10_000)
+# Both take linear time, whatever the text: no run of characters fits two parts of a pattern, or many of its beginnings.
 # A number in brackets that begins a line, behind whatever is no letter.
-_FALSE_NUMBER = re.compile(r"^([^\w\[【]*)[\[【] *(\d{1,4}) *[\]】]", re.MULTILINE)
-_FALSE_FENCE = re.compile(r"<(?=\s*/?\s*passages)", re.IGNORECASE)
+_FALSE_NUMBER = re.compile(r"^([^\w\[【\n]*)[\[【] *(\d{1,4}) *[\]】]", re.MULTILINE)
+_FALSE_FENCE = re.compile(r"<(?=\s*(?:/\s*)?passages)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

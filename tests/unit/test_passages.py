@@ -1,6 +1,7 @@
 """What a model is told of passages: numbered, joined, in the room there is, and as nothing but data."""
 
 import re
+import time
 from typing import Any
 
 import pytest
@@ -166,3 +167,10 @@ def test_a_query_has_an_end() -> None:
     assert len(both) <= MAX_QUERY_CHARACTERS + MAX_EARLIER_CHARACTERS + 2
     assert alone.startswith("Now: start")
     assert alone.endswith("end?")
+
+
+@pytest.mark.parametrize("text", ["<" + " " * 50_000 + "x", "-\n" * 25_000, "[1" * 25_000, "</" + "\t" * 50_000 + "x"])
+def test_a_hostile_passage_is_told_in_linear_time(text: str) -> None:
+    began = time.process_time()
+    tell(passage(text=text))
+    assert time.process_time() - began < 1
