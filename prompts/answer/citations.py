@@ -8,9 +8,12 @@ from typing import NamedTuple
 from prompts.answer.markers import Cited as Marked
 from prompts.answer.markers import MarkerReader, Shown
 from prompts.answer.open_items import Happenings, OpenMessage
-from prompts.domain.items import Logprob, OutputText, Phase, Refusal
+from prompts.domain.items import Logprob, Message, OutputText, Phase, Refusal
 from prompts.domain.passages import FileCitation, Passage
 from prompts.domain.signals import Text
+
+# Of one answer. Nobody reads so many, and each is some hundred bytes for five characters of the model's.
+MAX_CITATIONS = 2_000
 
 
 class _Token(NamedTuple):
@@ -28,10 +31,18 @@ class CitingMessage(OpenMessage):
     """
 
     def __init__(
-        self, response_id: str, output_index: int, phase: Phase | None, *, passages: Mapping[int, Passage]
+        self,
+        response_id: str,
+        output_index: int,
+        phase: Phase | None,
+        *,
+        passages: Mapping[int, Passage],
+        max_citations: int = MAX_CITATIONS,
     ) -> None:
+        """Beyond `max_citations` markers are taken out, and cite nothing any more."""
         super().__init__(response_id, output_index, phase)
         self._passages = passages
+        self._citations_left = max_citations
         self._begin_text()
 
     def _begin_text(self) -> None:
@@ -41,6 +52,11 @@ class CitingMessage(OpenMessage):
         self._written_length = 0
         self._shown_length = 0
         self._tokens: deque[_Token] = deque()
+
+    @property
+    def citations(self) -> int:
+        """How many there are so far."""
+        return _count(self._closed) + len(self._annotations)
 
     @property
     def open_text(self) -> list[str] | None:
@@ -58,6 +74,7 @@ class CitingMessage(OpenMessage):
         """See `OpenItem`. What was held back is said first."""
         if self._part_kind == "output_text":
             yield from self._tell(self._reader.finish())
+        self._citations_left -= len(self._annotations)
         yield from super().close_part()
         self._begin_text()
 
@@ -101,7 +118,7 @@ class CitingMessage(OpenMessage):
         """The citations at this place that are not there yet."""
         here = {citation.passage for citation in takewhile(lambda one: one.index == index, reversed(known))}
         new = [number for number in dict.fromkeys(numbers) if number not in here]
-        passages = [self._passages[number] for number in new]
+        passages = [self._passages[number] for number in new[: max(0, self._citations_left - len(known))]]
         return [FileCitation(each.file_id, each.filename, index, each.index) for each in passages]
 
     def _keep_tokens(self, signal: Text) -> None:
@@ -111,6 +128,17 @@ class CitingMessage(OpenMessage):
             end = limit if is_last else min(limit, start + len(logprob.token))
             self._tokens.append(_Token(start, end, logprob))
             start = end
+
+
+def count_citations(item: object) -> int:
+    """How many citations an item of the output has so far, open or closed."""
+    if isinstance(item, CitingMessage):
+        return item.citations
+    return _count(item.content) if isinstance(item, Message) else 0
+
+
+def _count(parts: Sequence[object]) -> int:
+    return sum(len(part.annotations) for part in parts if isinstance(part, OutputText))
 
 
 def _take(tokens: deque[_Token], shown: Shown) -> list[Logprob]:

@@ -32,7 +32,7 @@ import msgspec
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from prompts.answer.citations import CitingMessage
+from prompts.answer.citations import MAX_CITATIONS, CitingMessage, count_citations
 from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
 from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage
@@ -366,7 +366,10 @@ class Narration:
     def _open_message(self, phase: Phase | None = None) -> OpenMessage:
         """A message; of an answer that is to be JSON, the text is told as it is."""
         if self._passages and isinstance(self.response.text.format, PlainText):
-            return CitingMessage(self.response.id, len(self._items), phase, passages={**self._passages})
+            left = MAX_CITATIONS - sum(map(count_citations, self._items))
+            return CitingMessage(
+                self.response.id, len(self._items), phase, passages={**self._passages}, max_citations=left
+            )
         return OpenMessage(self.response.id, len(self._items), phase)
 
     def _say(self, message: OpenMessage, signal: Text | Refused) -> Iterator[Event]:

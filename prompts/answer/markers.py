@@ -14,6 +14,7 @@ import copy
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # So many blanks may belong to a marker: a model that repeats itself writes blanks without end.
 _MAX_BLANKS = 64
@@ -48,16 +49,23 @@ class Cited:
     numbers: Sequence[int]
 
 
+class _Run(NamedTuple):
+    """Backticks or tildes in a row: a model that repeats itself writes them without end."""
+
+    mark: str
+    length: int
+
+
 class CodeSpans:
     """Whether a text that comes in pieces stands in code at its end: in a fence, or between backticks."""
 
     def __init__(self) -> None:
-        self._opened = ""
-        """The backticks or tildes that have begun the code; "" outside of code."""
+        self._opened: _Run | None = None
+        """What has begun the code; None outside of code."""
         self._is_fence = False
         self._is_info = False
         """Whether this is the line of the fence itself."""
-        self._run = ""
+        self._run: _Run | None = None
         """Backticks or tildes at the end, which may go on."""
         self._run_begins_line = False
         self._indent: int | None = 0
@@ -66,15 +74,16 @@ class CodeSpans:
     @property
     def is_inside(self) -> bool:
         """Whether what stands behind `add_words` is code."""
-        return bool(self._opened)
+        return self._opened is not None
 
     def add_run(self, characters: str) -> None:
         """Backticks, or tildes."""
-        if self._run and self._run[0] != characters[0]:
+        if self._run and self._run.mark != characters[0]:
             self._end_run()
         if not self._run:
             self._run_begins_line = self._indent is not None and self._indent <= _MAX_INDENT
-        self._run += characters
+        before = self._run.length if self._run else 0
+        self._run = _Run(characters[0], before + len(characters))
         self._indent = None
 
     def add_words(self, text: str) -> None:
@@ -87,25 +96,25 @@ class CodeSpans:
         """The line ends: with an empty one ends a code that nobody has closed."""
         self._end_run()
         if self._opened and not self._is_fence and self._indent is not None:
-            self._opened = ""
+            self._opened = None
         self._is_info, self._indent = False, 0
 
     def _end_run(self) -> None:
-        run, self._run = self._run, ""
+        run, self._run = self._run, None
         if run and self._opened:
-            self._close(run)
-        elif run and self._run_begins_line and len(run) >= _MIN_FENCE:
+            self._close(run, self._opened)
+        elif run and self._run_begins_line and run.length >= _MIN_FENCE:
             self._opened, self._is_fence, self._is_info = run, True, True
-        elif run and run[0] == "`":
+        elif run and run.mark == "`":
             self._opened, self._is_fence = run, False
 
-    def _close(self, run: str) -> None:
-        if self._is_fence and self._is_info and run[0] == self._opened[0] == "`":
+    def _close(self, run: _Run, opened: _Run) -> None:
+        if self._is_fence and self._is_info and run.mark == opened.mark == "`":
             self._is_fence = False  # ```so``` is no fence
         if not self._is_fence:
-            self._opened = "" if run == self._opened else self._opened
-        elif self._run_begins_line and run[0] == self._opened[0] and len(run) >= len(self._opened):
-            self._opened, self._is_fence = "", False
+            self._opened = None if run == opened else opened
+        elif self._run_begins_line and run.mark == opened.mark and run.length >= opened.length:
+            self._opened, self._is_fence = None, False
 
 
 class MarkerReader:

@@ -245,6 +245,19 @@ def call_tool(index: int, call_id: str, name: str, kind: CallKind, namespace: st
     return CalledTool(index, call_id, name, kind, namespace)
 
 
+def cut_texts(signals: Sequence[Signal], max_characters: int) -> list[list[Signal]]:
+    """The same in groups, none of which has a longer text; the log probabilities of one that is cut go to its first."""
+    groups: list[list[Signal]] = [[]]
+    for signal in signals:
+        if type(signal) is not Text or len(signal.text) <= max_characters:
+            groups[-1].append(signal)
+            continue
+        for start in range(0, len(signal.text), max_characters):
+            piece = signal.text[start : start + max_characters]
+            groups += [[Text(piece, signal.logprobs if start == 0 else [])], []]
+    return [group for group in groups if group]
+
+
 def _read_call(index: int, item: Call) -> tuple[Called | CalledTool, str]:
     """A call, and what the model wrote of it."""
     match item:

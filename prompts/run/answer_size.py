@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from prompts.domain.items import Item, Logprob, TopLogprob
+from prompts.domain.passages import Passage
 from prompts.domain.signals import (
     Argued,
     BegunAnew,
@@ -10,6 +11,7 @@ from prompts.domain.signals import (
     CalledTool,
     Compacted,
     Finished,
+    Found,
     HostedReturned,
     Opened,
     Refused,
@@ -33,15 +35,18 @@ _LOGPROB_BYTES = 64
 
 
 class AnswerSize:
-    """The bytes and the parts of one answer so far; log probabilities and the arguments of calls are among them."""
+    """The bytes and the parts of one answer so far.
 
-    def __init__(self, max_bytes: int, said: Sequence[Item] = ()) -> None:
-        """`said` is what there was of it before this process had it."""
+    Log probabilities and the arguments of calls are among them, and so are the passages that were found for it.
+    """
+
+    def __init__(self, max_bytes: int, said: Sequence[Item] = (), found: Sequence[Found] = ()) -> None:
+        """`said` and `found` are what there was of it before this process had it."""
         self._max_bytes = max_bytes
         self._bytes = 0
         self._parts = 0
         self._latest: object = None
-        self._count(read_signals(said))
+        self._count([*read_signals(said), *(HostedReturned("", "", each) for each in found)])
 
     def add(self, signals: Sequence[Signal]) -> None:
         """Some more of the answer. Raises AnswerTooLarge."""
@@ -87,7 +92,17 @@ def _count_other(signal: Signal) -> int:
             return _count_bytes(text) + len(kept)
         case Refused(text) | Thought(text) | Summarized(text):
             return _count_bytes(text)
+        case HostedReturned(_, output, found):
+            return _count_bytes(output) + (sum(map(_count_passage, found.passages)) if found else 0)
     return 0
+
+
+def _count_passage(passage: Passage) -> int:
+    """Of each the text, and what is known of its file: that may be longer."""
+    known = sum(
+        len(key) + (_count_bytes(value) if isinstance(value, str) else 0) for key, value in passage.attributes.items()
+    )
+    return _count_bytes(passage.text) + known
 
 
 def _count_logprob(entry: Logprob) -> int:

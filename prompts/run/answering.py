@@ -29,6 +29,7 @@ from prompts.domain.signals import (
     HostedReturned,
     RoundEnded,
     Signal,
+    cut_texts,
 )
 from prompts.domain.tools import AllowedTools, ToolChoice
 from prompts.domain.usage import Usage
@@ -38,7 +39,7 @@ from prompts.history.found_tools import with_found_tools
 from prompts.history.model_input import compose_items
 from prompts.history.passages import place_passages
 from prompts.ports.chat_model import ChatModel
-from prompts.ports.hosted_tools import HostedTool, Returned
+from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.sealing import Sealer
 from prompts.run.answer_size import MAX_ANSWER_BYTES, AnswerSize
 from prompts.run.brief import Brief
@@ -47,6 +48,11 @@ from prompts.run.hosted_calls import HostedCalls, offer_hosted
 
 # A model that calls tools again and again is stopped; agents of the field stop it after 10 to 25 rounds.
 MAX_ROUNDS = 20
+# Calls of the service's tools in all rounds; those beyond are ignored. A round has a few of them.
+MAX_CALLS = 128
+# A text in which markers are looked for. That takes a millisecond for a thousand characters of nothing but markers, and
+# meanwhile nobody else has a turn.
+MAX_CHARACTERS_AT_ONCE = 16_384
 # What a round has cost in which no model was asked.
 NO_USAGE = Usage(0, 0, 0)
 
@@ -81,7 +87,7 @@ class Answering:
         self._kinds = {name: tool.kind for name, tool in self._tools.items()}
         self._call_filter = CallFilter(brief.model_request)
         self._thoughts = _choose_keeping(brief, sealer)
-        self._size = AnswerSize(max_bytes, _list_said(brief.narration))
+        self._size = AnswerSize(max_bytes, _list_said(brief.narration), brief.narration.searches)
 
     def signals(self, written: Written) -> Signals:
         """The signals in groups; the last group is one `Finished`.
@@ -139,14 +145,13 @@ class Answering:
             await written()
         while True:
             for call in self._list_waiting():
-                returned = await self._run_tool(call)
-                yield [HostedReturned(call.call_id, returned.output, returned.found)]
+                yield [await self._run_tool(call)]
                 await written()  # the next one goes on with the numbers of its passages
             if self._narration.rounds:
                 await written()
             hosted = HostedCalls(self._kinds, self._count_calls_left())
             async with aclosing(self._ask(given, hosted)) as asked:
-                async for signals in asked:
+                async for signals in self._slow_down(asked, written):
                     match signals:
                         case [Finished(reason="stop") as finished] if hosted.is_whole:
                             self._check_rounds()
@@ -158,6 +163,15 @@ class Answering:
                             yield signals
             self.comparable_tokens = None  # the usage at the end counts all rounds
             await written()
+
+    async def _slow_down(self, asked: Signals, written: Written) -> Signals:
+        """The same signals; long texts in which markers are looked for, some at a time."""
+        async for signals in asked:
+            groups = cut_texts(signals, MAX_CHARACTERS_AT_ONCE) if self._narration.has_passages else [signals]
+            for group in groups:
+                yield group
+                if len(groups) > 1:
+                    await written()
 
     async def _ask(self, given: Sequence[Item], hosted: HostedCalls) -> Signals:
         """One round: what the model says, without what is `hosted`; its `Finished` comes alone."""
@@ -202,12 +216,17 @@ class Answering:
             message = f"The model called tools in {MAX_ROUNDS} rounds and gave no answer. Ask for less at once."
             raise UpstreamError(message, is_final=True)
 
-    async def _run_tool(self, call: HostedCall) -> Returned:
+    async def _run_tool(self, call: HostedCall) -> HostedReturned:
+        """What it has returned. Raises AnswerTooLarge."""
         tool = self._tools.get(call.name) if call.name else self._find_tool(call.kind)
         if tool is None:  # it was offered by another release
-            return Returned("This tool is not available any more.")
+            return HostedReturned(call.call_id, "This tool is not available any more.")
         brief = self._brief
-        return await tool.run(call, request=brief.model_request, owner=brief.owner, given=self._narration.passages)
+        given = self._narration.passages
+        done = await tool.run(call, request=brief.model_request, owner=brief.owner, given=given)
+        returned = HostedReturned(call.call_id, done.output, done.found)
+        self._size.add([returned])
+        return returned
 
     def _find_tool(self, kind: str) -> HostedTool | None:
         return next((tool for tool in self._hosted_tools if tool.kind == kind), None)
@@ -245,11 +264,11 @@ class Answering:
         left = count_left(request, rounds, shown_tokens)
         return request if left == request.max_output_tokens else replace(request, max_output_tokens=left)
 
-    def _count_calls_left(self) -> int | None:
+    def _count_calls_left(self) -> int:
         """How many calls of hosted tools are left of `max_tool_calls`; a client's own tools are not counted."""
         most = self._brief.model_request.max_tool_calls
         made = sum(len(done.calls) for done in self._narration.rounds)
-        return None if most is None else max(0, most - made)
+        return max(0, min(MAX_CALLS if most is None else most, MAX_CALLS) - made)
 
     @property
     def _has_begun(self) -> bool:

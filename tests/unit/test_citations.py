@@ -1,5 +1,6 @@
 """Citations: the markers in an answer, whatever the text around them and the pieces it comes in."""
 
+import pickle
 import random
 from collections.abc import Sequence
 from itertools import pairwise
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from prompts.answer.citations import MAX_CITATIONS
 from prompts.answer.events import Event, Narration
 from prompts.answer.markers import Cited, MarkerReader, Shown
 from prompts.domain.items import FileSearchCall, Logprob, Message, OutputText
@@ -22,6 +24,7 @@ from prompts.domain.signals import (
     RoundEnded,
     Signal,
     Text,
+    Thought,
     pack,
     read_signals,
     unpack,
@@ -285,3 +288,25 @@ def test_an_older_release_reads_the_log() -> None:
     [packed] = msgspec.json.decode(pack([SEARCHED[1]]))
     assert msgspec.convert(packed, OldReturned).output == "[1] …"
     assert unpack(b'[["y","call_1","x"]]') == [HostedReturned("call_1", "x")]
+
+
+# --- whatever is said ---
+
+
+def test_an_endless_row_of_backticks_is_a_number() -> None:
+    reader = MarkerReader(KNOWN)
+    for _ in range(1_000):
+        reader.read("`" * 1_000)
+    assert len(pickle.dumps(reader)) < 2_000
+
+
+def test_an_answer_of_nothing_but_markers_cites_so_often_and_no_more() -> None:
+    """In one part or in several, of one message or of several."""
+    first: list[Signal] = [Text("x [1]" * 1_200), Refused("No."), Text("y [1]" * 500)]
+    events, _ = tell(SEARCHED, [*first, Thought("Hm."), Text("z [1]" * 900)])
+    final = msgspec.convert(msgspec.json.decode(events[-1].data)["response"], Response)
+    parts = [part for item in final.output if isinstance(item, Message) for part in item.content]
+    texts = [part for part in parts if isinstance(part, OutputText)]
+    assert [len(part.annotations) for part in texts] == [1_200, 500, MAX_CITATIONS - 1_700]
+    assert sum(event.type == "response.output_text.annotation.added" for event in events) == MAX_CITATIONS
+    assert "[" not in "".join(part.text for part in texts)

@@ -2,6 +2,8 @@
 
 import asyncio
 import dataclasses
+import itertools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +43,7 @@ from prompts.errors import NotFound, Unavailable, UpstreamError
 from prompts.ports.event_log import Group
 from prompts.ports.passage_index import Ranking
 from prompts.ports.responses import Seized
+from prompts.run.answering import MAX_CALLS
 from prompts.run.brief import Brief
 from prompts.run.ending import end_seized, retell
 from prompts.run.file_search import FileSearch
@@ -308,6 +311,59 @@ async def test_a_model_that_asks_without_end_is_cut(harness: Harness, stores: Fa
     await answer(harness, ask(searching()), [calls, STOPS], [[Text("Well.")], STOPS])
     [asked] = stores.asked
     assert [len(query) for query in asked["queries"]] == [1_000] * 8
+
+
+async def test_a_model_that_calls_without_end_is_not_heard(harness: Harness, stores: FakeStores) -> None:
+    """Calls beyond the most are ignored, in one round or in many."""
+    calls: list[list[Signal]] = [
+        [Called(n, f"call_{n}", "file_search"), Argued(n, '{"query":"x"}')] for n in range(300)
+    ]
+    final = await answer(harness, ask(searching()), [*calls, STOPS], ANSWERS)
+    assert len(stores.asked) == MAX_CALLS
+    assert list_offered(harness) == [["file_search"], []]
+    assert final["status"] == "completed"
+
+
+async def test_what_is_found_counts_as_part_of_the_answer(harness: Harness) -> None:
+    """Attributes as well: a file may have more of them than text."""
+    count = itertools.count()
+
+    async def search(*_: object, **__: object) -> Sequence[Passage]:
+        return [
+            Passage(
+                vector_store_id="vs_1",
+                file_id=f"file-{next(count)}",
+                filename="a.md",
+                number=0,
+                text="x",
+                score=1,
+                attributes={f"{key}": "🙂" * 512 for key in range(16)},
+            )
+            for _ in range(50)
+        ]
+
+    harness.hosted_tools = [FileSearch(search, max_tokens=4_000)]
+    harness.make_runner()
+    final = await answer(harness, ask(searching(max_num_results=50)), *[SEARCHES] * 12, ANSWERS)
+    assert "larger than 16,000,000 bytes" in final["error"]["message"]
+    assert len(harness.model.requests) == 10
+
+
+@pytest.mark.usefixtures("stores")
+async def test_a_long_piece_of_text_leaves_others_a_turn(harness: Harness) -> None:
+    long: Sequence[Step] = [[Text("[9]" * 300_000)], STOPS]
+    harness.model.answers = [SEARCHES, long]
+    answering = asyncio.ensure_future(harness.run(brief=ask(searching())))
+    longest, last = 0.0, time.monotonic()
+    while not answering.done():
+        await asyncio.sleep(0)
+        longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    outcome = (await answering).outcome
+    assert outcome is not None
+    message = outcome.response.output[-1]
+    assert isinstance(message, Message)
+    assert text_of(message) == "[9]" * 300_000
+    assert longest < 0.5
 
 
 # --- what cannot be searched ---
