@@ -20,6 +20,8 @@ Other = TypeVar("Other")
 
 # base64 makes four characters of three bytes: so many are as large as a body may be.
 MAX_FILE_BYTES = MAX_NAMED_BYTES * 3 // 4
+# Each is two round trips and a thread's turn, and what is kept of it has a name of up to a kilobyte.
+MAX_FILES = 500
 MB = 1024 * 1024
 # How pictures begin that models look at; the name of a file may say anything.
 _IMAGES = {b"\x89PNG\r\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
@@ -33,8 +35,12 @@ async def read_named_files(
 ) -> list[Item | Other]:
     """The items, with what the files hold that they name. `param` is where the items stand in the request.
 
-    Raises NotFound with the place of a file that is not there, InvalidRequest (no image, too large), Unavailable.
+    Raises NotFound with the place of a file that is not there, InvalidRequest (no image, too large, too many),
+    Unavailable.
     """
+    if sum(1 for item in items for _ in list_named(item)) > MAX_FILES:
+        message = f"Invalid '{param}': it names more than {MAX_FILES} files by their ids. Name fewer at once."
+        raise InvalidRequest(message, param=param)
     left = MAX_FILE_BYTES
     read: list[Item | Other] = []
     for index, item in enumerate(items):

@@ -169,6 +169,14 @@ async def test_what_is_no_image_is_refused(http: httpx.AsyncClient) -> None:
     assert "not an image" in error["message"]
 
 
+async def test_a_thousand_files_of_a_byte_are_too_many(http: httpx.AsyncClient) -> None:
+    """Of each a name of a kilobyte would be kept; and reading them would take a minute."""
+    file_id = await upload(http, b"x", "\N{OLD PERSONAL COMPUTER}" * 240 + ".txt")
+    check_refusal(await ask(http, "", input=say(*[file(file_id)] * 501)), param="input")
+    check_refusal(await ask(http, "", input=say(file(file_id)) * 501), param="input")
+    assert (await ask(http, "", input=say(*[file(file_id)] * 500))).status_code == 200
+
+
 @pytest.mark.parametrize("kind", ["input_file", "input_image"])
 async def test_a_file_that_is_not_there_is_named_by_its_place(
     http: httpx.AsyncClient, bob: AsyncOpenAI, kind: str
