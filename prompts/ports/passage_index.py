@@ -75,5 +75,7 @@ class PassageIndex(Protocol):
         The filter holds while searching, not afterwards: where `limit` passages fit it, so many are found.
         """
 
-    async def list_stretches(self, vector_store_id: str, file_id: str) -> Sequence[Stretch]:
-        """All passages of a file in order; none when it is not there."""
+    async def list_stretches(
+        self, vector_store_id: str, file_id: str, *, first: int = 0, count: int | None = None
+    ) -> Sequence[Stretch]:
+        """A file's passages in order, from number `first` on; `count` of them, or all. None when it is not there."""

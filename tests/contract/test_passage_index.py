@@ -165,6 +165,10 @@ async def test_putting_again_replaces(index: PassageIndex) -> None:
     store, file_id = new_store(), new_file()
     await index.put(store, a_file(file_id, *(f"harbour old {number}" for number in range(150))))
     assert len(await index.list_stretches(store, file_id)) == 150
+    some = await index.list_stretches(store, file_id, first=60, count=70)
+    assert [stretch.number for stretch in some] == [*range(60, 130)]
+    assert [stretch.number for stretch in await index.list_stretches(store, file_id, first=149, count=5)] == [149]
+    assert await index.list_stretches(store, file_id, first=150, count=5) == []
     changed = a_file(file_id, "harbour new", "pier new", attributes={"year": 2025}, filename="new.md")
     for _ in range(2):
         await index.put(store, changed)

@@ -30,6 +30,18 @@ async def main(path: str, store: str) -> None:
 asyncio.run(main(*sys.argv[1:]))
 """
 
+LOOK_IN = """
+import asyncio, sys
+from pathlib import Path
+from tests.support.knowledge import open_sqlite_index
+
+async def main(path: str, store: str, count: str) -> None:
+    async with open_sqlite_index(Path(path)) as index:
+        assert len(await index.search(store, ["harbour"], limit=50)) == int(count)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
 
 async def test_only_its_user_may_read_it(tmp_path: Path) -> None:
     previous = os.umask(0o022)
@@ -154,3 +166,34 @@ async def test_what_is_removed_is_not_in_the_file_any_more(tmp_path: Path) -> No
         await index.remove_store(store)
     assert b"unspeakable" not in path.read_bytes()
     assert b"kept" in path.read_bytes()
+
+
+async def test_writers_that_wait_keep_no_search_waiting(tmp_path: Path) -> None:
+    """Another process may hold the file for as long as a large file takes to be put."""
+    path, store, file_id = tmp_path / "knowledge.sqlite3", new_store(), new_file()
+    async with open_sqlite_index(path) as index:
+        await index.put(store, a_file(file_id, "harbour"))
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        waiting = [asyncio.ensure_future(index.set_attributes(store, file_id, {"n": n})) for n in range(8)]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        assert await index.search(store, ["harbour"], limit=5)
+        assert time.monotonic() - began < 1
+        other.execute("ROLLBACK")
+        other.close()
+        await asyncio.gather(*waiting)
+
+
+async def test_a_process_that_leaves_takes_nothing_away_from_the_others(tmp_path: Path) -> None:
+    """The locks of a process are those of all its connections: a second one must not lose them for the first."""
+    path, store = tmp_path / "knowledge.sqlite3", new_store()
+    async with open_sqlite_index(path) as index:
+        for number in range(3):
+            await index.put(store, a_file(new_file(), f"harbour {number}"))
+            assert await index.search(store, ["harbour"], limit=5)  # by another connection
+            leaver = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", textwrap.dedent(LOOK_IN), str(path), store, str(number + 1), cwd=REPO_ROOT
+            )
+            assert await leaver.wait() == 0
+            assert len(await index.search(store, ["harbour"], limit=50)) == number + 1

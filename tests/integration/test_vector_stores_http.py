@@ -11,6 +11,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from openai.types import FileObject, StaticFileChunkingStrategyParam, VectorStore
 
 from prompts.domain import ids
+from prompts.usecases.vector_stores import STRETCHES_AT_ONCE
 from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import StandinServer, eventually
 from tests.support.service import ALICE_KEY, Service, start_service
@@ -201,7 +202,7 @@ async def test_attributes_change_at_once(alice: AsyncOpenAI) -> None:
 
 
 async def test_the_text_of_a_file_is_read_whole(alice: AsyncOpenAI) -> None:
-    text = "\n\n".join(f"Paragraph {number} says something of its own." for number in range(300))
+    text = "\n\n".join(f"Paragraph {number} says something of its own." for number in range(2_000))
     sizes: StaticFileChunkingStrategyParam = {"max_chunk_size_tokens": 200, "chunk_overlap_tokens": 100}
     store, file = await alice.vector_stores.create(), await upload(alice, text, "long.txt")
     await alice.vector_stores.files.create_and_poll(
@@ -211,7 +212,9 @@ async def test_the_text_of_a_file_is_read_whole(alice: AsyncOpenAI) -> None:
         poll_interval_ms=POLL_MS,
     )
     page = await alice.vector_stores.files.content(file.id, vector_store_id=store.id)
-    assert len(page.data) > 5
+    assert len(page.data) > 3 * STRETCHES_AT_ONCE, (
+        "it is read some at a time, and nothing is lost or told twice between"
+    )
     read = " ".join(content.text or "" for content in page.data).split()
     assert "".join(read) == "".join(text.split())
 

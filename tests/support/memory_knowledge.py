@@ -130,7 +130,9 @@ class MemoryIndex:
         ]
         return sorted(found, key=lambda passage: -passage.score)[:limit]
 
-    async def list_stretches(self, vector_store_id: str, file_id: str) -> Sequence[Stretch]:
+    async def list_stretches(
+        self, vector_store_id: str, file_id: str, *, first: int = 0, count: int | None = None
+    ) -> Sequence[Stretch]:
         """See `PassageIndex.list_stretches`."""
         indexed = self.files.get((vector_store_id, file_id))
-        return indexed.stretches if indexed else []
+        return indexed.stretches[first : None if count is None else first + count] if indexed else []

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,8 +31,9 @@ Result = TypeVar("Result")
 
 SEARCH_S = 2.0
 WRITE_S = 30.0
-# Writers wait for each other in the file, readers for nobody; more threads would only take turns.
-THREADS = 4
+# Readers wait for nobody. Writers wait for each other in the file: they have one thread, and no reader waits for it.
+READERS = 4
+ALL = -1  # as SQLite writes it where a limit stands
 # Bytecodes of SQLite between two looks at the clock: about 10 µs.
 STEPS_A_LOOK = 1_000
 # How much more a word weighs in a file's name and in a heading than in the text: benchmarks/retrieval has measured it.
@@ -50,13 +51,14 @@ class SqlitePassageIndex:
         self._path = path
         self._search_s = search_s
         self._write_s = write_s
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="knowledge")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="knowledge")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="knowledge-writer")
         self._of_thread = threading.local()
         self._opened: list[sqlite3.Connection] = []
 
     async def prepare(self) -> None:
         """See `PassageIndex.prepare`."""
-        await self._run(schema.prepare, within_s=self._write_s)
+        await self._write(schema.prepare)
 
     async def put(self, vector_store_id: str, indexed: Indexed) -> None:
         """See `PassageIndex.put`. A search finds all of the old passages or all of the new ones."""
@@ -67,7 +69,7 @@ class SqlitePassageIndex:
                 _remove_file(sql, store, indexed.file_id)
                 _insert(sql, store, indexed)
 
-        await self._run(write, within_s=self._write_s)
+        await self._write(write)
 
     async def remove_file(self, vector_store_id: str, file_id: str) -> None:
         """See `PassageIndex.remove_file`."""
@@ -77,7 +79,7 @@ class SqlitePassageIndex:
                 if store := _find_store(sql, vector_store_id):
                     _remove_file(sql, store, file_id)
 
-        await self._run(write, within_s=self._write_s)
+        await self._write(write)
 
     async def remove_store(self, vector_store_id: str) -> None:
         """See `PassageIndex.remove_store`."""
@@ -87,7 +89,7 @@ class SqlitePassageIndex:
                 if store := _find_store(sql, vector_store_id):
                     _remove_store(sql, store)
 
-        await self._run(write, within_s=self._write_s)
+        await self._write(write)
 
     async def set_attributes(self, vector_store_id: str, file_id: str, attributes: Attributes) -> None:
         """See `PassageIndex.set_attributes`."""
@@ -100,7 +102,7 @@ class SqlitePassageIndex:
                     sql.execute("DELETE FROM attributes WHERE file = ?", (file,))
                     _insert_attributes(sql, file, attributes)
 
-        await self._run(write, within_s=self._write_s)
+        await self._write(write)
 
     async def search(
         self,
@@ -127,25 +129,39 @@ class SqlitePassageIndex:
 
         return merge(await self._run(read, within_s=self._search_s), limit=limit, threshold=ranking.score_threshold)
 
-    async def list_stretches(self, vector_store_id: str, file_id: str) -> Sequence[Stretch]:
+    async def list_stretches(
+        self, vector_store_id: str, file_id: str, *, first: int = 0, count: int | None = None
+    ) -> Sequence[Stretch]:
         """See `PassageIndex.list_stretches`."""
 
         def read(sql: sqlite3.Connection) -> list[Stretch]:
             columns = "number, text, heading, page, tokens, start"
             with _snapshot(sql):
                 file = _find_file(sql, _find_store(sql, vector_store_id), file_id)
-                rows = sql.execute(f"SELECT {columns} FROM passages WHERE file = ? ORDER BY number", (file,))  # noqa: S608 -- our own names
+                statement = f"SELECT {columns} FROM passages WHERE file = ? AND number >= ? ORDER BY number LIMIT ?"  # noqa: S608 -- our own names
+                rows = sql.execute(statement, (file, first, ALL if count is None else count))
                 return [Stretch(*row) for row in rows]
 
         return await self._run(read, within_s=self._write_s)
 
     async def close(self) -> None:
         """Wait for what runs, and close the file."""
-        await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
+        for threads in (self._readers, self._writer):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         for sql in self._opened:
             sql.close()
 
-    async def _run(self, work: Callable[[sqlite3.Connection], Result], *, within_s: float) -> Result:
+    async def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
+        """Do it behind what is being written. Raises Unavailable."""
+        await self._run(work, within_s=self._write_s, threads=self._writer)
+
+    async def _run(
+        self,
+        work: Callable[[sqlite3.Connection], Result],
+        *,
+        within_s: float,
+        threads: ThreadPoolExecutor | None = None,
+    ) -> Result:
         """Do it in a thread. Raises Unavailable where it takes longer, waiting for a thread included, or fails."""
         deadline = time.monotonic() + within_s
 
@@ -157,7 +173,7 @@ class SqlitePassageIndex:
 
         try:
             async with asyncio.timeout_at(asyncio.get_running_loop().time() + within_s):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, run)
+                return await asyncio.get_running_loop().run_in_executor(threads or self._readers, run)
         except (TimeoutError, sqlite3.Error, OSError, schema.TooNewError) as exc:
             log.warning("knowledge_failed", path=str(self._path), reason=f"{type(exc).__name__}: {exc}")
             message = "The knowledge index cannot be used at the moment. Try again later."
@@ -168,8 +184,11 @@ class SqlitePassageIndex:
         sql: sqlite3.Connection | None = getattr(self._of_thread, "sql", None)
         if sql is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Before SQLite makes it, with everybody's rights; its journal takes the file's.
-            os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+            # Before SQLite makes it, with everybody's rights; its journal takes the file's. One that is there is not
+            # opened: closing it would take the locks of this process's other connections away, and whichever process
+            # leaves next would take the journal with it.
+            with suppress(FileExistsError):
+                os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             sql = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._opened.append(sql)
             sql.execute(f"PRAGMA busy_timeout = {int(1000 * SEARCH_S)}")

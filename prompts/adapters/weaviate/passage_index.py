@@ -8,8 +8,8 @@ is made while Weaviate does not answer (`calls.py`).
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -182,17 +182,22 @@ class WeaviatePassageIndex:
         except NoTenantError:
             return []
 
-    async def list_stretches(self, vector_store_id: str, file_id: str) -> Sequence[Stretch]:
+    async def list_stretches(
+        self, vector_store_id: str, file_id: str, *, first: int = 0, count: int | None = None
+    ) -> Sequence[Stretch]:
         """See `PassageIndex.list_stretches`."""
         stretches: list[Stretch] = []
         shown = list(schema.SHOWN)
+        pages = self._list_pages(vector_store_id, file_id, shown, with_vectors=False, within_s=READ_S, first=first)
         try:
-            pages = self._list_pages(vector_store_id, file_id, shown, with_vectors=False, within_s=READ_S)
-            async for page in pages:
-                stretches += [Stretch(**_read_stretch(found.properties)) for found in page]
+            async with aclosing(pages):
+                async for page in pages:
+                    stretches += [Stretch(**_read_stretch(found.properties)) for found in page]
+                    if count is not None and len(stretches) >= count:
+                        break
         except NoTenantError:
             return []
-        return stretches
+        return stretches[:count]
 
     async def _score(
         self,
@@ -333,10 +338,17 @@ class WeaviatePassageIndex:
         await self._calls.ask(lambda client: create(client.collections.use(self._collection)), within_s=WRITE_S)
 
     async def _list_pages(
-        self, vector_store_id: str, file_id: str, properties: list[str], *, with_vectors: bool, within_s: float
-    ) -> AsyncIterator[list[Any]]:
-        """All passages of a file in order, some at a time, each within a time: their numbers have no gaps."""
-        start = 0
+        self,
+        vector_store_id: str,
+        file_id: str,
+        properties: list[str],
+        *,
+        with_vectors: bool,
+        within_s: float,
+        first: int = 0,
+    ) -> AsyncGenerator[list[Any]]:
+        """A file's passages in order from `first` on, some at a time, each within a time: numbers have no gaps."""
+        start = first
         while True:
             number = Where.by_property("number")
             wanted = _of_file(file_id) & number.greater_or_equal(start) & number.less_than(start + BATCH)
