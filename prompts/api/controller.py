@@ -3,7 +3,7 @@
 `django-modern-rest` reads the request and documents it; structs and errors are ours and know nothing of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
 from typing import Any, ClassVar, cast
 
@@ -35,6 +35,8 @@ from prompts.errors import (
 )
 from prompts.ports.api_keys import Caller
 from prompts.usecases.callers import authenticate, check_rate
+
+log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
 
@@ -178,3 +180,13 @@ class ApiController(Controller[WireSerializer]):
 def json_response(content: bytes, status: int = 200) -> HttpResponse:
     """An answer that is JSON already."""
     return HttpResponse(content, status=status, content_type="application/json")
+
+
+async def break_off(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """An error in the middle breaks the connection off: a clean end would look like the whole file."""
+    try:
+        async for piece in pieces:
+            yield piece
+    except ServiceError as error:
+        log.warning("answer_broken_off", code=error.code)
+        raise ConnectionAbortedError from error

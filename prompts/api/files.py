@@ -6,25 +6,22 @@ from mimetypes import MimeTypes
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 import msgspec
-import structlog
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils.http import content_disposition_header
 from dmr import Path, Query, ResponseSpec, validate
 from dmr.openapi.objects import MediaType, OpenAPIType, Schema
 from msgspec import Meta, Struct
 
-from prompts.api.controller import ApiController, KeyBeforeUpload, json_response
+from prompts.api.controller import ApiController, KeyBeforeUpload, break_off, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, FileContent, FormBody
 from prompts.api.state import WithBody
 from prompts.api.wire.ids import FileId
 from prompts.api.wire.upload import FORM_BYTES, MAX_EXPIRY_S, MIN_EXPIRY_S, PURPOSES, Upload, file_too_large
 from prompts.domain import ids
 from prompts.domain.files import File, Purpose
-from prompts.errors import BodyTooLarge, ServiceError
+from prompts.errors import BodyTooLarge
 from prompts.usecases.files import delete_file, get_file, list_files, open_content, upload_file
 from prompts.usecases.public_ids import check_kind
-
-log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
 
@@ -172,7 +169,7 @@ class FileContentController(ApiController):
         media_type, coding = _MEDIA_TYPES.guess_type(file.filename)
         # "x.tar.gz" is a gzip file, not a tar that a client should inflate.
         content_type = "application/octet-stream" if media_type is None or coding else media_type
-        response = StreamingHttpResponse(_break_off(pieces), content_type=content_type)
+        response = StreamingHttpResponse(break_off(pieces), content_type=content_type)
         response["Content-Length"] = str(file.bytes)
         response["Content-Disposition"] = content_disposition_header(True, file.filename) or "attachment"
         return cast(HttpResponse, response)
@@ -189,13 +186,3 @@ async def _say_limit(pieces: AsyncIterator[bytes], max_file_bytes: int) -> Async
             yield piece
     except BodyTooLarge:
         raise file_too_large(max_file_bytes) from None
-
-
-async def _break_off(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """An error in the middle breaks the connection off: a clean end would look like the whole file."""
-    try:
-        async for piece in pieces:
-            yield piece
-    except ServiceError as error:
-        log.warning("download_broken_off", code=error.code)
-        raise ConnectionAbortedError from error

@@ -1,16 +1,17 @@
 """`/v1/vector_stores/{id}/files` and `…/file_batches`: put files in, follow their indexing, take them out."""
 
+from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import msgspec
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 from dmr.headers import HeaderSpec
 from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
-from prompts.api.controller import ApiController, json_response
+from prompts.api.controller import ApiController, break_off, json_response
 from prompts.api.conversations import Limit, Order
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS
 from prompts.api.openapi.examples import ATTACH_FILE, CREATE_FILE_BATCH, SET_FILE_ATTRIBUTES
@@ -173,7 +174,9 @@ class VectorStoreFileTextController(ApiController):
         """The text as it was read and indexed."""
         store_id, file_id = _read_place(parsed_path)
         texts = await read_file_text(store_id, file_id, owner=self.owner, ports=self.state.vector_stores)
-        return json_response(encode(FileText([TextContent(text) for text in texts])))
+        # A whole text has up to 80 MB, and many may be read at once: nobody holds one.
+        response = StreamingHttpResponse(break_off(_write_text(texts)), content_type="application/json")
+        return cast(HttpResponse, response)
 
 
 class FileBatchesController(ApiController):
@@ -257,6 +260,18 @@ async def list_page(
     )
     data = [msgspec.Raw(shown) for shown in page.data]
     return json_response(encode(RawList(data, page.first_id, page.last_id, page.has_more)))
+
+
+async def _write_text(texts: AsyncIterator[Sequence[str]]) -> AsyncIterator[bytes]:
+    """The JSON of a `FileText`, some pieces at a time."""
+    head, tail = encode(FileText([])).split(b"[]")
+    yield head + b"["
+    between = b""
+    async for some in texts:
+        if some:
+            yield between + encode([TextContent(text) for text in some])[1:-1]
+            between = b","
+    yield b"]" + tail
 
 
 def _read_place(path: FilePlace) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from prompts.domain import ids
 from prompts.domain.conversations import Metadata
-from prompts.domain.passages import Attributes
+from prompts.domain.passages import Attributes, Stretch
 from prompts.domain.vector_stores import (
     Chunking,
     ExpiresAfter,
@@ -34,6 +34,8 @@ Order: TypeAlias = Literal["asc", "desc"]
 MARKS_AT_ONCE = 50
 # A change of attributes waits so long for the index; what takes longer goes on behind it.
 TELL_S = 5.0
+# Of a text that is read: a whole one may have 80 MB.
+STRETCHES_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,16 +241,30 @@ async def detach_file(store_id: str, file_id: str, *, owner: str, ports: VectorS
     ports.wake_eraser()
 
 
-async def read_file_text(store_id: str, file_id: str, *, owner: str, ports: VectorStorePorts) -> Sequence[str]:
-    """The text of a file as it was indexed, in pieces that repeat nothing.
+async def read_file_text(
+    store_id: str, file_id: str, *, owner: str, ports: VectorStorePorts
+) -> AsyncIterator[Sequence[str]]:
+    """The text of a file as it was indexed, in pieces that repeat nothing, some at a time; the first ones are read.
 
-    Raises NotFound, InvalidRequest (it is not indexed), Unavailable.
+    Raises NotFound, InvalidRequest (it is not indexed), Unavailable, also while it is read on.
     """
     file = await get_vector_store_file(store_id, file_id, owner=owner, ports=ports)
     if file.status != "completed":
         message = f"File '{file_id}' is {file.status}: it has no text here. Read it when it is completed."
         raise InvalidRequest(message, param="file_id")
-    return join(await ports.index.list_stretches(store_id, file_id))
+    first = await ports.index.list_stretches(store_id, file_id, count=STRETCHES_AT_ONCE)
+    return _read_on(store_id, file_id, first, ports)
+
+
+async def _read_on(
+    store_id: str, file_id: str, stretches: Sequence[Stretch], ports: VectorStorePorts
+) -> AsyncIterator[Sequence[str]]:
+    yield join(stretches)
+    while len(stretches) == STRETCHES_AT_ONCE:
+        last = stretches[-1]
+        stretches = await ports.index.list_stretches(store_id, file_id, first=last.number + 1, count=STRETCHES_AT_ONCE)
+        _, *texts = join([last, *stretches])  # the first one is known
+        yield texts
 
 
 async def get_file_batch(store_id: str, batch_id: str, *, owner: str, ports: VectorStorePorts) -> FileBatch:
