@@ -88,6 +88,8 @@ class Indexer:
         self._observer = observer
         self._woken = asyncio.Event()
         self._is_draining = False
+        self._telling = asyncio.Semaphore(AT_ONCE)
+        """Places for those who wait for their work to be done."""
 
     def wake(self) -> None:
         """There may be work now."""
@@ -104,8 +106,21 @@ class Indexer:
                 group.create_task(self._keep_working())
 
     async def tell_attributes(self, indexing: Indexing) -> None:
-        """Do this work at once; what cannot be done now is done later. Raises nothing."""
-        await self._work(indexing)
+        """Do this work at once; what cannot be done now is done later. Raises nothing.
+
+        Of a large file it takes minutes, and the index serves searches meanwhile: so few are done at once.
+        """
+        try:
+            async with asyncio.timeout(self._lease_s / RENEWALS_A_LEASE):
+                await self._telling.acquire()
+        except TimeoutError:
+            with suppress(StaleRun, Unavailable):  # without it the lease runs out
+                await self._ports.stores.put_off_indexing(indexing, delay_s=0, is_try=False)
+            return
+        try:
+            await self._work(indexing)
+        finally:
+            self._telling.release()
 
     async def _keep_working(self) -> None:
         while True:

@@ -75,7 +75,8 @@ async def create_vector_store(
     ports: VectorStorePorts,
 ) -> VectorStore:
     """A new vector store, with files to be indexed. Raises NotFound (a file), Unavailable; then there is none."""
-    store_id = ids.new_id(ids.VECTOR_STORE, ids.new_partition())
+    # Partitions take turns at being indexed: whoever fills many vector stores keeps their own waiting, not all others.
+    store_id = ids.new_id(ids.VECTOR_STORE, ids.find_partition(owner))
     new_files = await _mark_files(store_id, files, owner=owner, ports=ports)
     store = VectorStore(
         id=store_id,

@@ -22,7 +22,7 @@ from prompts.run import indexing
 from prompts.run.indexing import MAX_TRIES, Indexer, IndexingPorts
 from prompts.run.unindexing import Unindexer
 from prompts.usecases.search import SearchPorts, search
-from prompts.usecases.vector_stores import VectorStorePorts, set_file_attributes
+from prompts.usecases.vector_stores import VectorStorePorts, create_vector_store, set_file_attributes
 from tests.support.fakes.observer import FakeObserver
 from tests.support.memory_knowledge import LineExtractor, MemoryFiles, MemoryIndex
 from tests.support.servers import ValkeyServer, eventually
@@ -118,6 +118,37 @@ class World:
         return [passage.file_id for passage in found]
 
 
+class SlowIndex:
+    """An index in which attributes change when the gate is open; all else is the other one's."""
+
+    def __init__(self, index: MemoryIndex) -> None:
+        self._index = index
+        self.gate = asyncio.Event()
+        self.told = 0
+        self.most_at_once = 0
+        self._at_once = 0
+
+    async def set_attributes(self, vector_store_id: str, file_id: str, attributes: Attributes) -> None:
+        """See `PassageIndex.set_attributes`."""
+        self._at_once += 1
+        self.most_at_once = max(self.most_at_once, self._at_once)
+        await self.gate.wait()
+        self._at_once -= 1
+        self.told += 1
+        await self._index.set_attributes(vector_store_id, file_id, attributes)
+
+    def has_told(self, count: int) -> Any:
+        """Whether so many changes are told."""
+
+        async def has() -> bool:
+            return self.told == count
+
+        return has
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._index, name)
+
+
 @pytest.fixture
 async def world(valkey: ValkeyServer) -> AsyncIterator[World]:
     """A service in a database of its own."""
@@ -158,6 +189,67 @@ async def test_a_process_reads_few_files_at_once(world: World) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await world.extractor.begun.acquire()
+
+
+async def test_an_owner_of_many_vector_stores_keeps_nobody_waiting(world: World) -> None:
+    """Each of a hundred has a turn; so has whoever comes behind them all."""
+    crowd, other = "alice", "bob"
+    assert ids.find_partition(crowd) != ids.find_partition(other)
+    ports = VectorStorePorts(
+        stores=world.stores,
+        files=cast(Any, world.files),
+        index=world.index,
+        wake=lambda: None,
+        wake_eraser=lambda: None,
+        tell_attributes=world.make_indexer().tell_attributes,
+        lease_s=LEASE_S,
+    )
+
+    async def make(owner: str, text: str) -> tuple[str, str]:
+        about: Any = {"name": None, "description": None, "metadata": {}, "expires_after": None}
+        store_id = (await create_vector_store(owner=owner, **about, files=[], ports=ports)).id
+        file_id = ids.new_id(ids.FILE, "07")
+        world.files.texts[file_id] = text.encode()
+        new = NewFile(file_id=file_id, filename="a.txt", attributes={}, chunking=AutoChunking())
+        await world.stores.attach(store_id, [new], owner=owner)
+        return store_id, file_id
+
+    for number in range(100):
+        await make(crowd, f"text {number}")
+    last = await make(other, "the last one")
+    async with world.replica():
+
+        async def is_there() -> bool:
+            return last in world.index.files
+
+        await eventually(is_there)
+    assert list(world.index.files).index(last) < 40
+
+
+async def test_many_changes_of_attributes_are_told_a_few_at_a_time(world: World) -> None:
+    """Of a large file each takes minutes: those that find no place are done in the background."""
+    store_id = await world.make()
+    files = [await world.put(store_id, f"text {number}") for number in range(8)]
+    async with world.replica():
+        for file_id in files:
+            await world.wait_for(store_id, file_id, "completed")
+    indexer = world.make_indexer(lease_s=1.0)
+    index = SlowIndex(world.index)
+    world.index = cast(Any, index)
+    indexer = world.make_indexer(lease_s=1.0)
+
+    async def change(file_id: str) -> None:
+        work = await world.stores.set_attributes(store_id, file_id, {"a": 1}, owner=OWNER, lease_s=1.0)
+        assert work is not None
+        await indexer.tell_attributes(work)
+
+    changes = [asyncio.ensure_future(change(file_id)) for file_id in files]
+    _, waiting = await asyncio.wait(changes, timeout=0.7)
+    assert len(waiting) == index.most_at_once == indexing.AT_ONCE
+    index.gate.set()
+    await asyncio.gather(*changes)
+    async with world.replica():
+        await eventually(index.has_told(8))
 
 
 async def test_a_process_is_woken_by_its_own_requests(world: World) -> None:
