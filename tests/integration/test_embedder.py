@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.openai.embedder import MAX_BATCH_TEXTS, OpenAIEmbedder
 from prompts.adapters.redis import keys
-from prompts.adapters.redis.vector_cache import CachedEmbedder
+from prompts.adapters.redis.vector_cache import CachedEmbedder, name_vector
 from prompts.errors import UpstreamError
 from standin.embeddings import embed
 from tests.support.knowledge import open_embedder
@@ -72,7 +72,7 @@ async def test_a_cached_vector_is_not_asked_for_again(redis: Redis) -> None:
     again = await cached.embed(["ccc", "dddd", "a"])
     assert [list(vector) for vector in (*first, *again)] == [[n, n] for n in (1.0, 2.0, 3.0, 3.0, 4.0, 1.0)]
     assert inner.asked == ["a", "bb", "ccc", "dddd"]
-    assert 0 < await redis.ttl(keys.vector("m", "a")) <= 60
+    assert 0 < await redis.ttl(keys.vector(name_vector("m", "a"))) <= 60
     other = CachedEmbedder(inner, redis, model="other", kept_s=60)
     await other.embed(["a"])
     assert inner.asked[-1] == "a"
@@ -84,8 +84,21 @@ async def test_another_model_behind_the_name_does_not_mix_with_what_is_kept(redi
     assert [len(vector) for vector in vectors] == [3, 3]
 
 
-async def test_a_broken_entry_is_no_vector(redis: Redis) -> None:
-    await redis.set(keys.vector("m", "a"), b"broken")
+async def test_texts_without_end_have_so_many_places_and_no_more(redis: Redis) -> None:
+    """A file of 20 MB has ninety thousand passages; their vectors would take 600 MB."""
+    inner = CountingEmbedder()
+    cached = CachedEmbedder(inner, redis, model="m", kept_s=60)
+    texts = ["x" * (number % 7) + str(number) for number in range(3 * keys.VECTORS)]
+    await cached.embed(texts)
+    kept = [key async for key in redis.scan_iter("eps:vector:*", count=1_000)]
+    assert keys.VECTORS * 0.9 < len(kept) <= keys.VECTORS
+    vectors = await cached.embed(texts[:100])
+    assert [vector[0] for vector in vectors] == [len(text) for text in texts[:100]], "nobody gets another text's"
+
+
+@pytest.mark.parametrize("broken", [b"broken", name_vector("m", "a"), name_vector("m", "a") + b"odd"])
+async def test_a_broken_entry_is_no_vector(redis: Redis, broken: bytes) -> None:
+    await redis.set(keys.vector(name_vector("m", "a")), broken)
     assert [list(v) for v in await CachedEmbedder(CountingEmbedder(), redis, model="m", kept_s=60).embed(["a"])] == [
         [1.0, 1.0]
     ]

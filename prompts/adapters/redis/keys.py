@@ -178,10 +178,13 @@ def calibration(owner: str) -> str:
     return f"eps:owner:{{{owner}}}:factors"
 
 
-def vector(model: str, text: str) -> str:
-    """String: a text's vector by a model, as 32-bit floats; kept for a while."""
-    digest = hashlib.sha256(f"{model}\0{text}".encode("utf-8", "surrogatepass")).hexdigest()
-    return f"eps:vector:{digest}"
+VECTORS = 8_192
+"""So many vectors are kept at most: 50 MB of 1,536 numbers each."""
+
+
+def vector(digest: bytes) -> str:
+    """String: the vector of one of the texts that share the place, behind the digest of model and text."""
+    return f"eps:vector:{int.from_bytes(digest[:4]) % VECTORS:04x}"
 
 
 def log_channel(response_id: str) -> str:

@@ -1,6 +1,10 @@
-"""Vectors that were asked for a while ago: the same question again, a file put again after its replica was lost."""
+"""Vectors that were asked for a while ago: the same question again, a file put again after its replica was lost.
+
+They stand beside the conversations, so they have a number of places, and no more: a text takes the place of another.
+"""
 
 import asyncio
+import hashlib
 from array import array
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
@@ -18,6 +22,8 @@ T = TypeVar("T")
 
 # A vector has 6 kB (1,536 numbers): this is a megabyte or two in one round trip.
 MAX_PIPELINED = 256
+# A longer vector is not kept: it would make the places large.
+MAX_NUMBERS = 4_096
 # Beside the model's server a cache must be quick, or be done without.
 MAX_WAIT_S = 0.5
 
@@ -53,8 +59,9 @@ class CachedEmbedder:
                 for some in _slice(texts):
                     pipeline = self._redis.pipeline(transaction=False)
                     for text in some:
-                        pipeline.get(keys.vector(self._model, text))
-                    found += map(_unpack, await pipeline.execute())
+                        pipeline.get(keys.vector(name_vector(self._model, text)))
+                    packed = await pipeline.execute()
+                    found += [self._unpack(text, each) for text, each in zip(some, packed, strict=True)]
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("vector_cache_failed", reason=type(exc).__name__)
         return found + [None] * (len(texts) - len(found))
@@ -65,18 +72,28 @@ class CachedEmbedder:
                 for some in _slice(list(zip(texts, vectors, strict=True))):
                     pipeline = self._redis.pipeline(transaction=False)
                     for text, vector in some:
-                        pipeline.set(keys.vector(self._model, text), array("f", vector).tobytes(), ex=self._kept_s)
+                        digest = name_vector(self._model, text)
+                        if len(vector) <= MAX_NUMBERS:
+                            packed = digest + array("f", vector).tobytes()
+                            pipeline.set(keys.vector(digest), packed, ex=self._kept_s)
                     await pipeline.execute()
         except (RedisError, OSError, TimeoutError, OverflowError) as exc:
             log.warning("vector_cache_failed", reason=type(exc).__name__)
+
+    def _unpack(self, text: str, packed: bytes | None) -> Sequence[float] | None:
+        """None for what another text has left there, and for what is no vector."""
+        digest = name_vector(self._model, text)
+        numbers = packed.removeprefix(digest) if packed else b""
+        if not packed or not packed.startswith(digest) or not numbers or len(numbers) % 4:
+            return None
+        return array("f", numbers)
+
+
+def name_vector(model: str, text: str) -> bytes:
+    """What tells the vector of a text by a model from all others."""
+    return hashlib.sha256(f"{model}\0{text}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _slice(values: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(values), MAX_PIPELINED):
         yield values[start : start + MAX_PIPELINED]
-
-
-def _unpack(packed: bytes | None) -> Sequence[float] | None:
-    if not packed or len(packed) % 4:
-        return None
-    return array("f", packed)
