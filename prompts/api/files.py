@@ -110,6 +110,7 @@ class FilesController(ApiController):
     @validate(ResponseSpec(File, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="uploadFile")
     async def post(self) -> HttpResponse:
         """Keep a file: a form with `file` and `purpose`, read as it comes."""
+        self.check_quota()
         ports = self.state.files
         pieces = cast(WithBody, self.request).stream_body(max_bytes=ports.max_file_bytes + FORM_BYTES)
         upload = Upload(

@@ -207,3 +207,16 @@ async def test_of_many_uploads_at_once_as_many_stay_as_have_room(redis: Redis) -
     files = open_store(redis, max_owner_bytes=100)
     ends = await asyncio.gather(*(add(files, size=30) for _ in range(10)), return_exceptions=True)
     assert sum(isinstance(each, QuotaExceeded) for each in ends) == 7
+
+
+async def test_the_record_of_a_file_counts_as_what_its_owner_keeps(files: RedisFileStore, redis: Redis) -> None:
+    """Of files of one byte, a million would be no megabyte."""
+    partition = ids.find_partition("alice")
+    kept = [await add(files, size=1) for _ in range(3)]
+    expired = await add(files, size=1, expires_at=1_700_000_000)
+    counted = int(await redis.hget(keys.stored_bytes(partition), "alice") or 0)
+    assert 4_000 < counted < 6_000
+    assert [file_id for file_id, _ in await files.list_due()] == [expired]
+    for file_id in kept:
+        await files.delete(file_id, owner="alice")
+    assert await redis.hget(keys.stored_bytes(partition), "alice") is None

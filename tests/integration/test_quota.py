@@ -216,6 +216,8 @@ async def test_new_turns_conversations_and_items_are_refused_until_something_is_
             refused = await client.post(path, json=body)
             check_refusal(refused, status=429, code="quota_exceeded")
             assert (refused.headers["x-should-retry"], refused.headers["retry-after"]) == ("false", "60")
+        tiny = await client.post("/v1/files", files={"file": ("a.txt", b"x")}, data={"purpose": "assistants"})
+        check_refusal(tiny, status=429, code="quota_exceeded")
         assert (await ask(client, "Hello", store=False)).status_code == 200
         assert (await client.get(f"/v1/conversations/{small}")).status_code == 200
         bobs_key = {"Authorization": f"Bearer {service.bob_key}"}

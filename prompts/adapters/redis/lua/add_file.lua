@@ -24,6 +24,10 @@ if max_bytes > 0 and kept + bytes > max_bytes then return kept end
 
 redis.call('HSET', file_key, 'v', 1, 'owner', owner, 'purpose', purpose, 'bytes', bytes, 'shown', shown)
 redis.call('HINCRBY', prefix .. 'files:bytes', owner, bytes)
+-- A file of one byte has a record as well; `bytes` are those in the storage.
+local record_bytes = BYTES_A_HOLDER + #shown
+redis.call('HSET', file_key, 'record_bytes', record_bytes)
+redis.call('HINCRBY', prefix .. 'bytes', owner, record_bytes)
 redis.call('ZADD', list_key(prefix, 'any', owner), 0, file_id)
 redis.call('ZADD', list_key(prefix, purpose, owner), 0, file_id)
 if expires_ms == '' then
