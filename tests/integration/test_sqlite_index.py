@@ -12,6 +12,7 @@ import pytest
 
 from prompts.adapters.sqlite.passage_index import SqlitePassageIndex
 from prompts.adapters.sqlite.schema import VERSION
+from prompts.domain import ids
 from prompts.errors import Unavailable
 from tests.support.knowledge import a_file, new_file, new_store, open_sqlite_index
 from tests.support.processes import REPO_ROOT
@@ -197,3 +198,19 @@ async def test_a_process_that_leaves_takes_nothing_away_from_the_others(tmp_path
             )
             assert await leaver.wait() == 0
             assert len(await index.search(store, ["harbour"], limit=50)) == number + 1
+
+
+async def test_slow_searches_of_one_owner_keep_no_other_waiting(tmp_path: Path) -> None:
+    """Sixteen at once, each of which would take longer than it may."""
+    large, small = ids.new_id(ids.VECTOR_STORE, "01"), ids.new_id(ids.VECTOR_STORE, "02")
+    words = " ".join(f"w{number}" for number in range(40))
+    async with open_sqlite_index(tmp_path / "knowledge.sqlite3") as index:
+        await index.put(large, a_file(new_file(), *[words] * 10_000))
+        await index.put(small, a_file(new_file(), "harbour"))
+        slow = [asyncio.ensure_future(index.search(large, [words] * 16, limit=50)) for _ in range(16)]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        assert len(await index.search(small, ["harbour"], limit=5)) == 1
+        assert time.monotonic() - began < 1
+        ended = await asyncio.gather(*slow, return_exceptions=True)
+    assert sum(isinstance(each, Unavailable) for each in ended) > 8

@@ -8,9 +8,10 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from prompts.adapters.found_passages import merge
 from prompts.adapters.search_words import choose_words, clean, split_unspaced
 from prompts.adapters.sqlite import schema
 from prompts.adapters.sqlite.filters import compose_clause, compose_rows
+from prompts.domain import ids
 from prompts.domain.passages import Attributes, Filter, Passage, Stretch
 from prompts.errors import Unavailable
 from prompts.ports.passage_index import DEFAULT_RANKING, MAX_FOUND, Indexed, Ranking
@@ -33,6 +35,8 @@ SEARCH_S = 2.0
 WRITE_S = 30.0
 # Readers wait for nobody. Writers wait for each other in the file: they have one thread, and no reader waits for it.
 READERS = 4
+# Of the searches in one partition, which has all vector stores of an owner: others find a thread.
+SEARCHES_A_PARTITION = READERS // 2
 ALL = -1  # as SQLite writes it where a limit stands
 # Bytecodes of SQLite between two looks at the clock: about 10 µs.
 STEPS_A_LOOK = 1_000
@@ -52,6 +56,7 @@ class SqlitePassageIndex:
         self._search_s = search_s
         self._write_s = write_s
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="knowledge")
+        self._shares: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(SEARCHES_A_PARTITION))
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="knowledge-writer")
         self._of_thread = threading.local()
         self._opened: list[sqlite3.Connection] = []
@@ -127,7 +132,9 @@ class SqlitePassageIndex:
                 place = (vector_store_id, store)
                 return [list(_search(sql, place, words, where=where, limit=limit)) for words in questions]
 
-        return merge(await self._run(read, within_s=self._search_s), limit=limit, threshold=ranking.score_threshold)
+        async with self._share(vector_store_id) as left_s:
+            found = await self._run(read, within_s=left_s)
+        return merge(found, limit=limit, threshold=ranking.score_threshold)
 
     async def list_stretches(
         self, vector_store_id: str, file_id: str, *, first: int = 0, count: int | None = None
@@ -150,6 +157,21 @@ class SqlitePassageIndex:
             await asyncio.to_thread(threads.shutdown, cancel_futures=True)
         for sql in self._opened:
             sql.close()
+
+    @asynccontextmanager
+    async def _share(self, vector_store_id: str) -> AsyncIterator[float]:
+        """A place for a search in the vector store, and the seconds that are left for it. Raises Unavailable."""
+        deadline = time.monotonic() + self._search_s
+        share = self._shares[ids.get_partition(vector_store_id)]
+        try:
+            async with asyncio.timeout(self._search_s):
+                await share.acquire()
+        except TimeoutError as exc:
+            raise Unavailable("Your other searches take all the time there is. Try again later.") from exc
+        try:
+            yield max(deadline - time.monotonic(), 0.0)
+        finally:
+            share.release()
 
     async def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
         """Do it behind what is being written. Raises Unavailable."""
