@@ -451,6 +451,29 @@ async def test_who_is_cancelled_leaves_no_process(spool: Path) -> None:
     assert list_readers() == []
 
 
+READ_FOR_LONG = """
+import asyncio, sys
+from pathlib import Path
+from prompts.adapters.extraction.extractor import DocumentExtractor
+
+async def pieces():
+    yield b"[" * 40_000 + b"*a_" * 1_000_000
+
+asyncio.run(DocumentExtractor(Path(sys.argv[1])).extract(pieces(), filename="a.md"))
+"""
+
+
+async def test_who_is_killed_leaves_no_process(spool: Path) -> None:
+    """A replica that is killed again and again would leave 512 MB behind each time, for two minutes."""
+    holder = await asyncio.create_subprocess_exec(sys.executable, "-c", READ_FOR_LONG, str(spool), cwd=REPO_ROOT)
+    children = psutil.Process(holder.pid).children
+    await eventually(lambda: [child for child in children() if is_reader(child) and child.cpu_times().user > 0.5])
+    [reader] = children()
+    holder.kill()
+    await holder.wait()
+    await eventually(lambda: not is_reader(reader), within_s=2)
+
+
 def list_readers() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if is_reader(child)]
 

@@ -3,6 +3,7 @@
 Its limits are its own: of memory, of time, of what it writes. Whatever a document does to a library, it happens here.
 """
 
+import ctypes
 import logging
 import resource
 import signal
@@ -19,6 +20,7 @@ MB = 1024 * 1024
 # Of the file that it writes: the longest text takes about 60 MB of JSON.
 MAX_OUTPUT_BYTES = 160 * MB
 MAX_OPEN_FILES = 64
+PR_SET_PDEATHSIG = 1  # of Linux's <sys/prctl.h>
 BROKEN = "The document is broken. Open it, save it again, and send that."
 TOO_MUCH = "Reading the document takes more memory than it may. Split it, or send it in a simpler form."
 
@@ -62,5 +64,8 @@ def _limit(max_mb: int, max_s: int) -> None:
     # Where memory is short, this process is the one to go: the service is in the same container.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-    # Should whoever waits die, this ends all the same.
+    # Should whoever waits die, this ends all the same: at once, or where the system knows no such thing, soon.
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.alarm(2 * max_s)
