@@ -17,6 +17,7 @@ from tests.support.s3 import S3Server
 from tests.support.servers import eventually
 
 MAX_BYTES = 20_000_000
+OTHER_PARTITION = "06"
 WORDS = [b"one ", b"two ", b"x" * 300_000, b"three"]
 
 
@@ -35,8 +36,8 @@ async def read(storage: DjangoFileStorage, file_id: str) -> bytes:
     return b"".join([piece async for piece in storage.read(file_id)])
 
 
-def new_id() -> str:
-    return ids.new_id(ids.FILE, ids.new_partition())
+def new_id(partition: str = "05") -> str:
+    return ids.new_id(ids.FILE, partition)
 
 
 def open_folder(folder: Path) -> DjangoFileStorage:
@@ -134,6 +135,25 @@ async def test_uploads_have_their_room_at_once(storage: DjangoFileStorage) -> No
         await storage.write(new_id(), give([bytes(300_000)]))
     may_end.set()
     assert await writing == MAX_BYTES
+    assert await storage.write(new_id(), give([bytes(300_000)])) == 300_000
+
+
+async def test_one_owners_uploads_leave_room_to_others(storage: DjangoFileStorage) -> None:
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> AsyncIterator[bytes]:
+        yield bytes(MAX_BYTES * 3 // 4)
+        yield bytes(300_000)
+        has_begun.set()
+        await may_end.wait()
+
+    writing = asyncio.create_task(storage.write(new_id(), wait()))
+    await has_begun.wait()
+    with pytest.raises(Overloaded):
+        await storage.write(new_id(), give([bytes(300_000)]))
+    assert await storage.write(new_id(OTHER_PARTITION), give([bytes(300_000)])) == 300_000
+    may_end.set()
+    await writing
     assert await storage.write(new_id(), give([bytes(300_000)])) == 300_000
 
 

@@ -9,6 +9,7 @@ import asyncio
 import os
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ import structlog
 from django.core.files import File
 from django.core.files.storage import Storage
 
+from prompts.domain import ids
 from prompts.errors import Overloaded, Unavailable, unknown_file
 
 log = structlog.get_logger(__name__)
@@ -57,6 +59,9 @@ class DjangoFileStorage:
         """
         self._storage = storage
         self._free_bytes = max_spooled_bytes
+        self._share_bytes = max_spooled_bytes * 3 // 4
+        self._held_bytes: Counter[str] = Counter()
+        """Of the room for uploads, by the partition of their files, which is their owner's."""
         self._spool = spool
         self._failures = failures
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="files")
@@ -68,10 +73,10 @@ class DjangoFileStorage:
     async def write(self, file_id: str, content: AsyncIterator[bytes]) -> int:
         """See `FileStorage.write`."""
         spooled = await self._run(self._open_spool)
-        size = 0
+        partition, size = ids.get_partition(file_id), 0
         try:
             async for piece in _gather(content):
-                self._take(len(piece))
+                self._take(len(piece), partition, size)
                 size += len(piece)
                 await self._run(spooled.write, piece)
             await self._run(self._save, file_id, spooled)
@@ -79,6 +84,7 @@ class DjangoFileStorage:
             # Not awaited: also when this is cancelled, and behind what a thread may still be writing.
             self._call_later(_discard, spooled)
             self._free_bytes += size
+            self._held_bytes[partition] -= size
         return size
 
     async def read(self, file_id: str) -> AsyncIterator[bytes]:
@@ -105,10 +111,13 @@ class DjangoFileStorage:
         with self._translated_errors():
             return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
-    def _take(self, size: int) -> None:
-        if size > self._free_bytes:
+    def _take(self, size: int, partition: str, taken: int) -> None:
+        """Room for some more of an upload that has `taken` so much; a quarter is kept from one owner's others."""
+        is_share_taken = self._held_bytes[partition] - taken >= self._share_bytes
+        if size > self._free_bytes or is_share_taken:
             raise Overloaded("This replica takes as many uploads as it may. Send the file again.")
         self._free_bytes -= size
+        self._held_bytes[partition] += size
 
     def _call_later(self, call: Callable[..., None], *args: Any) -> None:
         try:
