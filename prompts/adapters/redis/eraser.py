@@ -6,7 +6,8 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import TOMBSTONE_S, delete_conversation, leave_listing
-from prompts.adapters.redis.scripts import Scripts, read_fields, translated_errors
+from prompts.adapters.redis.due import read_due
+from prompts.adapters.redis.scripts import Scripts, read_fields
 from prompts.domain import ids
 from prompts.ports.eraser import Slice
 
@@ -29,17 +30,8 @@ class RedisEraser:
         """See `Eraser.list_due`."""
         if near is not None:
             return await self._list_left_by(near)
-        partitions = ids.all_partitions()
-        with translated_errors():
-            seconds, micros = await self._redis.time()
-            now_ms = seconds * 1000 + micros // 1000
-            pipeline = self._redis.pipeline(transaction=False)
-            for partition in partitions:
-                pipeline.zrange(keys.expiry(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_DUE)
-            found = await pipeline.execute()
-        return [
-            f"{partition} {member.decode()}" for partition, due in zip(partitions, found, strict=True) for member in due
-        ]
+        found = await read_due(self._redis, keys.expiry, count=MAX_DUE)
+        return [f"{partition} {member.decode()}" for partition, members in found.items() for member in members]
 
     async def _list_left_by(self, conversation_id: str) -> Sequence[str]:
         [timeline] = await read_fields(self._redis, keys.conversation(conversation_id), ["erasing"])

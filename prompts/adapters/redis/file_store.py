@@ -7,6 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.due import read_due
 from prompts.adapters.redis.lua_files import Arg
 from prompts.adapters.redis.scripts import Scripts, new_call_id, translated_errors
 from prompts.domain import ids
@@ -155,15 +156,8 @@ class RedisFileStore:
 
     async def list_due(self) -> Sequence[tuple[str, Sequence[str]]]:
         """See `FileStore.list_due`."""
-        partitions = ids.all_partitions()
-        with translated_errors():
-            seconds, micros = await self._redis.time()
-            now_ms = seconds * 1000 + micros // 1000
-            pipeline = self._redis.pipeline(transaction=False)
-            for partition in partitions:
-                pipeline.zcount(keys.files_due(partition), "-inf", now_ms)
-            counts = await pipeline.execute()
         # Most partitions have nothing: no script runs there.
+        due = await read_due(self._redis, keys.files_due, count=1)
         calls: list[Mapping[str, Arg]] = [
             {
                 "due_key": keys.files_due(partition),
@@ -171,8 +165,7 @@ class RedisFileStore:
                 "max_files": MAX_DUE,
                 "again_ms": self._erasing_ms,
             }
-            for partition, count in zip(partitions, counts, strict=True)
-            if count
+            for partition in due
         ]
         replies = await self._scripts.call_many("list_due_files", calls)
         return [

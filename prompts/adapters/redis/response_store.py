@@ -15,6 +15,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.deletion import TOMBSTONE_S
+from prompts.adapters.redis.due import read_due
 from prompts.adapters.redis.echoes import MIN_SHORTENED_BYTES, shorten_echo
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.lean import build_lean_encoder
@@ -393,14 +394,8 @@ class RedisResponseStore:
 
     async def list_lost(self) -> Sequence[str]:
         """See `ResponseStore.list_lost`."""
-        with translated_errors():
-            seconds, micros = await self._redis.time()
-            now_ms = seconds * 1000 + micros // 1000
-            pipeline = self._redis.pipeline(transaction=False)
-            for partition in ids.all_partitions():
-                pipeline.zrange(keys.leases(partition), "-inf", now_ms, byscore=True, offset=0, num=MAX_LOST)
-            found = await pipeline.execute()
-        return [response_id.decode() for lost in found for response_id in lost]
+        found = await read_due(self._redis, keys.leases, count=MAX_LOST)
+        return [response_id.decode() for lost in found.values() for response_id in lost]
 
 
 def _pack_passages(outcome: Outcome) -> bytes:

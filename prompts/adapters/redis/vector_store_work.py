@@ -8,8 +8,9 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import TOMBSTONE_S
+from prompts.adapters.redis.due import read_due
 from prompts.adapters.redis.lua_files import Arg
-from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id, translated_errors
+from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id
 from prompts.adapters.redis.vector_store_records import encode_attributes, new_file_of
 from prompts.domain import ids
 from prompts.domain.vector_stores import IndexingError
@@ -42,18 +43,7 @@ class RedisIndexingWork:
 
     async def list_waiting(self) -> Sequence[str]:
         """See `VectorStores.list_waiting`."""
-        return await self._list_ripe([keys.indexing(partition) for partition in ids.all_partitions()])
-
-    async def _list_ripe(self, sets: Sequence[str]) -> Sequence[str]:
-        """The partitions, of all, whose set has a member whose time has come."""
-        with translated_errors():
-            seconds, micros = await self._redis.time()
-            now_ms = seconds * 1000 + micros // 1000
-            pipeline = self._redis.pipeline(transaction=False)
-            for key in sets:
-                pipeline.zrange(key, "-inf", now_ms, byscore=True, offset=0, num=1)
-            found = await pipeline.execute()
-        return [partition for partition, ripe in zip(ids.all_partitions(), found, strict=True) if ripe]
+        return list(await read_due(self._redis, keys.indexing, count=1))
 
     async def seize_indexing(self, partition: str, *, lease_s: float) -> Indexing | None:
         """See `VectorStores.seize_indexing`."""
@@ -147,7 +137,7 @@ class RedisIndexingWork:
 
     async def list_due(self) -> Sequence[Due]:
         """See `VectorStores.list_due`."""
-        ripe = await self._list_ripe([keys.unindexing(partition) for partition in ids.all_partitions()])
+        due = await read_due(self._redis, keys.unindexing, count=1)
         calls: list[Mapping[str, Arg]] = [
             {
                 "unindexing_key": keys.unindexing(partition),
@@ -155,7 +145,7 @@ class RedisIndexingWork:
                 "max_taken": DUE_A_PARTITION,
                 "lease_ms": ERASING_LEASE_S * 1000,
             }
-            for partition in ripe
+            for partition in due
         ]
         taken = await self._scripts.call_many("take_unindexing", calls)
         members = [member.decode().partition(" ") for some in taken for member in some]
