@@ -50,10 +50,13 @@ async def find_owned(redis: Redis, key: str, owner: str, fields: Sequence[str]) 
 
     The owner is asked for alone: reading megabytes of another's response would tell by its time that it is there.
     """
+    return await read_fields(redis, key, fields) if await is_owned(redis, key, owner) else None
+
+
+async def is_owned(redis: Redis, key: str, owner: str) -> bool:
+    """Whether a hash is there and this owner's. Raises Unavailable."""
     [found_owner] = await read_fields(redis, key, ["owner"])
-    if found_owner is None or found_owner.decode() != owner:
-        return None
-    return await read_fields(redis, key, fields)
+    return found_owner is not None and found_owner.decode() == owner
 
 
 def new_call_id() -> str:

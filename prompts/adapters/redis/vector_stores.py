@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.member_pages import list_members
-from prompts.adapters.redis.scripts import CALL_KEPT_S, find_owned, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.scripts import CALL_KEPT_S, is_owned, new_call_id, read_fields, translated_errors
 from prompts.adapters.redis.vector_store_records import (
     FILE_FIELDS,
     batch_of,
@@ -191,7 +191,7 @@ class RedisVectorStores(RedisIndexingWork):
         return [file_of(store_id, file_id, row) for file_id, row in zip(file_ids, rows, strict=True)]
 
     async def _check_owner(self, store_id: str, owner: str) -> None:
-        if await find_owned(self._redis, keys.vector_store(store_id), owner, ["owner"]) is None:
+        if not await is_owned(self._redis, keys.vector_store(store_id), owner):
             raise unknown_vector_store(store_id)
 
     async def set_attributes(
