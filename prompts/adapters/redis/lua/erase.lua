@@ -21,14 +21,6 @@ local left = max_cost
 local gone = {}
 local root_owner = redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'owner')
 
--- Erase what holds bytes of the owner, with its other keys. What frees memory comes first: then Redis, when it is full,
--- lets the script do the rest as well.
-local function erase_holder(holder_key, ...)
-  local bytes = redis.call('HGET', holder_key, 'bytes')
-  redis.call('UNLINK', holder_key, ...)
-  free_bytes(prefix, root_owner, bytes)
-end
-
 -- RETURNS true when the timeline is gone | false when the slice is spent
 local function erase_timeline(timeline)
   local key, count = prefix .. 'tl:' .. timeline, 1
@@ -64,7 +56,7 @@ end
 local function erase_response(response_id)
   local response_key = prefix .. 'resp:' .. response_id
   local replica_id = redis.call('HGET', response_key, 'replica')
-  erase_holder(response_key, prefix .. 'ev:' .. response_id, prefix .. 'readers:' .. response_id)
+  erase_holder(prefix, root_owner, response_key, prefix .. 'ev:' .. response_id, prefix .. 'readers:' .. response_id)
   if redis.call('ZREM', leases_key, response_id) == 1 and replica_id then
     redis.call('PUBLISH', replica_channels .. replica_id, response_id)
     redis.call('PUBLISH', prefix .. 'grown:' .. response_id, 'deleted')
@@ -100,7 +92,7 @@ local function erase_part(part)
   elseif kind == 'conv' then
     erase_fork(id)
   elseif erase_timeline(id) then
-    erase_holder(prefix .. 'tl:' .. id .. ':meta', prefix .. 'tl:' .. id .. ':calls')
+    erase_holder(prefix, root_owner, prefix .. 'tl:' .. id .. ':meta', prefix .. 'tl:' .. id .. ':calls')
   else
     return false
   end
@@ -122,6 +114,6 @@ for _, part in ipairs(redis.call('SRANDMEMBER', parts_key, 20)) do
   left = left - PART_COST
 end
 if redis.call('SCARD', parts_key) > 0 or not erase_timeline(root) then return leave() end
-erase_holder(meta_key, parts_key, prefix .. 'tl:' .. root .. ':calls')
+erase_holder(prefix, root_owner, meta_key, parts_key, prefix .. 'tl:' .. root .. ':calls')
 redis.call('ZREM', expiry_key, 'chain:' .. root)
 return {0, unpack(gone)}

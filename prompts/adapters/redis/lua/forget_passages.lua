@@ -24,13 +24,6 @@ if owner or not erasing then -- expired: what is known of it stays until it is d
   return 0
 end
 
--- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
-local function erase_holder(holder_key, ...)
-  local bytes = redis.call('HGET', holder_key, 'bytes')
-  redis.call('UNLINK', holder_key, ...)
-  free_bytes(prefix, erasing, bytes)
-end
-
 local function erase_sets(key)
   for _, set in ipairs({'files', 'in_progress', 'completed', 'failed', 'cancelled', 'work', 'batches'}) do
     redis.call('UNLINK', key .. ':' .. set)
@@ -39,19 +32,19 @@ end
 
 local files = redis.call('ZRANGE', store_key .. ':files', 0, max_files - 1)
 for _, left in ipairs(files) do
-  erase_holder(prefix .. 'vsf:' .. store_id .. ':' .. left)
+  erase_holder(prefix, erasing, prefix .. 'vsf:' .. store_id .. ':' .. left)
   redis.call('ZREM', store_key .. ':files', left)
   redis.call('ZREM', unindexing_key, store_id .. ' ' .. left)
 end
 if #files > 0 then return 1 end
 local batches = redis.call('SPOP', store_key .. ':batches', BATCHES)
 for _, batch_id in ipairs(batches) do
-  erase_holder(prefix .. 'vsfb:' .. batch_id)
+  erase_holder(prefix, erasing, prefix .. 'vsfb:' .. batch_id)
   erase_sets(prefix .. 'vsfb:' .. batch_id)
 end
 if #batches > 0 then return 1 end
 erase_sets(store_key)
-erase_holder(store_key)
+erase_holder(prefix, erasing, store_key)
 redis.call('HSET', store_key, 'deleted', deleted)
 redis.call('EXPIRE', store_key, tombstone_s)
 redis.call('ZREM', unindexing_key, store_id)

@@ -21,3 +21,11 @@ local function free_bytes(prefix, owner, bytes)
   local left = redis.call('HINCRBY', prefix .. 'bytes', owner, -tonumber(bytes))
   if left <= 0 then redis.call('HDEL', prefix .. 'bytes', owner) end
 end
+
+-- Erase what holds bytes of an owner, with its other keys. What frees memory comes first: then Redis, when it is full,
+-- lets the script do the rest as well.
+local function erase_holder(prefix, owner, holder_key, ...)
+  local bytes = redis.call('HGET', holder_key, 'bytes')
+  redis.call('UNLINK', holder_key, ...)
+  free_bytes(prefix, owner, bytes)
+end
