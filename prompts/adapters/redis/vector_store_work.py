@@ -10,7 +10,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import TOMBSTONE_S
 from prompts.adapters.redis.due import read_due
 from prompts.adapters.redis.lua_files import Arg
-from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id
+from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, new_call_id, read_fields, translated_errors
 from prompts.adapters.redis.vector_store_records import encode_attributes, new_file_of
 from prompts.domain import ids
 from prompts.domain.vector_stores import IndexingError
@@ -27,13 +27,12 @@ LOST = IndexingError(
 # Whoever erases passages has so long for one file or vector store, before another replica tries it.
 ERASING_LEASE_S = 60
 DUE_A_PARTITION = 10
+# Of a deleted vector store, by one script.
+FILES_ERASED_AT_ONCE = 50
 
 
 class RedisIndexingWork:
     """The part of `VectorStores` that replicas share: who indexes which file, and what is to be erased."""
-
-    files_a_slice = 50
-    """How many files of a deleted store one script erases."""
 
     def __init__(self, redis: Redis, *, index_name: str = "") -> None:
         """`index_name` tells the search index of now from others: a file that another one has can be put again."""
@@ -151,6 +150,15 @@ class RedisIndexingWork:
         members = [member.decode().partition(" ") for some in taken for member in some]
         return [Due(store_id, file_id or None) for store_id, _, file_id in members]
 
+    async def list_left(self, store_id: str) -> Sequence[str]:
+        """See `VectorStores.list_left`."""
+        [owner] = await read_fields(self._redis, keys.vector_store(store_id), ["owner"])
+        if owner is not None:
+            return []
+        with translated_errors():
+            left: Any = await self._redis.zrange(keys.vector_store_files(store_id), 0, FILES_ERASED_AT_ONCE - 1)
+        return [each.decode() for each in left]
+
     async def forget(self, due: Due) -> bool:
         """See `VectorStores.forget`."""
         partition = ids.get_partition(due.vector_store_id)
@@ -161,7 +169,7 @@ class RedisIndexingWork:
             prefix=keys.prefix(partition),
             store_id=due.vector_store_id,
             file_id=due.file_id or "",
-            max_files=self.files_a_slice,
+            max_files=FILES_ERASED_AT_ONCE,
             tombstone_s=TOMBSTONE_S,
         )
         return bool(is_more)

@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.member_pages import list_members
-from prompts.adapters.redis.scripts import CALL_KEPT_S, is_owned, new_call_id, read_fields, translated_errors
+from prompts.adapters.redis.scripts import CALL_KEPT_S, is_owned, new_call_id, translated_errors
 from prompts.adapters.redis.vector_store_records import (
     FILE_FIELDS,
     batch_of,
@@ -312,15 +312,6 @@ class RedisVectorStores(RedisIndexingWork):
             for file_id, (status, attributes) in zip(file_ids, rows, strict=True)
             if status == b"completed"
         }
-
-    async def list_left(self, store_id: str) -> Sequence[str]:
-        """See `VectorStores.list_left`."""
-        [owner] = await read_fields(self._redis, keys.vector_store(store_id), ["owner"])
-        if owner is not None:
-            return []
-        with translated_errors():
-            left: Any = await self._redis.zrange(keys.vector_store_files(store_id), 0, self.files_a_slice - 1)
-        return [each.decode() for each in left]
 
 
 def _slice(files: Sequence[NewFile]) -> Iterator[Sequence[tuple[str, str, str, str]]]:
