@@ -23,9 +23,8 @@ if not status then return redis.call('GET', gone_key) == call_id and 1 or -1 end
 local quiet_ms = find_quiet_ms(store_key, file_key, file_id, now_ms)
 count_usage(store_key, file_key, 0)
 if status == 'in_progress' then move_file(prefix, store_key, file_key, file_id, 'cancelled') end
-for _, set in ipairs({'files', 'in_progress', 'completed', 'failed', 'cancelled', 'work'}) do
-  redis.call('ZREM', store_key .. ':' .. set, file_id)
-end
+for _, set in ipairs(FILE_SETS) do redis.call('ZREM', store_key .. ':' .. set, file_id) end
+redis.call('ZREM', store_key .. ':work', file_id)
 redis.call('UNLINK', file_key)
 free_bytes(prefix, found_owner, bytes)
 plan_work(indexing_key, store_key, store_id, 0)

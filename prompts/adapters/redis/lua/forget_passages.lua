@@ -25,9 +25,8 @@ if owner or not erasing then -- expired: what is known of it stays until it is d
 end
 
 local function erase_sets(key)
-  for _, set in ipairs({'files', 'in_progress', 'completed', 'failed', 'cancelled', 'work', 'batches'}) do
-    redis.call('UNLINK', key .. ':' .. set)
-  end
+  for _, set in ipairs(FILE_SETS) do redis.call('UNLINK', key .. ':' .. set) end
+  redis.call('UNLINK', key .. ':work', key .. ':batches')
 end
 
 local files = redis.call('ZRANGE', store_key .. ':files', 0, max_files - 1)

@@ -12,8 +12,4 @@ local store_id = ARGV[2]
 if not find_store(store_key, owner, read_clock_ms()) then return {0} end
 local found_store, created_ms, cancelled = unpack(redis.call('HMGET', batch_key, 'store', 'created_ms', 'cancelled'))
 if found_store ~= store_id then return {} end
-local found = {tonumber(created_ms), cancelled and 1 or 0}
-for i, status in ipairs({'in_progress', 'completed', 'failed', 'cancelled', 'files'}) do
-  found[2 + i] = redis.call('ZCARD', batch_key .. ':' .. status)
-end
-return found
+return add_counts({tonumber(created_ms), cancelled and 1 or 0}, batch_key)

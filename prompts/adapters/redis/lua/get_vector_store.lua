@@ -13,7 +13,4 @@ local found = redis.call('HMGET', store_key, 'name', 'description', 'metadata', 
   'usage_bytes')
 found[6] = found[6] or ''
 found[8] = is_expired and 1 or 0
-for i, status in ipairs({'in_progress', 'completed', 'failed', 'cancelled', 'files'}) do
-  found[8 + i] = redis.call('ZCARD', store_key .. ':' .. status)
-end
-return found
+return add_counts(found, store_key)

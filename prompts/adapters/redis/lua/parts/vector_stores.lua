@@ -2,6 +2,14 @@
 -- How a vector store's files are counted and queued. A count is the size of a sorted set, so that it cannot be wrong.
 
 local DAY_MS = 24 * 3600 * 1000
+-- Of a vector store and of a batch: its files of each status, and all of them.
+local FILE_SETS = {'in_progress', 'completed', 'failed', 'cancelled', 'files'}
+
+-- Put how many files stand where behind what is in a reply, in this order.
+local function add_counts(reply, key)
+  for _, set in ipairs(FILE_SETS) do reply[#reply + 1] = redis.call('ZCARD', key .. ':' .. set) end
+  return reply
+end
 
 -- RETURNS whose the vector store is, and whether it has expired; nil when it is unknown, deleted or not this owner's.
 -- owner "": anybody's
