@@ -89,8 +89,7 @@ class RedisFileStore:
         key = keys.files(ids.find_partition(owner), owner, purpose or "any")
         if after is not None:
             await self.get(after, owner=owner)
-        data: list[bytes] = []
-        found: list[str] = []
+        found: list[tuple[str, bytes]] = []
         is_more = True
         while is_more and len(found) <= limit:
             at_once = min(FILES_AT_ONCE, limit + 1 - len(found))
@@ -99,13 +98,14 @@ class RedisFileStore:
             after = file_ids[-1] if file_ids else after
             calls = [{"file_key": keys.file(file_id), "owner": owner} for file_id in file_ids]
             replies = await self._scripts.call_many("get_file", calls)
-            there = [(file_id, shown) for file_id, shown in zip(file_ids, replies, strict=True) if shown is not None]
-            found += [file_id for file_id, _ in there]
-            data += [shown for _, shown in there]
-        has_more = len(found) > limit
-        data, found = data[:limit], found[:limit]
-        first_id, last_id = (found[0], found[-1]) if found else (None, None)
-        return Page(data=data, first_id=first_id, last_id=last_id, has_more=has_more)
+            found += [(file_id, shown) for file_id, shown in zip(file_ids, replies, strict=True) if shown is not None]
+        page = found[:limit]
+        return Page(
+            data=[shown for _, shown in page],
+            first_id=page[0][0] if page else None,
+            last_id=page[-1][0] if page else None,
+            has_more=len(found) > limit,
+        )
 
     async def _read_ids(
         self, key: str, *, order: Literal["asc", "desc"], after: str | None, count: int
