@@ -57,11 +57,12 @@ class CachedEmbedder:
         try:
             async with asyncio.timeout(MAX_WAIT_S):
                 for some in _slice(texts):
+                    digests = [name_vector(self._model, text) for text in some]
                     pipeline = self._redis.pipeline(transaction=False)
-                    for text in some:
-                        pipeline.get(keys.vector(name_vector(self._model, text)))
+                    for digest in digests:
+                        pipeline.get(keys.vector(digest))
                     packed = await pipeline.execute()
-                    found += [self._unpack(text, each) for text, each in zip(some, packed, strict=True)]
+                    found += map(_unpack, digests, packed)
         except (RedisError, OSError, TimeoutError) as exc:
             log.warning("vector_cache_failed", reason=type(exc).__name__)
         return found + [None] * (len(texts) - len(found))
@@ -80,18 +81,18 @@ class CachedEmbedder:
         except (RedisError, OSError, TimeoutError, OverflowError) as exc:
             log.warning("vector_cache_failed", reason=type(exc).__name__)
 
-    def _unpack(self, text: str, packed: bytes | None) -> Sequence[float] | None:
-        """None for what another text has left there, and for what is no vector."""
-        digest = name_vector(self._model, text)
-        numbers = packed.removeprefix(digest) if packed else b""
-        if not packed or not packed.startswith(digest) or not numbers or len(numbers) % 4:
-            return None
-        return array("f", numbers)
-
 
 def name_vector(model: str, text: str) -> bytes:
     """What tells the vector of a text by a model from all others."""
     return hashlib.sha256(f"{model}\0{text}".encode("utf-8", "surrogatepass")).digest()
+
+
+def _unpack(digest: bytes, packed: bytes | None) -> Sequence[float] | None:
+    """None for what another text has left there, and for what is no vector."""
+    if packed is None or not packed.startswith(digest):
+        return None
+    numbers = packed.removeprefix(digest)
+    return array("f", numbers) if numbers and len(numbers) % 4 == 0 else None
 
 
 def _slice(values: Sequence[T]) -> Iterator[Sequence[T]]:
