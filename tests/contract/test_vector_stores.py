@@ -154,14 +154,14 @@ async def test_strangers_find_nothing(stores: RedisVectorStores) -> None:
     [file_id] = await put(stores, store_id, build_file())
     batch_id = ids.new_id(ids.FILE_BATCH, PARTITION)
     await put(stores, store_id, build_file(), batch_id=batch_id)
-    page = {"limit": 10, "order": "asc", "after": None, "before": None}
+    page: dict[str, Any] = {"limit": 10, "order": "asc", "after": None, "before": None}
     for refused in (
         stores.get(store_id, owner=STRANGER),
         stores.update(store_id, owner=STRANGER, name="Mine"),
         stores.delete(store_id, owner=STRANGER),
         stores.attach(store_id, [build_file()], owner=STRANGER),
         stores.get_file(store_id, file_id, owner=STRANGER),
-        stores.list_files(store_id, owner=STRANGER, status=None, **page),  # type: ignore[arg-type]
+        stores.list_files(store_id, owner=STRANGER, status=None, **page),
         stores.set_attributes(store_id, file_id, {"a": 1}, owner=STRANGER, lease_s=LEASE_S),
         stores.detach(store_id, file_id, owner=STRANGER),
         stores.get_batch(store_id, batch_id, owner=STRANGER),
@@ -171,7 +171,7 @@ async def test_strangers_find_nothing(stores: RedisVectorStores) -> None:
         with pytest.raises(NotFound) as caught:
             await refused
         assert caught.value.code == "vector_store_not_found"
-    assert (await stores.list_stores(owner=STRANGER, **page)).data == []  # type: ignore[arg-type]
+    assert (await stores.list_stores(owner=STRANGER, **page)).data == []
     assert await counts_of(stores, store_id) == FileCounts(in_progress=2, total=2)
 
 
