@@ -4,13 +4,11 @@ An object whose erasure has begun is *dying*. Nothing may continue it. It may st
 in the end nothing of it may be left.
 """
 
-import asyncio
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis.stateful import initialize, run_state_machine_as_test
 from redis.asyncio import Redis
 
@@ -20,17 +18,12 @@ from tests.integration.state_machine.conversation_rules import ConversationRules
 from tests.integration.state_machine.erasure_rules import ErasureRules
 from tests.integration.state_machine.invariants import Invariants
 from tests.integration.state_machine.machine import OWNERS, PARTITION
+from tests.integration.state_machine.redis_machine import SHORT_LIVES, open_redis
 from tests.integration.state_machine.takeover_rules import TakeoverRules
 from tests.support.builders import open_stores
 from tests.support.server_fixtures import StartValkey
 
-FEW = settings(
-    max_examples=60,
-    stateful_step_count=40,
-    report_multiple_bugs=False,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+FEW = settings(SHORT_LIVES, max_examples=60)
 
 
 class Scripts(ConversationRules, TakeoverRules, ErasureRules, Invariants):
@@ -73,11 +66,7 @@ async def find_left(redis: Redis) -> list[str]:
 @pytest.fixture
 def machine(start_valkey: StartValkey) -> Iterator[type[Scripts]]:
     """The state machine on its own Valkey and event loop."""
-    server = start_valkey(appendfsync="no")
-    with ExitStack() as stack:
-        runner = stack.enter_context(asyncio.Runner())
-        redis = Redis.from_url(server.url)
-        stack.callback(lambda: runner.run(redis.aclose()))
+    with open_redis(start_valkey) as (redis, runner):
         # One of them stages whatever it writes, as if it were much.
         replicas = tuple(
             open_stores(redis, replica_id=f"rep_{number}", items_a_slice=3, max_at_once=at_once)

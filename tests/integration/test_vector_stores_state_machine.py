@@ -1,16 +1,14 @@
 """Every operation on vector stores, in any order and each run twice, compared with a model of plain dictionaries."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
@@ -20,23 +18,16 @@ from prompts.domain import ids
 from prompts.domain.vector_stores import AutoChunking, FileCounts, IndexingError, VectorStore
 from prompts.errors import NotFound, StaleRun
 from prompts.ports.vector_stores import Due, Indexing, NewFile
+from tests.integration.state_machine.redis_machine import SHORT_LIVES, RedisMachine, open_redis
 from tests.support.builders import RetryingRedis
 from tests.support.server_fixtures import StartValkey
-
-Result = TypeVar("Result")
 
 OWNER = "alice"
 PARTITION = "05"
 LEASE_S = 600.0
 FILES = [f"file-07{number:030x}" for number in range(4)]
 BROKEN = IndexingError("invalid_file", "The file is broken.")
-FEW = settings(
-    max_examples=40,
-    stateful_step_count=40,
-    report_multiple_bugs=False,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+FEW = settings(SHORT_LIVES, max_examples=40)
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
 
 
@@ -88,24 +79,14 @@ class Store:
             entry.batches = []
 
 
-class VectorStoreRules(RuleBasedStateMachine):
+class VectorStoreRules(RedisMachine):
     """The rules. Each acts on Redis and on the model, and compares the results."""
-
-    redis: Any
-    runner: asyncio.Runner
 
     def __init__(self) -> None:
         super().__init__()
-        self.do(self.redis.flushdb())
         self.stores = RedisVectorStores(RetryingRedis.of(self.redis))
         self.known: list[Store] = []
         self.hands: list[Held] = []
-
-    def do(self, work: Awaitable[Result]) -> Result:
-        async def wait() -> Result:
-            return await work
-
-        return self.runner.run(wait())
 
     def refused(self, work: Awaitable[Any], error: type[Exception]) -> None:
         with pytest.raises(error):
@@ -389,11 +370,7 @@ async def find_left(redis: Redis) -> list[str]:
 @pytest.fixture
 def machine(start_valkey: StartValkey) -> Iterator[type[VectorStoreRules]]:
     """The state machine on its own Valkey and event loop."""
-    server = start_valkey(appendfsync="no")
-    with ExitStack() as stack:
-        runner = stack.enter_context(asyncio.Runner())
-        redis = Redis.from_url(server.url)
-        stack.callback(lambda: runner.run(redis.aclose()))
+    with open_redis(start_valkey) as (redis, runner):
         yield type("BoundRules", (VectorStoreRules,), {"redis": redis, "runner": runner})
 
 

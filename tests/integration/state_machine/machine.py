@@ -1,11 +1,8 @@
 """What all rules use: the replicas under test, the expected state, draws and checks."""
 
-import asyncio
-from collections.abc import Awaitable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine
 
 from prompts.adapters.redis import keys
 from prompts.domain.items import Item
@@ -14,10 +11,9 @@ from prompts.domain.signals import Signal
 from prompts.errors import ConversationLocked, ResponseNotEnded
 from prompts.history.estimates import estimate_tokens
 from prompts.ports.responses import Seized
+from tests.integration.state_machine.redis_machine import RedisMachine
 from tests.integration.state_machine.world import Hand, Talk, Turn, World
 from tests.support.builders import Stores
-
-Result = TypeVar("Result")
 
 OWNERS = ("alice", "bob")
 PARTITION = "07"
@@ -28,24 +24,15 @@ MIN_STEPS_BETWEEN_ENDS = 6
 texts = st.text("ab c", min_size=1, max_size=60)
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(RedisMachine):
     """Two replicas of one Redis, and the expected state."""
 
-    redis: Any  # its types do not say that it returns bytes
-    runner: asyncio.Runner
     replicas: tuple[Stores, Stores]
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World()
         self.steps_since_an_end = 0
-        self.do(self.redis.flushdb())
-
-    def do(self, work: Awaitable[Result]) -> Result:
-        async def wait() -> Result:
-            return await work
-
-        return self.runner.run(wait())
 
     @property
     def stores(self) -> Stores:
