@@ -5,7 +5,7 @@ item sees the id that was sent.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 import msgspec
 from msgspec import UNSET
@@ -36,7 +36,7 @@ def list_named(item: object) -> Iterator[tuple[str, Attachment]]:
     if isinstance(item, Holder):
         name = "content" if isinstance(item, Message) else "output"
         for index, part in enumerate(_parts_of(item)):
-            if isinstance(part, InputImage | InputFile) and part.file_id:
+            if _names_file(part):
                 yield f"{name}[{index}]", part
 
 
@@ -53,7 +53,7 @@ def fill_files(item: Item) -> Item:
     kept = iter(item.kept or ())
     filled = []
     for part in _parts_of(item):
-        if isinstance(part, InputImage | InputFile) and part.file_id:
+        if _names_file(part):
             told = next(kept, None)
             filled.append(_MISSING if told is None else _decode(told))
         else:
@@ -61,6 +61,10 @@ def fill_files(item: Item) -> Item:
     if isinstance(item, Message):
         return replace(item, content=filled, kept=UNSET)
     return replace(item, output=filled, kept=UNSET)
+
+
+def _names_file(part: object) -> TypeGuard[Attachment]:
+    return isinstance(part, Attachment) and bool(part.file_id)
 
 
 def _parts_of(item: Holder) -> Sequence[object]:
