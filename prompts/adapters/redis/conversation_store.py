@@ -10,6 +10,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import delete_conversation
 from prompts.adapters.redis.items import decode_item, find_large, read_large
 from prompts.adapters.redis.listing import touch_listing
+from prompts.adapters.redis.member_pages import find_rank
 from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, find_owned, new_call_id, translated_errors
 from prompts.adapters.redis.staging import MAX_ITEMS_AT_ONCE, Staging
 from prompts.domain import ids
@@ -99,24 +100,20 @@ class RedisConversationStore:
 
     async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
         """See `ConversationStore.list`."""
-        start = 0 if after is None else await self._find_rank(after, owner) + 1
+        listing, start = keys.listing(owner), 0
+        if after is not None:
+            unknown = unknown_conversation(after, param="after")
+            start = await find_rank(self._redis, listing, after, "desc", unknown) + 1
         found: list[Conversation] = []
         while len(found) <= limit:
             with translated_errors():
-                listed = cast("list[bytes]", await self._redis.zrevrange(keys.listing(owner), start, start + limit))
+                listed = cast("list[bytes]", await self._redis.zrevrange(listing, start, start + limit))
             if not listed:
                 break
             there = await self._read_all([conversation_id.decode() for conversation_id in listed], owner)
             start += len(there)  # the others are no longer in the index
             found += there
         return found[:limit], len(found) > limit
-
-    async def _find_rank(self, conversation_id: str, owner: str) -> int:
-        with translated_errors():
-            rank = await self._redis.zrevrank(keys.listing(owner), conversation_id)
-        if rank is None:
-            raise unknown_conversation(conversation_id, param="after")
-        return cast(int, rank)
 
     async def _read_all(self, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:
         """The conversations that exist. The ids of those that do not are removed from the index."""

@@ -30,9 +30,9 @@ async def list_members(
     """
     first, last = 0, None
     if after is not None:
-        first = await _find_rank(redis, key, after, order, unknown(after, param="after")) + 1
+        first = await find_rank(redis, key, after, order, unknown(after, param="after")) + 1
     if before is not None:
-        last = await _find_rank(redis, key, before, order, unknown(before, param="before")) - 1
+        last = await find_rank(redis, key, before, order, unknown(before, param="before")) - 1
         if after is None:
             first = max(0, last - limit)
         if last < first:
@@ -46,7 +46,8 @@ async def list_members(
     return (members[1:] if after is None and before is not None else members[:limit]), True
 
 
-async def _find_rank(redis: Redis, key: str, member: str, order: str, error: NotFound) -> int:
+async def find_rank(redis: Redis, key: str, member: str, order: Literal["asc", "desc"], error: NotFound) -> int:
+    """The member's place in the order, from 0. Raises the error where it is not in the set, Unavailable."""
     with translated_errors():
         rank: Any = await (redis.zrevrank(key, member) if order == "desc" else redis.zrank(key, member))
     if rank is None:
