@@ -123,6 +123,16 @@ async def test_what_is_only_refused_is_not_offered(document: dict[str, Any]) -> 
     assert "x-" not in {key[:2] for schema in schemas.values() for key in schema}
 
 
+async def test_the_options_of_a_search_have_their_bounds(document: dict[str, Any]) -> None:
+    """Another struct of the same name would take their place."""
+    schemas = document["components"]["schemas"]
+    place = schemas["SearchVectorStore"]["properties"]["ranking_options"]["anyOf"][0]["$ref"]
+    options = schemas[place.rpartition("/")[2]]
+    assert options["additionalProperties"] is False
+    assert set(options["properties"]) == {"ranker", "score_threshold"}
+    assert "default-2024-11-15" in str(options["properties"]["ranker"])
+
+
 async def test_an_input_item_is_one_of_its_kinds(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     kinds = [schemas[each["$ref"].rpartition("/")[2]] for each in schemas["InputItem"]["oneOf"]]

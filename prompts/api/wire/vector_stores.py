@@ -95,7 +95,7 @@ class CreateFileBatch(Struct, forbid_unknown_fields=True, kw_only=True):
     chunking_strategy: ChunkingParam | None = None
 
 
-class RankingOptions(Struct, forbid_unknown_fields=True, kw_only=True):
+class SearchRankingParam(Struct, forbid_unknown_fields=True, kw_only=True):
     """How what is found is weighed."""
 
     ranker: Literal["auto", "none", "default-2024-11-15"] | None = None
@@ -111,7 +111,7 @@ class SearchVectorStore(Struct, forbid_unknown_fields=True, kw_only=True):
     query: Query | Annotated[list[Query], Meta(min_length=1, max_length=MAX_QUERIES)]
     filters: FilterParam | None = None
     max_num_results: Annotated[int, Meta(ge=1, le=MAX_FOUND)] | None = None
-    ranking_options: RankingOptions | None = None
+    ranking_options: SearchRankingParam | None = None
     rewrite_query: bool | None = None
 
 
@@ -168,9 +168,9 @@ def read_batch(body: CreateFileBatch, unknown: Unknown) -> list[FileToAttach]:
     return [read_file(file, f"files[{place}].") for place, file in enumerate(body.files)]
 
 
-def read_ranking(given: RankingOptions | None) -> Ranking:
+def read_ranking(given: SearchRankingParam | None) -> Ranking:
     """The ranking; left out, the server's own."""
-    options = given or RankingOptions()
+    options = given or SearchRankingParam()
     return Ranking(
         ranker="none" if options.ranker == "none" else "auto", score_threshold=options.score_threshold or 0.0
     )
