@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from prompts.api.wire.filters import MAX_KEY_CHARACTERS, MAX_TEXT_CHARACTERS, is_finite
+from prompts.api.wire.filters import MAX_KEY_CHARACTERS, MAX_TEXT_CHARACTERS, read_value
 from prompts.api.wire.wording import shorten
 from prompts.domain.passages import Attributes
 from prompts.errors import InvalidRequest
@@ -37,21 +37,11 @@ def read_attributes(raw: dict[str, Any] | None, param: str) -> Attributes:
     attributes = raw or {}
     if len(attributes) > MAX_KEYS:
         raise InvalidRequest(f"Invalid '{param}': must be an object of at most {MAX_KEYS} entries.", param=param)
-    return {key: _read_value(key, value, f"{param}.{shorten(key)}") for key, value in attributes.items()}
+    return {key: _read_pair(key, value, f"{param}.{shorten(key)}") for key, value in attributes.items()}
 
 
-def _read_value(key: str, value: Any, path: str) -> str | float | bool:
-    rule = "must be a string, a number, true or false"
+def _read_pair(key: str, value: Any, path: str) -> str | float | bool:
     if not 0 < len(key) <= MAX_KEY_CHARACTERS:
-        rule = f"the key must be a string of 1 to {MAX_KEY_CHARACTERS} characters"
-    elif isinstance(value, bool):
-        return value
-    elif isinstance(value, str):
-        if len(value) <= MAX_TEXT_CHARACTERS:
-            return value
-        rule = f"must be a string of at most {MAX_TEXT_CHARACTERS} characters"
-    elif isinstance(value, int | float):
-        if is_finite(value):
-            return float(value)
-        rule = "must be a smaller number"
-    raise InvalidRequest(f"Invalid '{path}': {rule}.", param=path)
+        message = f"Invalid '{path}': the key must be a string of 1 to {MAX_KEY_CHARACTERS} characters."
+        raise InvalidRequest(message, param=path)
+    return read_value(value, path)

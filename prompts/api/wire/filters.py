@@ -92,8 +92,9 @@ def _read_comparison(raw: dict[str, Any], param: str, kind: Any, budget: _Budget
         raise _invalid(param, f"has too many values: at most {MAX_VALUES} in a filter")
     path = f"{param}.value"
     if not is_list:
-        return Comparison(type=kind, key=key, value=_read_value(value, path, kind))
-    read = [_read_value(each, f"{path}[{place}]", kind) for place, each in enumerate(value)]
+        is_order = kind in ("gt", "gte", "lt", "lte")
+        return Comparison(type=kind, key=key, value=read_value(value, path, is_order=is_order))
+    read = [read_value(each, f"{path}[{place}]") for place, each in enumerate(value)]
     return Comparison(type=kind, key=key, value=read)
 
 
@@ -108,8 +109,11 @@ def _check_fields(raw: dict[str, Any], param: str, names: tuple[str, ...]) -> No
             raise InvalidRequest(f"Unknown parameter: '{path}'. Leave it out.", param=path)
 
 
-def _read_value(value: Any, path: str, kind: str) -> str | float | bool:
-    is_order = kind in ("gt", "gte", "lt", "lte")
+def read_value(value: Any, path: str, *, is_order: bool = False) -> str | float | bool:
+    """A value of an attribute, or to compare one with; numbers as floats. `is_order` is for more and less.
+
+    Raises InvalidRequest naming the path.
+    """
     if isinstance(value, str):
         if len(value) > MAX_TEXT_CHARACTERS:
             raise _invalid(path, f"must be a string of at most {MAX_TEXT_CHARACTERS} characters")
@@ -117,14 +121,13 @@ def _read_value(value: Any, path: str, kind: str) -> str | float | bool:
     if isinstance(value, bool) and not is_order:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        if not is_finite(value):
+        if not _is_finite(value):
             raise _invalid(path, "must be a smaller number")
         return float(value)
     raise _invalid(path, "must be a string or a number" if is_order else "must be a string, a number, true or false")
 
 
-def is_finite(value: float) -> bool:
-    """Whether a number of a body can be kept as one."""
+def _is_finite(value: float) -> bool:
     try:
         return math.isfinite(float(value))
     except OverflowError:
