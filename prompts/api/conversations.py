@@ -1,5 +1,6 @@
 """`/v1/conversations` and their items: create, retrieve, update, list."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated, ClassVar, Literal
 
@@ -12,6 +13,7 @@ from msgspec import Meta, Struct, field
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
 from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK_CONVERSATION, UPDATE_CONVERSATION
+from prompts.api.pages import Limit, Order, check_cursors, encode_page
 from prompts.api.wire.ids import ConversationId, ItemId
 from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
 from prompts.api.wire.item_reader import placing_calls, read_items
@@ -39,8 +41,6 @@ from prompts.usecases.public_ids import check_kind
 encode = msgspec.json.Encoder().encode
 
 Title = Annotated[str, Meta(max_length=200)]
-Limit = Annotated[int, Meta(ge=1, le=100, description="How many at most.")]
-Order = Annotated[Literal["asc", "desc"], Meta(description="Oldest or newest first.")]
 
 
 class ConversationBody(Struct):
@@ -135,16 +135,6 @@ class ConversationList(Struct):
     object: Literal["list"] = "list"
 
 
-class RawItemList(Struct):
-    """`ItemList`, of items as they are stored."""
-
-    data: list[msgspec.Raw]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: Literal["list"] = "list"
-
-
 class ItemList(Struct):
     """One page of items."""
 
@@ -183,8 +173,7 @@ class ConversationsController(ApiController):
     @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversations")
     async def get(self, parsed_query: Query[ConversationsQuery]) -> HttpResponse:
         """The owner's conversations, last used first."""
-        if parsed_query.after is not None:
-            check_kind(parsed_query.after, ids.CONVERSATION, param="after")
+        check_cursors(ids.CONVERSATION, after=parsed_query.after)
         found, has_more = await list_conversations(
             owner=self.owner, limit=parsed_query.limit, after=parsed_query.after, store=self.state.conversations
         )
@@ -294,11 +283,10 @@ class ItemsController(ApiController):
             after=parsed_query.after,
             store=self.state.conversations,
         )
-        shown = page.data
         if SEARCH_RESULTS in parsed_query.include:
-            shown = await show_results(shown, owner=self.owner, store=self.state.turns.store)
-        data = [msgspec.Raw(item) for item in shown]
-        return self.render(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
+            shown = await show_results(page.data, owner=self.owner, store=self.state.turns.store)
+            page = replace(page, data=shown)
+        return self.render(encode_page(page))
 
     @validate(
         ResponseSpec(ItemList, status_code=HTTPStatus.OK),

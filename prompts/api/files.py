@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, KeyBeforeUpload, break_off, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, FileContent, FormBody
+from prompts.api.pages import Order, check_cursors, encode_page
 from prompts.api.state import WithBody
 from prompts.api.wire.ids import FileId
 from prompts.api.wire.upload import FORM_BYTES, MAX_EXPIRY_S, MIN_EXPIRY_S, PURPOSES, Upload, file_too_large
@@ -68,7 +69,7 @@ class FilesQuery(Struct, forbid_unknown_fields=True):
 
     purpose: Annotated[Purpose, Meta(description="Only those that were uploaded for this.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many at most; a page ends at 1,000.")] = MAX_LIMIT
-    order: Annotated[Literal["asc", "desc"], Meta(description="Oldest or newest first.")] = "desc"
+    order: Order = "desc"
     after: FileId | None = None
 
 
@@ -76,16 +77,6 @@ class FileList(Struct):
     """One page of files."""
 
     data: list[File]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: Literal["list"] = "list"
-
-
-class RawFileList(Struct):
-    """`FileList`, of files as they are stored."""
-
-    data: list[msgspec.Raw]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -126,8 +117,7 @@ class FilesController(ApiController):
     @validate(ResponseSpec(FileList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listFiles")
     async def get(self, parsed_query: Query[FilesQuery]) -> HttpResponse:
         """One page of the files, newest first unless asked otherwise."""
-        if parsed_query.after is not None:
-            check_kind(parsed_query.after, ids.FILE, param="after")
+        check_cursors(ids.FILE, after=parsed_query.after)
         page = await list_files(
             owner=self.owner,
             purpose=parsed_query.purpose,
@@ -136,8 +126,7 @@ class FilesController(ApiController):
             after=parsed_query.after,
             ports=self.state.files,
         )
-        data = [msgspec.Raw(shown) for shown in page.data]
-        return json_response(encode(RawFileList(data, page.first_id, page.last_id, page.has_more)))
+        return json_response(encode_page(page))
 
 
 class FileController(ApiController):

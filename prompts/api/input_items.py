@@ -2,20 +2,18 @@
 
 from http import HTTPStatus
 
-import msgspec
 from django.http import HttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 
 from prompts.api.controller import ApiController
-from prompts.api.conversations import ItemList, ItemsQuery, RawItemList
+from prompts.api.conversations import ItemList, ItemsQuery
 from prompts.api.openapi.document import ERRORS
+from prompts.api.pages import encode_page
 from prompts.api.responses import ResponsePath
 from prompts.api.wire.include import check_include
 from prompts.domain import ids
 from prompts.usecases.public_ids import check_kind
 from prompts.usecases.response_notes import list_input_items
-
-encode = msgspec.json.Encoder().encode
 
 
 class InputItemsController(ApiController):
@@ -35,5 +33,4 @@ class InputItemsController(ApiController):
             after=parsed_query.after,
             notes=self.state.notes,
         )
-        data = [msgspec.Raw(item) for item in page.data]
-        return self.render(encode(RawItemList(data, page.first_id, page.last_id, page.has_more)))
+        return self.render(encode_page(page))

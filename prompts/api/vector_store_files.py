@@ -12,16 +12,15 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, break_off, json_response
-from prompts.api.conversations import Limit, Order
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS
 from prompts.api.openapi.examples import ATTACH_FILE, CREATE_FILE_BATCH, SET_FILE_ATTRIBUTES
-from prompts.api.vector_stores import RawList, TextContent, VectorStorePath, read_store_id
+from prompts.api.pages import Limit, Order, check_cursors, encode_page
+from prompts.api.vector_stores import TextContent, VectorStorePath, read_store_id
 from prompts.api.wire.attributes import read_attributes
 from prompts.api.wire.ids import FileBatchId, FileId, VectorStoreId
 from prompts.api.wire.vector_stores import AttachFile, CreateFileBatch, SetFileAttributes, read_batch, read_file
 from prompts.domain import ids
 from prompts.domain.vector_stores import FileBatch, IndexingStatus, VectorStoreFile
-from prompts.ports.pages import Page
 from prompts.usecases.public_ids import check_kind
 from prompts.usecases.vector_stores import (
     attach_batch,
@@ -120,7 +119,7 @@ class VectorStoreFilesController(ApiController):
     )
     async def get(self, parsed_path: Path[VectorStorePath], parsed_query: Query[VectorStoreFilesQuery]) -> HttpResponse:
         """One page of the files, newest first unless asked otherwise."""
-        return await list_page(self, read_store_id(parsed_path.vector_store_id), parsed_query)
+        return await _list_page(self, read_store_id(parsed_path.vector_store_id), parsed_query)
 
 
 class VectorStoreFileController(ApiController):
@@ -237,17 +236,15 @@ class FileBatchFilesController(ApiController):
     async def get(self, parsed_path: Path[BatchPath], parsed_query: Query[VectorStoreFilesQuery]) -> HttpResponse:
         """One page of the batch's files that are still in the vector store."""
         store_id, batch_id = _read_batch_place(parsed_path)
-        return await list_page(self, store_id, parsed_query, batch_id=batch_id)
+        return await _list_page(self, store_id, parsed_query, batch_id=batch_id)
 
 
-async def list_page(
+async def _list_page(
     controller: ApiController, store_id: str, query: VectorStoreFilesQuery, *, batch_id: str | None = None
 ) -> HttpResponse:
     """One page of the files of a vector store, or of a batch."""
-    for cursor, param in ((query.after, "after"), (query.before, "before")):
-        if cursor is not None:
-            check_kind(cursor, ids.FILE, param=param)
-    page: Page = await list_vector_store_files(
+    check_cursors(ids.FILE, after=query.after, before=query.before)
+    page = await list_vector_store_files(
         store_id,
         owner=controller.owner,
         status=query.filter,
@@ -258,8 +255,7 @@ async def list_page(
         ports=controller.state.vector_stores,
         batch_id=batch_id,
     )
-    data = [msgspec.Raw(shown) for shown in page.data]
-    return json_response(encode(RawList(data, page.first_id, page.last_id, page.has_more)))
+    return json_response(encode_page(page))
 
 
 async def _write_text(texts: AsyncIterator[Sequence[str]]) -> AsyncIterator[bytes]:

@@ -11,9 +11,9 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import UNSET, Meta, Struct
 
 from prompts.api.controller import ApiController, json_response
-from prompts.api.conversations import Limit, Order
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS
 from prompts.api.openapi.examples import CREATE_VECTOR_STORE, SEARCH_VECTOR_STORE, UPDATE_VECTOR_STORE
+from prompts.api.pages import Limit, Order, check_cursors, encode_page
 from prompts.api.wire.filters import read_filter
 from prompts.api.wire.ids import VectorStoreId
 from prompts.api.wire.vector_stores import (
@@ -61,16 +61,6 @@ class VectorStoreList(Struct):
     """One page of vector stores."""
 
     data: list[VectorStore]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: Literal["list"] = "list"
-
-
-class RawList(Struct):
-    """One page of what is stored as it is shown."""
-
-    data: list[msgspec.Raw]
     first_id: str | None
     last_id: str | None
     has_more: bool
@@ -138,9 +128,7 @@ class VectorStoresController(ApiController):
     @validate(ResponseSpec(VectorStoreList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listVectorStores")
     async def get(self, parsed_query: Query[VectorStoresQuery]) -> HttpResponse:
         """One page of the owner's vector stores, newest first unless asked otherwise."""
-        for cursor, param in ((parsed_query.after, "after"), (parsed_query.before, "before")):
-            if cursor is not None:
-                check_kind(cursor, ids.VECTOR_STORE, param=param)
+        check_cursors(ids.VECTOR_STORE, after=parsed_query.after, before=parsed_query.before)
         page = await list_vector_stores(
             owner=self.owner,
             limit=parsed_query.limit,
@@ -149,8 +137,7 @@ class VectorStoresController(ApiController):
             before=parsed_query.before,
             ports=self.state.vector_stores,
         )
-        data = [msgspec.Raw(shown) for shown in page.data]
-        return json_response(encode(RawList(data, page.first_id, page.last_id, page.has_more)))
+        return json_response(encode_page(page))
 
 
 class VectorStoreController(ApiController):
