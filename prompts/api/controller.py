@@ -183,7 +183,7 @@ def json_response(content: bytes, status: int = 200) -> HttpResponse:
 
 
 async def break_off(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """An error in the middle breaks the connection off: a clean end would look like the whole file."""
+    """An error in the middle breaks the connection off: a clean end would look like the whole answer."""
     try:
         async for piece in pieces:
             yield piece

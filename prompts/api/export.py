@@ -5,23 +5,19 @@ from http import HTTPStatus
 from typing import Annotated, Literal, cast
 
 import msgspec
-import structlog
 from django.http import HttpResponse, StreamingHttpResponse
 from dmr import Path, Query, validate
 from msgspec import Meta, Struct
 
-from prompts.api.controller import ApiController
+from prompts.api.controller import ApiController, break_off
 from prompts.api.conversations import ConversationBody, ConversationPath, show
 from prompts.api.openapi.document import ERRORS, AlsoAs, text
 from prompts.domain import ids
 from prompts.domain.items import Item
-from prompts.errors import ServiceError
 from prompts.usecases.export import Form, export_conversation, write_json, write_markdown
 from prompts.usecases.public_ids import check_kind
 
 encode = msgspec.json.Encoder().encode
-
-log = structlog.get_logger(__name__)
 
 CONTENT_TYPES: dict[Form, str] = {"json": "application/json", "markdown": "text/markdown; charset=utf-8"}
 SUFFIXES: dict[Form, str] = {"json": "json", "markdown": "md"}
@@ -63,7 +59,7 @@ class ExportController(ApiController):
             written = write_json(encode(show(conversation)), items)
         else:
             written = write_markdown(conversation, items)
-        response = StreamingHttpResponse(_break_off(written), content_type=CONTENT_TYPES[form])
+        response = StreamingHttpResponse(break_off(written), content_type=CONTENT_TYPES[form])
         response["Content-Disposition"] = f'attachment; filename="{conversation_id}.{SUFFIXES[form]}"'
         return cast(HttpResponse, response)
 
@@ -72,13 +68,3 @@ async def _prepend(first: Sequence[bytes], rest: AsyncIterator[Sequence[bytes]])
     yield first
     async for items in rest:
         yield items
-
-
-async def _break_off(written: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """An error in the middle breaks the connection off: a clean end would look like the whole conversation."""
-    try:
-        async for piece in written:
-            yield piece
-    except ServiceError as error:
-        log.warning("export_broken_off", code=error.code)
-        raise ConnectionAbortedError from error
