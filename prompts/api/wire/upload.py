@@ -45,7 +45,6 @@ class Upload:
         self._parts = 0
         self._headers: dict[bytes, bytes] = {}
         self._header_name, self._header_value = b"", b""
-        self._in_file = False
         self._field = ""
         self._is_whole = False
         self._waiting: list[bytes] = []
@@ -58,7 +57,6 @@ class Upload:
                 "on_header_end": self._end_header,
                 "on_headers_finished": self._begin_content,
                 "on_part_data": self._read_content,
-                "on_part_end": self._end_part,
                 "on_end": self._end,
             },
         )
@@ -120,7 +118,6 @@ class Upload:
         if self._parts > MAX_PARTS:
             raise InvalidRequest(f"The form has more than {MAX_PARTS} parts. Send one file and its fields.")
         self._headers = {}
-        self._header_name, self._header_value = b"", b""
 
     def _read_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
@@ -140,8 +137,7 @@ class Upload:
             _refuse_form()
         sent = _find_filename(disposition, options)
         self._field = name
-        self._in_file = name == "file"
-        if self._in_file:
+        if name == "file":
             if self._filename is not None:
                 raise InvalidRequest("The form has two files. Upload each by itself.", param="file")
             if sent is None:
@@ -155,7 +151,7 @@ class Upload:
             self._unknown.leave_out(name, "field")
 
     def _read_content(self, data: bytes, start: int, end: int) -> None:
-        if self._in_file:
+        if self._field == "file":
             self._size += end - start
             if self._size > self._max_file_bytes:
                 raise file_too_large(self._max_file_bytes)
@@ -164,9 +160,6 @@ class Upload:
             self._fields[self._field] += data[start:end]
             if len(self._fields[self._field]) > MAX_FIELD_BYTES:
                 raise InvalidRequest(f"Invalid '{self._field}': it is too long.", param=self._field)
-
-    def _end_part(self) -> None:
-        self._in_file = False
 
     def _end(self) -> None:
         self._is_whole = True
@@ -222,7 +215,7 @@ def _check_expiry(anchor: bytes | None, seconds: bytes | None) -> None:
         return
     if anchor != b"created_at":
         raise InvalidRequest("Invalid 'expires_after[anchor]': must be 'created_at'.", param="expires_after[anchor]")
-    is_number = seconds is not None and seconds.isdigit() and len(seconds) < len(str(MAX_EXPIRY_S)) + 1
+    is_number = seconds is not None and seconds.isdigit() and len(seconds) <= len(str(MAX_EXPIRY_S))
     if seconds is None or not is_number or not MIN_EXPIRY_S <= int(seconds) <= MAX_EXPIRY_S:
         message = f"Invalid 'expires_after[seconds]': must be an integer from {MIN_EXPIRY_S:,} to {MAX_EXPIRY_S:,}."
         raise InvalidRequest(message, param="expires_after[seconds]")
