@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
-Purpose: TypeAlias = Literal["assistants", "user_data", "vision", "batch", "fine-tune", "evals"]
+Purpose: TypeAlias = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 """What a file is uploaded for; only kept and shown."""
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Mapping
-from typing import NoReturn, cast
+from typing import NoReturn, cast, get_args
 from urllib.parse import unquote_to_bytes
 
 from python_multipart.exceptions import FormParserError
@@ -22,7 +22,7 @@ MAX_FIELD_NAME = 100
 # Besides the file: fields, boundaries, headers, and what stands before and behind all parts.
 FORM_BYTES = MB
 
-PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
+PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
 MIN_EXPIRY_S, MAX_EXPIRY_S = 3_600, 2_592_000  # OpenAI's: an hour, 30 days
 
 _EXTENDED = re.compile(rb";\s*filename\*\s*=\s*([\w-]*)'[\w-]*'([^;\s]*)", re.IGNORECASE)
