@@ -116,7 +116,7 @@ class Clients:
     """What one process has open; `lifespan.Drainable`."""
 
     prompts: State
-    knowledge: "Knowledge"
+    knowledge: Knowledge
     readiness: Readiness
     http_metrics: HttpMetrics
     http_tracing: "HttpTracing | None"

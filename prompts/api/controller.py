@@ -22,7 +22,7 @@ from dmr.security.base import AsyncAuth
 from dmr.serializer import BaseSerializer
 
 from prompts.api.errors import as_service_error, render_error
-from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope
+from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope, FormBody
 from prompts.api.openapi.schemas import WireSerializer
 from prompts.api.own_seals import OwnSeals
 from prompts.api.state import State, WithBody, get_state, get_unknown
@@ -127,6 +127,8 @@ class ApiController(Controller[WireSerializer]):
     parsers = [BodyParser()]
     header_parameters: ClassVar[Sequence[Parameter]] = ()
     """Headers that a request may carry, for the OpenAPI document; the view reads them itself."""
+    form_body: ClassVar[FormBody | None] = None
+    """The form that one of its operations reads itself, for the OpenAPI document."""
     error_model: ClassVar[Any] = ErrorEnvelope
     exclude_semantic_responses = frozenset({HTTPStatus.NOT_ACCEPTABLE})  # nothing is negotiated
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from http import HTTPStatus
 from mimetypes import MimeTypes
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Annotated, Literal, cast
 
 import msgspec
 from django.http import HttpResponse, StreamingHttpResponse
@@ -95,8 +95,8 @@ class FilesController(ApiController):
     """Files of the key's owner."""
 
     tags = ["Files"]
-    auth: ClassVar[Any] = [KeyBeforeUpload()]
-    form_body: ClassVar[FormBody] = _FORM
+    auth = [KeyBeforeUpload()]
+    form_body = _FORM
 
     @validate(ResponseSpec(File, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="uploadFile")
     async def post(self) -> HttpResponse:

@@ -149,9 +149,8 @@ class DocumentedEndpoint(Endpoint):
         operation.parameters = [_shown(parameter) for parameter in parameters] or None
         if isinstance(body := operation.request_body, RequestBody):
             body.required = not _may_be_left_out(body)
-        if (
-            form := getattr(controller_cls, "form_body", None)
-        ) is not None and operation.operation_id == form.operation_id:
+        form: FormBody | None = getattr(controller_cls, "form_body", None)
+        if form is not None and operation.operation_id == form.operation_id:
             operation.request_body = RequestBody(content={"multipart/form-data": form.content}, required=True)
         for response in (operation.responses or {}).values():
             assert isinstance(response, Response)
