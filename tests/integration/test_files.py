@@ -21,12 +21,6 @@ PURPOSE = {"purpose": "assistants"}
 HTML = b"<!doctype html><script>alert(1)</script>"
 
 
-def list_kept(service: Service) -> set[str]:
-    """The ids in the storage of the shared service, and temporary files."""
-    folder = service.replica.directory / "files"
-    return {path.name for path in folder.rglob("*") if path.is_file()}
-
-
 async def test_a_file_is_kept_as_it_was_sent(alice: AsyncOpenAI, service: Service) -> None:
     content = secrets.token_bytes(3_000_000)
     file = await alice.files.create(file=("report.pdf", content), purpose="user_data")
@@ -39,7 +33,7 @@ async def test_a_file_is_kept_as_it_was_sent(alice: AsyncOpenAI, service: Servic
     assert download.content == content
     assert download.response.headers["content-type"] == "application/pdf"
     assert download.response.headers["content-length"] == "3000000"
-    assert file.id in list_kept(service)
+    assert file.id in service.list_stored()
 
 
 async def test_curl_uploads_and_downloads(service: Service, tmp_path: Path) -> None:
@@ -70,7 +64,7 @@ async def test_a_deleted_file_is_gone_at_once(alice: AsyncOpenAI, service: Servi
             await call
         assert refusal.value.code == "file_not_found"
         assert file.id in refusal.value.message
-    assert file.id not in list_kept(service)
+    assert file.id not in service.list_stored()
     async with Redis.from_url(service.valkey.url) as redis:
         assert [key async for key in redis.scan_iter(f"*{file.id}*")] == []
 
@@ -140,7 +134,7 @@ async def test_a_file_has_an_end_when_it_is_given_one(alice: AsyncOpenAI, servic
         with pytest.raises(NotFoundError):
             await alice.files.retrieve(file.id)
         await redis.zadd(keys.files_due(ids.get_partition(file.id)), {file.id: 1})
-        await eventually(lambda: file.id not in list_kept(service), within_s=20)
+        await eventually(lambda: file.id not in service.list_stored(), within_s=20)
         await eventually(lambda: is_forgotten(redis, file.id), within_s=20)
 
 
@@ -157,7 +151,7 @@ async def test_what_a_killed_replica_was_writing_is_erased(service: Service, htt
     left.write_bytes(b"left behind")
     async with Redis.from_url(service.valkey.url) as redis:
         await redis.zadd(keys.files_due(ids.get_partition(file_id)), {file_id: 1})
-    await eventually(lambda: file_id not in list_kept(service), within_s=20)
+    await eventually(lambda: file_id not in service.list_stored(), within_s=20)
 
 
 async def test_an_owner_keeps_as_many_bytes_as_they_may(
@@ -176,7 +170,7 @@ async def test_an_owner_keeps_as_many_bytes_as_they_may(
             assert refused.status_code == 429
             assert refused.json()["error"]["code"] == "quota_exceeded"
             assert refused.headers["x-should-retry"] == "false"
-            await eventually(lambda: list_kept(own) == {first.json()["id"]})
+            await eventually(lambda: own.list_stored() == {first.json()["id"]})
             await client.delete(f"/v1/files/{first.json()['id']}")
             assert (await send(100_000)).status_code == 200
             refused = await send(2 * 1024 * 1024 + 1)

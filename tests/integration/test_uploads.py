@@ -77,11 +77,6 @@ async def post(http: httpx.AsyncClient, content_type: str, body: bytes) -> httpx
     return await http.post("/v1/files", content=body, headers=headers)
 
 
-def list_kept(service: Service) -> set[str]:
-    folder = service.replica.directory / "files"
-    return {path.name for path in folder.rglob("*") if path.is_file()}
-
-
 async def count_due(service: Service) -> int:
     async with Redis.from_url(service.valkey.url) as redis:
         return sum([int(await redis.zcard(key)) async for key in redis.scan_iter("eps:*:files:due")])
@@ -92,9 +87,9 @@ async def test_a_broken_form_names_what_is_wrong_and_leaves_nothing(
     http: httpx.AsyncClient, service: Service, name: str
 ) -> None:
     content_type, body, param = BROKEN[name]
-    kept, due = list_kept(service), await count_due(service)
+    kept, due = service.list_stored(), await count_due(service)
     check_refusal(await post(http, content_type, body), status=400, code="invalid_request_error", param=param)
-    await eventually(lambda: list_kept(service) <= kept)
+    await eventually(lambda: service.list_stored() <= kept)
     assert await count_due(service) <= due
 
 
@@ -145,7 +140,7 @@ async def test_a_boundary_in_the_content_is_content(http: httpx.AsyncClient) -> 
 async def test_a_file_that_is_too_large_is_refused_by_its_length_and_on_the_way(
     http: httpx.AsyncClient, alice: AsyncOpenAI, service: Service
 ) -> None:
-    kept = list_kept(service)
+    kept = service.list_stored()
     content = bytes(64 * MB + 1)
     with pytest.raises(APIStatusError) as refusal:
         await alice.files.create(file=("a.bin", content), purpose="assistants")
@@ -160,7 +155,7 @@ async def test_a_file_that_is_too_large_is_refused_by_its_length_and_on_the_way(
     with contextlib.suppress(httpx.WriteError, httpx.RemoteProtocolError):  # it was still sending
         answer = await http.post("/v1/files", content=stream(), headers={"Content-Type": FORM})
         check_refusal(answer, status=413, code="request_too_large", param="file")
-    await eventually(lambda: list_kept(service) <= kept)
+    await eventually(lambda: service.list_stored() <= kept)
 
 
 async def test_the_largest_file_fits(alice: AsyncOpenAI) -> None:
@@ -186,18 +181,18 @@ async def test_a_stranger_is_refused_before_the_upload(service: Service) -> None
 
 
 async def test_a_client_that_leaves_in_the_middle_leaves_nothing(service: Service) -> None:
-    kept = list_kept(service)
+    kept = service.list_stored()
     key = f"Authorization: Bearer {service.alice_key}"
     head = compose("POST", "/v1/files", key, f"Content-Type: {FORM}", f"Content-Length: {10 * MB}")
     async with open_raw(service.url) as connection:
         await connection.send(head + A_FILE[:-2] + bytes(2 * MB))
-        await eventually(lambda: list_kept(service) - kept)
-    await eventually(lambda: not list_kept(service) - kept)
+        await eventually(lambda: service.list_stored() - kept)
+    await eventually(lambda: not service.list_stored() - kept)
 
 
 @pytest.mark.long
 async def test_an_upload_that_hardly_comes_is_refused(service: Service) -> None:
-    kept = list_kept(service)
+    kept = service.list_stored()
     key = f"Authorization: Bearer {service.alice_key}"
     head = compose("POST", "/v1/files", key, f"Content-Type: {FORM}", "Content-Length: 1000")
     async with open_raw(service.url) as connection:
@@ -205,7 +200,7 @@ async def test_an_upload_that_hardly_comes_is_refused(service: Service) -> None:
         await asyncio.sleep(20)
         answer = await connection.read_answer()
     assert (answer.status, answer.error["code"]) == (408, "request_timeout")
-    await eventually(lambda: not list_kept(service) - kept)
+    await eventually(lambda: not service.list_stored() - kept)
 
 
 def measure_mb(service: Service) -> float:

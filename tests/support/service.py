@@ -37,6 +37,11 @@ class Service:
         """For the SDK."""
         return f"{self.url}/v1"
 
+    def list_stored(self) -> set[str]:
+        """The ids of uploaded files in its storage, and temporary files."""
+        folder = self.replica.directory / "files"
+        return {path.name for path in folder.rglob("*") if path.is_file()}
+
 
 def service_environment(valkey: ValkeyServer, standin: StandinServer, directory: Path) -> dict[str, str]:
     """The environment of a replica, with short limits for the model, so that no test waits long.
