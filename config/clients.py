@@ -62,6 +62,7 @@ from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.run.breaker import Breaker
+from prompts.run.chores import cancel_until_done
 from prompts.run.erasing_files import keep_files_erased, keep_tidied
 from prompts.run.file_search import FileSearch
 from prompts.run.followers import Followers, Pace
@@ -412,10 +413,7 @@ async def _in_background(name: str, chore: Chore) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        # A cancellation that comes with an answer of Redis is lost before Python 3.12: the driver uses `wait_for`.
-        while not task.done():
-            task.cancel()
-            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+        await cancel_until_done(task, again_s=CANCEL_AGAIN_S)
 
 
 async def _keep_going(name: str, chore: Chore) -> None:

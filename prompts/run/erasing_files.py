@@ -1,7 +1,6 @@
 """Erases files that are due: deleted, expired, or left by an upload that broke off; any number of replicas may."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
@@ -9,12 +8,12 @@ import structlog
 
 from prompts.errors import ServiceError
 from prompts.ports.files import FileStorage, FileStore
+from prompts.run.chores import jitter
 
 log = structlog.get_logger(__name__)
 
 # One look is a round trip for all partitions; nobody waits for what it finds.
 SWEEP_S = 5.0
-JITTER = 0.25
 # Between two looks for what killed processes have left on the disk.
 TIDY_S = 3_600.0
 
@@ -36,7 +35,7 @@ async def keep_files_erased(*, store: FileStore, storage: FileStorage, detach: D
             await erase_due_files(store=store, storage=storage, detach=detach)
         except ServiceError as error:
             log.warning("files_not_erased", code=error.code)
-        await asyncio.sleep(SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
+        await asyncio.sleep(jitter(SWEEP_S))
 
 
 async def keep_tidied(storage: Tidied) -> None:

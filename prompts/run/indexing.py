@@ -30,15 +30,15 @@ from prompts.ports.observer import UNOBSERVED, IndexingStopped, Observer
 from prompts.ports.passage_index import Indexed, PassageIndex
 from prompts.ports.text_extractor import TextExtractor, UnreadableFile
 from prompts.ports.vector_stores import Indexing, VectorStores
+from prompts.run.chores import cancel_until_done, stop_if_cancelled, wait_for_work
 from prompts.run.run import RENEWALS_A_LEASE
 
 log = structlog.get_logger(__name__)
 
 # Of a process: reading documents takes processor time that answers need.
 AT_ONCE = 2
-# A look is a round trip for all partitions; replicas are jittered apart. This process is woken by its own requests.
+# A look is a round trip for all partitions. This process is woken by its own requests.
 LOOK_S = 2.0
-JITTER = 0.25
 # Between two tries while something is away, twice as long each time: seven minutes in all.
 FIRST_DELAY_S, MAX_DELAY_S = 1.0, 60.0
 MAX_TRIES = 12
@@ -132,13 +132,7 @@ class Indexer:
                 await self._work(indexing)
             stop_if_cancelled()
             if indexing is None:
-                await self._wait()
-
-    async def _wait(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_S * random.uniform(1 - JITTER, 1)):  # noqa: S311 -- jitter, no secret
-                await self._woken.wait()
-        self._woken.clear()
+                await wait_for_work(self._woken, look_s=LOOK_S)
 
     async def _seize(self) -> Indexing | None:
         if self._is_draining:
@@ -230,9 +224,7 @@ class Indexer:
                     raise StaleRun
             return task.result()
         finally:
-            while not task.done():
-                task.cancel()  # and again, where one was lost: see `stop_if_cancelled`
-                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+            await cancel_until_done(task, again_s=CANCEL_AGAIN_S)
             _ = task.cancelled() or task.exception()  # asyncio warns about what nobody has looked at
 
     async def _is_renewed(self, indexing: Indexing) -> bool:
@@ -243,16 +235,6 @@ class Indexer:
             return False
         stop_if_cancelled()
         return True
-
-
-def stop_if_cancelled() -> None:
-    """Raise the cancellation that a call of Redis has lost.
-
-    The driver waits with `asyncio.wait_for`, which before Python 3.12 forgets one that comes with the answer.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
 
 
 async def index_file(indexing: Indexing, ports: IndexingPorts) -> _Ended:

@@ -16,15 +16,15 @@ from prompts.errors import ServiceError
 from prompts.ports.eraser import Eraser, Slice
 from prompts.ports.event_log import EventLog
 from prompts.ports.responses import ResponseStore
+from prompts.run.chores import jitter
 from prompts.run.ending import is_passing
 from prompts.run.runner import Runner
 from prompts.run.takeover import take_over
 
 log = structlog.get_logger(__name__)
 
-# A lost response is found within the lease and this; replicas are jittered apart, so that they do not all look at once.
+# A lost response is found within the lease and this.
 SWEEP_S = 2.0
-JITTER = 0.25
 # Erasing leaves off so soon for responses that were lost meanwhile, and goes on at once when there are none.
 ERASE_S = 1.0
 # Of each history, before what is due is listed again: a listing costs about as much as three slices.
@@ -42,7 +42,7 @@ async def keep_swept(
     """Sweep until cancelled, also after failures; at once when `wait_lost` says that a response waits."""
     is_more = False
     while True:
-        await wait_lost(0 if is_more else SWEEP_S * random.uniform(1 - JITTER, 1))  # noqa: S311 -- jitter, no secret
+        await wait_lost(0 if is_more else jitter(SWEEP_S))
         is_more = False
         try:
             await take_over_lost(store=store, event_log=event_log, runner=runner)

@@ -1,8 +1,6 @@
 """Erases from the search index what vector stores hold no more; any number of replicas do so."""
 
 import asyncio
-import random
-from contextlib import suppress
 
 import structlog
 
@@ -10,13 +8,12 @@ from prompts.errors import ServiceError, Unavailable
 from prompts.ports.files import FileStore
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.vector_stores import Due, VectorStores
-from prompts.run.indexing import stop_if_cancelled
+from prompts.run.chores import stop_if_cancelled, wait_for_work
 
 log = structlog.get_logger(__name__)
 
 # No search shows what is due: it only takes room.
 LOOK_S = 2.0
-JITTER = 0.25
 # Half of what one replica is given for it (`VectorStores.list_due`).
 ERASE_S = 30.0
 
@@ -42,10 +39,7 @@ class Unindexer:
                 await self.erase_due()
             except ServiceError as error:
                 log.warning("passages_not_erased", code=error.code)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S * random.uniform(1 - JITTER, 1)):  # noqa: S311 -- jitter, no secret
-                    await self._woken.wait()
-            self._woken.clear()
+            await wait_for_work(self._woken, look_s=LOOK_S)
 
     async def erase_due(self) -> None:
         """Erase all that is due now. What fails is due again in a minute. Raises Unavailable."""
