@@ -150,8 +150,8 @@ class Answering:
             if self._narration.rounds:
                 await written()
             hosted = HostedCalls(self._kinds, self._count_calls_left())
-            async with aclosing(self._ask(given, hosted)) as asked:
-                async for signals in self._slow_down(asked, written):
+            async with aclosing(self._slow_down(self._ask(given, hosted), written)) as asked:
+                async for signals in asked:
                     match signals:
                         case [Finished(reason="stop") as finished] if hosted.is_whole:
                             self._check_rounds()
@@ -166,12 +166,13 @@ class Answering:
 
     async def _slow_down(self, asked: Signals, written: Written) -> Signals:
         """The same signals; long texts in which markers are looked for, some at a time."""
-        async for signals in asked:
-            groups = cut_texts(signals, MAX_CHARACTERS_AT_ONCE) if self._narration.has_passages else [signals]
-            for group in groups:
-                yield group
-                if len(groups) > 1:
-                    await written()
+        async with aclosing(asked):
+            async for signals in asked:
+                groups = cut_texts(signals, MAX_CHARACTERS_AT_ONCE) if self._narration.has_passages else [signals]
+                for group in groups:
+                    yield group
+                    if len(groups) > 1:
+                        await written()
 
     async def _ask(self, given: Sequence[Item], hosted: HostedCalls) -> Signals:
         """One round: what the model says, without what is `hosted`; its `Finished` comes alone."""
