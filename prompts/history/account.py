@@ -9,7 +9,7 @@ from prompts.domain.passages import Passage
 from prompts.domain.responses import ModelInput
 from prompts.domain.tools import Tool
 from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
-from prompts.history.passages import TOKENS_A_HEAD, estimate_passage
+from prompts.history.passages import estimate_passage
 
 
 def measure(
@@ -44,7 +44,7 @@ def with_passages(account: ModelInput, passages: Sequence[Passage], *, dropped: 
     """
     if not dropped:
         return account
-    tokens = sum(TOKENS_A_HEAD + estimate_passage(passage.text) for passage in passages)
+    tokens = sum(map(estimate_passage, passages))
     return replace(
         account,
         passages=len(passages),

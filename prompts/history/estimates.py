@@ -26,7 +26,7 @@ def estimate_tokens(item: Item, kinds: ItemKinds = ITEM_KINDS) -> int:
     """About how many tokens an item costs the model."""
     told = fill_files(item)
     characters, parts = kinds[type(told)].size(told)
-    tokens = TOKENS_A_MESSAGE + _estimate_characters(characters)
+    tokens = TOKENS_A_MESSAGE + estimate_characters(characters)
     for part in parts:
         tokens += _estimate_part(part)
     return tokens
@@ -34,7 +34,12 @@ def estimate_tokens(item: Item, kinds: ItemKinds = ITEM_KINDS) -> int:
 
 def estimate_text(text: str) -> int:
     """About how many tokens a message of this text costs."""
-    return TOKENS_A_MESSAGE + _estimate_characters(len(text))
+    return TOKENS_A_MESSAGE + estimate_characters(len(text))
+
+
+def estimate_characters(count: int) -> int:
+    """About how many tokens so many characters are."""
+    return -(-count // CHARACTERS_A_TOKEN)
 
 
 def estimate_items(items: Sequence[Item]) -> int:
@@ -44,7 +49,7 @@ def estimate_items(items: Sequence[Item]) -> int:
 
 def estimate_tools(tools: Sequence[Tool]) -> int:
     """The same for the tools that the model is offered, as the JSON that most chat templates make of them."""
-    return _estimate_characters(len(encode(tools))) if tools else 0
+    return estimate_characters(len(encode(tools))) if tools else 0
 
 
 def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
@@ -73,9 +78,5 @@ def _estimate_part(part: Part) -> int:
         case InputImage(detail=detail):
             return TOKENS_A_SMALL_IMAGE if detail == "low" else TOKENS_AN_IMAGE
         case InputFile(file_data=data):
-            return _estimate_characters(len(data or "") * 3 // 4)  # base64 says three bytes in four characters
-    return _estimate_characters(len(words_of(part)))
-
-
-def _estimate_characters(count: int) -> int:
-    return -(-count // CHARACTERS_A_TOKEN)
+            return estimate_characters(len(data or "") * 3 // 4)  # base64 says three bytes in four characters
+    return estimate_characters(len(words_of(part)))

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from prompts.answer.markers import MarkerReader, Shown
 from prompts.domain.items import InputText, Item, Message
 from prompts.domain.passages import Passage
-from prompts.history.estimates import CHARACTERS_A_TOKEN
+from prompts.history.estimates import CHARACTERS_A_TOKEN, estimate_characters
 
 # What stands around a passage: its number, its file, its heading.
 TOKENS_A_HEAD = 24
@@ -55,7 +55,7 @@ def choose_passages(found: Sequence[Passage], *, given: Sequence[Passage], max_t
         if known := _find_same(passage, given):
             again.append(known.index)
         elif _find_same(passage, fitting) is None:
-            cost = TOKENS_A_HEAD + estimate_passage(passage.text)
+            cost = estimate_passage(passage)
             if cost > left and fitting:
                 dropped += 1
                 continue
@@ -66,9 +66,9 @@ def choose_passages(found: Sequence[Passage], *, given: Sequence[Passage], max_t
     return Chosen(joined, sorted(set(again)), dropped)
 
 
-def estimate_passage(text: str) -> int:
-    """About how many tokens a passage's text takes."""
-    return -(-len(text) // CHARACTERS_A_TOKEN)
+def estimate_passage(passage: Passage) -> int:
+    """About how many tokens a passage costs the model."""
+    return TOKENS_A_HEAD + estimate_characters(len(passage.text))
 
 
 def compose_passages(chosen: Chosen, *, asks_for_markers: bool) -> str:

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from prompts.domain.passages import Block, Stretch
 from prompts.domain.vector_stores import Chunking, StaticChunking, StaticSizes
-from prompts.history.estimates import CHARACTERS_A_TOKEN
+from prompts.history.estimates import CHARACTERS_A_TOKEN, estimate_characters
 
 GAP = "\n\n"
 # A passage has about so many tokens: short enough to say one thing, long enough to be understood alone.
@@ -63,11 +63,6 @@ def join(stretches: Sequence[Stretch]) -> Sequence[str]:
     return [text for text in texts if text]
 
 
-def count_tokens(text: str) -> int:
-    """About how many tokens a text has."""
-    return -(-len(text) // CHARACTERS_A_TOKEN)
-
-
 def _number(whole: str, parts: Iterator[_Piece]) -> Sequence[Stretch]:
     """The parts as passages, without the white space around them; those of nothing else are left out."""
     stretches: list[Stretch] = []
@@ -75,7 +70,7 @@ def _number(whole: str, parts: Iterator[_Piece]) -> Sequence[Stretch]:
         text = whole[part.start : part.end]
         start = part.start + len(text) - len(text.lstrip())
         if text := text.strip():
-            tokens = count_tokens(text)
+            tokens = estimate_characters(len(text))
             stretches.append(Stretch(len(stretches), text, part.heading, part.page, tokens, start))
     return stretches
 
@@ -201,7 +196,7 @@ def _is_too_long(packed: Sequence[_Piece], piece: _Piece) -> bool:
     if not packed:
         return False
     tokens = (packed[-1].end - packed[0].start) // CHARACTERS_A_TOKEN
-    with_piece = -(-(piece.end - packed[0].start) // CHARACTERS_A_TOKEN)
+    with_piece = estimate_characters(piece.end - packed[0].start)
     # Beyond its target a passage takes only what is short.
     is_enough = tokens >= TARGET_TOKENS and with_piece > (TARGET_TOKENS + MAX_TOKENS) // 2
     return with_piece > MAX_TOKENS or is_enough

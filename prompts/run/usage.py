@@ -8,7 +8,7 @@ from prompts.domain.responses import ModelInput
 from prompts.domain.signals import Finished
 from prompts.domain.usage import Usage, add_usage, complete_usage
 from prompts.errors import InsufficientQuota, InvalidRequest, RateLimited, ServiceError
-from prompts.history.estimates import CHARACTERS_A_TOKEN, estimate_items
+from prompts.history.estimates import estimate_characters, estimate_items
 
 
 def sum_usage(
@@ -24,7 +24,7 @@ def sum_usage(
         said = _estimate_said(done, account)
         if done.usage is None:
             total, has_estimates = add_usage(total, _count(sent, said)), True
-        sent += said + _estimate_characters(sum(map(len, done.outputs.values())))
+        sent += said + estimate_characters(sum(map(len, done.outputs.values())))
     last, is_estimated = complete_usage(
         finished.usage if finished else None,
         _count(0, 0) if _is_refused(error) else _estimate_call(narration, account, sent=sent),
@@ -39,7 +39,7 @@ def estimate_lost(narration: Narration, account: ModelInput) -> Usage | None:
         return None  # a tool was running, not the model
     outputs = sum(len(output) for done in rounds for output in done.outputs.values())
     sent = _estimate_input(narration, account) + sum(_estimate_said(done, account) for done in rounds)
-    return _estimate_call(narration, account, sent=sent + _estimate_characters(outputs))
+    return _estimate_call(narration, account, sent=sent + estimate_characters(outputs))
 
 
 def _estimate_call(narration: Narration, account: ModelInput, *, sent: int) -> Usage:
@@ -53,14 +53,14 @@ def _count(sent: int, said: int) -> Usage:
 
 
 def _estimate_said(done: Round, account: ModelInput) -> int:
-    return _estimate(done.said, account) + _estimate_characters(sum(len(call.arguments) for call in done.calls))
+    return _estimate(done.said, account) + estimate_characters(sum(len(call.arguments) for call in done.calls))
 
 
 def _estimate_input(narration: Narration, account: ModelInput) -> int:
     """What the model is given in the first round. A compaction stands for the history; its seal is base64."""
     history_tokens = account.history_tokens
     if compaction := narration.find_compaction():
-        notes_tokens = _estimate_characters(len(compaction.encrypted_content) * 3 // 4)
+        notes_tokens = estimate_characters(len(compaction.encrypted_content) * 3 // 4)
         history_tokens = min(history_tokens, notes_tokens)
     tokens = history_tokens + account.input_tokens + account.instructions_tokens + account.tools_tokens
     return round(tokens * account.calibration)
@@ -68,10 +68,6 @@ def _estimate_input(narration: Narration, account: ModelInput) -> int:
 
 def _estimate(items: Sequence[Item], account: ModelInput) -> int:
     return round(estimate_items(items) * account.calibration)
-
-
-def _estimate_characters(count: int) -> int:
-    return -(-count // CHARACTERS_A_TOKEN)
 
 
 def _is_refused(error: ServiceError | None) -> bool:
