@@ -27,7 +27,7 @@ def _compare(found: Value | None, where: Comparison) -> bool:
     if where.type in ("ne", "nin"):
         return not any(_is_same(found, value) for value in values)
     [value] = values
-    return _kind_of(found) is _kind_of(value) is not bool and found is not None and _ORDERS[where.type](found, value)
+    return _kind_of(found) is _kind_of(value) and _ORDERS[where.type](found, value)
 
 
 def _is_same(found: Value | None, value: Value) -> bool:

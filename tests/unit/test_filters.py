@@ -80,6 +80,17 @@ def test_a_filter_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "value", "is_fitting"),
+    [("gt", False, True), ("gt", True, False), ("gte", True, True), ("lt", True, False), ("lte", False, False)],
+)
+def test_false_is_below_true(kind: Any, value: bool, is_fitting: bool) -> None:
+    """As in both indexes, though no client can ask for it."""
+    assert fits(ATTRIBUTES, Comparison(type=kind, key="is_public", value=value)) is is_fitting
+    assert not fits(ATTRIBUTES, Comparison(type=kind, key="year", value=value)), "a number is another kind"
+    assert not fits(ATTRIBUTES, Comparison(type=kind, key="nothing", value=value))
+
+
+@pytest.mark.parametrize(
     ("kind", "key", "value", "is_fitting"),
     [
         ("eq", "team", "support", True),
