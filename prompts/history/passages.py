@@ -119,10 +119,13 @@ def _cut(passage: Passage, max_tokens: int) -> Passage:
 def _find_same(passage: Passage, others: Sequence[Passage]) -> Passage | None:
     """One of the others in which this passage stands."""
     for other in others:
-        is_near = (other.vector_store_id, other.file_id) == (passage.vector_store_id, passage.file_id)
-        if is_near and (other.number == passage.number or passage.text in other.text):
+        if _is_of_one_file(other, passage) and (other.number == passage.number or passage.text in other.text):
             return other
     return None
+
+
+def _is_of_one_file(one: Passage, other: Passage) -> bool:
+    return (one.vector_store_id, one.file_id) == (other.vector_store_id, other.file_id)
 
 
 def _join(passages: Sequence[Passage]) -> list[Passage]:
@@ -141,9 +144,8 @@ def _join(passages: Sequence[Passage]) -> list[Passage]:
 def _find_neighbour(row: Sequence[Passage], others: Sequence[Passage]) -> Passage | None:
     first, last = row[0], row[-1]
     for other in others:
-        is_near = (other.vector_store_id, other.file_id) == (first.vector_store_id, first.file_id)
         is_beside = other.number in (first.number - 1, last.number + 1)
-        if is_near and is_beside and other.heading == first.heading:
+        if is_beside and _is_of_one_file(other, first) and other.heading == first.heading:
             return other
     return None
 

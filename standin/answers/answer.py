@@ -77,8 +77,9 @@ def _drop_last_character(call: Call) -> Call:
 
 def _compose_text(turns: list[Turn]) -> str:
     said = get_question(turns)
-    question = strip_passages(said).strip()
-    asked = strip_passages(said) if "</passages>" in said else said
+    stripped = strip_passages(said)
+    question = stripped.strip()
+    asked = stripped if "</passages>" in said else said
     written = find_requested_text(asked)
     if written is None:
         written = find_attachment_report(asked, [one for turn in turns for one in turn.attachments])

@@ -67,7 +67,7 @@ def read(pieces: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:
         ("Both.[1][2]", "Both.", [(1, 5), (2, 5)]),
         ("Both [1] [2] of them", "Both of them", [(1, 4), (2, 4)]),
         ("All [1, 2; 3].", "All.", [(1, 3), (2, 3), (3, 3)]),
-        ("So 【1†source】it is", "So it is".replace(" it", "it"), [(1, 2)]),
+        ("So 【1†source】it is", "Soit is", [(1, 2)]),
         ("[1] It is so.\n [2]  And so.", "It is so.\nAnd so.", [(1, 0), (2, 10)]),
         ("慕尼黑[1]。", "慕尼黑。", [(1, 3)]),
         ("Since 2024[1]", "Since 2024", [(1, 10)]),

@@ -440,7 +440,9 @@ async def test_a_question_that_goes_on_is_looked_for_with_the_one_before(harness
     assert BERLIN in text_of(last)
     outcome = harness.store.outcome
     assert outcome is not None
-    assert text_of(outcome.items[0]) == "And in Berlin?", "what was found is no part of the history"  # type: ignore[arg-type]
+    asked = outcome.items[0]
+    assert isinstance(asked, Message)
+    assert text_of(asked) == "And in Berlin?", "what was found is no part of the history"
 
 
 @pytest.mark.parametrize("choice", ["none", FunctionChoice("f"), AllowedTools([FunctionChoice("f")])])
