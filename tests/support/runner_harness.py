@@ -18,8 +18,10 @@ from prompts.run.brief import Brief
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.runner import Limits, Runner
+from prompts.run.takeover import take_over
 from tests.support.fakes.calibration import FakeCalibration
 from tests.support.fakes.chat_model import ScriptedModel, Step
+from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.observer import FakeObserver
 from tests.support.fakes.records import KeptResponse, new_root
 from tests.support.fakes.response_store import Append, FakeResponseStore
@@ -108,6 +110,15 @@ class Harness:
     async def run(self, *steps: Step, brief: Brief | None = None) -> Run:
         """The same, to the end of the run."""
         run = await self.start(*steps, brief=brief)
+        async with asyncio.timeout(MAX_S):
+            await run.wait()
+        return run
+
+    async def take_over(self) -> Run:
+        """Take over the sample response, which nobody writes any more. Returns its run, which has ended."""
+        await take_over(RESPONSE_ID, store=self.store, event_log=FakeEventLog(self.memory), runner=self.runner)
+        run = self.runner.find(RESPONSE_ID)
+        assert run is not None
         async with asyncio.timeout(MAX_S):
             await run.wait()
         return run

@@ -37,7 +37,6 @@ from prompts.run.answering import MAX_ROUNDS
 from prompts.run.brief import Brief
 from prompts.run.ending import end_seized, retell
 from prompts.run.run import Run
-from prompts.run.takeover import take_over
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.response_store import FakeResponseStore
@@ -320,12 +319,7 @@ async def take(harness: Harness, *groups: list[Signal]) -> Run:
         group = Group(after, narration.next_number - 1, pack(signals))
         await harness.store.append(RESPONSE_ID, group, epoch="1", lease_s=1)
     harness.lose_lease()
-    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.memory), runner=harness.runner)
-    run = harness.runner.find(RESPONSE_ID)
-    assert run is not None
-    async with asyncio.timeout(MAX_S):
-        await run.wait()
-    return run
+    return await harness.take_over()
 
 
 def slots(brief: Brief) -> dict[str, Any]:

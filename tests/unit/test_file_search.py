@@ -48,7 +48,6 @@ from prompts.run.brief import Brief
 from prompts.run.ending import end_seized, retell
 from prompts.run.file_search import FileSearch
 from prompts.run.run import Run
-from prompts.run.takeover import take_over
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.runner_harness import MAX_S, Harness, check, read, settle
@@ -522,11 +521,7 @@ async def take(harness: Harness, brief: Brief, signals: Sequence[Signal]) -> Run
             await harness.store.append(RESPONSE_ID, group, epoch=kept.epoch, lease_s=1)
             untold = []
     harness.lose_lease()
-    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.memory), runner=harness.runner)
-    run = harness.runner.find(RESPONSE_ID)
-    assert run is not None
-    await run.wait()
-    return run
+    return await harness.take_over()
 
 
 @pytest.mark.parametrize("when", ["auto", "always"])
@@ -593,10 +588,7 @@ async def test_what_is_held_back_is_lost_with_its_replica_and_said_again(harness
     assert harness.store.released == [False]
     harness.make_runner()
     harness.model.answers = [[[Text(" [1]"), Text(" weeks")], STOPS]]
-    await take_over(RESPONSE_ID, store=harness.store, event_log=FakeEventLog(harness.memory), runner=harness.runner)
-    run = harness.runner.find(RESPONSE_ID)
-    assert run is not None
-    await run.wait()
+    run = await harness.take_over()
     assert harness.model.shown[-1] == "Four"
     assert run.outcome is not None
     message = run.outcome.response.output[-1]
