@@ -7,12 +7,10 @@ from msgspec.structs import replace
 from prompts.domain.item_kinds import find_speaker
 from prompts.domain.items import Call, Item, Reasoning
 from prompts.domain.kept_thoughts import get_kept, hide_kept
-from prompts.domain.named_files import fill_files
 
 
 def recall_thoughts(items: Sequence[Item]) -> list[Item]:
-    """The items, with what is kept with a call in the thoughts before it: in those that were shown, else in new ones;
-    and with what named files hold in their places.
+    """The items, with what is kept with a call in the thoughts before it: in those that were shown, else in new ones.
 
     Seals are opened already.
     """
@@ -20,7 +18,7 @@ def recall_thoughts(items: Sequence[Item]) -> list[Item]:
     for item in items:
         if isinstance(item, Call) and (kept := get_kept(item)):
             told += [_think(content) for content in _fill_shown(told, kept)]
-        told.append(hide_kept(fill_files(item)))
+        told.append(hide_kept(item))
     return told
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from prompts.answer.thought_seals import unpack_thought
 from prompts.domain.item_kinds import find_speaker
 from prompts.domain.items import Compaction, InputText, Item, Message, Reasoning
+from prompts.domain.named_files import fill_files
 from prompts.errors import BrokenSeal
 from prompts.history.calls import drop_unanswered, find_places_inside
 from prompts.history.compaction import Unseal, apply_compactions, replace_with_notes
@@ -25,11 +26,13 @@ def compose_items(
 ) -> list[Item]:
     """Instructions first, then previous input and output in order, then the new input (docs/api.md, "Asking").
 
+    In place of files that are named by their ids stands what they hold.
+
     No compaction is left in it (`prompts.history.compaction`). `compaction` is the one that this answer began with.
     """
     items = apply_compactions([*window, *new_input], unseal)
     opened = [_reopen(item, unseal) if isinstance(item, Reasoning) else item for item in items]
-    items = _drop_incomplete(recall_thoughts(opened))
+    items = _drop_incomplete(recall_thoughts([fill_files(item) for item in opened]))
     if compaction is not None:
         with suppress(BrokenSeal):
             items = replace_with_notes(items, unseal("compaction", compaction.encrypted_content))
