@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from prompts.answer.markers import Cited as Marked
-from prompts.answer.markers import MarkerReader, Shown
+from prompts.answer.markers import Cited, MarkerReader, Shown
 from prompts.answer.open_items import Happenings, OpenMessage
 from prompts.domain.items import Logprob, Message, OutputText, Phase, Refusal
 from prompts.domain.passages import FileCitation, Passage
@@ -103,7 +102,7 @@ class CitingMessage(OpenMessage):
                 annotations += self._find_new(said.numbers, len(text), annotations)
         return OutputText(text, annotations, logprobs)
 
-    def _tell(self, said: Sequence[Shown | Marked]) -> Happenings:
+    def _tell(self, said: Sequence[Shown | Cited]) -> Happenings:
         for piece in said:
             if isinstance(piece, Shown):
                 logprobs = _take(self._tokens, piece)

@@ -48,7 +48,7 @@ class OpenFileSearch(OpenHosted):
         """See `OpenItem`."""
         return FileSearchCall(
             id=self.id,
-            status="failed" if self.found is not None and self.found.is_failed else status,
+            status="failed" if self._has_failed else status,
             queries=read_queries(self._call.arguments),
             results=None if self.found is None else _list_results(self.found),
         )
@@ -61,9 +61,13 @@ class OpenFileSearch(OpenHosted):
 
     def close(self, status: ItemStatus) -> Happenings:
         """See `OpenItem`."""
-        if status == "completed" and not (self.found is not None and self.found.is_failed):
+        if status == "completed" and not self._has_failed:
             yield "response.file_search_call.completed", self._place
         yield from super().close(status)
+
+    @property
+    def _has_failed(self) -> bool:
+        return self.found is not None and self.found.is_failed
 
 
 OPEN_HOSTED: dict[str, type[OpenHosted]] = {"file_search": OpenFileSearch}

@@ -233,7 +233,6 @@ async def test_many_changes_of_attributes_are_told_a_few_at_a_time(world: World)
     async with world.replica():
         for file_id in files:
             await world.wait_for(store_id, file_id, "completed")
-    indexer = world.make_indexer(lease_s=1.0)
     index = SlowIndex(world.index)
     world.index = cast(Any, index)
     indexer = world.make_indexer(lease_s=1.0)
