@@ -138,6 +138,22 @@ async def test_a_file_of_a_later_release_is_left_alone(tmp_path: Path) -> None:
         await index.close()
 
 
+async def test_preparing_that_failed_halfway_holds_the_file_no_longer(tmp_path: Path) -> None:
+    path = tmp_path / "knowledge.sqlite3"
+    with sqlite3.connect(path) as sql:
+        sql.execute("CREATE TABLE passages (id)")
+    index = SqlitePassageIndex(path)
+    try:
+        with pytest.raises(Unavailable):
+            await index.prepare()
+        sql.execute("DROP TABLE passages")
+        await index.prepare()
+        assert await index.search(new_store(), ["harbour"], limit=5) == []
+    finally:
+        sql.close()
+        await index.close()
+
+
 async def test_an_index_that_was_not_prepared_is_unavailable(tmp_path: Path) -> None:
     index = SqlitePassageIndex(tmp_path / "knowledge.sqlite3")
     try:

@@ -69,10 +69,9 @@ class SqlitePassageIndex:
         """See `PassageIndex.put`. A search finds all of the old passages or all of the new ones."""
 
         def write(sql: sqlite3.Connection) -> None:
-            with _transaction(sql):
-                store = _find_store(sql, vector_store_id) or _create_store(sql, vector_store_id)
-                _remove_file(sql, store, indexed.file_id)
-                _insert(sql, store, indexed)
+            store = _find_store(sql, vector_store_id) or _create_store(sql, vector_store_id)
+            _remove_file(sql, store, indexed.file_id)
+            _insert(sql, store, indexed)
 
         await self._write(write)
 
@@ -80,9 +79,8 @@ class SqlitePassageIndex:
         """See `PassageIndex.remove_file`."""
 
         def write(sql: sqlite3.Connection) -> None:
-            with _transaction(sql):
-                if store := _find_store(sql, vector_store_id):
-                    _remove_file(sql, store, file_id)
+            if store := _find_store(sql, vector_store_id):
+                _remove_file(sql, store, file_id)
 
         await self._write(write)
 
@@ -90,9 +88,8 @@ class SqlitePassageIndex:
         """See `PassageIndex.remove_store`."""
 
         def write(sql: sqlite3.Connection) -> None:
-            with _transaction(sql):
-                if store := _find_store(sql, vector_store_id):
-                    _remove_store(sql, store)
+            if store := _find_store(sql, vector_store_id):
+                _remove_store(sql, store)
 
         await self._write(write)
 
@@ -100,12 +97,11 @@ class SqlitePassageIndex:
         """See `PassageIndex.set_attributes`."""
 
         def write(sql: sqlite3.Connection) -> None:
-            with _transaction(sql):
-                store = _find_store(sql, vector_store_id)
-                if file := _find_file(sql, store, file_id):
-                    sql.execute("UPDATE files SET attributes = ? WHERE id = ?", (encode(attributes).decode(), file))
-                    sql.execute("DELETE FROM attributes WHERE file = ?", (file,))
-                    _insert_attributes(sql, file, attributes)
+            store = _find_store(sql, vector_store_id)
+            if file := _find_file(sql, store, file_id):
+                sql.execute("UPDATE files SET attributes = ? WHERE id = ?", (encode(attributes).decode(), file))
+                sql.execute("DELETE FROM attributes WHERE file = ?", (file,))
+                _insert_attributes(sql, file, attributes)
 
         await self._write(write)
 
@@ -125,15 +121,14 @@ class SqlitePassageIndex:
             return []
 
         def read(sql: sqlite3.Connection) -> list[list[Passage]]:
-            with _snapshot(sql):
-                store = _find_store(sql, vector_store_id)
-                if store is None:
-                    return []
-                place = (vector_store_id, store)
-                return [list(_search(sql, place, words, where=where, limit=limit)) for words in questions]
+            store = _find_store(sql, vector_store_id)
+            if store is None:
+                return []
+            place = (vector_store_id, store)
+            return [list(_search(sql, place, words, where=where, limit=limit)) for words in questions]
 
         async with self._share(vector_store_id) as left_s:
-            found = await self._run(read, within_s=left_s)
+            found = await self._read(read, within_s=left_s)
         return merge(found, limit=limit, threshold=ranking.score_threshold)
 
     async def list_stretches(
@@ -143,13 +138,12 @@ class SqlitePassageIndex:
 
         def read(sql: sqlite3.Connection) -> list[Stretch]:
             columns = "number, text, heading, page, tokens, start"
-            with _snapshot(sql):
-                file = _find_file(sql, _find_store(sql, vector_store_id), file_id)
-                statement = f"SELECT {columns} FROM passages WHERE file = ? AND number >= ? ORDER BY number LIMIT ?"  # noqa: S608 -- our own names
-                rows = sql.execute(statement, (file, first, ALL if count is None else count))
-                return [Stretch(*row) for row in rows]
+            file = _find_file(sql, _find_store(sql, vector_store_id), file_id)
+            statement = f"SELECT {columns} FROM passages WHERE file = ? AND number >= ? ORDER BY number LIMIT ?"  # noqa: S608 -- our own names
+            rows = sql.execute(statement, (file, first, ALL if count is None else count))
+            return [Stretch(*row) for row in rows]
 
-        return await self._run(read, within_s=self._write_s)
+        return await self._read(read, within_s=self._write_s)
 
     async def close(self) -> None:
         """Wait for what runs, and close the file."""
@@ -174,15 +168,25 @@ class SqlitePassageIndex:
             share.release()
 
     async def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
-        """Do it behind what is being written. Raises Unavailable."""
-        await self._run(work, within_s=self._write_s, threads=self._writer)
+        """Do it as one transaction, behind what is being written. Raises Unavailable."""
+
+        def write(sql: sqlite3.Connection) -> None:
+            with _transaction(sql):
+                work(sql)
+
+        await self._run(write, threads=self._writer, within_s=self._write_s)
+
+    async def _read(self, work: Callable[[sqlite3.Connection], Result], *, within_s: float) -> Result:
+        """Do it as of one moment. Raises Unavailable."""
+
+        def read(sql: sqlite3.Connection) -> Result:
+            with _snapshot(sql):
+                return work(sql)
+
+        return await self._run(read, threads=self._readers, within_s=within_s)
 
     async def _run(
-        self,
-        work: Callable[[sqlite3.Connection], Result],
-        *,
-        within_s: float,
-        threads: ThreadPoolExecutor | None = None,
+        self, work: Callable[[sqlite3.Connection], Result], *, threads: ThreadPoolExecutor, within_s: float
     ) -> Result:
         """Do it in a thread. Raises Unavailable where it takes longer, waiting for a thread included, or fails."""
         deadline = time.monotonic() + within_s
@@ -194,8 +198,8 @@ class SqlitePassageIndex:
             return work(sql)
 
         try:
-            async with asyncio.timeout_at(asyncio.get_running_loop().time() + within_s):
-                return await asyncio.get_running_loop().run_in_executor(threads or self._readers, run)
+            async with asyncio.timeout(within_s):
+                return await asyncio.get_running_loop().run_in_executor(threads, run)
         except (TimeoutError, sqlite3.Error, OSError, schema.TooNewError) as exc:
             log.warning("knowledge_failed", path=str(self._path), reason=f"{type(exc).__name__}: {exc}")
             message = "The knowledge index cannot be used at the moment. Try again later."

@@ -48,17 +48,14 @@ class TooNewError(Exception):
 
 
 def prepare(sql: sqlite3.Connection) -> None:
-    """Make the tables, or see that they are there. Processes may do it at once: one does, the others wait for it."""
-    sql.execute("BEGIN IMMEDIATE")
+    """Make the tables, or see that they are there; in a transaction. Raises TooNewError."""
     [version] = sql.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        sql.execute("ROLLBACK")
         raise TooNewError
     if version == 0:
         for statement in SCHEMA.split(";\n"):
             sql.execute(statement)
         sql.execute(f"PRAGMA user_version = {VERSION}")
-    sql.execute("COMMIT")
 
 
 def create_words(sql: sqlite3.Connection, store: int) -> None:
