@@ -30,16 +30,7 @@ def read_pdf(file: IO[bytes], blocks: Blocks) -> None:
         count = number
         try:
             text = page.extract_text()
-        except (
-            PyPdfError,
-            ValueError,
-            TypeError,
-            KeyError,
-            AttributeError,
-            IndexError,
-            ArithmeticError,
-            RecursionError,
-        ):
+        except PAGE_FAILURES:
             failed += 1  # one broken page: the others can be read
             continue
         for paragraph in _PARAGRAPHS.split(text):
