@@ -228,6 +228,18 @@ async def test_a_row_of_values_says_its_columns(extractor: DocumentExtractor, de
     assert found == ["name: Ada; born in: 1815", "name: Grace", "column 3: alone"]
 
 
+async def test_names_of_columns_with_nothing_below_are_said_alone(extractor: DocumentExtractor) -> None:
+    document = docx.Document()
+    table = document.add_table(rows=2, cols=3)
+    table.rows[0].cells[0].text, table.rows[0].cells[2].text = "part", "price"
+    assert texts(await read(extractor, save(document), "a.docx")) == ["part | price"]
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(["part", None, "price"])
+    assert texts(await read(extractor, save(book), "a.xlsx")) == ["Sheet", "part | price"]
+    assert texts(await read(extractor, b"part,,price\n", "a.csv")) == ["part | price"]
+
+
 async def test_json_says_where_a_value_stands(extractor: DocumentExtractor) -> None:
     value = {"title": "T", "tags": ["a", "b"], "people": [{"name": "Ada"}, {"name": "Bob", "age": 3}]}
     found = texts(await read(extractor, json.dumps(value).encode(), "a.json"))

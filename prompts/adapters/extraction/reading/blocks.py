@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Literal
 
 import msgspec
@@ -12,6 +13,8 @@ from prompts.ports.text_extractor import UnreadableFile
 # Ten times the longest books. Beyond it nobody searches in one file.
 MAX_CHARACTERS = 20_000_000
 MAX_BLOCKS = 400_000
+# A wider row is no table that anybody reads.
+MAX_COLUMNS = 1_000
 # Of what is written, and read again, at once.
 BLOCKS_A_LINE = 200
 CHARACTERS_A_LINE = 200_000
@@ -88,7 +91,21 @@ def squeeze(text: str) -> str:
     return " ".join(text.split())
 
 
-def compose_row(names: list[str], cells: list[str]) -> str:
+def compose_rows(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Each row with the names that the first one has; these alone where nothing is below them."""
+    names: list[str] | None = None
+    is_alone = True
+    for cells in rows:
+        if names is None:
+            names = [squeeze(cell) for cell in cells]
+        elif said := compose_row(names, cells):
+            is_alone = False
+            yield said
+    if names and is_alone:
+        yield " | ".join(filter(None, names))
+
+
+def compose_row(names: Sequence[str], cells: Sequence[str]) -> str:
     """A row of a table with the names of its columns, so that it is understood alone; empty cells are left out."""
     said = []
     for index, cell in enumerate(cells):

@@ -12,7 +12,6 @@ from prompts.ports.text_extractor import UnreadableFile
 
 Reader: TypeAlias = Callable[[IO[bytes], Blocks], None]
 
-KNOWN = "Send txt, md, html, pdf, docx, pptx, xlsx, csv, json or source code."
 HEAD_BYTES = 4096
 
 # What an Office document unpacks to, in all and beside its size: what is far beyond is made to fill a memory.
@@ -136,7 +135,8 @@ def _find_binary_reader(file: IO[bytes], head: bytes) -> Reader | None:
     if head.startswith(b"{\\rtf"):
         raise UnreadableFile("unsupported_file", "RTF cannot be read here. Save it as docx or pdf, and send that.")
     if head.startswith(BINARY):
-        raise UnreadableFile("unsupported_file", f"This kind of file holds no text that can be read here. {KNOWN}")
+        message = f"This kind of file holds no text that can be read here. {texts.KNOWN}"
+        raise UnreadableFile("unsupported_file", message)
     return None
 
 
@@ -146,7 +146,7 @@ def _find_office_reader(file: IO[bytes]) -> Reader:
             names = {entry.filename for entry in archive.infolist()}
             found = [reader for name, reader in OFFICE.items() if name in names]
             if not found or "[Content_Types].xml" not in names:
-                raise UnreadableFile("unsupported_file", f"This is an archive. Send the files in it. {KNOWN}")
+                raise UnreadableFile("unsupported_file", f"This is an archive. Send the files in it. {texts.KNOWN}")
             _check_archive(archive)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as exc:
         raise UnreadableFile("invalid_file", "The document is broken. Open it, save it again, and send that.") from exc

@@ -10,7 +10,7 @@ from docx.document import Document
 from docx.table import Table
 from docx.text.paragraph import Paragraph
 
-from prompts.adapters.extraction.reading.blocks import Blocks, compose_row, squeeze
+from prompts.adapters.extraction.reading.blocks import Blocks, compose_rows, squeeze
 
 _HEADING = re.compile(r"heading ([1-9])\Z", re.IGNORECASE)
 # Groups in groups, of shapes on a slide.
@@ -75,14 +75,4 @@ def _list_shapes(shapes: Iterable[Any], depth: int) -> Iterator[Any]:
 
 def _list_rows(table: Any) -> Iterator[str]:
     """The rows of a table of Word's or of a slide, each with the names that the first one has."""
-    names: list[str] | None = None
-    count = 0
-    for row in table.rows:
-        cells = [squeeze(cell.text) for cell in row.cells]
-        if names is None:
-            names = cells
-            continue
-        count += 1
-        yield compose_row(names, cells)
-    if names and not count:
-        yield " | ".join(filter(None, names))
+    return compose_rows([cell.text for cell in row.cells] for row in table.rows)

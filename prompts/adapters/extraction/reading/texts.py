@@ -23,6 +23,7 @@ BOMS = (
 )
 # Looked at to find an encoding.
 SAMPLE_BYTES = 65_536
+KNOWN = "Send txt, md, html, pdf, docx, pptx, xlsx, csv, json or source code."
 # Of text, so many control characters are typing errors of somebody's; more are no text.
 MAX_CONTROLS = 0.02
 # Encodings beside Unicode's and Western ones that people still have.
@@ -48,11 +49,8 @@ def decode(content: bytes) -> str:
     sample = text[:SAMPLE_BYTES]
     controls = sum(unicodedata.category(each) in ("Cc", "Cn", "Co") and each not in "\t\n\r\f\v\x1b" for each in sample)
     if controls > len(sample) * MAX_CONTROLS:
-        raise UnreadableFile(
-            "unsupported_file",
-            "The file is no text, and no document that can be read here. Send txt, md, html, pdf, docx, pptx, xlsx, "
-            "csv, json or source code.",
-        )
+        message = f"The file is no text, and no document that can be read here. {KNOWN}"
+        raise UnreadableFile("unsupported_file", message)
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 

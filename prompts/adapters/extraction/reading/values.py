@@ -2,13 +2,11 @@
 
 import csv
 
-from prompts.adapters.extraction.reading.blocks import Blocks, compose_row, squeeze
+from prompts.adapters.extraction.reading.blocks import MAX_COLUMNS, Blocks, compose_rows
 
 MAX_FIELD_CHARACTERS = 1_000_000
 SNIFFED_CHARACTERS = 20_000
 DELIMITERS = ",;\t|"
-# A wider row is no table that anybody reads.
-MAX_COLUMNS = 1_000
 
 
 def read_csv(text: str, blocks: Blocks) -> None:
@@ -18,18 +16,10 @@ def read_csv(text: str, blocks: Blocks) -> None:
         dialect: type[csv.Dialect] = csv.Sniffer().sniff(text[:SNIFFED_CHARACTERS], delimiters=DELIMITERS)
     except csv.Error:
         dialect = csv.excel_tab if "\t" in text.partition("\n")[0] else csv.excel
-    names: list[str] | None = None
+    rows = csv.reader(text.splitlines(keepends=True), dialect)
     try:
-        for row in csv.reader(text.splitlines(keepends=True), dialect):
-            if not any(cell.strip() for cell in row):
-                continue
-            if names is None:
-                names = [squeeze(cell) for cell in row[:MAX_COLUMNS]]
-            else:
-                blocks.add(compose_row(names, row[:MAX_COLUMNS]), "table")
+        for row in compose_rows(row[:MAX_COLUMNS] for row in rows if any(cell.strip() for cell in row)):
+            blocks.add(row, "table")
     except csv.Error:
         for line in text.splitlines():
             blocks.add(line, "table")
-        return
-    if blocks.is_empty and names:
-        blocks.add(" | ".join(names), "table")
