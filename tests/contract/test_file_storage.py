@@ -4,6 +4,7 @@ import asyncio
 import os
 import stat
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,26 @@ async def break_off(pieces: list[bytes]) -> AsyncIterator[bytes]:
     async for piece in give(pieces):
         yield piece
     raise ValueError("the client left")
+
+
+@asynccontextmanager
+async def held_upload(storage: DjangoFileStorage, *, size: int) -> AsyncIterator[None]:
+    """An upload of so many bytes that comes to its end after the block."""
+    has_begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> AsyncIterator[bytes]:
+        yield bytes(size - 300_000)
+        yield bytes(300_000)
+        has_begun.set()
+        await may_end.wait()
+
+    writing = asyncio.create_task(storage.write(new_id(), wait()))
+    await has_begun.wait()
+    try:
+        yield
+    finally:
+        may_end.set()
+        assert await writing == size
 
 
 async def read(storage: DjangoFileStorage, file_id: str) -> bytes:
@@ -121,39 +142,17 @@ async def test_many_at_once(storage: DjangoFileStorage) -> None:
 
 
 async def test_uploads_have_their_room_at_once(storage: DjangoFileStorage) -> None:
-    has_begun, may_end = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> AsyncIterator[bytes]:
-        yield bytes(MAX_BYTES - 300_000)
-        yield bytes(300_000)
-        has_begun.set()
-        await may_end.wait()
-
-    writing = asyncio.create_task(storage.write(new_id(), wait()))
-    await has_begun.wait()
-    with pytest.raises(Overloaded):
-        await storage.write(new_id(), give([bytes(300_000)]))
-    may_end.set()
-    assert await writing == MAX_BYTES
+    async with held_upload(storage, size=MAX_BYTES):
+        with pytest.raises(Overloaded):
+            await storage.write(new_id(), give([bytes(300_000)]))
     assert await storage.write(new_id(), give([bytes(300_000)])) == 300_000
 
 
 async def test_one_owners_uploads_leave_room_to_others(storage: DjangoFileStorage) -> None:
-    has_begun, may_end = asyncio.Event(), asyncio.Event()
-
-    async def wait() -> AsyncIterator[bytes]:
-        yield bytes(MAX_BYTES * 3 // 4)
-        yield bytes(300_000)
-        has_begun.set()
-        await may_end.wait()
-
-    writing = asyncio.create_task(storage.write(new_id(), wait()))
-    await has_begun.wait()
-    with pytest.raises(Overloaded):
-        await storage.write(new_id(), give([bytes(300_000)]))
-    assert await storage.write(new_id(OTHER_PARTITION), give([bytes(300_000)])) == 300_000
-    may_end.set()
-    await writing
+    async with held_upload(storage, size=MAX_BYTES * 3 // 4 + 300_000):
+        with pytest.raises(Overloaded):
+            await storage.write(new_id(), give([bytes(300_000)]))
+        assert await storage.write(new_id(OTHER_PARTITION), give([bytes(300_000)])) == 300_000
     assert await storage.write(new_id(), give([bytes(300_000)])) == 300_000
 
 
