@@ -5,6 +5,7 @@ Protocol: https://platform.openai.com/docs/api-reference/embeddings/create
 
 from collections.abc import Iterator, Sequence
 from math import isfinite
+from typing import TypeGuard
 
 import httpx2
 from openai import AsyncOpenAI
@@ -44,19 +45,20 @@ class OpenAIEmbedder:
             found = {entry.index: entry.embedding for entry in answer.data}
         except (ValueError, TypeError, AttributeError) as exc:  # the client's, about an answer that is none
             raise _no_vectors() from exc
-        vectors = [found.get(index) for index in range(len(texts))]
-        if not all(map(_is_vector, vectors)):
+        vectors = [vector for index in range(len(texts)) if _is_vector(vector := found.get(index))]
+        if len(vectors) < len(texts):
             raise _no_vectors()
-        return [list(vector) for vector in vectors if vector is not None]
+        return vectors
 
 
 def _no_vectors() -> UpstreamError:
     return UpstreamError("The model's server does not give a vector for each text.", is_final=True)
 
 
-def _is_vector(vector: object) -> bool:
-    is_list = isinstance(vector, list) and bool(vector)
-    return is_list and all(isinstance(number, int | float) and isfinite(number) for number in vector)  # type: ignore[attr-defined]  # it is a list
+def _is_vector(vector: object) -> TypeGuard[list[float]]:
+    if not isinstance(vector, list) or not vector:
+        return False
+    return all(isinstance(number, int | float) and isfinite(number) for number in vector)
 
 
 def _cut(texts: Sequence[str]) -> Iterator[list[str]]:
