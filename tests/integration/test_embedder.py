@@ -120,6 +120,7 @@ ANSWERS: dict[str, Any] = {
     "too few": [{"index": 0, "embedding": [1.0]}],
     "several lengths": [{"index": 0, "embedding": [1.0]}, {"index": 1, "embedding": [1.0, 2.0]}],
     "no numbers": [{"index": 0, "embedding": ["a"]}, {"index": 1, "embedding": ["b"]}],
+    "no float": [{"index": 0, "embedding": [10**400]}, {"index": 1, "embedding": [1.0]}],
     "empty": [{"index": 0, "embedding": []}, {"index": 1, "embedding": []}],
     "nothing": [],
     "no list": {"index": 0},

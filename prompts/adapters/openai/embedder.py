@@ -43,7 +43,7 @@ class OpenAIEmbedder:
                 # Asked for as base64, which is a quarter as long; a server that sends numbers is understood too.
                 answer = await self._client.embeddings.create(model=self._model, input=list(texts))
             found = {entry.index: entry.embedding for entry in answer.data}
-        except (ValueError, TypeError, AttributeError) as exc:  # the client's, about an answer that is none
+        except (ValueError, TypeError, AttributeError, OverflowError) as exc:  # of an answer that is none
             raise _no_vectors() from exc
         vectors = [vector for index in range(len(texts)) if _is_vector(vector := found.get(index))]
         if len(vectors) < len(texts):
