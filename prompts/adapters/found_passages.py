@@ -6,7 +6,7 @@ from prompts.domain.passages import Passage
 
 
 def merge(found: Iterable[Iterable[Passage]], *, limit: int, threshold: float) -> Sequence[Passage]:
-    """Each passage once, with the best score that a query gave it; the best first, equals in the order of their files.
+    """Each passage once, with the best score that a query gave it, in the order of `rank`.
 
     Those below the threshold are left out.
     """
@@ -17,8 +17,9 @@ def merge(found: Iterable[Iterable[Passage]], *, limit: int, threshold: float) -
             if place not in best or best[place].score < passage.score:
                 best[place] = passage
     fitting = [passage for passage in best.values() if passage.score >= threshold]
-    return sorted(fitting, key=_rank)[:limit]
+    return sorted(fitting, key=rank)[:limit]
 
 
-def _rank(passage: Passage) -> tuple[float, str, int]:
+def rank(passage: Passage) -> tuple[float, str, int]:
+    """To sort by: the best first, equals in the order of their files."""
     return -passage.score, passage.file_id, passage.number

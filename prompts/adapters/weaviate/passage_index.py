@@ -23,6 +23,7 @@ from weaviate.collections import CollectionAsync
 from weaviate.collections.classes.filters import _Filters
 from weaviate.exceptions import WeaviateQueryError
 
+from prompts.adapters.found_passages import rank
 from prompts.adapters.search_words import Stemmer, choose_words, clean
 from prompts.adapters.weaviate import schema
 from prompts.adapters.weaviate.attribute_terms import PROPERTY, compose_filter, compose_terms
@@ -264,7 +265,7 @@ class WeaviatePassageIndex:
             ),
         )
         passages = [_read_passage(tenant.name, each.properties, scores[str(each.uuid)]) for each in found.objects]
-        return sorted(passages, key=lambda passage: (-passage.score, passage.file_id, passage.number))
+        return sorted(passages, key=rank)
 
     async def _embed_questions(self, queries: Sequence[str], ranking: Ranking) -> Sequence[Vector | None]:
         """Their vectors; None for each where they do not count, or while the model's server does not give any."""
