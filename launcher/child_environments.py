@@ -12,11 +12,12 @@ from launcher.child_process import PROJECT_DIR
 FOR_ANY = re.compile(
     r"PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|DATA_DIR|VIRTUAL_ENV|(DY)?LD_LIBRARY_PATH|PYTHON\w+|SSL_CERT_(FILE|DIR)"
 )
-# Go's own settings, proxies and the C compiler's, for a build.
-FOR_BUILD = re.compile(r"GO\w*|CGO_\w+|CC|CXX|(?i:https?_proxy|all_proxy|no_proxy)")
+FOR_PROXIES = re.compile(r"(?i:https?_proxy|all_proxy|no_proxy)")
+# Go's own settings, and the C compiler's.
+FOR_BUILD = re.compile(r"GO\w*|CGO_\w+|CC|CXX")
 FOR_MODEL = re.compile(r"STANDIN_\w+|OMP_\w+")
-# Traces and proxies have variables of their own; docs/settings.md has the rest.
-FOR_SERVICE = re.compile(r"OTEL_\w+|GUNICORN_CMD_ARGS|(?i:https?_proxy|all_proxy|no_proxy)")
+# Traces have variables of their own; docs/settings.md has the rest.
+FOR_SERVICE = re.compile(r"OTEL_\w+|GUNICORN_CMD_ARGS")
 SETTINGS = (PROJECT_DIR / "config" / "settings.py", PROJECT_DIR / "config" / "gunicorn.py")
 READ = re.compile(r'\benv\.\w+\(\s*"(\w+)"')
 
@@ -33,13 +34,13 @@ def choose_for_model() -> Mapping[str, str]:
 
 def choose_for_build() -> Mapping[str, str]:
     """For a program that builds another one."""
-    return _choose(FOR_ANY, FOR_BUILD)
+    return _choose(FOR_ANY, FOR_PROXIES, FOR_BUILD)
 
 
 def choose_for_service() -> Mapping[str, str]:
     """For what reads our settings."""
     names = "|".join(find_setting_names())
-    return _choose(FOR_ANY, FOR_SERVICE, re.compile(rf"({names})(_FILE)?"))
+    return _choose(FOR_ANY, FOR_PROXIES, FOR_SERVICE, re.compile(rf"({names})(_FILE)?"))
 
 
 @cache
