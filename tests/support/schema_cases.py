@@ -95,7 +95,6 @@ class Campaign:
     _items: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=KNOWN))
     _responses: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
     _files: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
-
     _shelves: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=KNOWN))
     """Vector stores, each with a file that is indexed and a batch."""
 
@@ -168,7 +167,7 @@ class Campaign:
         self.broken.setdefault((case.operation.label, kind), told)
 
     def _plant(self) -> None:
-        """Create a conversation with items, and a response with feedback."""
+        """Create a conversation with items, a response with feedback, and a file in a vector store."""
         url = self.service.api_url
         items = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello yourself"}]
         conversation_id = self.session.post(f"{url}/conversations", json={"items": items}).json()["id"]
