@@ -184,11 +184,14 @@ def json_response(content: bytes, status: int = 200) -> HttpResponse:
     return HttpResponse(content, status=status, content_type="application/json")
 
 
-async def break_off(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """An error in the middle breaks the connection off: a clean end would look like the whole answer."""
+async def break_off(pieces: AsyncIterator[bytes], event: str = "answer_broken_off") -> AsyncIterator[bytes]:
+    """An error in the middle breaks the connection off: a clean end would look like the whole answer.
+
+    `event` is its name in the log.
+    """
     try:
         async for piece in pieces:
             yield piece
     except ServiceError as error:
-        log.warning("answer_broken_off", code=error.code)
+        log.warning(event, code=error.code)
         raise ConnectionAbortedError from error

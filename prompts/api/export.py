@@ -59,7 +59,7 @@ class ExportController(ApiController):
             written = write_json(encode(show(conversation)), items)
         else:
             written = write_markdown(conversation, items)
-        response = StreamingHttpResponse(break_off(written), content_type=CONTENT_TYPES[form])
+        response = StreamingHttpResponse(break_off(written, "export_broken_off"), content_type=CONTENT_TYPES[form])
         response["Content-Disposition"] = f'attachment; filename="{conversation_id}.{SUFFIXES[form]}"'
         return cast(HttpResponse, response)
 
