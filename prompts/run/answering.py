@@ -150,7 +150,8 @@ class Answering:
             if self._narration.rounds:
                 await written()
             hosted = HostedCalls(self._kinds, self._count_calls_left())
-            async with aclosing(self._slow_down(self._ask(given, hosted), written)) as asked:
+            said = self._ask(given, hosted)
+            async with aclosing(self._slow_down(said, written) if self._narration.has_passages else said) as asked:
                 async for signals in asked:
                     match signals:
                         case [Finished(reason="stop") as finished] if hosted.is_whole:
@@ -165,10 +166,10 @@ class Answering:
             await written()
 
     async def _slow_down(self, asked: Signals, written: Written) -> Signals:
-        """The same signals; long texts in which markers are looked for, some at a time."""
+        """The same signals; markers are looked for in their texts: of long ones, some at a time."""
         async with aclosing(asked):
             async for signals in asked:
-                groups = cut_texts(signals, MAX_CHARACTERS_AT_ONCE) if self._narration.has_passages else [signals]
+                groups = cut_texts(signals, MAX_CHARACTERS_AT_ONCE)
                 for group in groups:
                     yield group
                     if len(groups) > 1:
