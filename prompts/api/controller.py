@@ -80,7 +80,11 @@ class BearerKey(AsyncAuth):
         self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
     ) -> dict[str, SecurityScheme | Reference]:
         """For the OpenAPI document."""
-        return {"api_key": SecurityScheme(type="http", scheme="bearer", description="A key of this server's.")}
+        return {
+            "api_key": SecurityScheme(
+                type="http", scheme="bearer", description="A key of this server's, or a client secret."
+            )
+        }
 
     def security_requirements(
         self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
