@@ -7,9 +7,13 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.keys import RUNNING_PREFIX
+from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.domain.ids import hash_key
+from prompts.errors import ClientSecretExpired
 from prompts.ports.api_keys import ApiKeys, Caller
+from prompts.ports.client_secrets import ALL_SCOPES, ClientSecret, seal_secret
 from tests.contract.port_turns import OWNER, STRANGER
+from tests.support.sealer import SEALER
 
 KEY, OTHER_KEY = "a key of Alice's", "a key of Bob's"
 A_MINUTE_S = 60
@@ -23,7 +27,7 @@ async def api_keys(redis: Redis) -> ApiKeys:
 
 async def open_keys(redis: Redis, *, requests_per_minute: int = 0) -> ApiKeys:
     """The same with a limit."""
-    opened = RedisApiKeys(redis, requests_per_minute=requests_per_minute)
+    opened = RedisApiKeys(redis, requests_per_minute=requests_per_minute, sealer=SEALER)
     await opened.publish(added={hash_key(KEY): OWNER, hash_key(OTHER_KEY): STRANGER}, removed=[])
     return opened
 
@@ -135,3 +139,69 @@ async def test_a_wrong_key_uses_up_nothing(redis: Redis) -> None:
     for _ in range(3):
         assert await api_keys.find_caller("wrong") is None
     assert (await ask(api_keys)).may_ask
+
+
+# --- client secrets ---
+
+
+def seal(
+    *, owner: str = OWNER, maker: str = hash_key(KEY), expires_at: int = 2**40, user_proof: str = "", **limits: object
+) -> str:
+    """A secret that Alice's key has made, or somebody else."""
+    secret = ClientSecret(owner, maker, expires_at, user_proof=user_proof, **limits)  # type: ignore[arg-type]
+    return seal_secret(secret, SEALER)
+
+
+async def test_a_secret_is_its_owners_and_says_what_it_may_do(api_keys: ApiKeys) -> None:
+    caller = await ask(api_keys, seal(scopes=frozenset(["read"]), conversation="conv_1"))
+    assert (caller.owner, caller.scopes, caller.conversation, caller.maker) == (
+        OWNER,
+        frozenset({"read"}),
+        "conv_1",
+        None,
+    )
+    by_key = await ask(api_keys)
+    assert (by_key.scopes, by_key.conversation, by_key.maker) == (ALL_SCOPES, None, hash_key(KEY))
+    assert caller.now_s >= by_key.now_s - 60 > 0
+
+
+async def test_a_secret_ends_with_its_time(api_keys: ApiKeys) -> None:
+    now_s = (await ask(api_keys)).now_s
+    assert (await ask(api_keys, seal(expires_at=now_s + 60))).owner == OWNER
+    for expires_at in (now_s, now_s - 1, 0, -1):
+        with pytest.raises(ClientSecretExpired):
+            await api_keys.find_caller(seal(expires_at=expires_at))
+
+
+async def test_a_secret_ends_with_its_key_whatever_its_time(api_keys: ApiKeys) -> None:
+    await api_keys.publish(added={}, removed=[hash_key(KEY)])
+    for expires_at in (2**40, 0):
+        assert await api_keys.find_caller(seal(expires_at=expires_at)) is None
+    await api_keys.publish(added={hash_key(KEY): STRANGER}, removed=[])
+    assert await api_keys.find_caller(seal()) is None  # the key is another owner's now
+
+
+async def test_a_users_secret_ends_with_their_proof(redis: Redis, api_keys: ApiKeys) -> None:
+    proofs = RedisUserProofs(redis)
+    secret = seal(owner="user:1", maker="user:1", user_proof=(await proofs.get_proof("user:1")).proof)
+    assert await find_owner(api_keys, secret) == "user:1"
+    assert await api_keys.find_caller(seal(owner="user:1", maker="user:1")) is None
+    assert await api_keys.find_caller("user:1") is None
+    await proofs.withdraw(["user:1"])
+    assert await api_keys.find_caller(secret) is None
+    await proofs.get_proof("user:1")
+    assert await api_keys.find_caller(secret) is None
+
+
+async def test_secrets_use_up_what_their_owner_may_ask(redis: Redis) -> None:
+    api_keys = await open_keys(redis, requests_per_minute=3)
+    with pytest.raises(ClientSecretExpired):
+        await api_keys.find_caller(seal(expires_at=0))  # uses up nothing
+    asked = [await ask(api_keys, key) for key in (KEY, seal(), seal(), seal(), KEY)]
+    assert [caller.may_ask for caller in asked] == [True, True, True, False, False]
+    assert (await ask(api_keys, OTHER_KEY)).may_ask
+
+
+async def test_without_a_sealer_no_secret_is_valid(redis: Redis) -> None:
+    await open_keys(redis)
+    assert await RedisApiKeys(redis).find_caller(seal()) is None

@@ -112,6 +112,7 @@ def find_absences() -> list[Row]:
             *(Row(f"{m} c {which}", conversation, m, f"/v1/conversations/{conv}") for m in ("GET", "DELETE")),
             Row(f"update c {which}", conversation, path=f"/v1/conversations/{conv}", body={"metadata": {}}),
             Row(f"items {which}", conversation, "GET", f"/v1/conversations/{conv}/items"),
+            Row(f"secret {which}", conversation, path="/v1/client_secrets", body={"conversation": conv}),
             Row(f"fork {which}", conversation, path=f"/v1/conversations/{conv}/fork", body={}),
             Row(f"export {which}", conversation, "GET", f"/v1/conversations/{conv}/export"),
             *(
@@ -134,6 +135,7 @@ def find_wrong_kinds() -> list[Row]:
     """An id of the wrong kind: the message names the expected prefix."""
     return [
         Row("kind conversation", INVALID, body=turn(conversation="resp_1"), param="conversation", words="'conv_'"),
+        Row("kind secret", INVALID, path="/v1/client_secrets", body={"conversation": "resp_1"}, words="'conv_'"),
         Row("kind previous", INVALID, body=turn(previous_response_id="conv_1"), words="'resp_'"),
         *(Row(f"kind {m}", INVALID, m, "/v1/responses/conv_1", words="'resp_'") for m in ("GET", "DELETE")),
         Row("kind cancel", INVALID, path="/v1/responses/msg_1/cancel", words="'resp_'"),

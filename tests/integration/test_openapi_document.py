@@ -16,7 +16,7 @@ from prompts.domain.item_kinds import KINDS_BY_TYPE
 from tests.support.oracle import EVENTS
 
 METHODS = ("get", "post", "put", "delete")
-ALWAYS = {"200", "401", "429", "500", "503"}
+ALWAYS = {"200", "401", "403", "429", "500", "503"}
 # Other statuses an operation may answer with, except 413 for its body.
 ALSO = {
     "listModels": {"400", "502", "504"},
@@ -107,7 +107,7 @@ async def test_a_body_may_be_left_out_where_nothing_in_it_is_needed(document: di
         for _, operation in operations(document)
         if "requestBody" in operation and not operation["requestBody"].get("required")
     }
-    assert optional == {"createConversation", "createVectorStore", "forkConversation"}
+    assert optional == {"createClientSecret", "createConversation", "createVectorStore", "forkConversation"}
 
 
 async def test_every_key_of_a_response_is_always_there(document: dict[str, Any]) -> None:

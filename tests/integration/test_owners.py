@@ -74,6 +74,7 @@ REACHES: list[tuple[tuple[str, str, Any], str]] = [
     (("POST", "/v1/vector_stores/{vs}/file_batches/{vsfb}/cancel", None), "vector_store_not_found"),
     (("GET", "/v1/vector_stores/{vs}/file_batches/{vsfb}/files", None), "vector_store_not_found"),
     (("GET", "/v1/conversations/{conv}", None), "conversation_not_found"),
+    (("POST", "/v1/client_secrets", {"conversation": "{conv}"}), "conversation_not_found"),
     (("POST", "/v1/conversations/{conv}", {"metadata": {"by": "Bob"}}), "conversation_not_found"),
     (("GET", "/v1/conversations/{conv}/items", None), "conversation_not_found"),
     (("GET", "/v1/conversations/{conv}/items?after={msg}", None), "conversation_not_found"),
