@@ -48,6 +48,11 @@ def conversation(conversation_id: str) -> str:
     return f"{_prefix_of(conversation_id)}conv:{conversation_id}"
 
 
+def forks(conversation_id: str) -> str:
+    """Sorted set: the conversations that were forked from this one, by when, in milliseconds."""
+    return f"{_prefix_of(conversation_id)}forks:{conversation_id}"
+
+
 def response(response_id: str) -> str:
     """Hash: owner, status, echo, input, result, epoch, where it stands on its timeline, feedback, follow-ups."""
     return f"{_prefix_of(response_id)}resp:{response_id}"

@@ -41,7 +41,7 @@ COMPACT_HISTORY = _examples(messages={"model": "stand-in", "input": [_GREETING]}
 COUNT_INPUT = _examples(a_string={"input": "How long is this?"})
 CREATE_CONVERSATION = _examples(empty={}, with_items={"items": [_GREETING], "metadata": {"ticket": "4711"}})
 UPDATE_CONVERSATION = _examples(metadata={"metadata": {"ticket": "4712"}})
-FORK_CONVERSATION = _examples(all_of_it={})
+FORK_CONVERSATION = _examples(all_of_it={}, named={"eps:title": "Another way", "metadata": {"place": "1"}})
 CREATE_ITEMS = _examples(a_message={"items": [_GREETING]})
 CREATE_CHAT_COMPLETION = _examples(
     a_message={"messages": [_CHAT_MESSAGE]}, a_stream={"messages": [_CHAT_MESSAGE], "stream": True}
