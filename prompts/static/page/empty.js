@@ -22,5 +22,5 @@ export function showEmptyPage(place, onChoose) {
 
 function greet(hour) {
   const time = hour < 5 ? "evening" : hour < 12 ? "morning" : hour < 18 ? "afternoon" : "evening";
-  return `Good ${time}. What is it about?`;
+  return `Good ${time}. What is on your mind?`;
 }

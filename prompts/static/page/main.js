@@ -9,10 +9,10 @@ import { copyText } from "./clipboard.js";
 import { Composer } from "./composer.js";
 import { Conversations } from "./conversations.js";
 import { notify } from "./dialogs.js";
-import { forgetAll, keepFor, readDraft } from "./drafts.js";
+import { forgetAll, keepDraft, keepFor, readDraft } from "./drafts.js";
 import { element, find } from "./elements.js";
 import { showEmptyPage } from "./empty.js";
-import { toContent } from "./entries.js";
+import { readContent, toContent } from "./entries.js";
 import { explain } from "./explain.js";
 import { rootOf } from "./families.js";
 import { Options } from "./options.js";
@@ -113,6 +113,7 @@ class Page {
     return {
       opened: (conversation) => this.#opened(conversation),
       created: (conversation) => this.#created(conversation),
+      forked: (conversation) => this.#forked(conversation),
       changed: (conversation) => this.#changed(conversation),
       answering: (isAnswering) => this.composer.setAnswering(isAnswering),
       begun: (conversation) => this.#begun(conversation),
@@ -154,6 +155,11 @@ class Page {
     this.conversations.setCurrent(conversation.id);
   }
 
+  #forked(conversation) {
+    history.pushState(null, "", `/?c=${conversation.id}`);
+    this.#changed(conversation);
+  }
+
   #changed(conversation) {
     this.conversations.touch(conversation);
     this.tell("list", conversation.id);
@@ -170,6 +176,7 @@ class Page {
   }
 
   #ended(conversation, entry) {
+    if (entry.said?.isUnsent) this.#keepUnsent(entry);
     this.conversations.touch(conversation);
     this.tell("turn", conversation.id);
     if (entry.answer.status === "completed") this.#suggest(entry);
@@ -192,10 +199,16 @@ class Page {
     notify("This conversation is being answered elsewhere. Your message is back in the field: send it when the answer is there.");
   }
 
+  /** What failed is in no conversation: after a reload it is in the field again. */
+  #keepUnsent({ said }) {
+    if (!this.composer.text) keepDraft(this.composer.conversationId, readContent(said.item.content).text);
+  }
+
   #refused(error, entry) {
     if (error?.name === "SignedOut") return this.#signedOut();
     if (error?.code === "vector_store_not_found") this.talk.keep(FILES, null).catch(() => {});
-    if (!entry) notify(explain(error), { isError: true });
+    if (entry) this.#keepUnsent(entry);
+    else notify(explain(error), { isError: true });
   }
 
   #tell(error) {
@@ -274,14 +287,13 @@ class Page {
   #send(text) {
     const { images, documents } = this.composer.attachments.ready;
     const content = toContent(text, images, documents);
-    this.#clearEmpty();
+    this.#removeSuggestions();
     this.composer.clear();
     this.composer.setAnswering(true);
     this.talk.ask({ content }).finally(() => this.talk.isAnswering || this.composer.setAnswering(false));
   }
 
-  #clearEmpty() {
-    find("thread").querySelector(".empty, .nothing")?.remove();
+  #removeSuggestions() {
     for (const chips of find("thread").querySelectorAll(".answer .chips")) chips.remove();
   }
 
@@ -337,6 +349,7 @@ class Page {
 
   async #askInstead(said, kind, message) {
     if (this.#isBusy()) return;
+    this.composer.focus();
     try {
       await this.talk.askInstead(said, kind, message);
     } catch (error) {

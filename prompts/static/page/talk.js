@@ -124,7 +124,7 @@ export class Talk {
     if (this.family.needsOlder(said.item.id) && this.thread.hasOlder) await this.loadOlder();
     const place = this.family.placeOf(said.item.id);
     const fork = await this.api.post(`/conversations/${place.owner.id}/fork`, { body: this.family.composeFork(place, kind) });
-    this.on.changed(fork);
+    this.on.forked(fork);
     await this.open(fork.id);
     await this.ask(message);
   }

@@ -7,8 +7,10 @@
 
 import { element } from "./elements.js";
 
-/** Entries of the last block, before a new one begins. */
-const BLOCK_ENTRIES = 30;
+/** Few enough that drawing them takes no more than a frame or two. */
+const BLOCK_ENTRIES = 10;
+/** The height of an entry that was never drawn: it is right by and large, and scrolling minds what it was not. */
+const ENTRY_PX = 180;
 /** How far beyond the screen blocks keep their elements, and earlier pages are read. */
 const NEAR_PX = 1500;
 /** At the end is who is this near to it. */
@@ -29,6 +31,7 @@ export class Thread {
     this.isAtEnd = true;
     this.hasOlder = false;
     this.isLoading = false;
+    this.lastTop = 0;
     this.top = element("button", { type: "button", class: "earlier", onclick: () => this.#older() }, "Show earlier messages");
     this.sight = new IntersectionObserver((seen) => this.#see(seen), { root: scroller, rootMargin: `${NEAR_PX}px 0px` });
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
@@ -45,6 +48,7 @@ export class Thread {
   show(entries, { hasOlder }) {
     this.clear();
     for (let at = 0; at < entries.length; at += BLOCK_ENTRIES) this.#addBlock(entries.slice(at, at + BLOCK_ENTRIES), null);
+    for (const block of this.blocks.slice(-2)) this.#mount(block);
     this.#setOlder(hasOlder);
     this.isAtEnd = true;
     this.toEnd();
@@ -54,6 +58,7 @@ export class Thread {
     this.sight.disconnect();
     this.blocks = [];
     this.list.replaceChildren();
+    this.scroller.scrollTop = 0;
     this.#setOlder(false);
   }
 
@@ -68,9 +73,10 @@ export class Thread {
   }
 
   append(...entries) {
+    if (!this.blocks.length) this.list.replaceChildren(); // what was said instead of messages
     for (const entry of entries) {
       const last = this.blocks.at(-1);
-      if (!last || last.entries.length >= BLOCK_ENTRIES) this.#addBlock([entry], null);
+      if (!last || last.entries.length >= BLOCK_ENTRIES) this.#mount(this.#addBlock([entry], null));
       else {
         last.entries.push(entry);
         if (last.isMounted) last.element.append(this.#draw(entry));
@@ -117,8 +123,9 @@ export class Thread {
     const at = before ? this.blocks.indexOf(before) : this.blocks.length;
     this.blocks.splice(at, 0, block);
     this.list.insertBefore(block.element, before?.element ?? null);
-    this.#mount(block);
+    block.element.style.height = `${entries.length * ENTRY_PX}px`;
     this.sight.observe(block.element);
+    return block;
   }
 
   #draw(entry) {
@@ -146,15 +153,21 @@ export class Thread {
   }
 
   #see(seen) {
+    const anchor = this.#anchor();
     for (const { target, isIntersecting } of seen) {
       if (isIntersecting) this.#mount(target.block);
       else this.#unmount(target.block);
     }
+    if (this.isAtEnd) this.#keepEnd();
+    else this.#restore(anchor);
   }
 
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.isAtEnd = scrollHeight - scrollTop - clientHeight < END_PX;
+    // What grows below does not lead away from the end; scrolling up does.
+    if (scrollHeight - scrollTop - clientHeight < END_PX) this.isAtEnd = true;
+    else if (scrollTop < this.lastTop - 1) this.isAtEnd = false;
+    this.lastTop = scrollTop;
     this.#showJump();
     if (scrollTop < NEAR_PX && this.hasOlder) this.#older();
   }
@@ -165,6 +178,7 @@ export class Thread {
 
   /** Who reads the end stays at it while it grows. */
   #keepEnd() {
+    if (!this.blocks.length) return;
     if (this.isAtEnd) this.scroller.scrollTop = this.scroller.scrollHeight;
     else this.#scrolled();
   }
@@ -194,6 +208,6 @@ export class Thread {
   }
 
   #restore(anchor) {
-    if (anchor) this.scroller.scrollTop += anchor.shown.getBoundingClientRect().top - anchor.top;
+    if (anchor?.shown.isConnected) this.scroller.scrollTop += anchor.shown.getBoundingClientRect().top - anchor.top;
   }
 }
