@@ -39,6 +39,7 @@ SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "prompts.page.views.refuse_forgery"
 
 # --- The service behind the API ----------------------------------------------------------------------------------
 
@@ -169,6 +170,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "config.staff_login.staff_login",
+    "prompts.page.user_secrets.end_secrets",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 # Outermost first. Async only: none may use a thread.

@@ -37,6 +37,7 @@ from prompts.usecases.conversations import (
 )
 from prompts.usecases.passages import show_results
 from prompts.usecases.public_ids import check_kind
+from prompts.usecases.scopes import check_items
 
 encode = msgspec.json.Encoder().encode
 
@@ -201,6 +202,7 @@ class ConversationController(ApiController):
     """One conversation."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS, operation_id="getConversation")
     async def get(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
@@ -268,6 +270,7 @@ class ItemController(ApiController):
     """One item of a conversation."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(ResponseSpec(Item, status_code=HTTPStatus.OK), *ERRORS, operation_id="getConversationItem")
     async def get(self, parsed_path: Path[ItemPath]) -> HttpResponse:
@@ -287,6 +290,7 @@ class ItemsController(ApiController):
     """The items of a conversation."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversationItems")
     async def get(self, parsed_path: Path[ConversationPath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
@@ -317,10 +321,12 @@ class ItemsController(ApiController):
         """Append up to 1,000 items; they come back in the order given."""
         self.check_quota()
         with placing_calls(parsed_body.items, param="items"):
+            new_items = read_items(parsed_body.items, param="items", sender=self.sender)
+            check_items(self.caller, new_items, param="items")
             items = await add_items(
                 _conversation_id(parsed_path),
                 owner=self.owner,
-                new_items=read_items(parsed_body.items, param="items", sender=self.sender),
+                new_items=new_items,
                 store=self.state.conversations,
                 files=self.state.files,
             )

@@ -31,6 +31,8 @@ from prompts.domain import ids
 # Hash: hash of an API key → owner; and sorted sets: an owner's requests of the last minute. One script a request reads
 # both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
+# Hash: signed-in user, as an owner → the proof that their client secrets carry. Read by the same script.
+USER_PROOFS = "eps:{keys}:users"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
 # Hashes: the answers of an owner that run now, by replica; read by the same script.
 RUNNING_PREFIX = "eps:{keys}:running:"

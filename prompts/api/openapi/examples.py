@@ -47,6 +47,10 @@ CREATE_CHAT_COMPLETION = _examples(
     a_message={"messages": [_CHAT_MESSAGE]}, a_stream={"messages": [_CHAT_MESSAGE], "stream": True}
 )
 CREATE_EMBEDDINGS = _examples(texts={"input": ["A fjord is a long arm of the sea.", "Bergen has seven mountains."]})
+CREATE_CLIENT_SECRET = _examples(
+    for_ten_minutes={},
+    to_read_only={"scopes": ["read"], "expires_after": {"anchor": "created_at", "seconds": 3600}},
+)
 PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})
 
 EXAMPLE_FILE_ID = "file-0701982f4c2a7b3c1e5d8f90a1b2c3d4"
