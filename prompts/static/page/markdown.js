@@ -3,6 +3,12 @@
  *
  * No text ever becomes HTML. `marked` only cuts it into tokens, and each token becomes elements that are made by name;
  * what looks like HTML is shown as it was written. So there is nothing to sanitise, whatever a model or a file says.
+ *
+ * What a style sheet finds: `p ul ol li.task blockquote hr del kbd mark img a a.picture`, headings `h3.heading-1` to
+ * `h6.heading-6`, `div.table > table` with `.align-left/center/right` cells, `figure.code` with
+ * `figcaption > span.language + button.copy-code` and `pre > code` in the classes of highlight.js, `span.math` and
+ * `div.math.math-display`, `code.math-source` (not set yet, or not readable), `p.html` and `pre.plain` (as it was
+ * written), `button.citation`.
  */
 
 import { composeCitation, markCitations } from "./markdown/citations.js";
