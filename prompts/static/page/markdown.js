@@ -106,14 +106,12 @@ export class MarkdownView {
   }
 
   #settle(tail, tokens, shown, links) {
-    const open = shown.at(-OPEN_BLOCKS);
     if (shown.length <= OPEN_BLOCKS) return;
-    const closed = tokens.slice(0, tokens.indexOf(open));
-    const isWhole = tokens.reduce((sum, token) => sum + token.raw.length, 0) === tail.length;
-    if (!isWhole) return; // where the text was changed on the way, lengths say nothing
-    const length = closed.reduce((sum, token) => sum + token.raw.length, 0);
+    const open = shown.at(-OPEN_BLOCKS);
+    const closed = tokens.slice(0, tokens.indexOf(open)).map(({ raw }) => raw).join("");
+    if (!tail.startsWith(closed)) return; // the parser has changed what it read: all of it stays open
     const { text, blocks } = this.#settled;
-    this.#settled = { text: text + tail.slice(0, length), blocks: blocks + shown.indexOf(open), links };
+    this.#settled = { text: text + closed, blocks: blocks + shown.indexOf(open), links };
   }
 
   #showLost(citations) {

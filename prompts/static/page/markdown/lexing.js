@@ -32,7 +32,7 @@ class BoundedLexer extends Lexer {
 }
 
 /**
- * The tokens of a text; their `raw` texts are the text. What cannot be read is one token of plain text.
+ * The tokens of a text; but for the last one their `raw` texts are the text. What cannot be read is one plain token.
  *
  * @param {string} text
  * @param {{links?: Record<string, unknown>, isOpen?: boolean}} [options] `links` that were defined before this text;
