@@ -48,12 +48,13 @@ from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.storage_gauge import RedisGauge
+from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
-from prompts.api_keys import keep_reconciled
+from prompts.api_keys import reconcile
 from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
@@ -61,6 +62,8 @@ from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
+from prompts.published_users import reconcile_users
+from prompts.reconciling import keep_reconciled
 from prompts.run.breaker import Breaker
 from prompts.run.chores import cancel_until_done
 from prompts.run.erasing_files import keep_files_erased, keep_tidied
@@ -198,7 +201,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             wait_lost=nudges.wait_lost,
         )
         chores: dict[str, Chore] = {
-            "reconcile": partial(keep_reconciled, state.api_keys),
+            "reconcile": partial(keep_reconciled, _list_reconciles(state)),
             "listen": partial(nudges.listen, turns.runner.let_go),
             "gauge": gauge.keep_looking,
             "quotas": quotas.keep_looking,
@@ -228,6 +231,10 @@ async def open_clients() -> AsyncIterator[Clients]:
             http_metrics=HttpMetrics(registry),
             http_tracing=traced.http if traced is not None else None,
         )
+
+
+def _list_reconciles(state: State) -> dict[str, Chore]:
+    return {"api_keys": partial(reconcile, state.api_keys), "users": partial(reconcile_users, state.user_proofs)}
 
 
 def _build_readiness(
@@ -344,7 +351,9 @@ def _build_state(
             requests_per_minute=settings.REQUESTS_PER_MINUTE,
             replica_id=replica_id,
             lease_s=limits.lease_s,
+            sealer=sealer,
         ),
+        user_proofs=RedisUserProofs(redis),
         sealer=sealer,
         observer=observer,
         reading=ReadingRules(

@@ -18,6 +18,7 @@ TAGS = {
     "Files": "Documents that are kept for later: to be searched, or read by the model.",
     "Vector stores": "Collections of files that are indexed, and searched by what they say.",
     "Relay": "The model's server in its own words, for clients that speak Chat Completions; nothing is kept.",
+    "Client secrets": "What a browser holds in place of a key.",
     "Models": "What may be asked for.",
 }
 

@@ -39,6 +39,7 @@ SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "prompts.page.views.refuse_forgery"
 
 # --- The service behind the API ----------------------------------------------------------------------------------
 
@@ -169,6 +170,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "config.staff_login.staff_login",
+    "prompts.page.user_secrets.end_secrets",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 # Outermost first. Async only: none may use a thread.
@@ -202,7 +204,7 @@ STATIC_ROOT = env.find_text("STATIC_ROOT")
 STORAGES: dict[str, Any] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "config.static_files.HashedStaticFiles"
         if STATIC_ROOT
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },

@@ -29,12 +29,14 @@ from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.core.signing import BadSignature
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.decorators import sync_only_middleware
 from typing_extensions import override
+
+from prompts.page.sign_in import render_sign_in
 
 log = structlog.get_logger(__name__)
 
@@ -165,7 +167,7 @@ def _remember_browser(request: HttpRequest, response: HttpResponseBase, name: st
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Strict",
-        path=reverse("admin:index"),
+        path="/",  # of the page's form and of the admin's
     )
 
 
@@ -176,8 +178,15 @@ def _hash(name: str) -> str:
 
 def _refuse(request: HttpRequest, exceeded: Sequence[str]) -> HttpResponseBase:
     minutes = max(1, math.ceil(settings.LOGIN_PAUSE_S / 60))
-    context = admin.site.each_context(request) | {"minutes": minutes, "may_use_known": "browser" not in exceeded}
-    response = render(request, "sign_in_refused.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
+    context = {"minutes": minutes, "may_use_known": "browser" not in exceeded}
+    response = _render_refusal(request, context)
     response["Retry-After"] = str(round(settings.LOGIN_PAUSE_S))
     response["Cache-Control"] = "no-store"
     return response
+
+
+def _render_refusal(request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+    if request.path.startswith(reverse("admin:index")):
+        told = admin.site.each_context(request) | context
+        return render(request, "sign_in_refused.html", told, status=HTTPStatus.TOO_MANY_REQUESTS)
+    return render_sign_in(request, problem="too_many", status=HTTPStatus.TOO_MANY_REQUESTS, **context)

@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config.pages import index
 from prompts.api.urls import pages
 
 admin.site.site_header = "Enhanced Prompt Service"
@@ -11,7 +10,7 @@ admin.site.site_title = "Enhanced Prompt Service"
 admin.site.index_title = "Operations"
 
 urlpatterns = [
-    path("", index, name="index"),
+    path("", include("prompts.page.urls")),
     path("", include("health.urls")),
     path("v1/", include("prompts.api.urls")),
     path("", include(pages)),

@@ -4,19 +4,17 @@ A key is made and revoked in SQL and published at once; what failed to be publis
 minute, and a revoked key that is still published goes the same way.
 """
 
-import asyncio
 import secrets
 
 import structlog
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
+from prompts.domain.owners import USER_PREFIX
 from prompts.models import ApiKey
 from prompts.ports.api_keys import ApiKeys
 
 log = structlog.get_logger(__name__)
-
-RECONCILE_S = 60.0
 
 
 def new_key() -> str:
@@ -39,19 +37,10 @@ async def reconcile(published_keys: ApiKeys) -> None:
         log.info("api_keys_published", added=len(added), removed=len(removed))
 
 
-async def keep_reconciled(published_keys: ApiKeys) -> None:
-    """Reconcile now and every minute, also after failures; runs until cancelled."""
-    while True:
-        try:
-            await reconcile(published_keys)
-        except Exception as exc:  # noqa: BLE001 -- Redis or SQL is away, in whatever words: the next minute tries again
-            log.warning("api_keys_not_published", reason=type(exc).__name__)
-        await asyncio.sleep(RECONCILE_S)
-
-
 def _read_valid() -> dict[str, str]:
     close_old_connections()  # no request ends in this thread, so Django does not close them
     try:
-        return dict(ApiKey.objects.filter(revoked_at=None).values_list("key_hash", "owner"))
+        valid = ApiKey.objects.filter(revoked_at=None).exclude(owner__istartswith=USER_PREFIX)  # a user's things
+        return dict(valid.values_list("key_hash", "owner"))
     finally:
         close_old_connections()

@@ -16,6 +16,10 @@
         MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
         WebSocketsOff                    websockets_off             invalid_request_error   426     no
       InvalidApiKey                      invalid_api_key            authentication_error    401     no
+        ClientSecretExpired              client_secret_expired      authentication_error    401     no
+      SignedOut                          signed_out                 authentication_error    401     no
+      InsufficientScope                  insufficient_scope         permission_error        403     no
+      ForgedRequest                      forged_request             permission_error        403     no
       ConversationLocked                 conversation_locked        conflict_error          409     no
       ResponseNotEnded                   response_not_ended         conflict_error          409     yes
       ResponseEnded                      response_ended             conflict_error          409     no
@@ -168,6 +172,45 @@ class InvalidApiKey(ServiceError):
     code = "invalid_api_key"
     type = "authentication_error"
     status = 401
+
+
+class ClientSecretExpired(InvalidApiKey):
+    """A client secret whose time is over: with the next one the same request works."""
+
+    code = "client_secret_expired"
+
+    def __init__(self) -> None:
+        super().__init__("This client secret has expired. Get another one from whoever gave you this one.")
+
+
+class SignedOut(ServiceError):
+    """The page asks for something, and nobody is signed in any more."""
+
+    code = "signed_out"
+    type = "authentication_error"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("You are signed out. Sign in again, then the page goes on.")
+
+
+class ForgedRequest(ServiceError):
+    """A request of the page without the token that only the page knows."""
+
+    code = "forged_request"
+    type = "permission_error"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("The header X-CSRFToken is missing or wrong. Load the page again, and let it ask.")
+
+
+class InsufficientScope(ServiceError):
+    """A client secret that was not made for this."""
+
+    code = "insufficient_scope"
+    type = "permission_error"
+    status = 403
 
 
 class NotFound(InvalidRequest):

@@ -111,6 +111,7 @@ class InputTokensController(ApiController):
     """Count the tokens of an input."""
 
     tags = ["Responses"]
+    changes_nothing = True
 
     @validate(
         ResponseSpec(InputTokens, status_code=HTTPStatus.OK),

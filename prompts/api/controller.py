@@ -5,7 +5,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 import msgspec
 import structlog
@@ -35,10 +35,13 @@ from prompts.errors import (
 )
 from prompts.ports.api_keys import Caller
 from prompts.usecases.callers import authenticate, check_rate
+from prompts.usecases.scopes import check_conversation, check_response, check_scope, refuse_conversation_secret
 
 log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
+
+Reach: TypeAlias = Literal["owner", "conversation", "response", "turn", "everybody"]
 
 
 class BearerKey(AsyncAuth):
@@ -52,13 +55,17 @@ class BearerKey(AsyncAuth):
         return None
 
     async def __call__(self, endpoint: Endpoint, controller: Controller[BaseSerializer]) -> "BearerKey":
-        """Find the owner, then read the body. Raises InvalidApiKey, RateLimited, and as `WithBody.read_body`."""
+        """Find the owner, then read the body.
+
+        Raises InvalidApiKey, RateLimited, InsufficientScope, and as `WithBody.read_body`.
+        """
         request = cast(ASGIRequest, controller.request)
         state = get_state(request.scope)
         caller = await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=state.api_keys)
         request.caller = caller  # type: ignore[attr-defined]  # read by ApiController.owner and the error middleware
         structlog.contextvars.bind_contextvars(owner=caller.owner)
         check_rate(caller)
+        await _check_reach(caller, cast(ApiController, controller))
         state.turns.runner.shares.hear(caller.owner, caller.elsewhere)
         await self.read_body(cast(WithBody, request))
         return self
@@ -78,6 +85,23 @@ class BearerKey(AsyncAuth):
     ) -> list[SecurityRequirement]:
         """For the OpenAPI document."""
         return [{"api_key": []}]
+
+
+async def _check_reach(caller: Caller, controller: "ApiController") -> None:
+    """Raises InsufficientScope, NotFound for what the caller's secret was not made for."""
+    is_read = controller.changes_nothing or controller.request.method in ("GET", "HEAD")
+    check_scope(caller, "read" if is_read else "write")
+    if caller.conversation is None:
+        return
+    match controller.reach:
+        case "owner":
+            refuse_conversation_secret(caller)
+        case "conversation":
+            check_conversation(caller, controller.kwargs["conversation_id"])
+        case "response":
+            await check_response(caller, controller.kwargs["response_id"], store=controller.state.turns.store)
+        case "turn" | "everybody":  # the view looks at the body; there is nothing to look at
+            pass
 
 
 class KeyBeforeUpload(BearerKey):
@@ -127,6 +151,10 @@ class ApiController(Controller[WireSerializer]):
     parsers = [BodyParser()]
     header_parameters: ClassVar[Sequence[Parameter]] = ()
     """Headers that a request may carry, for the OpenAPI document; the view reads them itself."""
+    changes_nothing: ClassVar[bool] = False
+    """Whether its POST only reads."""
+    reach: ClassVar[Reach] = "owner"
+    """What it reaches. A client secret of one conversation does not come to what is the owner's."""
     form_body: ClassVar[FormBody | None] = None
     """The form that one of its operations reads itself, for the OpenAPI document."""
     error_model: ClassVar[Any] = ErrorEnvelope
@@ -138,9 +166,14 @@ class ApiController(Controller[WireSerializer]):
         return get_state(cast(ASGIRequest, self.request).scope)
 
     @property
+    def caller(self) -> Caller:
+        """Whose key or client secret the request carries, and what it may do."""
+        return cast(Caller, self.request.caller)  # type: ignore[attr-defined]  # set by BearerKey
+
+    @property
     def owner(self) -> str:
         """Whose key the request carries."""
-        return cast(Caller, self.request.caller).owner  # type: ignore[attr-defined]  # set by BearerKey
+        return self.caller.owner
 
     def check_quota(self) -> None:
         """Raises QuotaExceeded when the owner may keep nothing more."""

@@ -37,6 +37,7 @@ from prompts.usecases.conversations import (
 )
 from prompts.usecases.passages import show_results
 from prompts.usecases.public_ids import check_kind
+from prompts.usecases.scopes import check_items
 
 encode = msgspec.json.Encoder().encode
 
@@ -93,10 +94,15 @@ class ItemPath(Struct):
 
 
 class ForkConversation(Struct, forbid_unknown_fields=True):
-    """The body of `POST /v1/conversations/{id}/fork`: up to just before, or just after, an item; or all of it."""
+    """The body of `POST /v1/conversations/{id}/fork`: up to just before, or just after, an item; or all of it.
+
+    Without metadata or a title the fork has those of its origin.
+    """
 
     before: ItemId | None = None
     after: ItemId | None = None
+    metadata: Metadata | None = None
+    title: Title | None = field(default=None, name="eps:title")
 
 
 class DeletedConversation(Struct):
@@ -112,6 +118,8 @@ class ConversationsQuery(Struct, forbid_unknown_fields=True):
 
     limit: Limit = 20
     after: ConversationId | None = None
+    query: Annotated[str, Meta(max_length=200, description="Only those whose titles have all these words.")] = ""
+    forked_from: ConversationId | None = None
 
 
 class ItemsQuery(Struct, forbid_unknown_fields=True):
@@ -172,10 +180,18 @@ class ConversationsController(ApiController):
 
     @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversations")
     async def get(self, parsed_query: Query[ConversationsQuery]) -> HttpResponse:
-        """The owner's conversations, last used first."""
+        """The owner's conversations, last used first; with `forked_from` the forks of one, the newest first."""
         check_cursors(ids.CONVERSATION, after=parsed_query.after)
+        forked_from = parsed_query.forked_from
+        if forked_from is not None:
+            check_kind(forked_from, ids.CONVERSATION, param="forked_from")
         found, has_more = await list_conversations(
-            owner=self.owner, limit=parsed_query.limit, after=parsed_query.after, store=self.state.conversations
+            owner=self.owner,
+            limit=parsed_query.limit,
+            after=parsed_query.after,
+            forked_from=forked_from,
+            query=parsed_query.query,
+            store=self.state.conversations,
         )
         data = [show(conversation) for conversation in found]
         first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)
@@ -186,6 +202,7 @@ class ConversationController(ApiController):
     """One conversation."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(ResponseSpec(ConversationBody, status_code=HTTPStatus.OK), *ERRORS, operation_id="getConversation")
     async def get(self, parsed_path: Path[ConversationPath]) -> HttpResponse:
@@ -242,6 +259,8 @@ class ForkController(ApiController):
             owner=self.owner,
             before=body.before,
             after=body.after,
+            metadata=body.metadata,
+            title=body.title,
             store=self.state.conversations,
         )
         return self.render(encode(show(forked)))
@@ -251,6 +270,7 @@ class ItemController(ApiController):
     """One item of a conversation."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(ResponseSpec(Item, status_code=HTTPStatus.OK), *ERRORS, operation_id="getConversationItem")
     async def get(self, parsed_path: Path[ItemPath]) -> HttpResponse:
@@ -270,6 +290,7 @@ class ItemsController(ApiController):
     """The items of a conversation."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversationItems")
     async def get(self, parsed_path: Path[ConversationPath], parsed_query: Query[ItemsQuery]) -> HttpResponse:
@@ -300,10 +321,12 @@ class ItemsController(ApiController):
         """Append up to 1,000 items; they come back in the order given."""
         self.check_quota()
         with placing_calls(parsed_body.items, param="items"):
+            new_items = read_items(parsed_body.items, param="items", sender=self.sender)
+            check_items(self.caller, new_items, param="items")
             items = await add_items(
                 _conversation_id(parsed_path),
                 owner=self.owner,
-                new_items=read_items(parsed_body.items, param="items", sender=self.sender),
+                new_items=new_items,
                 store=self.state.conversations,
                 files=self.state.files,
             )

@@ -44,6 +44,7 @@ class ExportController(ApiController):
     """A conversation to take along."""
 
     tags = ["Conversations"]
+    reach = "conversation"
 
     @validate(
         AlsoAs(ExportBody, status_code=HTTPStatus.OK, others=MARKDOWN), *ERRORS, operation_id="exportConversation"

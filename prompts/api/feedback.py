@@ -45,6 +45,7 @@ class FeedbackController(ApiController):
     """What a person thinks of an answer."""
 
     tags = ["Responses"]
+    reach = "response"
 
     @validate(ResponseSpec(FeedbackBody, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="putFeedback")
     async def put(

@@ -29,6 +29,7 @@ class FollowUpsController(ApiController):
     """What could be asked next."""
 
     tags = ["Responses"]
+    reach = "response"
 
     @validate(
         ResponseSpec(FollowUpsBody, status_code=HTTPStatus.OK),

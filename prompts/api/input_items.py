@@ -20,6 +20,7 @@ class InputItemsController(ApiController):
     """The input of a response."""
 
     tags = ["Responses"]
+    reach = "response"
 
     @validate(ResponseSpec(ItemList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listInputItems")
     async def get(self, parsed_path: Path[ResponsePath], parsed_query: Query[ItemsQuery]) -> HttpResponse:

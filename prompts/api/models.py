@@ -44,6 +44,7 @@ class ModelsController(ApiController):
     """The models that may be asked for."""
 
     tags = ["Models"]
+    reach = "everybody"
 
     @validate(
         ResponseSpec(ModelList, status_code=HTTPStatus.OK),
@@ -65,6 +66,7 @@ class ModelController(ApiController):
     """One model."""
 
     tags = ["Models"]
+    reach = "everybody"
 
     @validate(ResponseSpec(Model, status_code=HTTPStatus.OK), *ERRORS, *MODEL_ERRORS, operation_id="getModel")
     async def get(self, parsed_path: Path[ModelPath]) -> HttpResponse:

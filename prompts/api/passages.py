@@ -46,6 +46,7 @@ class PassagesController(ApiController):
     """What the model was given."""
 
     tags = ["Responses"]
+    reach = "response"
 
     @validate(ResponseSpec(PassageList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listPassages")
     async def get(self, parsed_path: Path[ResponsePath]) -> HttpResponse:

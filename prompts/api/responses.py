@@ -34,6 +34,7 @@ from prompts.usecases.ask import Ask
 from prompts.usecases.passages import get_response_with_results
 from prompts.usecases.public_ids import check_kind
 from prompts.usecases.responses import cancel_response, check_response, delete_response, get_response
+from prompts.usecases.scopes import check_ask
 from prompts.usecases.turns import Turn, create_turn, follow_turn, get_queued, wait_for_answer
 
 encode = msgspec.json.Encoder().encode
@@ -82,6 +83,7 @@ class ResponsesController(ApiController):
     """Create a response."""
 
     tags = ["Responses"]
+    reach = "turn"
     header_parameters = (IDEMPOTENCY_KEY,)
 
     @validate(
@@ -90,7 +92,9 @@ class ResponsesController(ApiController):
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreateResponse], CREATE_RESPONSE]) -> HttpResponse:
         """Ask the model. With `stream: true` the answer is `text/event-stream`: events as they come, then `[DONE]`."""
         with placing_calls(parsed_body.input, param="input"):
-            turn = await create_turn(self._read(parsed_body), self.state.turns)
+            ask = self._read(parsed_body)
+            check_ask(self.caller, ask)
+            turn = await create_turn(ask, self.state.turns)
         if not turn.is_replay:
             return await self._deliver(parsed_body, turn)
         try:
@@ -128,6 +132,7 @@ class ResponseController(ApiController):
     """One response."""
 
     tags = ["Responses"]
+    reach = "response"
 
     @validate(
         AlsoAs(Response, status_code=HTTPStatus.OK, others=EVENT_STREAM),
@@ -179,6 +184,7 @@ class CancelController(ApiController):
     """Cancel a response."""
 
     tags = ["Responses"]
+    reach = "response"
 
     @validate(
         ResponseSpec(Response, status_code=HTTPStatus.OK),

@@ -14,6 +14,7 @@ from prompts.ports.eraser import Eraser
 from prompts.ports.observer import Observer
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.sealing import Sealer
+from prompts.ports.user_proofs import UserProofs
 from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
@@ -34,6 +35,7 @@ class State:
     notes: ResponseNotes
     follow_ups: FollowUps
     api_keys: ApiKeys
+    user_proofs: UserProofs
     sealer: Sealer
     observer: Observer
     reading: ReadingRules

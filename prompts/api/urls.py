@@ -9,6 +9,7 @@ from dmr.openapi.openapi import OpenAPI
 from dmr.openapi.views import OpenAPIJsonView, SwaggerView
 from dmr.routing import Router
 
+from prompts.api.client_secrets import ClientSecretsController
 from prompts.api.compaction import CompactController, InputTokensController
 from prompts.api.conversations import (
     ConversationController,
@@ -66,6 +67,7 @@ urlpatterns = [
     path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>", FileBatchController.as_view()),
     path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/cancel", CancelFileBatchController.as_view()),
     path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/files", FileBatchFilesController.as_view()),
+    path("client_secrets", ClientSecretsController.as_view()),
     path("chat/completions", ChatCompletionsController.as_view()),
     path("embeddings", EmbeddingsController.as_view()),
     path("models", ModelsController.as_view()),

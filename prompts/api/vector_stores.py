@@ -182,6 +182,7 @@ class VectorStoreSearchController(ApiController):
     """Search a vector store."""
 
     tags = ["Vector stores"]
+    changes_nothing = True
 
     @validate(ResponseSpec(SearchResults, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="searchVectorStore")
     async def post(

@@ -1,5 +1,6 @@
 """Conversations: named, owned, ordered histories."""
 
+from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -17,3 +18,9 @@ class Conversation(Struct, frozen=True, kw_only=True):
     title: str | None = None
     active_response_id: str | None = None
     forked_from: str | None = None
+
+
+def has_words(title: str | None, words: Sequence[str]) -> bool:
+    """Whether each of the words, or the beginning of one, is somewhere in the title, whatever their case."""
+    told = (title or "").casefold()
+    return all(word.casefold() in told for word in words)

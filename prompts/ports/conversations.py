@@ -10,6 +10,8 @@ from prompts.ports.pages import Page
 
 # What the items that a request names by their ids may hold: as much as it may bring itself (docs/api.md, "Limits").
 MAX_NAMED_BYTES = 10 * 1024 * 1024
+# So many conversations, the last used ones, are looked at by one search for titles: 50 ms of a process.
+MAX_LOOKED_AT = 10_000
 
 
 class Histories(Protocol):
@@ -44,14 +46,34 @@ class ConversationStore(Protocol):
         """Delete it at once; what it holds is erased later, in slices. Raises NotFound."""
 
     async def fork(
-        self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
+        self,
+        conversation_id: str,
+        origin_id: str,
+        *,
+        owner: str,
+        side: Literal["before", "after"] | None,
+        item_id: str,
+        metadata: Metadata | None = None,
+        title: str | None = None,
     ) -> Conversation:
-        """A new conversation with the history of another, up to an item or all of it. Raises NotFound."""
+        """A new conversation with the history of another, up to an item or all of it.
 
-    async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
+        It has the metadata and the title of its origin, where it is given none. Raises NotFound.
+        """
+
+    async def list(
+        self,
+        *,
+        owner: str,
+        limit: int,
+        after: str | None,
+        forked_from: str | None = None,
+        words: Sequence[str] = (),
+    ) -> tuple[Sequence[Conversation], bool]:
         """The owner's conversations, last used first, and whether there are more.
 
-        Raises NotFound for an unknown `after`.
+        `forked_from` leaves the forks of one, the newest first. `words` leaves those that have them all in their title,
+        of the first `MAX_LOOKED_AT`. Raises NotFound for an unknown `after` or `forked_from`.
         """
 
     async def add_items(

@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol, TypeAlias
 
-SealKind: TypeAlias = Literal["reasoning", "compaction"]
+SealKind: TypeAlias = Literal["reasoning", "compaction", "client_secret"]
 """What a sealed text is."""
 
 

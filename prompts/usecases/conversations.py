@@ -51,12 +51,24 @@ async def update_conversation(
 
 
 async def list_conversations(
-    *, owner: str, limit: int, after: str | None, store: ConversationStore
+    *,
+    owner: str,
+    limit: int,
+    after: str | None,
+    forked_from: str | None,
+    query: str,
+    store: ConversationStore,
 ) -> tuple[Sequence[Conversation], bool]:
-    """The owner's conversations, last used first, and whether there are more. Raises NotFound, Unavailable."""
+    """The owner's conversations, last used first, and whether there are more.
+
+    Only the forks of one, the newest first, with `forked_from`; only those whose titles have the words of the `query`.
+    Raises NotFound, Unavailable.
+    """
     if after is not None:
         check_conversation_id(after, param="after")
-    return await store.list(owner=owner, limit=limit, after=after)
+    if forked_from is not None:
+        check_conversation_id(forked_from, param="forked_from")
+    return await store.list(owner=owner, limit=limit, after=after, forked_from=forked_from, words=query.split())
 
 
 async def delete_conversation(conversation_id: str, *, owner: str, store: ConversationStore, eraser: Eraser) -> None:
@@ -72,9 +84,14 @@ async def fork_conversation(
     owner: str,
     before: str | None,
     after: str | None,
+    metadata: Metadata | None,
+    title: str | None,
     store: ConversationStore,
 ) -> Conversation:
-    """A new conversation that shares the history up to an item, or all of it. Raises NotFound, Unavailable."""
+    """A new conversation that shares the history up to an item, or all of it.
+
+    Without metadata or a title of its own it has its origin's. Raises NotFound, Unavailable.
+    """
     check_conversation_id(origin_id)
     side: Literal["before", "after"] = "after" if before is None else "before"
     item_id = after if before is None else before
@@ -82,7 +99,9 @@ async def fork_conversation(
         check_item_id(item_id, param=side)
     conversation_id = ids.new_id(ids.CONVERSATION, ids.get_partition(origin_id))
     at = None if item_id is None else side
-    return await store.fork(conversation_id, origin_id, owner=owner, side=at, item_id=item_id or "")
+    return await store.fork(
+        conversation_id, origin_id, owner=owner, side=at, item_id=item_id or "", metadata=metadata, title=title
+    )
 
 
 async def add_items(

@@ -239,7 +239,71 @@ async def test_a_page_after_an_unknown_conversation_is_refused(stores: Stores, f
     assert (refused.value.code, refused.value.param) == ("conversation_not_found", "after")
 
 
+# --- titles ---
+
+
+async def test_a_search_finds_the_titles_that_have_all_the_words(stores: Stores) -> None:
+    made = {}
+    for title in ("The lease in Berlin", "Berlin by night", None, "Größe der Büros in BERLIN"):
+        made[title] = new_id()
+        await stores.conversations.create(made[title], owner=OWNER, metadata={}, items=[], title=title)
+        wait_for_next_millisecond()
+
+    async def search(*words: str, limit: int = 10, after: str | None = None) -> list[str | None]:
+        found, _ = await stores.conversations.list(owner=OWNER, limit=limit, after=after, words=words)
+        return [conversation.title for conversation in found]
+
+    newest_first = ["Größe der Büros in BERLIN", "Berlin by night", "The lease in Berlin"]
+    assert await search("berlin") == newest_first
+    assert await search("BERLIN", "leas") == ["The lease in Berlin"]
+    assert await search("größe") == newest_first[:1]
+    assert await search("Oslo") == []
+    assert await search("berlin", limit=2) == newest_first[:2]
+    assert await search("berlin", limit=2, after=made[newest_first[1]]) == newest_first[2:]
+    found, has_more = await stores.conversations.list(owner=OWNER, limit=2, after=None, words=["berlin"])
+    assert (len(found), has_more) == (2, True)
+
+
 # --- forks ---
+
+
+async def list_forks(stores: Stores, origin_id: str, *, owner: str = OWNER, limit: int = 10) -> list[str]:
+    """The forks of a conversation."""
+    found, _ = await stores.conversations.list(owner=owner, limit=limit, after=None, forked_from=origin_id)
+    return [conversation.id for conversation in found]
+
+
+async def test_the_forks_of_a_conversation_are_listed_newest_first(stores: Stores) -> None:
+    origin_id = await make_conversation(stores, "One", partition=PARTITION)
+    forks = []
+    for _ in range(3):
+        forks.append(await fork(stores, origin_id))
+        wait_for_next_millisecond()
+    of_a_fork = await fork(stores, forks[0])
+    assert await list_forks(stores, origin_id) == forks[::-1]
+    assert await list_forks(stores, origin_id, limit=2) == forks[:0:-1]
+    assert await list_forks(stores, forks[0]) == [of_a_fork]
+    assert await list_forks(stores, of_a_fork) == []
+    await stores.conversations.delete(forks[1], owner=OWNER)
+    assert await list_forks(stores, origin_id) == [forks[2], forks[0]]
+
+
+async def test_the_forks_of_what_alice_does_not_have_are_not_found(stores: Stores) -> None:
+    theirs = await make_conversation(stores, owner=STRANGER)
+    for origin_id in (theirs, UNKNOWN_CONVERSATION):
+        with pytest.raises(NotFound) as refused:
+            await list_forks(stores, origin_id)
+        assert (refused.value.code, refused.value.param) == ("conversation_not_found", "forked_from")
+
+
+async def test_a_fork_may_have_metadata_and_a_title_of_its_own(stores: Stores) -> None:
+    origin_id, _ = await make_origin(stores)
+    for title, expected in (("Another", "Another"), ("", None), (None, "Weather")):
+        forked = await stores.conversations.fork(
+            new_id(), origin_id, owner=OWNER, side=None, item_id="", metadata={"place": "1"}, title=title
+        )
+        assert (forked.metadata, forked.title) == ({"place": "1"}, expected)
+    assert (await get(stores, origin_id)).metadata == {"topic": "Paris"}
 
 
 async def make_origin(stores: Stores) -> tuple[str, list[str]]:

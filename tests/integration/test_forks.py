@@ -110,3 +110,21 @@ async def test_a_stored_response_accounts_for_what_the_model_was_given(http: htt
     given = (await http.post("/v1/responses", json=body)).json()["eps:model_input"]
     assert given["history_items"] == 0
     assert given["dropped_items"] == 6
+
+
+async def test_forks_are_listed_and_have_what_they_are_given(http: httpx.AsyncClient) -> None:
+    origin, items = await make_history(http)
+    given = {"before": items[1]["id"], "metadata": {"place": "1"}, "eps:title": "Another way"}
+    fork = (await http.post(f"/v1/conversations/{origin}/fork", json=given)).json()
+    assert (fork["metadata"], fork["eps:title"]) == ({"place": "1"}, "Another way")
+    listed = (await http.get("/v1/conversations", params={"forked_from": origin})).json()
+    assert listed["data"] == [fork]
+    assert listed["has_more"] is False
+
+
+async def test_forks_of_what_is_none_are_refused(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/v1/conversations", params={"forked_from": "resp_1"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "forked_from")
+    unknown = "conv_00" + 30 * "0"
+    answer = await http.get("/v1/conversations", params={"forked_from": unknown})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (404, "forked_from")

@@ -161,7 +161,7 @@ async def test_its_health_check_tells_a_living_replica_from_none(
 
 
 async def test_pages_load_files_whose_names_carry_their_hash(client: httpx.AsyncClient) -> None:
-    for path in ("/", "/v1/docs", "/admin/login/"):
+    for path in ("/sign-in/", "/v1/docs", "/admin/login/"):
         page = await client.get(path)
         assert page.status_code == 200
         loaded = re.findall(r'<(?:link|script|img)[^>]+(?:href|src)="(/static/[^"]+)"', page.text)

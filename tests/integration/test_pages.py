@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-PAGES = ["/", "/v1/docs", "/admin/login/"]
+PAGES = ["/sign-in/", "/v1/docs", "/admin/login/"]
 
 
 @pytest.mark.parametrize("path", PAGES)

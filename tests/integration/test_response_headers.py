@@ -33,9 +33,12 @@ API: list[tuple[str, str, int, dict[str, Any]]] = [
     ("GET", "/v1/responses", 426, {"headers": {"Connection": "Upgrade", "Upgrade": "websocket"}}),
 ]
 PAGES: list[tuple[str, str, int, dict[str, Any]]] = [
-    *(("GET", path, 200, {}) for path in ("/", "/v1/docs", "/v1/openapi.json", "/admin/login/")),
+    *(("GET", path, 200, {}) for path in ("/sign-in/", "/v1/docs", "/v1/openapi.json", "/admin/login/")),
     *(("GET", path, 200, {}) for path in ("/static/config/docs.js", "/static/admin/css/base.css")),
     ("GET", "/admin/", 302, {}),
+    ("GET", "/", 302, {}),
+    ("POST", "/page/client_secret", 403, {}),
+    ("POST", "/sign-in/", 403, {}),
     ("GET", "/nothing", 404, {}),
     ("GET", "/", 400, {"headers": {"Host": "evil.example"}}),
     ("POST", "/admin/login/", 403, {}),

@@ -209,6 +209,13 @@ def check_item(item: dict[str, Any]) -> None:
             assert isinstance(part["logprobs"], list)
 
 
+def check_client_secret(body: dict[str, Any]) -> None:
+    """Check a client secret: as OpenAI's, without a session, and with what it opens."""
+    assert {"object", "value", "expires_at", "scopes", "conversation"} == set(body) - {"eps:ignored"}
+    assert isinstance(body["expires_at"], int)
+    assert body["value"].startswith("ek_")
+
+
 def check_compaction(body: dict[str, Any]) -> None:
     """Check a compaction: the user messages, then exactly one compaction item."""
     spec.CompactResource.model_validate(body)
@@ -356,6 +363,7 @@ RULES = {
     "chat.completion": check_completion,
     "file": check_file,
     "list": check_list,
+    "client_secret": check_client_secret,
     "response.compaction": check_compaction,
     "response.input_tokens": check_count,
     "response.follow_ups": check_extension,

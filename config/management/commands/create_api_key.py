@@ -9,11 +9,11 @@ from typing_extensions import override
 from config.connections import open_api_keys
 from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
+from prompts.domain.owners import check_project
 from prompts.errors import Unavailable
 from prompts.models import ApiKey
 
 MIN_KEY_LENGTH = 20  # shorter ones could be guessed
-MAX_OWNER_LENGTH = 100
 
 
 class Command(BaseCommand):
@@ -40,8 +40,10 @@ class Command(BaseCommand):
         self.stdout.write(key)
 
     def _check(self, owner: str, key: str) -> None:
-        if not owner.strip() or len(owner) > MAX_OWNER_LENGTH:
-            raise CommandError(f"OWNER must have 1 to {MAX_OWNER_LENGTH} characters.")
+        try:
+            check_project(owner)
+        except ValueError as exc:
+            raise CommandError(str(exc)) from exc
         if len(key) < MIN_KEY_LENGTH or not key.isascii() or not key.isprintable() or " " in key:
             raise CommandError(f"KEY must have at least {MIN_KEY_LENGTH} visible ASCII characters.")
 

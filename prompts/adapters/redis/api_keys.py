@@ -1,6 +1,7 @@
 """The published API keys in Redis: hash of the key → owner. SQL has the truth; this copy is what a request reads."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 from redis.asyncio import Redis
@@ -9,40 +10,67 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.lua_files import Arg
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain.ids import hash_key
+from prompts.errors import ClientSecretExpired
 from prompts.ports.api_keys import Caller
+from prompts.ports.client_secrets import ClientSecret, open_secret
+from prompts.ports.sealing import Sealer
 
 
 class RedisApiKeys:
     """`ApiKeys` on Redis, and its publishing."""
 
     def __init__(
-        self, redis: Redis, *, requests_per_minute: int = 0, replica_id: str = "", lease_s: float = 10
+        self,
+        redis: Redis,
+        *,
+        requests_per_minute: int = 0,
+        replica_id: str = "",
+        lease_s: float = 10,
+        sealer: Sealer | None = None,
     ) -> None:
         """`requests_per_minute` limits an owner's requests, over all replicas; 0 is no limit.
 
-        What is told of running answers holds for `lease_s`.
+        What is told of running answers holds for `lease_s`. Without a sealer client secrets are not valid.
         """
         self._replica_id = replica_id
         self._lease_s = lease_s
+        self._sealer = sealer
         self._redis = redis
         self._scripts = Scripts(redis)
         self._requests_per_minute = requests_per_minute
 
     async def find_caller(self, key: str) -> Caller | None:
         """See `ApiKeys.find_caller`."""
+        secret = open_secret(key, self._sealer) if self._sealer else None
+        key_hash = secret.maker if secret else hash_key(key)
         reply = await self._scripts.call(
             "owner",
-            valid_key=keys.API_KEYS,
-            key_hash=hash_key(key),
+            valid_key=keys.USER_PROOFS if secret and secret.is_of_user else keys.API_KEYS,
+            key_hash=key_hash,
+            secret_owner=secret.owner if secret else "",
+            proof=secret.proof if secret else "",
+            expires_at=secret.expires_at if secret else 0,
             requests_a_minute=self._requests_per_minute,
             requests_prefix=keys.REQUESTS_PREFIX,
             running_prefix=keys.RUNNING_PREFIX,
             replica_id=self._replica_id,
         )
         match reply:
-            case [owner, may_ask, remaining, reset_ms, elsewhere]:
+            case [owner, may_ask, remaining, reset_ms, elsewhere, now_s]:
                 limit = self._requests_per_minute
-                return Caller(owner.decode(), bool(may_ask), limit, max(0, remaining), reset_ms / 1000, elsewhere)
+                caller = Caller(
+                    owner.decode(),
+                    bool(may_ask),
+                    limit,
+                    max(0, remaining),
+                    reset_ms / 1000,
+                    elsewhere,
+                    maker=key_hash,
+                    now_s=now_s,
+                )
+                return _narrow(caller, secret) if secret else caller
+            case [_expired]:
+                raise ClientSecretExpired
         return None
 
     async def tell_running(self, answers: Mapping[str, int]) -> None:
@@ -74,3 +102,7 @@ class RedisApiKeys:
                 if removed:
                     pipeline.hdel(keys.API_KEYS, *removed)
                 await pipeline.execute()
+
+
+def _narrow(caller: Caller, secret: ClientSecret) -> Caller:
+    return replace(caller, scopes=secret.scopes, conversation=secret.conversation, maker=None)

@@ -14,7 +14,7 @@ from prompts.adapters.redis.member_pages import find_rank
 from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, find_owned, new_call_id, translated_errors
 from prompts.adapters.redis.staging import MAX_ITEMS_AT_ONCE, Staging
 from prompts.domain import ids
-from prompts.domain.conversations import Conversation, Metadata
+from prompts.domain.conversations import Conversation, Metadata, has_words
 from prompts.domain.items import Item
 from prompts.errors import (
     HistoryTooDeep,
@@ -25,7 +25,7 @@ from prompts.errors import (
     unknown_conversation,
     unknown_item,
 )
-from prompts.ports.conversations import MAX_NAMED_BYTES
+from prompts.ports.conversations import MAX_LOOKED_AT, MAX_NAMED_BYTES
 from prompts.ports.pages import MAX_PAGE_BYTES, Page
 
 encode = msgspec.json.Encoder().encode
@@ -34,6 +34,8 @@ decode_metadata = msgspec.json.Decoder(Metadata).decode
 # Items that were staged behind a history that has grown since are staged again.
 MAX_TRIES = 3
 NAMED_AT_ONCE = 100
+# A search reads so many conversations in one round trip; the event loop is held for a millisecond.
+LOOKED_AT_AT_ONCE = 200
 
 FIELDS = ["owner", "metadata", "title", "active", "created_ms", "forked_from"]
 
@@ -98,24 +100,40 @@ class RedisConversationStore:
             raise unknown_conversation(conversation_id)
         return await self.get(conversation_id, owner=owner)
 
-    async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
+    async def list(
+        self,
+        *,
+        owner: str,
+        limit: int,
+        after: str | None,
+        forked_from: str | None = None,
+        words: Sequence[str] = (),
+    ) -> tuple[Sequence[Conversation], bool]:
         """See `ConversationStore.list`."""
-        listing, start = keys.listing(owner), 0
+        listing = keys.listing(owner)
+        if forked_from is not None:
+            if await find_owned(self._redis, keys.conversation(forked_from), owner, FIELDS) is None:
+                raise unknown_conversation(forked_from, param="forked_from")
+            listing = keys.forks(forked_from)
+        start = 0
         if after is not None:
             unknown = unknown_conversation(after, param="after")
             start = await find_rank(self._redis, listing, after, "desc", unknown) + 1
+        batch = LOOKED_AT_AT_ONCE if words else limit + 1
         found: list[Conversation] = []
-        while len(found) <= limit:
+        looked_at = 0
+        while len(found) <= limit and looked_at < MAX_LOOKED_AT:
             with translated_errors():
-                listed = cast("list[bytes]", await self._redis.zrevrange(listing, start, start + limit))
+                listed = cast("list[bytes]", await self._redis.zrevrange(listing, start, start + batch - 1))
             if not listed:
                 break
-            there = await self._read_all([conversation_id.decode() for conversation_id in listed], owner)
+            there = await self._read_all(listing, [conversation_id.decode() for conversation_id in listed], owner)
             start += len(there)  # the others are no longer in the index
-            found += there
+            looked_at += len(listed)
+            found += [conversation for conversation in there if has_words(conversation.title, words)]
         return found[:limit], len(found) > limit
 
-    async def _read_all(self, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:
+    async def _read_all(self, listing: str, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:
         """The conversations that exist. The ids of those that do not are removed from the index."""
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)
@@ -126,7 +144,7 @@ class RedisConversationStore:
         dead = [key for key, found in zip(conversation_ids, read, strict=True) if found is None]
         if dead:
             with translated_errors():
-                await self._redis.zrem(keys.listing(owner), *dead)
+                await self._redis.zrem(listing, *dead)
         return [conversation for conversation in read if conversation is not None]
 
     async def delete(self, conversation_id: str, *, owner: str) -> None:
@@ -135,7 +153,15 @@ class RedisConversationStore:
             raise unknown_conversation(conversation_id)
 
     async def fork(
-        self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
+        self,
+        conversation_id: str,
+        origin_id: str,
+        *,
+        owner: str,
+        side: Literal["before", "after"] | None,
+        item_id: str,
+        metadata: Metadata | None = None,
+        title: str | None = None,
     ) -> Conversation:
         """See `ConversationStore.fork`."""
         partition = ids.get_partition(origin_id)
@@ -152,6 +178,9 @@ class RedisConversationStore:
             side=side or "",
             item_id=item_id,
             retention_ms=self._retention_ms,
+            own_metadata="" if metadata is None else encode(metadata),
+            own_title=title or "",
+            has_title=int(title is not None),
         )
         match reply:
             case [b"not_found"]:

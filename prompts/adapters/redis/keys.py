@@ -31,6 +31,8 @@ from prompts.domain import ids
 # Hash: hash of an API key → owner; and sorted sets: an owner's requests of the last minute. One script a request reads
 # both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
+# Hash: signed-in user, as an owner → the proof that their client secrets carry. Read by the same script.
+USER_PROOFS = "eps:{keys}:users"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
 # Hashes: the answers of an owner that run now, by replica; read by the same script.
 RUNNING_PREFIX = "eps:{keys}:running:"
@@ -46,6 +48,11 @@ def prefix(partition: str) -> str:
 def conversation(conversation_id: str) -> str:
     """Hash: owner, metadata, title, timeline, head, active response, times."""
     return f"{_prefix_of(conversation_id)}conv:{conversation_id}"
+
+
+def forks(conversation_id: str) -> str:
+    """Sorted set: the conversations that were forked from this one, by when, in milliseconds."""
+    return f"{_prefix_of(conversation_id)}forks:{conversation_id}"
 
 
 def response(response_id: str) -> str:

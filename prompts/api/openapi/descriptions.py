@@ -63,6 +63,8 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
     "ForkConversation": {
         "before": "The id of the first item that is not shared. Excludes `after`.",
         "after": "The id of the last item that is shared.",
+        "metadata": "The fork's own; without it, its origin's.",
+        "eps:title": "The fork's own; without it, its origin's.",
     },
     "Response": {
         "status": "`queued` and `in_progress` are active; the others are final.",

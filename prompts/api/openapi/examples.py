@@ -41,12 +41,16 @@ COMPACT_HISTORY = _examples(messages={"model": "stand-in", "input": [_GREETING]}
 COUNT_INPUT = _examples(a_string={"input": "How long is this?"})
 CREATE_CONVERSATION = _examples(empty={}, with_items={"items": [_GREETING], "metadata": {"ticket": "4711"}})
 UPDATE_CONVERSATION = _examples(metadata={"metadata": {"ticket": "4712"}})
-FORK_CONVERSATION = _examples(all_of_it={})
+FORK_CONVERSATION = _examples(all_of_it={}, named={"eps:title": "Another way", "metadata": {"place": "1"}})
 CREATE_ITEMS = _examples(a_message={"items": [_GREETING]})
 CREATE_CHAT_COMPLETION = _examples(
     a_message={"messages": [_CHAT_MESSAGE]}, a_stream={"messages": [_CHAT_MESSAGE], "stream": True}
 )
 CREATE_EMBEDDINGS = _examples(texts={"input": ["A fjord is a long arm of the sea.", "Bergen has seven mountains."]})
+CREATE_CLIENT_SECRET = _examples(
+    for_ten_minutes={},
+    to_read_only={"scopes": ["read"], "expires_after": {"anchor": "created_at", "seconds": 3600}},
+)
 PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})
 
 EXAMPLE_FILE_ID = "file-0701982f4c2a7b3c1e5d8f90a1b2c3d4"

@@ -34,6 +34,12 @@ class Invariants(Machine):
         found = self.do(self.stores.conversations.get(talk.id, owner=talk.owner))
         assert found.active_response_id == (talk.active.id if talk.active else None)
         assert found.forked_from == talk.forked_from
+        listed, _ = self.do(
+            self.stores.conversations.list(owner=talk.owner, limit=100, after=None, forked_from=talk.id)
+        )
+        forks = {each.id for each in self.world.talks if each.forked_from == talk.id and not each.is_deleted}
+        dying = {each.id for each in self.world.talks if each.root.is_dying}
+        assert forks - dying <= {each.id for each in listed} <= forks
         assert self.read_items(talk, "asc", 2) == [encode(item) for item in shown]
         assert self.read_items(talk, "desc", 3) == [encode(item) for item in reversed(shown)]
         if shown:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from prompts.answer.events import encode
-from prompts.domain.conversations import Conversation, Metadata
+from prompts.domain.conversations import Conversation, Metadata, has_words
 from prompts.domain.items import Item
 from prompts.domain.kept_thoughts import hide_kept
 from prompts.errors import conversation_locked, unknown_conversation, unknown_item
@@ -52,7 +52,15 @@ class FakeConversationStore:
         self._memory.delete_conversation(self._memory.find_conversation(conversation_id, owner))
 
     async def fork(
-        self, conversation_id: str, origin_id: str, *, owner: str, side: Literal["before", "after"] | None, item_id: str
+        self,
+        conversation_id: str,
+        origin_id: str,
+        *,
+        owner: str,
+        side: Literal["before", "after"] | None,
+        item_id: str,
+        metadata: Metadata | None = None,
+        title: str | None = None,
     ) -> Conversation:
         """See `ConversationStore.fork`."""
         if kept := self._memory.conversations.get(conversation_id):
@@ -71,24 +79,38 @@ class FakeConversationStore:
             conversation_id,
             owner,
             int(time.time()),
-            origin.metadata,
-            origin.title,
+            origin.metadata if metadata is None else metadata,
+            origin.title if title is None else title,
             root,
             history,
             forked_from=origin_id,
         )
         return self._memory.open_conversation(kept)
 
-    async def list(self, *, owner: str, limit: int, after: str | None) -> tuple[Sequence[Conversation], bool]:
+    async def list(
+        self,
+        *,
+        owner: str,
+        limit: int,
+        after: str | None,
+        forked_from: str | None = None,
+        words: Sequence[str] = (),
+    ) -> tuple[Sequence[Conversation], bool]:
         """See `ConversationStore.list`."""
-        listed = self._memory.listings[owner]
+        conversations = self._memory.conversations
+        listed = list(self._memory.listings[owner])
+        if forked_from is not None:
+            origin = conversations.get(forked_from)
+            if origin is None or origin.owner != owner:
+                raise unknown_conversation(forked_from, param="forked_from")
+            listed = [each.id for each in reversed(conversations.values()) if each.forked_from == forked_from]
         start = 0
         if after is not None:
             if after not in listed:
                 raise unknown_conversation(after, param="after")
             start = listed.index(after) + 1
-        conversations = self._memory.conversations
-        found = [conversations[each].shown for each in listed[start:] if each in conversations]
+        there = [conversations[each].shown for each in listed[start:] if each in conversations]
+        found = [shown for shown in there if has_words(shown.title, words)]
         return found[:limit], len(found) > limit
 
     async def add_items(

@@ -13,8 +13,8 @@ local tombstone_s = ARGV[4] -- how long the tombstone stays
 local replica_channels = ARGV[5] -- prefix of their names
 local call_id = ARGV[6]
 
-local found_owner, active, timeline, deleted =
-  unpack(redis.call('HMGET', conversation_key, 'owner', 'active', 'timeline', 'deleted'))
+local found_owner, active, timeline, deleted, forked_from =
+  unpack(redis.call('HMGET', conversation_key, 'owner', 'active', 'timeline', 'deleted', 'forked_from'))
 if not found_owner then
   redis.call('ZREM', expiry_key, 'conv:' .. conversation_id)
   return deleted == call_id and owner or ''
@@ -27,7 +27,8 @@ elseif found_owner ~= owner then
 end
 
 -- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
-redis.call('UNLINK', conversation_key)
+redis.call('UNLINK', conversation_key, prefix .. 'forks:' .. conversation_id)
+if forked_from then redis.call('ZREM', prefix .. 'forks:' .. forked_from, conversation_id) end
 redis.call('ZREM', expiry_key, 'conv:' .. conversation_id)
 -- A root without `expiry` is being erased: nothing joins it any more.
 local meta_key = prefix .. 'tl:' .. timeline .. ':meta'

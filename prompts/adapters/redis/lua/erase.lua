@@ -68,7 +68,7 @@ local function erase_fork(conversation_id)
   local conversation_key = prefix .. 'conv:' .. conversation_id
   local owner, timeline = unpack(redis.call('HMGET', conversation_key, 'owner', 'timeline'))
   if not owner then return end
-  redis.call('UNLINK', conversation_key)
+  redis.call('UNLINK', conversation_key, prefix .. 'forks:' .. conversation_id)
   redis.call('HDEL', prefix .. 'tl:' .. timeline .. ':meta', 'expiry')
   redis.call('HSET', conversation_key, 'deleted', '')
   redis.call('EXPIRE', conversation_key, tombstone_s)

@@ -3,7 +3,7 @@
 -- RETURNS {"ok", made ms}; the same call again changes nothing | {"not_found"} | {"unknown_item"}
 --         | {"too_deep"} the history stands on too many forks
 -- INCLUDES account clock expiry places timelines
-assert(#KEYS == 3 and #ARGV == 8)
+assert(#KEYS == 3 and #ARGV == 11)
 local conversation_key = KEYS[1] -- hash: the new one
 local origin_key = KEYS[2] -- hash: the conversation it is forked from
 local expiry_key = KEYS[3] -- sorted set, of the partition
@@ -15,6 +15,9 @@ local timeline = ARGV[5] -- a fresh id
 local side = ARGV[6] -- "before" | "after" the item; "": all of the history
 local item_id = ARGV[7]
 local retention_ms = tonumber(ARGV[8])
+local own_metadata = ARGV[9] -- JSON; "": its origin's
+local own_title = ARGV[10] -- "" for none
+local has_title = ARGV[11] == '1' -- false: its origin's
 
 local created_ms, deleted = unpack(redis.call('HMGET', conversation_key, 'created_ms', 'deleted'))
 if created_ms then return {'ok', tonumber(created_ms)} end
@@ -22,6 +25,8 @@ if deleted then return {'not_found'} end
 local found_owner, origin_timeline, head, metadata, title =
   unpack(redis.call('HMGET', origin_key, 'owner', 'timeline', 'head', 'metadata', 'title'))
 if found_owner ~= owner then return {'not_found'} end
+if own_metadata ~= '' then metadata = own_metadata end
+if has_title then title = own_title end
 -- A conversation's timeline is its own root.
 local expiry = find_expiry(prefix, expiry_key, origin_timeline)
 if not expiry then return {'not_found'} end
@@ -52,5 +57,6 @@ redis.call('SADD', prefix .. 'tl:' .. origin_timeline .. ':parts', 'conv:' .. co
 redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline,
   'head', position, 'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'forked_from', origin_id)
 if title then redis.call('HSET', conversation_key, 'title', title) end
+redis.call('ZADD', prefix .. 'forks:' .. origin_id, now_ms, conversation_id)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
 return {'ok', now_ms}

@@ -1,19 +1,29 @@
--- Whose API key is this, and may its owner ask now? The limit is for the last minute, exact over all replicas.
+-- Whose API key or client secret is this, and may its owner ask now? The limit is for the last minute, exact over all
+-- replicas. A secret is valid while what it was made with is published, and its time is not over.
 --
--- RETURNS {} not valid | {owner, 1 may ask | 0 may not, remaining, ms until the oldest request is a minute old, answers
---         of the owner that other replicas run}
-assert(#KEYS == 1 and #ARGV == 5)
-local valid_key = KEYS[1] -- hash: the valid API keys, hash of the key → owner
-local key_hash = ARGV[1]
-local requests_a_minute = tonumber(ARGV[2]) -- 0: no limit
-local requests_prefix = ARGV[3] -- of the owners' requests: a sorted set each, in the same slot
-local running_prefix = ARGV[4] -- of what the owners' answers are counted in: a hash each, in the same slot
-local replica_id = ARGV[5] -- the one that asks
+-- RETURNS {} not valid | {'expired'} | {owner, 1 may ask | 0 may not, remaining, ms until the oldest request is a minute
+--         old, answers of the owner that other replicas run, the time in seconds}
+assert(#KEYS == 1 and #ARGV == 8)
+local valid_key = KEYS[1] -- hash: the valid API keys, hash of the key → owner; or of users, owner → proof
+local key_hash = ARGV[1] -- of the key, or of what has made the secret
+local secret_owner = ARGV[2] -- of a client secret; '' for a key
+local proof = ARGV[3] -- what must be published of the secret's maker
+local expires_at = tonumber(ARGV[4]) -- of a secret, in seconds; 0 for a key
+local requests_a_minute = tonumber(ARGV[5]) -- 0: no limit
+local requests_prefix = ARGV[6] -- of the owners' requests: a sorted set each, in the same slot
+local running_prefix = ARGV[7] -- of what the owners' answers are counted in: a hash each, in the same slot
+local replica_id = ARGV[8] -- the one that asks
 
 local owner = redis.call('HGET', valid_key, key_hash)
 if not owner then return {} end
 local clock = redis.call('TIME')
 local now_us = clock[1] * 1000000 + clock[2]
+local now_s = tonumber(clock[1])
+if secret_owner ~= '' then
+  if owner ~= proof then return {} end
+  if expires_at <= now_s then return {'expired'} end
+  owner = secret_owner
+end
 
 local elsewhere = 0
 local running_key = running_prefix .. owner
@@ -26,7 +36,7 @@ for i = 1, #running, 2 do
     elsewhere = elsewhere + tonumber(answers)
   end
 end
-if requests_a_minute == 0 then return {owner, 1, 0, 0, elsewhere} end
+if requests_a_minute == 0 then return {owner, 1, 0, 0, elsewhere, now_s} end
 
 local requests_key = requests_prefix .. owner
 redis.call('ZREMRANGEBYSCORE', requests_key, '-inf', now_us - 60000000)
@@ -40,4 +50,4 @@ if may_ask then
 end
 local oldest = redis.call('ZRANGE', requests_key, 0, 0, 'WITHSCORES')
 local reset_ms = math.ceil((tonumber(oldest[2]) + 60000000 - now_us) / 1000)
-return {owner, may_ask and 1 or 0, requests_a_minute - asked, reset_ms, elsewhere}
+return {owner, may_ask and 1 or 0, requests_a_minute - asked, reset_ms, elsewhere, now_s}

@@ -1,0 +1,427 @@
+/**
+ * The page: its parts, put together. Only this module knows them all.
+ */
+
+import { AnswerView } from "./answer_view.js";
+import { Api, fetchClientSecret } from "./api.js";
+import { readPicture } from "./attachments.js";
+import { copyText } from "./clipboard.js";
+import { Composer } from "./composer.js";
+import { Conversations } from "./conversations.js";
+import { notify } from "./dialogs.js";
+import { forgetAll, keepDraft, keepFor, readDraft } from "./drafts.js";
+import { element, find } from "./elements.js";
+import { showEmptyPage } from "./empty.js";
+import { readContent, toContent } from "./entries.js";
+import { explain } from "./explain.js";
+import { rootOf } from "./families.js";
+import { Options } from "./options.js";
+import { Panel } from "./panel.js";
+import { editElement, saidElement } from "./said_view.js";
+import { listenForShortcuts, showShortcuts } from "./shortcuts.js";
+import { Sidebar } from "./sidebar.js";
+import { FILES, Talk, TEMPLATE } from "./talk.js";
+import { chooseTemplate, showTemplateInUse } from "./templates.js";
+import { Thread } from "./thread.js";
+import { Watch } from "./watch.js";
+
+const PRODUCT = "Enhanced Prompt Service";
+const NOT_COPIED = "The browser does not allow copying here. Select the text and copy it.";
+
+class Page {
+  constructor() {
+    const { apiUrl, secretUrl, user } = document.body.dataset;
+    keepFor(user);
+    this.api = new Api({ baseUrl: apiUrl, getSecret: () => fetchClientSecret(secretUrl) });
+    this.panel = new Panel(this.api);
+    this.thread = new Thread({
+      scroller: find("scroller"),
+      list: find("thread"),
+      jump: find("jump"),
+      render: (entry) => this.#render(entry),
+      loadOlder: () => this.talk.loadOlder().catch((error) => this.#tell(error)),
+    });
+    this.talk = new Talk({ api: this.api, thread: this.thread, on: this.#listener() });
+    this.composer = new Composer(this.api, {
+      onSend: (text) => this.#send(text),
+      onStop: () => this.talk.stop(),
+      onLast: () => this.#editLast(),
+      getStore: () => this.#getStore(),
+    });
+    this.options = new Options({ api: this.api, page: this });
+    this.conversations = new Conversations(this.api, { onOptions: (family, button) => this.options.open(family, button) });
+    this.sidebar = new Sidebar({ onSignOut: forgetAll, onShortcuts: showShortcuts });
+    this.watch = new Watch({ look: () => this.talk.look(), refresh: () => this.conversations.refresh(), onError: (error) => this.#unreachable(error) });
+    this.answers = this.#answerContext();
+  }
+
+  start() {
+    this.#listen();
+    this.conversations.read();
+    this.composer.readModels().catch(() => {}); // the service's own choice stays
+    this.route();
+    this.watch.start();
+  }
+
+  /** Show what the address says. */
+  async route() {
+    const id = new URLSearchParams(location.search).get("c");
+    if (!id) return this.talk.begin();
+    await this.#goTo(() => this.talk.open(id));
+    this.composer.focus();
+  }
+
+  /** Open a conversation, or the empty page, under its address. */
+  navigate(id) {
+    const address = id ? `/?c=${id}` : "/";
+    if (location.pathname + location.search !== address) history.pushState(null, "", address);
+    this.sidebar.closeDrawer();
+    return this.route();
+  }
+
+  /** What every part shows of the conversation that is open. */
+  showTitle(title) {
+    find("title").textContent = title || "New conversation";
+    document.title = title ? `${title} · ${PRODUCT}` : PRODUCT;
+  }
+
+  tell(change, id) {
+    this.watch.tell({ change, id });
+  }
+
+  async #goTo(open) {
+    document.body.classList.add("opening");
+    try {
+      return await open();
+    } catch (error) {
+      if (error?.name !== "AbortError") this.#cannotOpen(error);
+      return undefined;
+    } finally {
+      document.body.classList.remove("opening");
+    }
+  }
+
+  #cannotOpen(error) {
+    this.talk.begin();
+    this.showTitle("");
+    const act = () => (error.status === 404 ? this.navigate(null) : this.route());
+    const again = element("button", { type: "button", class: "primary", onclick: act }, error.status === 404 ? "New conversation" : "Try again");
+    find("thread").replaceChildren(element("div", { class: "empty", role: "alert" }, element("p", { class: "lead" }, explain(error)), again));
+  }
+
+  #listener() {
+    return {
+      opened: (conversation) => this.#opened(conversation),
+      created: (conversation) => this.#created(conversation),
+      forked: (conversation) => this.#forked(conversation),
+      changed: (conversation) => this.#changed(conversation),
+      answering: (isAnswering) => this.composer.setAnswering(isAnswering),
+      begun: (conversation) => this.#begun(conversation),
+      found: (conversation, texts) => this.#found(conversation, texts),
+      ended: (conversation, entry) => this.#ended(conversation, entry),
+      locked: (text) => this.#locked(text),
+      refused: (error, entry) => this.#refused(error, entry),
+      state: (state) => this.#showState(state),
+      options: () => this.#askOptions(),
+    };
+  }
+
+  #opened(conversation) {
+    const root = conversation && this.talk.family.root;
+    this.showTitle(root ? root["eps:title"] || "Untitled conversation" : "");
+    this.composer.setConversation(conversation?.id ?? null);
+    this.composer.setAnswering(false);
+    this.conversations.setCurrent(root?.id ?? null);
+    find("options").hidden = !conversation;
+    this.panel.close({ refocus: false });
+    this.#showTemplate();
+    if (!conversation) {
+      showEmptyPage(find("thread"), (text) => ((this.composer.text = text), this.composer.field.focus()));
+      this.composer.focus();
+    }
+    if (conversation && this.thread.entries.length === 0) this.#showNothingSaid();
+  }
+
+  #showNothingSaid() {
+    find("thread").replaceChildren(element("p", { class: "hint nothing" }, "Nothing has been said here yet."));
+  }
+
+  #created(conversation) {
+    history.pushState(null, "", `/?c=${conversation.id}`);
+    this.showTitle(conversation["eps:title"]);
+    this.composer.adopt(conversation.id);
+    find("options").hidden = false;
+    this.#changed(conversation);
+    this.conversations.setCurrent(conversation.id);
+  }
+
+  #forked(conversation) {
+    history.pushState(null, "", `/?c=${conversation.id}`);
+    this.#changed(conversation);
+  }
+
+  #changed(conversation) {
+    this.conversations.touch(conversation);
+    this.tell("list", conversation.id);
+  }
+
+  #begun(conversation) {
+    this.composer.forgetDraft(conversation.id);
+    this.tell("turn", conversation.id);
+  }
+
+  /** An answer to something that was typed here, before a reload: then it is no draft any more. */
+  #found(conversation, texts) {
+    if (texts.includes(readDraft(conversation.id).trim())) this.composer.text = "";
+  }
+
+  #ended(conversation, entry) {
+    if (entry.said?.isUnsent) this.#keepUnsent(entry);
+    this.conversations.touch(conversation);
+    this.tell("turn", conversation.id);
+    if (entry.answer.status === "completed") this.#suggest(entry);
+  }
+
+  async #suggest(entry) {
+    const { answer } = entry;
+    try {
+      const { data } = await this.api.post(`/responses/${answer.responseId}/follow_ups`);
+      if (this.thread.entries.at(-1) !== entry) return;
+      answer.followUps = data;
+      entry.view?.drawFollowUps();
+    } catch {
+      // Suggestions are nice to have.
+    }
+  }
+
+  #locked(text) {
+    if (!this.composer.text) this.composer.text = text;
+    notify("This conversation is being answered elsewhere. Your message is back in the field: send it when the answer is there.");
+  }
+
+  /** What failed is in no conversation: after a reload it is in the field again. */
+  #keepUnsent({ said }) {
+    if (!this.composer.text) keepDraft(this.composer.conversationId, readContent(said.item.content).text);
+  }
+
+  #refused(error, entry) {
+    if (error?.name === "SignedOut") return this.#signedOut();
+    if (error?.code === "vector_store_not_found") this.talk.keep(FILES, null).catch(() => {});
+    if (entry) this.#keepUnsent(entry);
+    else notify(explain(error), { isError: true });
+  }
+
+  #tell(error) {
+    if (error?.name === "AbortError") return;
+    if (error?.name === "SignedOut") this.#signedOut();
+    else notify(explain(error), { isError: true });
+  }
+
+  #signedOut() {
+    const next = encodeURIComponent(location.pathname + location.search);
+    this.watch.stop();
+    find("connection").replaceChildren("You are signed out. What you have typed is kept. ", element("a", { href: `${document.body.dataset.signInUrl}?next=${next}` }, "Sign in"));
+  }
+
+  #unreachable(error) {
+    if (error?.name === "SignedOut") this.#signedOut();
+    else if (error?.status === 404 && this.talk.conversation) this.#cannotOpen(error);
+  }
+
+  #showState(state) {
+    const isOffline = !navigator.onLine || state === "offline";
+    const text = isOffline ? "You are offline. It goes on when you are back." : state === "interrupted" ? "The connection was lost. Trying again…" : "";
+    const place = find("connection");
+    if (place.textContent !== text) place.textContent = text;
+  }
+
+  #askOptions() {
+    const template = this.template;
+    return {
+      model: this.composer.model,
+      reasoning: { summary: "auto" },
+      ...(template ? { prompt: { id: template.id, variables: template.variables } } : {}),
+    };
+  }
+
+  get template() {
+    try {
+      return JSON.parse(this.talk.kept[TEMPLATE] ?? "null");
+    } catch {
+      return null;
+    }
+  }
+
+  #showTemplate() {
+    const onRemove = () => this.#useTemplate(null);
+    showTemplateInUse(this.template, { onChange: () => this.#chooseTemplate(), onRemove });
+  }
+
+  async #chooseTemplate() {
+    const chosen = await chooseTemplate(this.api, this.template);
+    if (chosen) await this.#useTemplate(chosen);
+  }
+
+  async #useTemplate(template) {
+    try {
+      await this.talk.keep(TEMPLATE, template && JSON.stringify(template));
+    } catch (error) {
+      this.#tell(error);
+    }
+    this.#showTemplate();
+    this.composer.field.focus();
+  }
+
+  async #getStore() {
+    this.store ??= this.#makeStore().finally(() => (this.store = null));
+    return this.store;
+  }
+
+  async #makeStore() {
+    if (this.talk.kept[FILES]) return this.talk.kept[FILES];
+    const store = await this.api.post("/vector_stores", { body: { name: "Files of a conversation" } });
+    await this.talk.keep(FILES, store.id);
+    return store.id;
+  }
+
+  #send(text) {
+    const { images, documents } = this.composer.attachments.ready;
+    const content = toContent(text, images, documents);
+    this.#removeSuggestions();
+    this.composer.clear();
+    this.composer.setAnswering(true);
+    this.talk.ask({ content }).finally(() => this.talk.isAnswering || this.composer.setAnswering(false));
+  }
+
+  #removeSuggestions() {
+    for (const chips of find("thread").querySelectorAll(".answer .chips")) chips.remove();
+  }
+
+  #render(entry) {
+    if (entry.kind === "note") return element("p", { class: "note" }, entry.text);
+    if (entry.kind === "answer") {
+      entry.versions = this.talk.versionsOf(entry.said);
+      entry.view = new AnswerView(entry, this.answers);
+      return entry.view.element;
+    }
+    if (entry.isEdited) return editElement(entry, { onSend: (text) => this.#sendEdited(entry, text), onCancel: () => this.#edit(entry, false) });
+    entry.versions = this.talk.versionsOf(entry);
+    return saidElement(entry, this.answers);
+  }
+
+  #answerContext() {
+    return {
+      feedback: {
+        read: (id) => this.api.get(`/responses/${id}/feedback`).catch(() => null),
+        write: (id, body) => this.api.put(`/responses/${id}/feedback`, { body }).catch((error) => (this.#tell(error), Promise.reject(error))),
+      },
+      picture: (part) => this.#picture(part),
+      canAskAgain: (entry) => Boolean(entry.said?.item.id),
+      onAgain: (entry) => this.#askInstead(entry.said, "again", { content: entry.said.item.content, reference: entry.said.item.id }),
+      onCitation: (answer, button) => this.panel.openSources(answer, passageOf(answer, button)),
+      onDetails: (answer) => this.panel.openDetails(answer),
+      onEdit: (entry) => this.#edit(entry, true),
+      onFollowUp: (question) => this.talk.isAnswering || this.#send(question),
+      onRetry: (entry) => this.#isBusy() || this.talk.retry(entry),
+      onVersion: (id, button) => this.#openVersion(id, button),
+    };
+  }
+
+  #edit(entry, isEdited) {
+    if (isEdited && this.#isBusy()) return;
+    entry.isEdited = isEdited;
+    if (!isEdited) entry.editedText = undefined;
+    this.thread.refresh(entry);
+    const field = entry.element.querySelector("textarea");
+    if (field) (field.focus(), field.setSelectionRange(field.value.length, field.value.length));
+    else entry.element.querySelector('[aria-label="Edit message"]')?.focus();
+  }
+
+  #editLast() {
+    const last = this.thread.entries.findLast((entry) => entry.kind === "said" && entry.item.id && !entry.isUnsent);
+    if (last) this.#edit(last, true);
+  }
+
+  #sendEdited(entry, text) {
+    const others = entry.item.content.filter((part, index) => part.type !== "input_text" || isNames(entry.item.content, index));
+    return this.#askInstead(entry, "edit", { content: [{ type: "input_text", text }, ...others] });
+  }
+
+  async #askInstead(said, kind, message) {
+    if (this.#isBusy()) return;
+    this.composer.focus();
+    try {
+      await this.talk.askInstead(said, kind, message);
+    } catch (error) {
+      this.#tell(error);
+    }
+  }
+
+  #isBusy() {
+    if (this.talk.isAnswering) notify("Wait for the answer, or stop it first.");
+    return this.talk.isAnswering;
+  }
+
+  async #openVersion(id, button) {
+    const [label, { top }] = [button.getAttribute("aria-label"), button.getBoundingClientRect()];
+    history.pushState(null, "", `/?c=${id}`);
+    const found = await this.#goTo(() => this.talk.openVersion(id));
+    if (!found) return;
+    this.thread.bringTo(found);
+    const shown = [found, ...this.thread.entries.filter((entry) => entry.said === found)];
+    const buttons = shown.flatMap((entry) => [...(entry.element?.querySelectorAll(".versions button:not([disabled])") ?? [])]);
+    const next = buttons.find((each) => each.getAttribute("aria-label") === label) ?? buttons[0];
+    if (!next) return;
+    this.thread.scroller.scrollTop += next.getBoundingClientRect().top - top;
+    next.focus({ preventScroll: true });
+  }
+
+  async #picture(part) {
+    if (!part.file_id) return part.image_url?.startsWith("data:image/") ? part.image_url : Promise.reject(new Error("no picture"));
+    const answer = await this.api.open("GET", `/files/${part.file_id}/content`);
+    return readPicture(new Blob([await answer.arrayBuffer()], { type: answer.headers.get("content-type") ?? "" }));
+  }
+
+  #listen() {
+    addEventListener("popstate", () => this.route());
+    addEventListener("online", () => this.#showState(this.talk.isAnswering ? "connecting" : "ended"));
+    addEventListener("offline", () => this.#showState("offline"));
+    find("templates").addEventListener("click", () => this.#chooseTemplate());
+    find("options").addEventListener("click", (event) => this.options.openCurrent(event.currentTarget));
+    document.addEventListener("click", (event) => this.#followLink(event));
+    document.addEventListener("keydown", (event) => event.key === "Escape" && this.panel.close());
+    listenForShortcuts({
+      newConversation: () => this.navigate(null),
+      search: () => (this.sidebar.show(), this.conversations.search.focus()),
+      toggleSidebar: () => this.sidebar.toggle(),
+      copyLast: () => this.#copyLast(),
+    });
+  }
+
+  /** Links to conversations stay in this page, unless somebody wants another tab. */
+  #followLink(event) {
+    const link = event.target.closest?.("a[href]");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
+    const address = new URL(link.href);
+    if (address.origin !== location.origin || address.pathname !== "/" || address.hash) return;
+    event.preventDefault();
+    this.navigate(address.searchParams.get("c"));
+  }
+
+  #copyLast() {
+    const last = this.thread.entries.findLast((entry) => entry.kind === "answer");
+    if (last) copyText(last.answer.text).then((isCopied) => notify(isCopied ? "The last answer is copied." : NOT_COPIED));
+  }
+}
+
+/** The passage that a citation stands for. */
+function passageOf(answer, button) {
+  return Number(button.dataset.passage ?? button.dataset.number);
+}
+
+function isNames(content, index) {
+  return index === content.length - 1 && content[index].text.startsWith("Attached files: ");
+}
+
+export const page = new Page();
+page.start();

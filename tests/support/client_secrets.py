@@ -1,0 +1,29 @@
+"""Client secrets in tests."""
+
+from typing import Any
+
+import httpx
+
+from tests.support.oracle import check_answer
+
+
+async def make_secret(http: httpx.AsyncClient, **body: Any) -> str:
+    """A secret that the client's key makes."""
+    answer = await http.post("/v1/client_secrets", json=body)
+    assert answer.status_code == 200, answer.text
+    value = answer.json()["value"]
+    assert isinstance(value, str)
+    return value
+
+
+def open_browser(url: str, secret: str, **headers: str) -> httpx.AsyncClient:
+    """A client with a secret, as a browser has one."""
+    hooks = {"response": [check_answer]}
+    return httpx.AsyncClient(
+        base_url=url, headers={"Authorization": f"Bearer {secret}", **headers}, event_hooks=hooks, timeout=30
+    )
+
+
+def get_code(answer: httpx.Response) -> tuple[int, str]:
+    """Status and code of a refusal."""
+    return answer.status_code, answer.json()["error"]["code"]
