@@ -1,7 +1,7 @@
 // Requests of the page: the secret, refusals, retries.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Api, ApiError, NetworkError, SignedOut } from "../../prompts/static/page/api.js";
+import { Api, ApiError, NetworkError, SignedOut } from "../../../prompts/static/page/api.js";
 import { openApi, refuse, sendJson, startServer } from "./server.mjs";
 
 test("a request carries the secret, its query and its body, and gives the JSON of the answer", async () => {

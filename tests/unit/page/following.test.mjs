@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { test } from "node:test";
-import { followTurn } from "../../prompts/static/page/following.js";
+import { followTurn } from "../../../prompts/static/page/following.js";
 import { openApi, refuse, sendJson, startServer } from "./server.mjs";
 
 const ID = "resp_1";

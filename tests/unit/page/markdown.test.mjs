@@ -1,9 +1,9 @@
 // Markdown's pure half: tokens, formulas, marks of citations, character references. Elements are tried in a browser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { markCitations, removeMarks, splitMarks } from "../../prompts/static/page/markdown/citations.js";
-import { decodeEntities } from "../../prompts/static/page/markdown/entities.js";
-import { lex } from "../../prompts/static/page/markdown/lexing.js";
+import { markCitations, removeMarks, splitMarks } from "../../../prompts/static/page/markdown/citations.js";
+import { decodeEntities } from "../../../prompts/static/page/markdown/entities.js";
+import { lex } from "../../../prompts/static/page/markdown/lexing.js";
 
 /** The formulas of a text, in order. */
 function findFormulas(text, options) {

@@ -1,7 +1,7 @@
 // Server-sent events, however their bytes are cut.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readEvents, Silence } from "../../prompts/static/page/event_stream.js";
+import { readEvents, Silence } from "../../../prompts/static/page/event_stream.js";
 
 const LINES = [
   ": a comment",

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { after } from "node:test";
-import { Api } from "../../prompts/static/page/api.js";
+import { Api } from "../../../prompts/static/page/api.js";
 
 /**
  * @param {(request: {method: string, path: string, headers: Record<string, string>, body: any, number: number},
