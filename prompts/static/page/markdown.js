@@ -3,6 +3,12 @@
  *
  * No text ever becomes HTML. `marked` only cuts it into tokens, and each token becomes elements that are made by name;
  * what looks like HTML is shown as it was written. So there is nothing to sanitise, whatever a model or a file says.
+ *
+ * What a style sheet finds: `p ul ol li.task blockquote hr del kbd mark img a a.picture`, headings `h3.heading-1` to
+ * `h6.heading-6`, `div.table > table` with `.align-left/center/right` cells, `figure.code` with
+ * `figcaption > span.language + button.copy-code` and `pre > code` in the classes of highlight.js, `span.math` and
+ * `div.math.math-display`, `code.math-source` (not set yet, or not readable), `p.html` and `pre.plain` (as it was
+ * written), `button.citation`.
  */
 
 import { composeCitation, markCitations } from "./markdown/citations.js";
@@ -100,14 +106,12 @@ export class MarkdownView {
   }
 
   #settle(tail, tokens, shown, links) {
-    const open = shown.at(-OPEN_BLOCKS);
     if (shown.length <= OPEN_BLOCKS) return;
-    const closed = tokens.slice(0, tokens.indexOf(open));
-    const isWhole = tokens.reduce((sum, token) => sum + token.raw.length, 0) === tail.length;
-    if (!isWhole) return; // where the text was changed on the way, lengths say nothing
-    const length = closed.reduce((sum, token) => sum + token.raw.length, 0);
+    const open = shown.at(-OPEN_BLOCKS);
+    const closed = tokens.slice(0, tokens.indexOf(open)).map(({ raw }) => raw).join("");
+    if (!tail.startsWith(closed)) return; // the parser has changed what it read: all of it stays open
     const { text, blocks } = this.#settled;
-    this.#settled = { text: text + tail.slice(0, length), blocks: blocks + shown.indexOf(open), links };
+    this.#settled = { text: text + closed, blocks: blocks + shown.indexOf(open), links };
   }
 
   #showLost(citations) {

@@ -124,7 +124,7 @@ function composeBlock(token, context) {
     case "table":
       return composeTable(token, context);
     case "mathBlock":
-      return token.isUnfinished ? composeSource(token.text) : composeMath(token.text, { isDisplay: true });
+      return token.isUnfinished ? composeSource(token.text) : composeMath(token.text, { isDisplay: true, tag: "div" });
     case "html": {
       const paragraph = document.createElement("p");
       paragraph.className = "html";

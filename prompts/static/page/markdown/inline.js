@@ -53,7 +53,7 @@ function appendToken(parent, token, context) {
     case "image":
       return appendPicture(parent, token);
     case "mathSpan":
-      return parent.append(composeMath(removeMarks(token.text), token));
+      return parent.append(composeMath(removeMarks(token.text), { isDisplay: token.isDisplay }));
     case "checkbox":
       return parent.append(composeCheckbox(token.checked));
     case "escape":

@@ -12,10 +12,10 @@ let loading = null;
 
 /**
  * A formula, now or as soon as the library is there; as its source, where it cannot be read.
- * @param {string} tex @param {{isDisplay?: boolean}} [options]
+ * @param {string} tex @param {{isDisplay?: boolean, tag?: string}} [options]
  */
-export function composeMath(tex, { isDisplay = false } = {}) {
-  const box = document.createElement(isDisplay ? "div" : "span");
+export function composeMath(tex, { isDisplay = false, tag = "span" } = {}) {
+  const box = document.createElement(tag);
   box.className = isDisplay ? "math math-display" : "math";
   if (isDisplay) box.tabIndex = 0; // a wide one scrolls
   if (temml) box.append(setFormula(tex, isDisplay));

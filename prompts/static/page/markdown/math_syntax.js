@@ -13,7 +13,7 @@ const ENVIRONMENT = /^ {0,3}\\begin\{(equation|align|alignat|gather|multline|spl
 export const mathBlock = {
   name: "mathBlock",
   level: "block",
-  start: (src) => /\n {0,3}(?:\$\$|\\\[|\\begin\{)/.exec(src.slice(0, 20_000))?.index,
+  start: (src) => /\n {0,3}(?:\$\$|\\\[|\\begin\{)/.exec(firstParagraph(src))?.index,
   tokenizer(src) {
     return readDisplay(src, this.lexer.options.isOpen) ?? readEnvironment(src);
   },
@@ -26,6 +26,13 @@ export const mathSpan = {
   start: (src) => /(?<![\w$\\])\$|\\[([]/.exec(src)?.index,
   tokenizer: (src) => readEnclosed(src) ?? readDollars(src),
 };
+
+/** As far as a paragraph can go that ends where a formula begins. @param {string} src */
+function firstParagraph(src) {
+  const start = src.slice(0, MAX_CHARACTERS);
+  const end = start.indexOf("\n\n", 1);
+  return end < 0 ? start : start.slice(0, end);
+}
 
 function readDisplay(src, isOpen) {
   const indent = /^ {0,3}/.exec(src)[0].length;
