@@ -25,13 +25,14 @@ class Attachment {
 export class Attachments {
   /**
    * @param {import("./api.js").Api} api
-   * @param {{onChange: () => void, getStore: () => Promise<string>}} given `getStore` gives the id of the conversation's
-   *   vector store, made at the first need
+   * @param {{onChange: () => void, getStore: () => Promise<string>, onIndexed: (store: string) => Promise<void>}} given
+   *   `getStore` gives the id of the conversation's vector store, made at the first need; `onIndexed` hears that it is used
    */
-  constructor(api, { onChange, getStore }) {
+  constructor(api, { onChange, getStore, onIndexed }) {
     this.api = api;
     this.onChange = onChange;
     this.getStore = getStore;
+    this.onIndexed = onIndexed;
     this.list = find("attachments");
     this.all = [];
   }
@@ -75,12 +76,15 @@ export class Attachments {
     const { file, leaving, isPicture } = attachment;
     const signal = leaving.signal;
     try {
+      if (file.size === 0) throw new Error("This file is empty.");
       this.#show(attachment, "uploading", 0);
       const onProgress = (share) => this.#show(attachment, "uploading", share);
       attachment.stored = await uploadFile(this.api, file, { purpose: isPicture ? "vision" : "assistants", onProgress, signal });
       if (!isPicture) {
         this.#show(attachment, "indexing");
-        await indexFile(this.api, { vectorStoreId: await this.getStore(), fileId: attachment.stored.id, signal });
+        const store = await this.getStore();
+        await indexFile(this.api, { vectorStoreId: store, fileId: attachment.stored.id, signal });
+        await this.onIndexed(store);
       }
       this.#show(attachment, "ready");
     } catch (error) {

@@ -12,9 +12,10 @@ const NOT_FOR_TALK = /embed|whisper|tts|dall-e|moderation|transcribe|realtime|re
 export class Composer {
   /**
    * @param {import("./api.js").Api} api
-   * @param {{onSend: (text: string) => void, onStop: () => void, onLast: () => void, getStore: () => Promise<string>}} given
+   * @param {{onSend: (text: string) => void, onStop: () => void, onLast: () => void, getStore: () => Promise<string>,
+   *   onIndexed: (store: string) => Promise<void>}} given
    */
-  constructor(api, { onSend, onStop, onLast, getStore }) {
+  constructor(api, { onSend, onStop, onLast, getStore, onIndexed }) {
     this.api = api;
     this.onSend = onSend;
     this.onStop = onStop;
@@ -25,7 +26,7 @@ export class Composer {
     this.sendButton = find("send");
     this.stopButton = find("stop");
     this.modelField = find("model");
-    this.attachments = new Attachments(api, { onChange: () => this.#show(), getStore });
+    this.attachments = new Attachments(api, { onChange: () => this.#show(), getStore, onIndexed });
     this.#listen();
   }
 

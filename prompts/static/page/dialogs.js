@@ -53,7 +53,7 @@ export function askText({ title, label, value, action, max }) {
 /**
  * A menu below a button: arrows move, Escape closes, letters jump.
  * @param {HTMLElement} opener
- * @param {{label: string, icon?: string, act?: () => void, href?: string, isDangerous?: boolean}[]} items
+ * @param {{label: string, icon?: string, act?: () => void, href?: string, isDangerous?: boolean, isOn?: boolean}[]} items
  */
 export function openMenu(opener, items) {
   const menu = element("div", { class: "menu", role: "menu", "aria-label": opener.getAttribute("aria-label"), popover: "auto" });
@@ -72,9 +72,11 @@ export function openMenu(opener, items) {
   /** @type {HTMLElement} */ (menu.firstElementChild).focus();
 }
 
-function menuItem({ label, icon: picture, act, href, isDangerous }, close) {
-  const props = { role: "menuitem", tabindex: "-1", class: isDangerous ? "danger" : null };
-  const content = [picture && icon(picture), label];
+function menuItem({ label, icon: picture, act, href, isDangerous, isOn }, close) {
+  const isSwitch = isOn !== undefined;
+  const props = { role: isSwitch ? "menuitemcheckbox" : "menuitem", tabindex: "-1", class: isDangerous ? "danger" : null };
+  if (isSwitch) Object.assign(props, { "aria-checked": String(isOn) });
+  const content = [picture && icon(picture), label, isOn && element("span", { class: "on" }, icon("check"))];
   if (href) return element("a", { ...props, href, onclick: close }, ...content);
   const onclick = () => {
     close();

@@ -80,11 +80,25 @@ export class Family {
   /** The versions at an item; undefined where there is one alone. */
   versionsOf(itemId) {
     const place = this.placeOf(itemId);
-    if (!place) return undefined;
-    const forks = (this.forks.get(place.owner.id) ?? []).filter((fork) => fork.metadata[AT] === place.at);
+    return place ? this.#versionsAt(place) : undefined;
+  }
+
+  #versionsAt({ owner, at, shown }) {
+    const forks = (this.forks.get(owner.id) ?? []).filter((fork) => fork.metadata[AT] === at);
     if (!forks.length) return undefined;
-    const ids = [place.owner.id, ...forks.map((fork) => fork.id)];
-    return { ids, at: Math.max(0, ids.indexOf(place.shown.id)), isEdited: forks.some((fork) => fork.metadata[KIND] !== "again") };
+    const ids = [owner.id, ...forks.map((fork) => fork.id)];
+    return { ids, at: Math.max(0, ids.indexOf(shown.id)), isEdited: forks.some((fork) => fork.metadata[KIND] !== "again") };
+  }
+
+  /** Whether it is a fork in which nothing of its own was kept. */
+  get isEmptyFork() {
+    return this.chain.length > 1 && this.levels.get(this.order[0]) !== 0;
+  }
+
+  /** The versions at the place of a fork without a message. */
+  versionsOfEmpty() {
+    const [shown, owner] = this.chain;
+    return this.#versionsAt({ owner, at: shown.metadata[AT], shown });
   }
 
   /** Whether it must be known what stands before this item, and is not yet. */

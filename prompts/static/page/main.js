@@ -17,9 +17,9 @@ import { explain } from "./explain.js";
 import { rootOf } from "./families.js";
 import { Options } from "./options.js";
 import { Panel } from "./panel.js";
-import { editElement, saidElement } from "./said_view.js";
+import { editElement, gapElement, saidElement } from "./said_view.js";
 import { listenForShortcuts, showShortcuts } from "./shortcuts.js";
-import { Sidebar } from "./sidebar.js";
+import { showsThoughts, Sidebar } from "./sidebar.js";
 import { FILES, Talk, TEMPLATE } from "./talk.js";
 import { chooseTemplate, showTemplateInUse } from "./templates.js";
 import { Thread } from "./thread.js";
@@ -47,6 +47,7 @@ class Page {
       onStop: () => this.talk.stop(),
       onLast: () => this.#editLast(),
       getStore: () => this.#getStore(),
+      onIndexed: (store) => this.#useStore(store),
     });
     this.options = new Options({ api: this.api, page: this });
     this.conversations = new Conversations(this.api, { onOptions: (family, button) => this.options.open(family, button) });
@@ -134,12 +135,14 @@ class Page {
     this.conversations.setCurrent(root?.id ?? null);
     find("options").hidden = !conversation;
     this.panel.close({ refocus: false });
+    this.store = null;
     this.#showTemplate();
     if (!conversation) {
       showEmptyPage(find("thread"), (text) => ((this.composer.text = text), this.composer.field.focus()));
       this.composer.focus();
     }
-    if (conversation && this.thread.entries.length === 0) this.#showNothingSaid();
+    if (conversation && this.talk.family.isEmptyFork) this.thread.append({ kind: "gap", versions: this.talk.family.versionsOfEmpty() });
+    else if (conversation && this.thread.entries.length === 0) this.#showNothingSaid();
   }
 
   #showNothingSaid() {
@@ -239,7 +242,7 @@ class Page {
     const template = this.template;
     return {
       model: this.composer.model,
-      reasoning: { summary: "auto" },
+      ...(showsThoughts() ? { reasoning: { summary: "auto" } } : {}),
       ...(template ? { prompt: { id: template.id, variables: template.variables } } : {}),
     };
   }
@@ -272,16 +275,17 @@ class Page {
     this.composer.field.focus();
   }
 
+  /** The vector store for documents; a new one belongs to the conversation when the first document is in it. */
   async #getStore() {
-    this.store ??= this.#makeStore().finally(() => (this.store = null));
+    if (this.talk.kept[FILES]) return this.talk.kept[FILES];
+    const body = { name: "Files of a conversation", expires_after: { anchor: "last_active_at", days: 365 } };
+    this.store ??= this.api.post("/vector_stores", { body }).then(({ id }) => id);
+    this.store.catch(() => (this.store = null));
     return this.store;
   }
 
-  async #makeStore() {
-    if (this.talk.kept[FILES]) return this.talk.kept[FILES];
-    const store = await this.api.post("/vector_stores", { body: { name: "Files of a conversation" } });
-    await this.talk.keep(FILES, store.id);
-    return store.id;
+  async #useStore(store) {
+    if (this.talk.kept[FILES] !== store) await this.talk.keep(FILES, store);
   }
 
   #send(text) {
@@ -298,6 +302,7 @@ class Page {
   }
 
   #render(entry) {
+    if (entry.kind === "gap") return gapElement(entry.versions, this.answers.onVersion);
     if (entry.kind === "note") return element("p", { class: "note" }, entry.text);
     if (entry.kind === "answer") {
       entry.versions = this.talk.versionsOf(entry.said);

@@ -62,6 +62,12 @@ function toolsElement(entry, text, context) {
   return tools;
 }
 
+/** A version in which nothing was said, or nothing that was kept. */
+export function gapElement(versions, onVersion) {
+  const hint = element("p", { class: "hint" }, "This version has no message yet.");
+  return element("article", { class: "said", "aria-label": "You", tabindex: "-1" }, hint, element("div", { class: "tools" }, versionsElement(versions, onVersion)));
+}
+
 /**
  * The message as a field, to say it in other words.
  * @param {any} entry

@@ -8,6 +8,9 @@ import { find } from "./elements.js";
 
 const small = matchMedia("(max-width: 800px)");
 
+/** Whether models are asked to tell their thoughts; some that have none refuse to be asked. */
+export const showsThoughts = () => recall("thoughts") !== "hidden";
+
 export class Sidebar {
   /** @param {{onSignOut: () => void, onShortcuts: () => void}} given */
   constructor({ onSignOut, onShortcuts }) {
@@ -74,6 +77,7 @@ export class Sidebar {
     };
     return [
       { label: "Keyboard shortcuts", icon: "info", act: onShortcuts },
+      { label: "Show thoughts", icon: "thought", isOn: showsThoughts(), act: () => keep("thoughts", showsThoughts() ? "hidden" : null) },
       { label: "API", icon: "tool", href: docsUrl },
       ...(adminUrl ? [{ label: "Admin", icon: "template", href: adminUrl }] : []),
       { label: "Sign out", icon: "back", act: signOut },

@@ -133,11 +133,16 @@ export class Talk {
   async openVersion(id) {
     await this.open(id);
     for (let pages = 0; pages < MAX_PAGES_TO_FIND; pages += 1) {
-      const found = this.thread.entries.find((entry) => entry.kind === "said" && this.versionsOf(entry)?.ids.includes(id));
+      const found = this.thread.entries.find((entry) => this.#versionsAt(entry)?.ids.includes(id));
       if (found || !this.thread.hasOlder) return found;
       await this.loadOlder();
     }
     return undefined;
+  }
+
+  #versionsAt(entry) {
+    if (entry.kind === "gap") return entry.versions;
+    return entry.kind === "said" ? this.versionsOf(entry) : undefined;
   }
 
   versionsOf(said) {
@@ -211,6 +216,7 @@ export class Talk {
   #showAsked(content, reference) {
     const said = { kind: "said", item: { id: null, content } };
     const entry = { kind: "answer", answer: new Answer(), said, reference };
+    this.thread.remove(...this.thread.entries.filter(({ kind }) => kind === "gap"));
     this.thread.append(said, entry);
     this.thread.toEnd();
     return [said, entry];

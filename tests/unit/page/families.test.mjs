@@ -89,3 +89,12 @@ test("a fork that another client has made is a conversation of its own", () => {
   assert.equal(rootOf({ id: "conv_9", "eps:forked_from": "conv_1", metadata: {} }), "conv_9");
   assert.equal(rootOf({ id: "conv_9", metadata: { eps_page_root: "conv_1" } }), "conv_1");
 });
+
+test("a fork in which nothing was kept still shows its versions", () => {
+  const other = fork("conv_2", "conv_1", "c", "b");
+  const family = read([other, ROOT], { conv_1: [other], conv_2: [] }, items("b", "a"));
+  assert.ok(family.isEmptyFork);
+  assert.deepEqual(family.versionsOfEmpty().ids, ["conv_1", "conv_2"]);
+  family.claimNew({ id: "x" });
+  assert.ok(!family.isEmptyFork);
+});
