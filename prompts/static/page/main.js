@@ -26,6 +26,8 @@ import { Thread } from "./thread.js";
 import { Watch } from "./watch.js";
 
 const PRODUCT = "Enhanced Prompt Service";
+/** A value of a conversation's metadata. */
+const MAX_METADATA = 512;
 const NOT_COPIED = "The browser does not allow copying here. Select the text and copy it.";
 
 class Page {
@@ -130,6 +132,7 @@ class Page {
   #opened(conversation) {
     const root = conversation && this.talk.family.root;
     this.showTitle(root ? root["eps:title"] || "Untitled conversation" : "");
+    if (conversation?.id !== this.composer.conversationId) this.longTemplate = null;
     this.composer.setConversation(conversation?.id ?? null);
     this.composer.setAnswering(false);
     this.conversations.setCurrent(root?.id ?? null);
@@ -248,6 +251,7 @@ class Page {
   }
 
   get template() {
+    if (this.longTemplate) return this.longTemplate;
     try {
       return JSON.parse(this.talk.kept[TEMPLATE] ?? "null");
     } catch {
@@ -266,8 +270,10 @@ class Page {
   }
 
   async #useTemplate(template) {
+    const text = template && JSON.stringify(template);
+    this.longTemplate = text?.length > MAX_METADATA ? template : null; // until another conversation is opened
     try {
-      await this.talk.keep(TEMPLATE, template && JSON.stringify(template));
+      await this.talk.keep(TEMPLATE, this.longTemplate ? null : text);
     } catch (error) {
       this.#tell(error);
     }

@@ -52,13 +52,13 @@ function toolsElement(entry, text, context) {
   const tools = element("div", { class: "tools" });
   const date = entry.item.id && timeOfId(entry.item.id);
   if (date) tools.append(timeElement(date));
-  if (entry.isUnsent) tools.append(element("span", { class: "unsent" }, "Not in the conversation"));
   if (text) {
     const copy = iconButton("copy", "Copy message", () => copyWith(copy, text));
     tools.append(copy);
   }
   if (entry.item.id && !entry.isUnsent) tools.append(iconButton("edit", "Edit message", () => context.onEdit(entry)));
   if (entry.versions && entry.versions.isEdited) tools.append(versionsElement(entry.versions, context.onVersion));
+  if (entry.isUnsent) tools.append(element("span", { class: "unsent" }, "Not in the conversation"));
   return tools;
 }
 

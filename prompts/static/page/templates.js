@@ -5,6 +5,7 @@
 import { openDialog } from "./dialogs.js";
 import { element, find, icon, iconButton } from "./elements.js";
 import { explain } from "./explain.js";
+import { uploadFile } from "./uploads.js";
 
 const MANY = 8;
 
@@ -18,16 +19,14 @@ export async function chooseTemplate(api, inUse) {
   return new Promise((resolve) => {
     let chosen = null;
     const dialog = openDialog("Templates", [body], { wide: true });
-    const close = element("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
-    dialog.append(element("div", { class: "actions" }, close));
     dialog.addEventListener("close", () => resolve(chosen));
     const choose = (template) => {
       chosen = template;
       dialog.close();
     };
     listTemplates(api)
-      .then((templates) => showList(body, templates, inUse, choose))
-      .catch((error) => body.replaceChildren(element("p", { role: "alert" }, explain(error))))
+      .then((templates) => showList(api, body, templates, inUse, choose))
+      .catch((error) => body.replaceChildren(element("p", { role: "alert" }, explain(error)), cancelRow()))
       .finally(() => body.removeAttribute("aria-busy"));
   });
 }
@@ -42,10 +41,10 @@ async function listTemplates(api) {
   }
 }
 
-function showList(body, templates, inUse, choose) {
+function showList(api, body, templates, inUse, choose) {
   if (!templates.length) {
     const hint = "There are no templates yet. Staff write them in the admin, and programs with POST /v1/prompts.";
-    body.replaceChildren(element("p", { class: "hint" }, hint));
+    body.replaceChildren(element("p", { class: "hint" }, hint), cancelRow());
     return;
   }
   const list = element("ul", { "aria-label": "Templates" });
@@ -57,69 +56,83 @@ function showList(body, templates, inUse, choose) {
   };
   const pick = (template) => {
     if (!readVariables(template).length) return choose({ id: template.prompt_id, name: nameOf(template), variables: {} });
-    body.replaceChildren(variablesForm(template, inUse?.id === template.prompt_id ? inUse.variables : {}, choose, () => showList(body, templates, inUse, choose)));
+    const values = inUse?.id === template.prompt_id ? inUse.variables : {};
+    body.replaceChildren(variablesForm(template, values, { api, choose, back: () => showList(api, body, templates, inUse, choose) }));
     body.querySelector("input, textarea, select")?.focus();
   };
   filter.addEventListener("input", draw);
   draw();
-  body.replaceChildren(...(templates.length > MANY ? [filter] : []), list);
+  body.replaceChildren(...(templates.length > MANY ? [filter] : []), list, cancelRow());
   body.querySelector("input, button")?.focus();
 }
 
+function cancelRow() {
+  return element("form", { method: "dialog", class: "actions" }, element("button", {}, "Cancel"));
+}
+
 function templateRow(template, isInUse, pick) {
-  const name = element("strong", {}, nameOf(template));
+  const name = element("strong", {}, nameOf(template), template.owner === "everybody" && element("em", {}, "for everybody"));
   const text = element("span", { class: "template-text" }, template.prompt);
   return element("li", {}, element("button", { type: "button", "aria-pressed": isInUse ? "true" : null, onclick: () => pick(template) }, name, text));
 }
 
-function variablesForm(template, values, choose, back) {
-  const variables = readVariables(template);
-  const fields = variables.map((variable) => fieldOf(variable, values[variable.name]));
-  const cancel = element("button", { type: "button", onclick: back }, "Back");
+function variablesForm(template, values, { api, choose, back }) {
+  const fields = readVariables(template).map((variable) => fieldOf(variable, values[variable.name]));
+  const problem = element("p", { class: "hint", role: "alert" });
+  const leave = element("button", { type: "button", onclick: back }, "Back");
   const use = element("button", { type: "submit", class: "primary" }, "Use template");
-  const labels = fields.map(({ variable, field }) => element("label", { class: "field" }, element("span", {}, variable.name, variable.hint && element("em", {}, variable.hint)), field));
-  const form = element("form", { method: "dialog", class: "variables" }, element("h3", {}, nameOf(template)), element("p", { class: "template-text" }, template.prompt), ...labels, element("div", { class: "actions" }, cancel, use));
-  form.addEventListener("submit", (event) => {
+  const actions = element("div", { class: "actions" }, leave, use);
+  const text = element("p", { class: "template-text" }, template.prompt);
+  const form = element("form", { class: "variables" }, element("h3", {}, nameOf(template)), text, ...fields.map(labelOf), problem, actions);
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const given = fields.map(({ variable, field }) => [variable.name, valueOf(variable, field)]).filter(([, value]) => value !== undefined);
-    choose({ id: template.prompt_id, name: nameOf(template), variables: Object.fromEntries(given) });
+    use.disabled = true;
+    try {
+      const given = await Promise.all(fields.map(async (field) => [field.variable.name, await valueOf(api, field)]));
+      const variables = Object.fromEntries(given.filter(([, value]) => value !== undefined));
+      choose({ id: template.prompt_id, name: nameOf(template), variables });
+    } catch (error) {
+      problem.textContent = explain(error);
+      use.disabled = false;
+    }
   });
   return form;
 }
 
+/** A variable and where one fills it in. `kept` is a picture or a file that was given before. */
 function fieldOf(variable, value) {
-  const shown = value ?? variable.default ?? "";
-  const isNeeded = variable.default === undefined || variable.default === null;
-  let field;
-  if (variable.choices?.length) {
-    field = element("select", {}, ...variable.choices.map((choice) => element("option", { value: choice }, String(choice))));
-  } else if (variable.type === "number" || variable.type === "integer") {
-    field = element("input", { type: "number", step: variable.type === "integer" ? "1" : "any", required: isNeeded });
-  } else if (variable.type === "boolean") {
-    field = element("select", {}, ...["true", "false"].map((choice) => element("option", { value: choice }, choice)));
-  } else {
-    field = element("textarea", { rows: "1", required: isNeeded });
-  }
-  field.value = String(shown);
-  return { variable, field };
+  const isNeeded = (variable.default ?? null) === null;
+  const isFile = variable.type === "image" || variable.type === "file";
+  const kept = isFile && value ? value : null;
+  const props = { required: isNeeded && !kept, placeholder: variable.default };
+  if (isFile) return { variable, kept, field: element("input", { type: "file", accept: variable.type === "image" ? "image/*" : null, required: props.required }) };
+  const field = inputOf(variable, props);
+  field.value = value ?? (variable.type === "enum" ? (variable.default ?? variable.values?.[0]) : "");
+  return { variable, kept, field };
 }
 
-function valueOf(variable, field) {
-  if (field.value === "" && variable.default !== undefined) return undefined;
-  return field.value;
+function inputOf({ type, values }, props) {
+  if (type === "enum" && values?.length) return element("select", {}, ...values.map((value) => element("option", { value }, value)));
+  if (type === "number") return element("input", { type: "number", step: "any", ...props });
+  return element("textarea", { rows: "1", ...props });
 }
 
-/** Variables as the API shows them: names, or objects with a type and a default. */
-function readVariables({ variables }) {
-  if (Array.isArray(variables)) return variables.map((each) => normal(typeof each === "string" ? { name: each } : each));
-  return Object.entries(variables ?? {}).map(([name, each]) => normal({ name, ...(typeof each === "object" ? each : { default: each }) }));
+function labelOf({ variable, field, kept }) {
+  const hint = variable.description ?? (kept ? "given before; choose another one to change it" : "");
+  return element("label", { class: "field" }, element("span", {}, variable.name, hint && element("em", {}, hint)), field);
 }
 
-function normal(variable) {
-  const choices = variable.choices ?? variable.enum ?? variable.options;
-  const isFile = ["image", "file", "input_image", "input_file"].includes(variable.type);
-  const hint = variable.description ?? (isFile ? "the id of an uploaded file" : "");
-  return { ...variable, choices, isFile, hint };
+async function valueOf(api, { variable, field, kept }) {
+  if (variable.type !== "image" && variable.type !== "file") return field.value === "" ? undefined : field.value;
+  if (!field.files.length) return kept ?? undefined;
+  const isPicture = variable.type === "image";
+  const { id } = await uploadFile(api, field.files[0], { purpose: isPicture ? "vision" : "user_data" });
+  return { type: isPicture ? "input_image" : "input_file", file_id: id };
+}
+
+/** Variables with what is known of each: a name alone takes any text. */
+function readVariables({ variables, variable_details: details }) {
+  return details ?? (variables ?? []).map((name) => ({ name, type: "any" }));
 }
 
 const nameOf = (template) => template.name || template.prompt.split("\n")[0].slice(0, 60) || template.prompt_id;
@@ -130,7 +143,7 @@ export function showTemplateInUse(template, { onChange, onRemove }) {
   place.hidden = !template;
   place.replaceChildren();
   if (!template) return;
-  const filled = Object.entries(template.variables).map(([name, value]) => `${name}: ${value}`).join(", ");
+  const filled = Object.entries(template.variables).map(([name, value]) => `${name}: ${typeof value === "object" ? "a file" : value}`).join(", ");
   const name = element("button", { type: "button", class: "link", title: filled || template.name, onclick: onChange }, template.name);
   place.append(icon("template"), name, filled && element("span", { class: "filled" }, filled), iconButton("close", `Remove template ${template.name}`, onRemove));
 }
