@@ -66,11 +66,11 @@ export class AnswerView {
 
   drawFollowUps() {
     const { answer, context } = this;
-    if (!this.followUps || !answer.followUps.length) return;
+    if (!this.followUps) return;
     const buttons = answer.followUps.map((question) =>
       element("li", {}, element("button", { type: "button", onclick: () => context.onFollowUp(question) }, question)),
     );
-    this.followUps.replaceChildren(element("ul", { class: "chips", "aria-label": "Suggested questions" }, ...buttons));
+    this.followUps.replaceChildren(...(buttons.length ? [element("ul", { class: "chips", "aria-label": "Suggested questions" }, ...buttons)] : []));
   }
 
   #drawItem(item, index) {

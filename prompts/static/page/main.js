@@ -304,7 +304,10 @@ class Page {
   }
 
   #removeSuggestions() {
-    for (const chips of find("thread").querySelectorAll(".answer .chips")) chips.remove();
+    for (const entry of this.thread.entries.filter(({ answer }) => answer?.followUps.length)) {
+      entry.answer.followUps = [];
+      entry.view?.drawFollowUps();
+    }
   }
 
   #render(entry) {
@@ -400,7 +403,8 @@ class Page {
     find("templates").addEventListener("click", () => this.#chooseTemplate());
     find("options").addEventListener("click", (event) => this.options.openCurrent(event.currentTarget));
     document.addEventListener("click", (event) => this.#followLink(event));
-    document.addEventListener("keydown", (event) => event.key === "Escape" && this.panel.close());
+    document.addEventListener("keydown", (event) => event.key === "Escape" && !isInside(event.target, "dialog, .menu") && this.panel.close());
+    this.composer.field.addEventListener("keydown", (event) => this.#scroll(event));
     listenForShortcuts({
       newConversation: () => this.navigate(null),
       search: () => (this.sidebar.show(), this.conversations.search.focus()),
@@ -419,11 +423,21 @@ class Page {
     this.navigate(address.searchParams.get("c"));
   }
 
+  /** The keys that turn pages turn those of the conversation, also while one writes. */
+  #scroll(event) {
+    const by = { PageUp: -0.85, PageDown: 0.85 }[event.key];
+    if (!by || event.shiftKey) return;
+    event.preventDefault();
+    this.thread.scroller.scrollBy({ top: by * this.thread.scroller.clientHeight });
+  }
+
   #copyLast() {
     const last = this.thread.entries.findLast((entry) => entry.kind === "answer");
     if (last) copyText(last.answer.text).then((isCopied) => notify(isCopied ? "The last answer is copied." : NOT_COPIED));
   }
 }
+
+const isInside = (node, selector) => Boolean(node.closest?.(selector));
 
 /** The passage that a citation stands for. */
 function passageOf(answer, button) {

@@ -90,7 +90,6 @@ export class Talk {
     const entries = this.#showAsked(content, reference);
     try {
       if (!this.conversation) await this.#create(titleOf(content));
-      signal.throwIfAborted();
       const input = reference ? [{ type: "item_reference", id: reference }] : [{ role: "user", content }];
       await this.#run(entries.at(-1), { body: { ...this.on.options(), conversation: this.conversation.id, input, ...this.#tools() } });
     } catch (error) {
@@ -201,8 +200,10 @@ export class Talk {
   }
 
   async #create(title) {
-    const body = { metadata: this.metadata, "eps:title": title };
-    this.conversation = await this.api.post("/conversations", { body });
+    const { signal } = this.visit;
+    const made = await this.api.post("/conversations", { body: { metadata: this.metadata, "eps:title": title } });
+    signal.throwIfAborted(); // somebody went elsewhere meanwhile: what was typed is still a draft
+    this.conversation = made;
     this.family = new Family([this.conversation]);
     this.family.isWhole = true;
     this.on.created(this.conversation);
