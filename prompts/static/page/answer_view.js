@@ -111,7 +111,10 @@ export class AnswerView {
 
   #cite(event) {
     const button = event.target.closest("button.citation");
-    if (button) this.context.onCitation(this.answer, button);
+    if (!button) return;
+    const all = [...this.body.querySelectorAll("button.citation")];
+    const numbers = new Map(all.map(({ dataset }) => [Number(dataset.passage), Number(dataset.number)]));
+    this.context.onCitation(this.answer, Number(button.dataset.passage), numbers);
   }
 }
 

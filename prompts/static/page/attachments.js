@@ -111,7 +111,8 @@ export class Attachments {
     bar.hidden = status === "ready" || status === "failed";
     if (status === "uploading") bar.value = share;
     else bar.removeAttribute("value");
-    note.textContent = { uploading: "Uploading", indexing: "Reading", ready: "", failed: problem }[status];
+    const told = { uploading: "Uploading", indexing: "Reading", ready: "", failed: problem }[status];
+    if (note.textContent !== told) note.textContent = told; // it is read aloud once
   }
 
   async #remove(attachment) {

@@ -113,7 +113,7 @@ export class Conversations {
     const drawn = [...groups].map(([name, families]) => this.#drawGroup(name, families));
     if (!drawn.length) drawn.push(element("p", { class: "hint" }, this.query ? "Nothing was found." : "Your conversations will stand here."));
     this.place.replaceChildren(...drawn, this.more);
-    if (focused) this.place.querySelector(`a[data-root="${focused}"]`)?.focus();
+    if (focused) this.place.querySelector(`a[data-root="${CSS.escape(focused)}"]`)?.focus();
   }
 
   #drawGroup(name, families) {
@@ -155,7 +155,7 @@ export class Conversations {
   async #findTitle(family) {
     family.title = null;
     try {
-      family.title = (await this.api.get(`/conversations/${family.root}`))["eps:title"];
+      family.title = (await this.api.get(`/conversations/${encodeURIComponent(family.root)}`))["eps:title"];
     } catch {
       // It keeps its place without a title.
     }

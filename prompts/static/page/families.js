@@ -9,6 +9,7 @@ export const ROOT = "eps_page_root";
 const AT = "eps_page_fork_at";
 const AFTER = "eps_page_fork_after";
 const KIND = "eps_page_fork_kind";
+const MAX_TRAIL = 100;
 
 /** The conversation under whose title the family stands. */
 export const rootOf = (conversation) => conversation.metadata[ROOT] ?? conversation.id;
@@ -87,7 +88,8 @@ export class Family {
     const forks = (this.forks.get(owner.id) ?? []).filter((fork) => fork.metadata[AT] === at);
     if (!forks.length) return undefined;
     const ids = [owner.id, ...forks.map((fork) => fork.id)];
-    return { ids, at: Math.max(0, ids.indexOf(shown.id)), isEdited: forks.some((fork) => fork.metadata[KIND] !== "again") };
+    const isEdited = forks.some((fork) => fork.metadata[KIND] !== "again");
+    return { ids, at: Math.max(0, ids.indexOf(shown.id)), isEdited, place: { owner: owner.id, at } };
   }
 
   /** Whether it is a fork in which nothing of its own was kept. */
@@ -119,6 +121,29 @@ export class Family {
     return this.order[at + 1] ?? (this.isWhole ? "" : undefined);
   }
 }
+
+/** Which conversations were open: who walks back to a version finds what they have seen of it last. */
+export class Trail {
+  #chains = [];
+
+  /** @param {any[]} chain of the conversation that was opened */
+  leave(chain) {
+    this.#chains = [chain, ...this.#chains.filter((each) => each[0].id !== chain[0].id)].slice(0, MAX_TRAIL);
+  }
+
+  /** The conversation to open for a version at a place: it, or the fork of it that was open last. */
+  find(id, { owner, at }) {
+    const last = this.#chains.find((chain) => {
+      const level = chain.findIndex((each) => each.id === id);
+      // A fork of the owner shows this version only when it begins behind the place.
+      return level === 0 || (level > 0 && (id !== owner || timeOf(chain[level - 1].metadata[AT]) > timeOf(at)));
+    });
+    return last?.[0].id ?? id;
+  }
+}
+
+/** Ids are ordered by time behind their partition. */
+const timeOf = (id) => id.slice(id.indexOf("_") + 3, id.indexOf("_") + 15);
 
 async function listForks(api, id, signal) {
   const found = [];

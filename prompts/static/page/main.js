@@ -21,7 +21,7 @@ import { editElement, gapElement, saidElement } from "./said_view.js";
 import { listenForShortcuts, showShortcuts } from "./shortcuts.js";
 import { showsThoughts, Sidebar } from "./sidebar.js";
 import { FILES, Talk, TEMPLATE } from "./talk.js";
-import { chooseTemplate, showTemplateInUse } from "./templates.js";
+import { chooseTemplate, readTemplate, showTemplateInUse } from "./templates.js";
 import { Thread } from "./thread.js";
 import { Watch } from "./watch.js";
 
@@ -252,11 +252,7 @@ class Page {
 
   get template() {
     if (this.longTemplate) return this.longTemplate;
-    try {
-      return JSON.parse(this.talk.kept[TEMPLATE] ?? "null");
-    } catch {
-      return null;
-    }
+    return readTemplate(this.talk.kept[TEMPLATE]);
   }
 
   #showTemplate() {
@@ -332,12 +328,12 @@ class Page {
       picture: (part) => this.#picture(part),
       canAskAgain: (entry) => Boolean(entry.said?.item.id),
       onAgain: (entry) => this.#askInstead(entry.said, "again", { content: entry.said.item.content, reference: entry.said.item.id }),
-      onCitation: (answer, button) => this.panel.openSources(answer, passageOf(answer, button)),
+      onCitation: (answer, wanted, numbers) => this.panel.openSources(answer, wanted, numbers),
       onDetails: (answer) => this.panel.openDetails(answer),
       onEdit: (entry) => this.#edit(entry, true),
       onFollowUp: (question) => this.talk.isAnswering || this.#send(question),
       onRetry: (entry) => this.#isBusy() || this.talk.retry(entry),
-      onVersion: (id, button) => this.#openVersion(id, button),
+      onVersion: (id, place, button) => this.#openVersion(id, place, button),
     };
   }
 
@@ -376,10 +372,10 @@ class Page {
     return this.talk.isAnswering;
   }
 
-  async #openVersion(id, button) {
+  async #openVersion(id, place, button) {
     const [label, { top }] = [button.getAttribute("aria-label"), button.getBoundingClientRect()];
-    history.pushState(null, "", `/?c=${id}`);
-    const found = await this.#goTo(() => this.talk.openVersion(id));
+    const found = await this.#goTo(() => this.talk.openVersion(id, place));
+    if (this.talk.conversation) history.pushState(null, "", `/?c=${this.talk.conversation.id}`);
     if (!found) return;
     this.thread.bringTo(found);
     const shown = [found, ...this.thread.entries.filter((entry) => entry.said === found)];
@@ -438,11 +434,6 @@ class Page {
 }
 
 const isInside = (node, selector) => Boolean(node.closest?.(selector));
-
-/** The passage that a citation stands for. */
-function passageOf(answer, button) {
-  return Number(button.dataset.passage ?? button.dataset.number);
-}
 
 function isNames(content, index) {
   return index === content.length - 1 && content[index].text.startsWith("Attached files: ");

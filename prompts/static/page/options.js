@@ -37,8 +37,8 @@ export class Options {
   async #rename({ root, title }) {
     const wanted = await askText({ title: "Rename conversation", label: "Title", value: title ?? "", action: "Save", max: MAX_TITLE });
     if (!wanted || wanted === title) return;
-    const { metadata } = await this.api.get(`/conversations/${root}`);
-    const renamed = await this.api.post(`/conversations/${root}`, { body: { metadata, "eps:title": wanted } });
+    const { metadata } = await this.api.get(`/conversations/${encodeURIComponent(root)}`);
+    const renamed = await this.api.post(`/conversations/${encodeURIComponent(root)}`, { body: { metadata, "eps:title": wanted } });
     this.page.conversations.rename(root, wanted);
     this.page.tell("list", root);
     const { family } = this.page.talk;
@@ -63,8 +63,8 @@ export class Options {
   async #delete({ root, title }) {
     const text = `“${title || "Untitled conversation"}” is erased for good, with all versions of its messages and the files attached to it.`;
     if (!(await confirm({ title: "Delete conversation?", text, action: "Delete" }))) return;
-    const { metadata } = await this.api.get(`/conversations/${root}`);
-    await this.api.del(`/conversations/${root}`);
+    const { metadata } = await this.api.get(`/conversations/${encodeURIComponent(root)}`);
+    await this.api.del(`/conversations/${encodeURIComponent(root)}`);
     if (this.page.talk.family?.root.id === root) this.page.navigate(null);
     this.page.conversations.remove(root);
     this.page.tell("gone", root);
@@ -73,8 +73,8 @@ export class Options {
   }
 
   async #eraseFiles(vectorStoreId) {
-    const { data } = await this.api.get(`/vector_stores/${vectorStoreId}/files`, { query: { limit: 100 } });
+    const { data } = await this.api.get(`/vector_stores/${encodeURIComponent(vectorStoreId)}/files`, { query: { limit: 100 } });
     await Promise.all(data.map((file) => this.api.del(`/files/${file.id}`).catch(() => {})));
-    await this.api.del(`/vector_stores/${vectorStoreId}`);
+    await this.api.del(`/vector_stores/${encodeURIComponent(vectorStoreId)}`);
   }
 }

@@ -30,16 +30,16 @@ export class Panel {
     if (refocus) this.opener?.focus();
   }
 
-  /** The passages of an answer; the one with this number comes first into sight. */
-  async openSources(answer, wanted) {
+  /** The passages of an answer, with the numbers of its citations; the wanted one comes first into sight. */
+  async openSources(answer, wanted, numbers) {
     await this.#open("Sources", async () => {
       answer.passages ??= (await this.api.get(`/responses/${answer.responseId}/passages`)).data;
-      const cited = new Set(answer.items.flatMap(citedIn));
-      const [used, given] = [answer.passages.filter((each) => cited.has(each.index)), answer.passages.filter((each) => !cited.has(each.index))];
-      const content = used.map(passageElement);
+      const used = answer.passages.filter((each) => numbers.has(each.index)).sort((one, other) => numbers.get(one.index) - numbers.get(other.index));
+      const given = answer.passages.filter((each) => !numbers.has(each.index));
+      const content = used.map((each) => passageElement(each, numbers.get(each.index)));
       if (given.length) {
         const folded = element("details", { class: "fold", open: !used.length || given.some((each) => each.index === wanted) });
-        folded.append(element("summary", {}, icon("file"), element("span", {}, `Found, and not cited: ${given.length}`)), ...given.map(passageElement));
+        folded.append(element("summary", {}, icon("file"), element("span", {}, `Found, and not cited: ${given.length}`)), ...given.map((each) => passageElement(each)));
         content.push(folded);
       }
       return content.length ? content : [element("p", { class: "hint" }, "The passages of this answer are not kept any more.")];
@@ -65,7 +65,7 @@ export class Panel {
     return this.#open("Files", async () => {
       const hint = element("p", { class: "hint" }, "Answers in this conversation search these files.");
       if (!vectorStoreId) return [element("p", { class: "hint" }, "No files are attached to this conversation.")];
-      const files = await this.api.get(`/vector_stores/${vectorStoreId}/files`, { query: { limit: 100 } });
+      const files = await this.api.get(`/vector_stores/${encodeURIComponent(vectorStoreId)}/files`, { query: { limit: 100 } });
       const named = await Promise.all(files.data.map((file) => this.#name(file)));
       const rows = named.map((file) => this.#fileRow(file, onGone));
       return [hint, element("ul", { class: "file-rows" }, ...rows), ...(rows.length ? [] : [element("p", { class: "hint" }, "There are none left.")])];
@@ -115,16 +115,12 @@ export class Panel {
   }
 }
 
-function citedIn(item) {
-  return (item.content ?? []).flatMap((part) => part.annotations ?? []).map((annotation) => annotation["eps:passage"]);
-}
-
-function passageElement(passage) {
+function passageElement(passage, number) {
   const place = [passage.heading, passage.page && `page ${passage.page}`].filter(Boolean).join(" · ");
   return element(
     "article",
-    { class: "passage", tabindex: "-1", "data-passage": passage.index, "aria-label": `Source ${passage.index}: ${passage.filename}` },
-    element("h3", {}, element("span", { class: "number" }, String(passage.index)), passage.filename),
+    { class: "passage", tabindex: "-1", "data-passage": passage.index, "aria-label": `Source ${number ?? ""}: ${passage.filename}` },
+    element("h3", {}, number && element("span", { class: "number" }, String(number)), passage.filename),
     place && element("p", { class: "hint" }, place),
     element("p", { class: "passage-text" }, passage.text),
   );

@@ -6,7 +6,7 @@ import { Answer } from "./answers.js";
 import { announce } from "./elements.js";
 import { readContent, responseOf, toContent, toEntries } from "./entries.js";
 import { followTurn } from "./following.js";
-import { Family } from "./families.js";
+import { Family, Trail } from "./families.js";
 
 const PAGE = 100;
 const TITLE_CHARACTERS = 60;
@@ -26,6 +26,7 @@ export class Talk {
     this.thread = thread;
     this.on = on;
     this.visit = new AbortController();
+    this.trail = new Trail();
     this.#forget();
   }
 
@@ -65,6 +66,7 @@ export class Talk {
     this.#forget();
     this.conversation = conversation;
     this.family = family;
+    this.trail.leave(family.chain);
     this.thread.show(this.#takePage(page), { hasOlder: page.has_more });
     this.on.state("ended");
     this.on.opened(conversation);
@@ -128,11 +130,11 @@ export class Talk {
     await this.ask(message);
   }
 
-  /** Open another version; `find` gives the entry at which it was chosen, once it is read. */
-  async openVersion(id) {
-    await this.open(id);
+  /** Open another version of a place; gives the entry that stands there, once it is read. */
+  async openVersion(id, place) {
+    await this.open(this.trail.find(id, place));
     for (let pages = 0; pages < MAX_PAGES_TO_FIND; pages += 1) {
-      const found = this.thread.entries.find((entry) => this.#versionsAt(entry)?.ids.includes(id));
+      const found = this.thread.entries.find((entry) => isAt(this.#versionsAt(entry), place));
       if (found || !this.thread.hasOlder) return found;
       await this.loadOlder();
     }
@@ -211,7 +213,7 @@ export class Talk {
 
   #tools() {
     const store = this.kept[FILES];
-    return store ? { tools: [{ type: "file_search", vector_store_ids: [store], "eps:when": "always" }] } : {};
+    return store?.startsWith("vs_") ? { tools: [{ type: "file_search", vector_store_ids: [store], "eps:when": "always" }] } : {};
   }
 
   #showAsked(content, reference) {
@@ -323,6 +325,8 @@ export class Talk {
     this.#followIfActive(this.conversation, page.data);
   }
 }
+
+const isAt = (versions, { owner, at }) => versions?.place.owner === owner && versions.place.at === at;
 
 /** An answer knows the message that it answers. */
 function link(entries) {

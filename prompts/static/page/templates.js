@@ -137,6 +137,17 @@ function readVariables({ variables, variable_details: details }) {
 
 const nameOf = (template) => template.name || template.prompt.split("\n")[0].slice(0, 60) || template.prompt_id;
 
+/** The template that stands in a conversation's metadata; null where other clients have put something else. */
+export function readTemplate(text) {
+  try {
+    const { id, name, variables } = JSON.parse(text ?? "null") ?? {};
+    const isOne = [id, name].every((each) => typeof each === "string") && typeof variables === "object" && variables !== null;
+    return isOne ? { id, name, variables } : null;
+  } catch {
+    return null;
+  }
+}
+
 /** Show which template is in use, with a button to leave it. */
 export function showTemplateInUse(template, { onChange, onRemove }) {
   const place = find("template-in-use");

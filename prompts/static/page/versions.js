@@ -5,11 +5,11 @@
 import { element, iconButton } from "./elements.js";
 
 /**
- * @param {{ids: string[], at: number}} versions conversations, and which of them is shown
- * @param {(conversationId: string, button: HTMLElement) => void} onVersion
+ * @param {{ids: string[], at: number, place: any}} versions conversations, and which of them is shown
+ * @param {(conversationId: string, place: any, button: HTMLElement) => void} onVersion
  */
-export function versionsElement({ ids, at }, onVersion) {
-  const step = (by) => (event) => onVersion(ids[at + by], event.currentTarget);
+export function versionsElement({ ids, at, place }, onVersion) {
+  const step = (by) => (event) => onVersion(ids[at + by], place, event.currentTarget);
   return element(
     "div",
     { class: "versions", role: "group", "aria-label": "Versions" },

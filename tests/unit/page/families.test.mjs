@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Family, rootOf } from "../../../prompts/static/page/families.js";
+import { Family, rootOf, Trail } from "../../../prompts/static/page/families.js";
 
 const ROOT = { id: "conv_1", metadata: { mine: "kept" }, "eps:title": "Leases" };
 const fork = (id, origin, at, after, kind = "edit") => ({
@@ -27,9 +27,10 @@ test("a message without versions has none", () => {
 test("the original and its fork see the same two versions", () => {
   const other = fork("conv_2", "conv_1", "c", "b");
   const original = read([ROOT], { conv_1: [other] }, items("d", "c", "b", "a"));
-  assert.deepEqual(original.versionsOf("c"), { ids: ["conv_1", "conv_2"], at: 0, isEdited: true });
+  const place = { owner: "conv_1", at: "c" };
+  assert.deepEqual(original.versionsOf("c"), { ids: ["conv_1", "conv_2"], at: 0, isEdited: true, place });
   const forked = read([other, ROOT], { conv_1: [other], conv_2: [] }, items("y", "x", "b", "a"));
-  assert.deepEqual(forked.versionsOf("x"), { ids: ["conv_1", "conv_2"], at: 1, isEdited: true });
+  assert.deepEqual(forked.versionsOf("x"), { ids: ["conv_1", "conv_2"], at: 1, isEdited: true, place });
   assert.equal(forked.versionsOf("a"), undefined);
 });
 
@@ -97,4 +98,22 @@ test("a fork in which nothing was kept still shows its versions", () => {
   assert.deepEqual(family.versionsOfEmpty().ids, ["conv_1", "conv_2"]);
   family.claimNew({ id: "x" });
   assert.ok(!family.isEmptyFork);
+});
+
+const idAt = (time, name) => `${name}_00${String(time).padStart(12, "0")}${"f".repeat(18)}`;
+
+test("who walks back to a version finds the fork of it that was open last", () => {
+  const place = { owner: "conv_1", at: idAt(10, "msg") };
+  const early = fork("conv_2", "conv_1", place.at, "");
+  const late = fork("conv_3", "conv_1", idAt(20, "msg"), "");
+  const deep = fork("conv_4", "conv_2", idAt(30, "msg"), "");
+  const trail = new Trail();
+  assert.equal(trail.find("conv_1", place), "conv_1");
+  trail.leave([late, ROOT]);
+  trail.leave([deep, early, ROOT]);
+  assert.equal(trail.find("conv_1", place), "conv_3");
+  assert.equal(trail.find("conv_2", place), "conv_4");
+  trail.leave([ROOT]);
+  assert.equal(trail.find("conv_1", place), "conv_1");
+  assert.equal(trail.find("conv_9", place), "conv_9");
 });
