@@ -8,6 +8,7 @@ import { Answer } from "./answers.js";
 
 const ATTACHED = "Attached files: ";
 const BODY_LENGTH = 32;
+const TITLE_CHARACTERS = 60;
 
 /** The response whose output an item is, known from its id; null of what was sent (`prompts/domain/ids.py`). */
 export function responseOf(itemId) {
@@ -40,6 +41,23 @@ function finish({ key, responseId, items }) {
 function toNote(item) {
   const text = item.content.map((part) => part.text ?? "").join("");
   return { kind: "note", key: item.id, text };
+}
+
+/** An answer knows the message that it answers. */
+export function link(entries) {
+  entries.forEach((entry, index) => {
+    if (entry.kind === "answer" && entries[index - 1]?.kind === "said") entry.said = entries[index - 1];
+  });
+  return entries;
+}
+
+/** The first words of a message. */
+export function titleOf(content) {
+  const { text, documents } = readContent(content);
+  const line = (text || documents[0] || "Picture").trim().split("\n")[0].replace(/\s+/g, " ");
+  if (line.length <= TITLE_CHARACTERS) return line;
+  const cut = line.slice(0, TITLE_CHARACTERS);
+  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), TITLE_CHARACTERS / 2))}…`;
 }
 
 /** The parts of a message for a text and what goes with it. */

@@ -17,17 +17,16 @@ import { explain } from "./explain.js";
 import { rootOf } from "./families.js";
 import { Options } from "./options.js";
 import { Panel } from "./panel.js";
+import { Rewriting } from "./rewriting.js";
 import { editElement, gapElement, saidElement } from "./said_view.js";
 import { listenForShortcuts, showShortcuts } from "./shortcuts.js";
-import { showsThoughts, Sidebar } from "./sidebar.js";
-import { FILES, Talk, TEMPLATE } from "./talk.js";
-import { chooseTemplate, readTemplate, showTemplateInUse } from "./templates.js";
+import { Sidebar } from "./sidebar.js";
+import { Talk } from "./talk.js";
 import { Thread } from "./thread.js";
+import { TurnOptions } from "./turn_options.js";
 import { Watch } from "./watch.js";
 
 const PRODUCT = "Enhanced Prompt Service";
-/** A value of a conversation's metadata. */
-const MAX_METADATA = 512;
 const NOT_COPIED = "The browser does not allow copying here. Select the text and copy it.";
 
 class Page {
@@ -47,9 +46,18 @@ class Page {
     this.composer = new Composer(this.api, {
       onSend: (text) => this.#send(text),
       onStop: () => this.talk.stop(),
-      onLast: () => this.#editLast(),
-      getStore: () => this.#getStore(),
-      onIndexed: (store) => this.#useStore(store),
+      onLast: () => this.rewriting.editLast(),
+      getStore: () => this.turnOptions.getStore(),
+      onIndexed: (store) => this.turnOptions.useStore(store),
+    });
+    const onError = (error) => this.#tell(error);
+    this.turnOptions = new TurnOptions({ api: this.api, talk: this.talk, onError });
+    this.rewriting = new Rewriting({
+      talk: this.talk,
+      thread: this.thread,
+      focusComposer: () => this.composer.focus(),
+      goTo: (open) => this.#goTo(open),
+      onError,
     });
     this.options = new Options({ api: this.api, page: this });
     this.conversations = new Conversations(this.api, { onOptions: (family, button) => this.options.open(family, button) });
@@ -125,21 +133,19 @@ class Page {
       locked: (text) => this.#locked(text),
       refused: (error, entry) => this.#refused(error, entry),
       state: (state) => this.#showState(state),
-      options: () => this.#askOptions(),
+      options: () => ({ model: this.composer.model, ...this.turnOptions.compose() }),
     };
   }
 
   #opened(conversation) {
     const root = conversation && this.talk.family.root;
     this.showTitle(root ? root["eps:title"] || "Untitled conversation" : "");
-    if (conversation?.id !== this.composer.conversationId) this.longTemplate = null;
+    this.turnOptions.show({ isOther: (conversation?.id ?? null) !== this.composer.conversationId });
     this.composer.setConversation(conversation?.id ?? null);
     this.composer.setAnswering(false);
     this.conversations.setCurrent(root?.id ?? null);
     find("options").hidden = !conversation;
     this.panel.close({ refocus: false });
-    this.store = null;
-    this.#showTemplate();
     if (!conversation) {
       showEmptyPage(find("thread"), (text) => ((this.composer.text = text), this.composer.field.focus()));
       this.composer.focus();
@@ -212,7 +218,7 @@ class Page {
 
   #refused(error, entry) {
     if (error?.name === "SignedOut") return this.#signedOut();
-    if (error?.code === "vector_store_not_found") this.talk.keep(FILES, null).catch(() => {});
+    if (error?.code === "vector_store_not_found") this.turnOptions.dropStore();
     if (entry) this.#keepUnsent(entry);
     else notify(explain(error), { isError: true });
   }
@@ -241,55 +247,6 @@ class Page {
     if (place.textContent !== text) place.textContent = text;
   }
 
-  #askOptions() {
-    const template = this.template;
-    return {
-      model: this.composer.model,
-      ...(showsThoughts() ? { reasoning: { summary: "auto" } } : {}),
-      ...(template ? { prompt: { id: template.id, variables: template.variables } } : {}),
-    };
-  }
-
-  get template() {
-    if (this.longTemplate) return this.longTemplate;
-    return readTemplate(this.talk.kept[TEMPLATE]);
-  }
-
-  #showTemplate() {
-    const onRemove = () => this.#useTemplate(null);
-    showTemplateInUse(this.template, { onChange: () => this.#chooseTemplate(), onRemove });
-  }
-
-  async #chooseTemplate() {
-    const chosen = await chooseTemplate(this.api, this.template);
-    if (chosen) await this.#useTemplate(chosen);
-  }
-
-  async #useTemplate(template) {
-    const text = template && JSON.stringify(template);
-    this.longTemplate = text?.length > MAX_METADATA ? template : null; // until another conversation is opened
-    try {
-      await this.talk.keep(TEMPLATE, this.longTemplate ? null : text);
-    } catch (error) {
-      this.#tell(error);
-    }
-    this.#showTemplate();
-    this.composer.field.focus();
-  }
-
-  /** The vector store for documents; a new one belongs to the conversation when the first document is in it. */
-  async #getStore() {
-    if (this.talk.kept[FILES]) return this.talk.kept[FILES];
-    const body = { name: "Files of a conversation", expires_after: { anchor: "last_active_at", days: 365 } };
-    this.store ??= this.api.post("/vector_stores", { body }).then(({ id }) => id);
-    this.store.catch(() => (this.store = null));
-    return this.store;
-  }
-
-  async #useStore(store) {
-    if (this.talk.kept[FILES] !== store) await this.talk.keep(FILES, store);
-  }
-
   #send(text) {
     const { images, documents } = this.composer.attachments.ready;
     const content = toContent(text, images, documents);
@@ -314,7 +271,7 @@ class Page {
       entry.view = new AnswerView(entry, this.answers);
       return entry.view.element;
     }
-    if (entry.isEdited) return editElement(entry, { onSend: (text) => this.#sendEdited(entry, text), onCancel: () => this.#edit(entry, false) });
+    if (entry.isEdited) return editElement(entry, { onSend: (text) => this.rewriting.sendEdited(entry, text), onCancel: () => this.rewriting.edit(entry, false) });
     entry.versions = this.talk.versionsOf(entry);
     return saidElement(entry, this.answers);
   }
@@ -327,63 +284,14 @@ class Page {
       },
       picture: (part) => this.#picture(part),
       canAskAgain: (entry) => Boolean(entry.said?.item.id),
-      onAgain: (entry) => this.#askInstead(entry.said, "again", { content: entry.said.item.content, reference: entry.said.item.id }),
+      onAgain: (entry) => this.rewriting.askAgain(entry),
       onCitation: (answer, wanted, numbers) => this.panel.openSources(answer, wanted, numbers),
       onDetails: (answer) => this.panel.openDetails(answer),
-      onEdit: (entry) => this.#edit(entry, true),
+      onEdit: (entry) => this.rewriting.edit(entry, true),
       onFollowUp: (question) => this.talk.isAnswering || this.#send(question),
-      onRetry: (entry) => this.#isBusy() || this.talk.retry(entry),
-      onVersion: (id, place, button) => this.#openVersion(id, place, button),
+      onRetry: (entry) => this.rewriting.isBusy() || this.talk.retry(entry),
+      onVersion: (id, place, button) => this.rewriting.openVersion(id, place, button),
     };
-  }
-
-  #edit(entry, isEdited) {
-    if (isEdited && this.#isBusy()) return;
-    entry.isEdited = isEdited;
-    if (!isEdited) entry.editedText = undefined;
-    this.thread.refresh(entry);
-    const field = entry.element.querySelector("textarea");
-    if (field) (field.focus(), field.setSelectionRange(field.value.length, field.value.length));
-    else entry.element.querySelector('[aria-label="Edit message"]')?.focus();
-  }
-
-  #editLast() {
-    const last = this.thread.entries.findLast((entry) => entry.kind === "said" && entry.item.id && !entry.isUnsent);
-    if (last) this.#edit(last, true);
-  }
-
-  #sendEdited(entry, text) {
-    const others = entry.item.content.filter((part, index) => part.type !== "input_text" || isNames(entry.item.content, index));
-    return this.#askInstead(entry, "edit", { content: [{ type: "input_text", text }, ...others] });
-  }
-
-  async #askInstead(said, kind, message) {
-    if (this.#isBusy()) return;
-    this.composer.focus();
-    try {
-      await this.talk.askInstead(said, kind, message);
-    } catch (error) {
-      this.#tell(error);
-    }
-  }
-
-  #isBusy() {
-    if (this.talk.isAnswering) notify("Wait for the answer, or stop it first.");
-    return this.talk.isAnswering;
-  }
-
-  async #openVersion(id, place, button) {
-    const [label, { top }] = [button.getAttribute("aria-label"), button.getBoundingClientRect()];
-    const found = await this.#goTo(() => this.talk.openVersion(id, place));
-    if (this.talk.conversation) history.pushState(null, "", `/?c=${this.talk.conversation.id}`);
-    if (!found) return;
-    this.thread.bringTo(found);
-    const shown = [found, ...this.thread.entries.filter((entry) => entry.said === found)];
-    const buttons = shown.flatMap((entry) => [...(entry.element?.querySelectorAll(".versions button:not([disabled])") ?? [])]);
-    const next = buttons.find((each) => each.getAttribute("aria-label") === label) ?? buttons[0];
-    if (!next) return;
-    this.thread.scroller.scrollTop += next.getBoundingClientRect().top - top;
-    next.focus({ preventScroll: true });
   }
 
   async #picture(part) {
@@ -396,7 +304,6 @@ class Page {
     addEventListener("popstate", () => this.route());
     addEventListener("online", () => this.#showState(this.talk.isAnswering ? "connecting" : "ended"));
     addEventListener("offline", () => this.#showState("offline"));
-    find("templates").addEventListener("click", () => this.#chooseTemplate());
     find("options").addEventListener("click", (event) => this.options.openCurrent(event.currentTarget));
     document.addEventListener("click", (event) => this.#followLink(event));
     document.addEventListener("keydown", (event) => event.key === "Escape" && !isInside(event.target, "dialog, .menu") && this.panel.close());
@@ -434,10 +341,6 @@ class Page {
 }
 
 const isInside = (node, selector) => Boolean(node.closest?.(selector));
-
-function isNames(content, index) {
-  return index === content.length - 1 && content[index].text.startsWith("Attached files: ");
-}
 
 export const page = new Page();
 page.start();

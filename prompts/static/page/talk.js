@@ -4,12 +4,11 @@
 
 import { Answer } from "./answers.js";
 import { announce } from "./elements.js";
-import { readContent, responseOf, toContent, toEntries } from "./entries.js";
+import { link, readContent, responseOf, titleOf, toEntries } from "./entries.js";
 import { followTurn } from "./following.js";
 import { Family, Trail } from "./families.js";
 
 const PAGE = 100;
-const TITLE_CHARACTERS = 60;
 /** Pages that are read to find the place of a version. */
 const MAX_PAGES_TO_FIND = 30;
 /** What this page keeps with a conversation. */
@@ -328,26 +327,7 @@ export class Talk {
 
 const isAt = (versions, { owner, at }) => versions?.place.owner === owner && versions.place.at === at;
 
-/** An answer knows the message that it answers. */
-function link(entries) {
-  entries.forEach((entry, index) => {
-    if (entry.kind === "answer" && entries[index - 1]?.kind === "said") entry.said = entries[index - 1];
-  });
-  return entries;
-}
-
-/** The first words of a message. */
-export function titleOf(content) {
-  const { text, documents } = readContent(content);
-  const line = (text || documents[0] || "Picture").trim().split("\n")[0].replace(/\s+/g, " ");
-  if (line.length <= TITLE_CHARACTERS) return line;
-  const cut = line.slice(0, TITLE_CHARACTERS);
-  return `${cut.slice(0, Math.max(cut.lastIndexOf(" "), TITLE_CHARACTERS / 2))}…`;
-}
-
 function change(metadata, name, value) {
   const { [name]: _old, ...rest } = metadata;
   return value === null ? rest : { ...rest, [name]: value };
 }
-
-export { toContent };

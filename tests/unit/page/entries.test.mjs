@@ -3,8 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { readContent, responseOf, toContent, toEntries } from "../../../prompts/static/page/entries.js";
-import { titleOf } from "../../../prompts/static/page/talk.js";
+import { readContent, responseOf, titleOf, toContent, toEntries } from "../../../prompts/static/page/entries.js";
 import { dayGroup, timeOfId } from "../../../prompts/static/page/times.js";
 
 const ONE = "2301a22c6158553c44f9001372fecca9";
