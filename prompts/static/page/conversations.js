@@ -4,7 +4,7 @@
  * A family of forks is one entry: it has the title of its root, and opens the member that was used last.
  */
 
-import { element, find, iconButton } from "./elements.js";
+import { announce, element, find, iconButton } from "./elements.js";
 import { explain } from "./explain.js";
 import { rootOf } from "./families.js";
 import { dayGroup } from "./times.js";
@@ -49,6 +49,7 @@ export class Conversations {
       if (generation !== this.generation) return;
       this.families = new Map();
       await this.#take(page);
+      if (this.query) announce(`${this.families.size}${page.has_more ? " or more" : ""} found.`);
     } catch (error) {
       if (generation === this.generation && !this.families.size) this.#say(explain(error), true);
       return;
@@ -104,7 +105,7 @@ export class Conversations {
   }
 
   draw() {
-    const focused = document.activeElement?.closest?.("#conversations a")?.dataset.root;
+    const focused = document.activeElement?.closest?.("#conversations :is(a, button[data-root])");
     const groups = new Map();
     for (const family of this.families.values()) {
       const name = this.query ? "Found" : dayGroup(family.time);
@@ -113,7 +114,7 @@ export class Conversations {
     const drawn = [...groups].map(([name, families]) => this.#drawGroup(name, families));
     if (!drawn.length) drawn.push(element("p", { class: "hint" }, this.query ? "Nothing was found." : "Your conversations will stand here."));
     this.place.replaceChildren(...drawn, this.more);
-    if (focused) this.place.querySelector(`a[data-root="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) this.place.querySelector(`${focused.localName}[data-root="${CSS.escape(focused.dataset.root)}"]`)?.focus();
   }
 
   #drawGroup(name, families) {
@@ -128,6 +129,7 @@ export class Conversations {
     const options = iconButton("more", `Options for ${title}`, (event) => this.onOptions(family, event.currentTarget), {
       "aria-haspopup": "menu",
       "aria-expanded": "false",
+      "data-root": family.root,
     });
     return element("li", {}, link, options);
   }

@@ -145,6 +145,13 @@ export class Trail {
 /** Ids are ordered by time behind their partition. */
 const timeOf = (id) => id.slice(id.indexOf("_") + 3, id.indexOf("_") + 15);
 
+/** All forks below a conversation that this page has made: what goes with it when it is deleted. */
+export async function listBelow(api, id) {
+  const forks = await listForks(api, id);
+  const below = await Promise.all(forks.map((fork) => listBelow(api, fork.id)));
+  return [...forks, ...below.flat()];
+}
+
 async function listForks(api, id, signal) {
   const found = [];
   for (let after; ; ) {

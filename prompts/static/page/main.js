@@ -115,9 +115,11 @@ class Page {
   #cannotOpen(error) {
     this.talk.begin();
     this.showTitle("");
-    const act = () => (error.status === 404 ? this.navigate(null) : this.route());
-    const again = element("button", { type: "button", class: "primary", onclick: act }, error.status === 404 ? "New conversation" : "Try again");
-    find("thread").replaceChildren(element("div", { class: "empty", role: "alert" }, element("p", { class: "lead" }, explain(error)), again));
+    const isGone = error.status === 404 || error.status === 400; // 400: what stands in the address is no id
+    const act = () => (isGone ? this.navigate(null) : this.route());
+    const button = element("button", { type: "button", class: "primary", onclick: act }, isGone ? "New conversation" : "Try again");
+    const text = isGone ? "This conversation does not exist, or not any more." : explain(error);
+    find("thread").replaceChildren(element("div", { class: "empty", role: "alert" }, element("p", { class: "lead" }, text), button));
   }
 
   #listener() {

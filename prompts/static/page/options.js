@@ -5,6 +5,7 @@
 import { askText, confirm, notify, openMenu } from "./dialogs.js";
 import { element } from "./elements.js";
 import { explain } from "./explain.js";
+import { listBelow } from "./families.js";
 import { FILES } from "./talk.js";
 
 const MAX_TITLE = 200;
@@ -63,13 +64,14 @@ export class Options {
   async #delete({ root, title }) {
     const text = `“${title || "Untitled conversation"}” is erased for good, with all versions of its messages and the files attached to it.`;
     if (!(await confirm({ title: "Delete conversation?", text, action: "Delete" }))) return;
-    const { metadata } = await this.api.get(`/conversations/${encodeURIComponent(root)}`);
+    const all = [await this.api.get(`/conversations/${encodeURIComponent(root)}`), ...(await listBelow(this.api, root))];
+    const stores = new Set(all.map(({ metadata }) => metadata[FILES]).filter(Boolean));
     await this.api.del(`/conversations/${encodeURIComponent(root)}`);
     if (this.page.talk.family?.root.id === root) this.page.navigate(null);
     this.page.conversations.remove(root);
     this.page.tell("gone", root);
     notify("The conversation is deleted.");
-    if (metadata[FILES]) await this.#eraseFiles(metadata[FILES]);
+    await Promise.all([...stores].map((store) => this.#eraseFiles(store)));
   }
 
   async #eraseFiles(vectorStoreId) {
