@@ -66,17 +66,30 @@ export class Options {
     if (!(await confirm({ title: "Delete conversation?", text, action: "Delete" }))) return;
     const all = [await this.api.get(`/conversations/${encodeURIComponent(root)}`), ...(await listBelow(this.api, root))];
     const stores = new Set(all.map(({ metadata }) => metadata[FILES]).filter(Boolean));
+    const pictures = new Set((await Promise.all(all.map(({ id }) => this.#listPictures(id)))).flat());
     await this.api.del(`/conversations/${encodeURIComponent(root)}`);
     if (this.page.talk.family?.root.id === root) this.page.navigate(null);
     this.page.conversations.remove(root);
     this.page.tell("gone", root);
     notify("The conversation is deleted.");
     await Promise.all([...stores].map((store) => this.#eraseFiles(store)));
+    await Promise.all([...pictures].map((id) => this.#eraseFile(id)));
+  }
+
+  /** The pictures that were sent in a conversation. */
+  async #listPictures(id) {
+    const { items } = await this.api.get(`/conversations/${id}/export`, { query: { format: "json" } });
+    const parts = items.flatMap(({ content }) => (Array.isArray(content) ? content : []));
+    return parts.filter(({ type, file_id: file }) => type === "input_image" && file).map(({ file_id: file }) => file);
+  }
+
+  #eraseFile(id) {
+    return this.api.del(`/files/${encodeURIComponent(id)}`).catch(() => {}); // it was deleted before, or has expired
   }
 
   async #eraseFiles(vectorStoreId) {
     const { data } = await this.api.get(`/vector_stores/${encodeURIComponent(vectorStoreId)}/files`, { query: { limit: 100 } });
-    await Promise.all(data.map((file) => this.api.del(`/files/${file.id}`).catch(() => {})));
+    await Promise.all(data.map((file) => this.#eraseFile(file.id)));
     await this.api.del(`/vector_stores/${encodeURIComponent(vectorStoreId)}`);
   }
 }
