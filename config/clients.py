@@ -43,6 +43,7 @@ from prompts.adapters.redis.event_log import RedisEventLog
 from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
+from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
@@ -62,6 +63,7 @@ from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
+from prompts.published_origins import reconcile_origins
 from prompts.published_users import reconcile_users
 from prompts.reconciling import keep_reconciled
 from prompts.run.breaker import Breaker
@@ -234,7 +236,11 @@ async def open_clients() -> AsyncIterator[Clients]:
 
 
 def _list_reconciles(state: State) -> dict[str, Chore]:
-    return {"api_keys": partial(reconcile, state.api_keys), "users": partial(reconcile_users, state.user_proofs)}
+    return {
+        "api_keys": partial(reconcile, state.api_keys),
+        "origins": partial(reconcile_origins, state.origins),
+        "users": partial(reconcile_users, state.user_proofs),
+    }
 
 
 def _build_readiness(
@@ -354,6 +360,7 @@ def _build_state(
             sealer=sealer,
         ),
         user_proofs=RedisUserProofs(redis),
+        origins=RedisOrigins(redis),
         sealer=sealer,
         observer=observer,
         reading=ReadingRules(

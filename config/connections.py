@@ -19,9 +19,11 @@ from config.files import MB, list_failures
 from config.redis_pools import build_pool, check_master
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.observer import UNOBSERVED, Observer
+from prompts.ports.origins import Origins
 
 if TYPE_CHECKING:
     from config.traced_clients import TracedClients
@@ -48,6 +50,13 @@ async def open_api_keys() -> AsyncIterator[ApiKeys]:
     """The published API keys alone, for a command."""
     async with open_redis() as redis:
         yield RedisApiKeys(redis)
+
+
+@asynccontextmanager
+async def open_origins() -> AsyncIterator[Origins]:
+    """The published origins alone, for a command."""
+    async with open_redis() as redis:
+        yield RedisOrigins(redis)
 
 
 @asynccontextmanager

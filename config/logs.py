@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 from typing_extensions import override
 
 # Logs what a client sends that is no form, as a warning; the client is told.
@@ -16,12 +16,20 @@ ABOUT_CLIENTS = ("python_multipart",)
 # Their INFO is one line a request or retry, with whole addresses in it.
 CHATTY = ("aiohttp", "asyncio", "boto3", "botocore", "httpcore", "httpx", "httpx2", "openai", "weaviate-client")
 
+
+def drop_request(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Without the request that Django hands over: shown, it is the whole address, with what a query holds."""
+    event.pop("request", None)
+    return event
+
+
 SHARED_PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.stdlib.ExtraAdder(),
+    drop_request,
 ]
 
 

@@ -20,6 +20,7 @@ COMMON: tuple[Header, ...] = (
 API_HEADERS: tuple[Header, ...] = (
     *COMMON,
     (b"referrer-policy", b"no-referrer"),
+    (b"vary", b"origin"),  # see prompts/api/cors.py
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
 # Swagger UI has pictures in its styles (data:). Forms of the admin need a Referer: Django checks it against forgery.

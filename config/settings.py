@@ -178,6 +178,7 @@ LEAN_MIDDLEWARE = [
     "config.middleware.request_id",
     "config.middleware.traced",
     "config.middleware.close_while_draining",
+    "prompts.api.cors.cors",
     "prompts.api.errors.envelope",
     "prompts.api.upgrades.refuse_upgrades",
 ]

@@ -21,6 +21,8 @@ class Access:
     port: int
     key: str
     admin_password: str
+    sign_in_link: str | None = None
+    """Opens the page, signed in as the admin; once."""
 
     @property
     def url(self) -> str:
@@ -32,6 +34,7 @@ class Access:
 def compose_banner(plan: LaunchPlan, access: Access, data_dir: Path, embedded: Mapping[str, str]) -> str:
     """The banner. `embedded` holds the settings of the processes that `make run` started itself."""
     rows = {
+        "Open": _describe_page(access),
         "API": f"{access.url}/v1",
         "Docs": f"{access.url}/v1/docs",
         "Admin": f"{access.url}/admin/  {ADMIN} / {access.admin_password}",
@@ -61,6 +64,12 @@ def compose_codex(plan: LaunchPlan, access: Access) -> str:
     model = find_text("DEFAULT_MODEL") or (plan.model if plan.has_embedded_model else None)
     settings = compose_settings(f"{access.url}/v1", model)
     return f"{KEY_VARIABLE}={access.key} {shlex.join(['codex', *compose_arguments(settings)])}"
+
+
+def _describe_page(access: Access) -> str:
+    if access.sign_in_link is None:
+        return f"{access.url}/"
+    return f"{access.sign_in_link}\n{'':<13}the page, signed in as {ADMIN}: opens once, within 15 minutes"
 
 
 def _describe_model(plan: LaunchPlan) -> str:

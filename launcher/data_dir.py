@@ -28,6 +28,15 @@ class DataDir:
             _write_private(path, new)
         return path.read_text(encoding="utf-8").strip()
 
+    def take(self, name: str) -> str | None:
+        """What another process has left under this name, which is then gone; None when there is nothing."""
+        path = self.path / name
+        if not path.exists():
+            return None
+        text = path.read_text(encoding="utf-8").strip()
+        path.unlink()
+        return text
+
     def subdirectory(self, name: str) -> Path:
         """A directory below this one; created when missing."""
         path = self.path / name

@@ -1,12 +1,14 @@
-"""Prepares the database for `make run`: tables, an admin user, an API key. Safe to repeat.
+"""Prepares the database for `make run`: tables, an admin user, an API key, a link to sign in. Safe to repeat.
 
 One process does all of it, because starting Django is what takes time. The secrets come through the environment
-(`EPS_ADMIN_PASSWORD`, `EPS_API_KEY`), which other users of this machine cannot read.
+(`EPS_ADMIN_PASSWORD`, `EPS_API_KEY`), which other users of this machine cannot read. The link that signs the admin in
+goes into a file that `make run` reads and deletes (`EPS_SIGN_IN_FILE`).
 """
 
 import os
 import sys
 from io import StringIO
+from pathlib import Path
 
 import django
 from django.core.management import CommandError, call_command
@@ -22,6 +24,7 @@ def main() -> None:
     call_command("migrate", interactive=False, verbosity=0)
     ensure_admin(os.environ["EPS_ADMIN_PASSWORD"])
     ensure_key(os.environ["EPS_API_KEY"])
+    write_sign_in_link(Path(os.environ["EPS_SIGN_IN_FILE"]), url=os.environ["EPS_URL"])
 
 
 def ensure_admin(password: str) -> None:
@@ -44,6 +47,17 @@ def ensure_key(key: str) -> None:
         call_command("create_api_key", OWNER, key=key, stdout=StringIO())
     except CommandError as exc:
         sys.exit(f"{exc} To get a new key, delete the file api_key in DATA_DIR.")
+
+
+def write_sign_in_link(file: Path, *, url: str) -> None:
+    """Write a link that signs the admin in. Without one the form of the page still does."""
+    link = StringIO()
+    try:
+        call_command("sign_in_link", ADMIN, url=url, stdout=link)
+    except CommandError as exc:
+        print(f"There is no link that signs in: {exc}", file=sys.stderr)
+    else:
+        file.write_text(link.getvalue(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 from config.env import find_text
@@ -26,6 +27,8 @@ from launcher.smollm2 import MODEL as SMOLLM2
 from launcher.supervisor import Supervisor
 
 PROCESS_NAMES = ["valkey", "weaviate", "model", "setup", "web"]
+# Where `setup` leaves the link that signs the admin in.
+SIGN_IN_FILE = "sign_in_link"
 # A person waits for the stop. An answer that needs longer is finished after the next start.
 DEFAULT_DRAIN_S = 5.0
 # Time for gunicorn to close connections and workers after the drain; if it needs longer, it is stuck.
@@ -76,15 +79,18 @@ class Stack:
         model = await supervisor.start(self._model()) if self._plan.has_embedded_model else None
         if valkey:
             await valkey.wait_ready()
+        self._data.take(SIGN_IN_FILE)  # of a start that was broken off
         setup = await supervisor.start(self._setup())
         await asyncio.wait({setup.exited})
+        sign_in_link = self._data.take(SIGN_IN_FILE)
         if model:
             await model.wait_ready()
         if weaviate:
             await weaviate.wait_ready()
         web = await supervisor.start(self._web())
         await web.wait_ready()
-        console.say(compose_banner(self._plan, self._access, self._data.path, self._embedded_settings))
+        access = replace(self._access, sign_in_link=sign_in_link)
+        console.say(compose_banner(self._plan, access, self._data.path, self._embedded_settings))
 
     def _valkey(self) -> ProcessSpec:
         return ProcessSpec(
@@ -116,7 +122,12 @@ class Stack:
         )
 
     def _setup(self) -> ProcessSpec:
-        setup_secrets = {"EPS_ADMIN_PASSWORD": self._access.admin_password, "EPS_API_KEY": self._access.key}
+        setup_secrets = {
+            "EPS_ADMIN_PASSWORD": self._access.admin_password,
+            "EPS_API_KEY": self._access.key,
+            "EPS_SIGN_IN_FILE": str(self._data.path / SIGN_IN_FILE),
+            "EPS_URL": self._access.url,
+        }
         return ProcessSpec(
             name="setup",
             command=[sys.executable, "-m", "launcher.database_setup"],

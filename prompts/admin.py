@@ -1,7 +1,8 @@
-"""How staff see what is in SQL: API keys are issued here, shown once, and revoked."""
+"""How staff see what is in SQL: projects; and API keys, which are issued here, shown once, and revoked."""
 
+from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
@@ -14,16 +15,18 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from typing_extensions import override
 
-from prompts.api.state import get_state
+from prompts.api.state import State, get_state
 from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable
-from prompts.models import ApiKey
+from prompts.models import ApiKey, Project
+from prompts.published_origins import reconcile_origins
 
 if TYPE_CHECKING:
     ApiKeyModelAdmin = admin.ModelAdmin[ApiKey]  # generic in the stubs only
+    ProjectModelAdmin = admin.ModelAdmin[Project]
 else:
-    ApiKeyModelAdmin = admin.ModelAdmin
+    ApiKeyModelAdmin = ProjectModelAdmin = admin.ModelAdmin
 
 
 @admin.register(ApiKey)
@@ -73,9 +76,49 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
         messages.success(request, f"{revoked} key(s) revoked.")
 
 
+@admin.register(Project)
+class ProjectAdmin(ProjectModelAdmin):
+    """What a project allows; a change holds at once, at every replica."""
+
+    list_display = ("owner", "allowed_origins")
+    search_fields = ("owner", "allowed_origins")
+    show_full_result_count = False
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
+        """What belongs to an owner stays theirs: the owner is chosen once."""
+        return () if obj is None else ("owner",)
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Project, form: "ModelForm[Project]", change: bool) -> None:
+        """Save and publish."""
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(partial(_publish_origins, request))
+
+    @override
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        """Delete, and publish that nothing is allowed any more; the owner's keys stay."""
+        super().delete_model(request, obj)
+        transaction.on_commit(partial(_publish_origins, request))
+
+    @override
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> None:
+        """Likewise of several."""
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(partial(_publish_origins, request))
+
+
 def _publish(request: HttpRequest) -> None:
     """Publish through the process's own connection; a failure is repaired within a minute."""
+    _publish_with(request, lambda state: reconcile(state.api_keys))
+
+
+def _publish_origins(request: HttpRequest) -> None:
+    _publish_with(request, lambda state: reconcile_origins(state.origins))
+
+
+def _publish_with(request: HttpRequest, publish: Callable[[State], Coroutine[Any, Any, None]]) -> None:
     try:
-        async_to_sync(reconcile)(get_state(cast(ASGIRequest, request).scope).api_keys)
+        async_to_sync(publish)(get_state(cast(ASGIRequest, request).scope))
     except Unavailable:
         messages.warning(request, "The key store cannot be reached; the change takes effect when it is back.")

@@ -19,6 +19,7 @@
         ClientSecretExpired              client_secret_expired      authentication_error    401     no
       SignedOut                          signed_out                 authentication_error    401     no
       InsufficientScope                  insufficient_scope         permission_error        403     no
+      OriginNotAllowed                   origin_not_allowed         permission_error        403     no
       ForgedRequest                      forged_request             permission_error        403     no
       ConversationLocked                 conversation_locked        conflict_error          409     no
       ResponseNotEnded                   response_not_ended         conflict_error          409     yes
@@ -192,6 +193,17 @@ class SignedOut(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("You are signed out. Sign in again, then the page goes on.")
+
+
+class OriginNotAllowed(ServiceError):
+    """A page of another site, which the key's project does not allow."""
+
+    code = "origin_not_allowed"
+    type = "permission_error"
+    status = 403
+
+    def __init__(self, origin: str) -> None:
+        super().__init__(f"Pages of '{origin}' may not ask here. Add it to the allowed origins of the key's project.")
 
 
 class ForgedRequest(ServiceError):

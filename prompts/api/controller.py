@@ -21,6 +21,7 @@ from dmr.renderers import Renderer
 from dmr.security.base import AsyncAuth
 from dmr.serializer import BaseSerializer
 
+from prompts.api.cors import check_page
 from prompts.api.errors import as_service_error, render_error
 from prompts.api.openapi.document import DocumentedEndpoint, ErrorEnvelope, FormBody
 from prompts.api.openapi.schemas import WireSerializer
@@ -57,13 +58,14 @@ class BearerKey(AsyncAuth):
     async def __call__(self, endpoint: Endpoint, controller: Controller[BaseSerializer]) -> "BearerKey":
         """Find the owner, then read the body.
 
-        Raises InvalidApiKey, RateLimited, InsufficientScope, and as `WithBody.read_body`.
+        Raises InvalidApiKey, OriginNotAllowed, RateLimited, InsufficientScope, and as `WithBody.read_body`.
         """
         request = cast(ASGIRequest, controller.request)
         state = get_state(request.scope)
         caller = await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=state.api_keys)
         request.caller = caller  # type: ignore[attr-defined]  # read by ApiController.owner and the error middleware
         structlog.contextvars.bind_contextvars(owner=caller.owner)
+        await check_page(request, caller, state)
         check_rate(caller)
         await _check_reach(caller, cast(ApiController, controller))
         state.turns.runner.shares.hear(caller.owner, caller.elsewhere)

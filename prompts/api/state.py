@@ -12,6 +12,7 @@ from prompts.ports.api_keys import ApiKeys
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.observer import Observer
+from prompts.ports.origins import Origins
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.sealing import Sealer
 from prompts.ports.user_proofs import UserProofs
@@ -36,6 +37,7 @@ class State:
     follow_ups: FollowUps
     api_keys: ApiKeys
     user_proofs: UserProofs
+    origins: Origins
     sealer: Sealer
     observer: Observer
     reading: ReadingRules

@@ -212,6 +212,20 @@ def test_a_wrong_word_for_weaviate_is_refused(start: Start) -> None:
     assert "WEAVIATE can be 1 or 0" in run.output
 
 
+def test_the_first_line_of_the_banner_is_a_link_that_signs_in_once(running: MakeRun) -> None:
+    link = running.get_value("Open")
+    assert running.lines.index(f"  {'Open':<11}{link}") == running.lines.index("Ready.") + 2
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    with browser.open(link) as page:
+        assert page.geturl() == link.partition("sign-in")[0]
+        assert "Sign out" in page.read().decode()
+    with pytest.raises(HTTPError, match="403"):
+        urlopen(link)
+    assert "sign_in_link" not in {path.name for path in running.data_dir.iterdir()}
+    said = [line for line in running.lines if "token=" in line]
+    assert len(said) == 1  # no process logs it
+
+
 def test_the_docs_link_of_the_banner_opens(running: MakeRun) -> None:
     with urlopen(running.get_value("Docs")) as page:
         assert page.status == 200
@@ -366,6 +380,7 @@ def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Star
     assert first.stop() == 0
     second = start(PORT=port)
 
+    assert second.get_value("Open") != first.get_value("Open")
     assert [second.get_value(name) for name in ("Key", "Admin")] == first_values
     question = ["curl", "-sS", f"{second.get_value('API')}/responses/{response_id[0]}"]
     authorized = [*question, "-H", f"Authorization: Bearer {second.get_value('Key')}"]

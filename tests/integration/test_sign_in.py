@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.support.client_secrets import get_code, open_browser
+from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica
 from tests.support.service import Service, manage
 from tests.support.staff import PASSWORD, make_staff, open_admin, submit
@@ -245,3 +246,97 @@ async def test_who_may_not_sign_in_any_more_has_no_secrets_either(service: Servi
 async def test_no_key_can_be_a_users(service: Service, owner: str) -> None:
     with pytest.raises(AssertionError, match="signed-in users"):
         await asyncio.to_thread(manage, service.environment, "create_api_key", owner)
+
+
+# --- links ---
+
+
+async def make_link(service: Service, name: str, url: str | None = None) -> str:
+    """The link that the command prints."""
+    return (
+        await asyncio.to_thread(manage, service.environment, "sign_in_link", name, "--url", url or service.url)
+    ).strip()
+
+
+async def test_a_link_signs_in_once_at_any_replica(service: Service, other_replica: Replica, ada: str) -> None:
+    link = await make_link(service, ada, other_replica.url)
+    async with open_page(other_replica.url) as browser:
+        opened = await browser.get(link)
+        assert (opened.status_code, opened.headers["location"]) == (302, "/")
+        assert "no-store" in opened.headers["cache-control"]
+        assert (await browser.get("/")).status_code == 200
+        assert (await browser.get(link)).headers["location"] == "/"  # whoever clicks it again is signed in already
+    async with open_page(service.url) as another:
+        refused = await another.get(link.replace(other_replica.url, service.url))
+        assert refused.status_code == 403
+        assert "This link is used up, or too old." in refused.text
+        assert "manage.py sign_in_link" in refused.text
+        assert (await another.get("/")).status_code == 302
+
+
+async def test_of_many_at_once_one_uses_the_link(service: Service, other_replica: Replica, ada: str) -> None:
+    link = (await make_link(service, ada)).removeprefix(service.url)
+
+    async def open_it(url: str) -> int:
+        async with open_page(url) as browser:
+            return (await browser.get(link)).status_code
+
+    opened = await asyncio.gather(*(open_it(url) for url in [service.url, other_replica.url] * 5))
+    assert sorted(opened) == [302] + [403] * 9
+
+
+async def test_a_link_that_was_made_up_or_is_too_old_opens_nothing(service: Service, ada: str) -> None:
+    async with Redis.from_url(service.valkey.cache_url) as cache:
+        if earlier := await cache.keys("*sign-in-link:*"):
+            await cache.delete(*earlier)
+        link = await make_link(service, ada)
+        token = link.partition("token=")[2]
+        [nonce] = await cache.keys("*sign-in-link:*")
+        assert 0 < await cache.ttl(nonce) <= 15 * 60
+        wrong = [
+            "",
+            "x",
+            token[:-1],
+            token + "A",
+            token.replace("%3A", "%3Ax", 1),
+            f"x{token}",
+            str(nonce),
+            "%00",
+            "é",
+        ]
+        async with open_page(service.url) as browser:
+            for each in wrong:
+                assert (await browser.get(f"/sign-in/link/?token={each}")).status_code == 403, each
+            assert (await browser.get("/sign-in/link/")).status_code == 403
+            await cache.delete(nonce)  # as when its time is over
+            assert (await browser.get(link)).status_code == 403
+
+
+async def test_neither_another_site_nor_a_browser_on_its_own_uses_a_link(service: Service, ada: str) -> None:
+    link = await make_link(service, ada)
+    async with open_page(service.url) as browser:
+        led = await browser.get(link, headers={"Sec-Fetch-Site": "cross-site"})
+        assert led.status_code == 403
+        assert "Another site has opened this link." in led.text
+        assert (await browser.get(link, headers={"Sec-Purpose": "prefetch;prerender"})).status_code == 503
+        assert (await browser.head(link)).status_code == 405
+        assert (await browser.get(link, headers={"Sec-Fetch-Site": "none"})).status_code == 302
+
+
+async def test_a_link_is_in_no_log(service: Service, start_replica: StartReplica, ada: str) -> None:
+    replica = start_replica(service.environment)
+    link = await make_link(service, ada, replica.url)
+    async with open_page(replica.url) as browser:
+        for _ in range(2):
+            await browser.get(link)
+            browser.cookies.clear()
+    replica.stop()
+    assert "/sign-in/link/" in replica.log
+    assert "token" not in replica.log
+    assert link.partition("token=")[2][:20] not in replica.log
+
+
+@pytest.mark.parametrize("name", ["nobody", ""])
+async def test_there_is_no_link_for_nobody(service: Service, name: str) -> None:
+    with pytest.raises(AssertionError, match="There is no user"):
+        await make_link(service, name)

@@ -36,6 +36,8 @@ USER_PROOFS = "eps:{keys}:users"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
 # Hashes: the answers of an owner that run now, by replica; read by the same script.
 RUNNING_PREFIX = "eps:{keys}:running:"
+# Hash: origin of a page → the owners who allow it, as JSON.
+ORIGINS = "eps:{keys}:origins"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 
