@@ -29,6 +29,7 @@ const SENTENCES = {
 export function explain(error) {
   if (error?.name === "SignedOut") return "You are signed out. Sign in again; what you have typed is kept.";
   if (error?.code === "model_not_found") return "The model is not there any more. Choose another one.";
+  if (error?.code === "vector_store_not_found") return "The files of this conversation are not there any more. Try again: the answer is made without them.";
   if (error?.code === "prompt_not_found") return "The template is not there any more. Choose another one.";
   if (error?.name === "NetworkError" || error instanceof TypeError) {
     return navigator.onLine ? "The service cannot be reached. Try again." : "You are offline. Try again when you are back.";

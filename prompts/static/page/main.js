@@ -189,7 +189,16 @@ class Page {
     if (texts.includes(readDraft(conversation.id).trim())) this.composer.text = "";
   }
 
+  /** An answer has its end: what one has unfolded or selected in it stays as it is. */
+  #settle(entry) {
+    entry.versions = this.talk.versionsOf(entry.said);
+    entry.view?.draw();
+    entry.view?.drawFoot();
+  }
+
   #ended(conversation, entry) {
+    if (this.turnOptions.lacksStore(entry.answer)) return this.#refused({ code: "vector_store_not_found" }, entry);
+    this.#settle(entry);
     if (entry.said?.isUnsent) this.#keepUnsent(entry);
     this.conversations.touch(conversation);
     this.tell("turn", conversation.id);
@@ -219,10 +228,14 @@ class Page {
   }
 
   #refused(error, entry) {
-    if (error?.name === "SignedOut") return this.#signedOut();
-    if (error?.code === "vector_store_not_found") this.turnOptions.dropStore();
-    if (entry) this.#keepUnsent(entry);
-    else notify(explain(error), { isError: true });
+    if (entry) entry.answer.error = error;
+    if (entry) {
+      this.#settle(entry);
+      this.#keepUnsent(entry);
+    }
+    if (error?.name === "SignedOut") this.#signedOut();
+    else if (error?.code === "vector_store_not_found") this.turnOptions.dropStore();
+    else if (!entry) notify(explain(error), { isError: true });
   }
 
   #tell(error) {

@@ -266,7 +266,6 @@ export class Talk {
     answer.feedback = null; // nobody has seen it before
     this.live = null;
     if (said) this.thread.refresh(said);
-    this.thread.refresh(entry);
     announce({ completed: "The answer is complete.", failed: "The answer failed." }[answer.status] ?? "The answer was stopped.");
     this.on.ended(this.conversation, entry);
   }
@@ -288,7 +287,6 @@ export class Talk {
     answer.error = error;
     said.isUnsent = true;
     this.thread.refresh(said);
-    this.thread.refresh(entry);
     this.on.refused(error, entry);
   }
 

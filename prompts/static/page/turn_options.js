@@ -56,6 +56,12 @@ export class TurnOptions {
     if (this.talk.kept[FILES] !== store) await this.talk.keep(FILES, store);
   }
 
+  /** Whether an answer failed because the vector store was deleted: only its message names it. */
+  lacksStore({ status, response }) {
+    const store = this.talk.kept[FILES];
+    return Boolean(store) && status === "failed" && (response?.error?.message ?? "").includes(store);
+  }
+
   /** The vector store is gone: answers are made without it. */
   dropStore() {
     this.talk.keep(FILES, null).catch(this.onError);
