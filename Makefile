@@ -1,7 +1,7 @@
 # Every command for developers and CI. Variables reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check chaos bench load format weaviate pin clean
+.PHONY: help install run test test-long check chaos bench load format weaviate vendor pin clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -64,6 +64,9 @@ format: $(INSTALLED_DEV) ## Format the code and fix what the linter can fix
 weaviate: $(INSTALLED) ## Build the real Weaviate server with Go, for tests (about 5 minutes, once)
 	$(BIN)/python -m launcher.weaviate build
 
+vendor: ## Write the libraries of the page from vendor/package-lock.json (needs Node and npm)
+	cd vendor && npm ci --loglevel error && npm run --silent build
+
 # Run this after changing a .in file. `make pin UPGRADE=--upgrade` moves everything to its newest version.
 UV_COMPILE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 \
 	--custom-compile-command 'make pin' $(UPGRADE)
@@ -77,7 +80,7 @@ pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every ve
 
 clean: ## Remove the environment, caches and what embedded servers stored
 	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis static
-	rm -rf tests/clients/*/node_modules
+	rm -rf tests/clients/*/node_modules vendor/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:

@@ -8,7 +8,7 @@ import msgspec
 from django.http import HttpResponse
 from dmr import Path, Query, ResponseSpec, validate
 from dmr.plugins.msgspec import BodyMsgspec
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
@@ -54,6 +54,7 @@ class ConversationBody(Struct):
     title: str | None = field(name="eps:title")
     active_response_id: str | None = field(name="eps:active_response_id")
     forked_from: str | None = field(name="eps:forked_from")
+    last_used_at: int | UnsetType = field(default=UNSET, name="eps:last_used_at")
 
 
 class CreateConversation(Struct, forbid_unknown_fields=True):
@@ -353,4 +354,5 @@ def show(conversation: Conversation) -> ConversationBody:
         title=conversation.title,
         active_response_id=conversation.active_response_id,
         forked_from=conversation.forked_from,
+        last_used_at=UNSET if conversation.last_used_at is None else conversation.last_used_at,
     )

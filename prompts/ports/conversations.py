@@ -70,7 +70,7 @@ class ConversationStore(Protocol):
         forked_from: str | None = None,
         words: Sequence[str] = (),
     ) -> tuple[Sequence[Conversation], bool]:
-        """The owner's conversations, last used first, and whether there are more.
+        """The owner's conversations with `last_used_at`, last used first, and whether there are more.
 
         `forked_from` leaves the forks of one, the newest first. `words` leaves those that have them all in their title,
         of the first `MAX_LOOKED_AT`. Raises NotFound for an unknown `after` or `forked_from`.

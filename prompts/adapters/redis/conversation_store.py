@@ -1,9 +1,10 @@
 """Conversations in Redis: one hash each, their items on a stream, and a listing index an owner."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 import msgspec
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
@@ -124,10 +125,15 @@ class RedisConversationStore:
         looked_at = 0
         while len(found) <= limit and looked_at < MAX_LOOKED_AT:
             with translated_errors():
-                listed = cast("list[bytes]", await self._redis.zrevrange(listing, start, start + batch - 1))
+                listed = cast(
+                    "list[tuple[bytes, float]]",
+                    await self._redis.zrevrange(listing, start, start + batch - 1, withscores=True),
+                )
             if not listed:
                 break
-            there = await self._read_all(listing, [conversation_id.decode() for conversation_id in listed], owner)
+            there = await self._read_all(listing, [conversation_id.decode() for conversation_id, _ in listed], owner)
+            if forked_from is None:  # the forks of one are in the order of their making
+                there = _tell_last_use(there, {key.decode(): int(used_ms) // 1000 for key, used_ms in listed})
             start += len(there)  # the others are no longer in the index
             looked_at += len(listed)
             found += [conversation for conversation in there if has_words(conversation.title, words)]
@@ -346,6 +352,10 @@ def _read(conversation_id: str, found: Sequence[bytes | None], owner: str) -> Co
         active_response_id=active.decode() if active else None,
         forked_from=forked_from.decode() if forked_from else None,
     )
+
+
+def _tell_last_use(found: Sequence[Conversation], used_at: Mapping[str, int]) -> Sequence[Conversation]:
+    return [replace(conversation, last_used_at=used_at[conversation.id]) for conversation in found]
 
 
 def _prefix_of(public_id: str) -> str:

@@ -84,6 +84,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "created_at": "Seconds since 1970.",
         "eps:active_response_id": "The response that is being written to it now.",
         "eps:forked_from": "The conversation whose history it shares.",
+        "eps:last_used_at": "Seconds since 1970; only in the list of all conversations.",
     },
     "ErrorBody": {
         "message": "One sentence for people: what is wrong, and what to do.",

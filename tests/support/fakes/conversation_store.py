@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from typing import Literal
 
+from msgspec.structs import replace
+
 from prompts.answer.events import encode
 from prompts.domain.conversations import Conversation, Metadata, has_words
 from prompts.domain.items import Item
@@ -110,6 +112,8 @@ class FakeConversationStore:
                 raise unknown_conversation(after, param="after")
             start = listed.index(after) + 1
         there = [conversations[each].shown for each in listed[start:] if each in conversations]
+        if forked_from is None:
+            there = [replace(each, last_used_at=self._memory.used_at[each.id]) for each in there]
         found = [shown for shown in there if has_words(shown.title, words)]
         return found[:limit], len(found) > limit
 

@@ -40,6 +40,7 @@ class Memory:
     claims: dict[tuple[str, str, str, str], tuple[str, str]] = field(default_factory=dict)
     """Partition, owner, anchor and idempotency key → response id and hash of the body."""
     items: dict[str, tuple[Item, Root]] = field(default_factory=dict)
+    used_at: dict[str, int] = field(default_factory=dict)
     listings: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Each owner's conversations, last used first."""
     readers: defaultdict[str, dict[str, float]] = field(default_factory=lambda: defaultdict(dict))
@@ -118,6 +119,7 @@ class Memory:
         if conversation_id in listing:
             listing.remove(conversation_id)
         listing.insert(0, conversation_id)
+        self.used_at[conversation_id] = int(time.time())
 
     def delete_conversation(self, kept: KeptConversation) -> None:
         """Remove a conversation. What belongs to its root stays until it is erased."""
