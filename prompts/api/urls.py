@@ -23,6 +23,7 @@ from prompts.api.files import FileContentController, FileController, FilesContro
 from prompts.api.follow_ups import FollowUpsController
 from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
+from prompts.api.openapi.completing import complete_document
 from prompts.api.passages import PassagesController
 from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
@@ -73,7 +74,7 @@ urlpatterns = [
 ]
 
 # Made when somebody first asks for it: it takes as long as everything else that a process does before it serves.
-schema = cast(OpenAPI, SimpleLazyObject(lambda: build_schema(Router("v1/", urlpatterns))))
+schema = cast(OpenAPI, SimpleLazyObject(lambda: complete_document(build_schema(Router("v1/", urlpatterns)))))
 
 pages = [
     path("v1/openapi.json", OpenAPIJsonView.as_view(schema)),

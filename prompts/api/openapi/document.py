@@ -105,10 +105,10 @@ class AlsoAs(ResponseSpec):
         return response
 
 
-def text(description: str, example: str) -> MediaType:
+def text(description: str) -> MediaType:
     """A content type that is no JSON."""
     schema = Schema(type=OpenAPIType.STRING, description=description)
-    return MediaType(schema=schema, example=example)
+    return MediaType(schema=schema)
 
 
 @dataclass(frozen=True)
