@@ -11,7 +11,7 @@ from dmr.openapi.openapi import OpenAPI
 from dmr.types import EMPTY
 
 from prompts.api.errors import render_error
-from prompts.api.openapi.events import StreamEvent
+from prompts.api.openapi.events import EVENT_TYPES, StreamEvent
 from prompts.api.openapi.recorded import Recorded, read_recorded
 from prompts.api.openapi.refusals import REFUSALS, Place, Refusal, list_refusals
 from prompts.api.openapi.schemas import WireSchemas
@@ -24,9 +24,10 @@ def complete_document(document: OpenAPI) -> OpenAPI:
     """The document, which is changed in place."""
     assert document.components is not None
     recorded = read_recorded()
-    _add_events(document.components)
+    _add_events(document.components, recorded)
     document.components.examples = {each.code: _show_refusal(each) for each in REFUSALS}
     for path, operation in list_operations(document):
+        _tell_summary(operation)
         _add_answers(operation, recorded)
         _add_refusals(operation, path)
     return document
@@ -39,11 +40,13 @@ def list_operations(document: OpenAPI) -> Iterator[tuple[str, Operation]]:
         yield from ((path, each) for method in _METHODS if (each := getattr(item, method)) is not None)
 
 
-def _add_events(components: Components) -> None:
+def _add_events(components: Components, recorded: Recorded) -> None:
     """What `contentSchema` of a stream names, and what that names in turn."""
     union, below = WireSchemas.get_schema(StreamEvent, "#/components/schemas/", used_for_response=True)
     schemas = components.schemas or {}
     loaded = {name: load_schema(each) for name, each in below.items() if name not in schemas}
+    for kind, example in recorded.events.items():
+        loaded[EVENT_TYPES[kind].__name__].examples = [example]
     named: Schema = load_schema({"title": "StreamEvent", "oneOf": union["anyOf"], **_EVENT_WORDS})
     components.schemas = dict(sorted({**schemas, **loaded, "StreamEvent": named}.items()))
 
@@ -52,6 +55,13 @@ _EVENT_WORDS = {
     "description": "An event of a response: the `data` of a frame of the stream.",
     "discriminator": {"propertyName": "type"},
 }
+
+
+def _tell_summary(operation: Operation) -> None:
+    """A summary is shown as it is, so that its Markdown goes into the description."""
+    if operation.summary is not None and "`" in operation.summary:
+        operation.description = "\n\n".join(filter(None, (operation.summary, operation.description)))
+        operation.summary = operation.summary.replace("`", "")
 
 
 def _add_answers(operation: Operation, recorded: Recorded) -> None:

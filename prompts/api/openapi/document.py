@@ -175,10 +175,10 @@ REQUEST_ID = Header(
 )
 
 
-def header(name: str, description: str, *, pattern: str, example: str) -> Parameter:
-    """A header that a request may carry."""
+def header(name: str, description: str, *, pattern: str) -> Parameter:
+    """A header that a request may carry. It has no example: the page would send it with every request that is tried."""
     schema = Schema(type=OpenAPIType.STRING, pattern=pattern)
-    return Parameter(name=name, param_in="header", description=description, schema=schema, example=example)
+    return Parameter(name=name, param_in="header", description=description, schema=schema)
 
 
 def _shown(parameter: Parameter | Reference) -> Parameter | Reference:
@@ -197,5 +197,4 @@ IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
     "A retry with the same key and body gets the first request's response, marked `idempotency-replayed: true`.",
     pattern="^[!-~]{1,255}$",
-    example="9f1c2e9a-order-17",
 )
