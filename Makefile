@@ -1,7 +1,7 @@
 # Every command for developers and CI. Variables reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-long check chaos bench load format weaviate vendor pin clean
+.PHONY: help install run test test-long check chaos bench load format examples weaviate vendor pin clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -56,6 +56,9 @@ chaos: $(INSTALLED_DEV) ## Kill replicas, workers and Valkey under load, and loo
 
 bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation, as ratios in one run (about 3 minutes)
 	$(BIN)/python -m benchmarks
+
+examples: $(INSTALLED_DEV) ## Ask a real service all that /v1/docs shows, and write down what it answers
+	$(BIN)/python -m tests.recording
 
 format: $(INSTALLED_DEV) ## Format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix-only .

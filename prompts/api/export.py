@@ -23,7 +23,7 @@ CONTENT_TYPES: dict[Form, str] = {"json": "application/json", "markdown": "text/
 SUFFIXES: dict[Form, str] = {"json": "json", "markdown": "md"}
 
 
-MARKDOWN = {"text/markdown": text("The conversation for people.", "## User\n\nHello\n")}
+MARKDOWN = {"text/markdown": text("The conversation for people.")}
 
 
 class ExportQuery(Struct, forbid_unknown_fields=True):

@@ -13,7 +13,7 @@ from dmr.openapi.objects import MediaType, OpenAPIType, Schema
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, KeyBeforeUpload, break_off, json_response
-from prompts.api.openapi.document import BODY_ERRORS, ERRORS, FileContent, FormBody
+from prompts.api.openapi.document import ALWAYS, ERRORS, FileContent, FormBody, refusals
 from prompts.api.pages import Order, check_cursors, encode_page
 from prompts.api.state import WithBody
 from prompts.api.wire.ids import FileId
@@ -98,7 +98,12 @@ class FilesController(ApiController):
     auth = [KeyBeforeUpload()]
     form_body = _FORM
 
-    @validate(ResponseSpec(File, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="uploadFile")
+    @validate(
+        ResponseSpec(File, status_code=HTTPStatus.OK),
+        *ALWAYS,
+        *refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        operation_id="uploadFile",
+    )
     async def post(self) -> HttpResponse:
         """Keep a file: a form with `file` and `purpose`, read as it comes."""
         self.check_quota()

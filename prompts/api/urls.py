@@ -6,7 +6,7 @@ from django.urls import path
 from django.utils.functional import SimpleLazyObject
 from dmr.openapi import build_schema
 from dmr.openapi.openapi import OpenAPI
-from dmr.openapi.views import OpenAPIJsonView, SwaggerView
+from dmr.openapi.views import OpenAPIJsonView
 from dmr.routing import Router
 
 from prompts.api.client_secrets import ClientSecretsController
@@ -24,6 +24,8 @@ from prompts.api.files import FileContentController, FileController, FilesContro
 from prompts.api.follow_ups import FollowUpsController
 from prompts.api.input_items import InputItemsController
 from prompts.api.models import ModelController, ModelsController
+from prompts.api.openapi.completing import complete_document
+from prompts.api.openapi.page import ApiPage
 from prompts.api.passages import PassagesController
 from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
@@ -75,9 +77,9 @@ urlpatterns = [
 ]
 
 # Made when somebody first asks for it: it takes as long as everything else that a process does before it serves.
-schema = cast(OpenAPI, SimpleLazyObject(lambda: build_schema(Router("v1/", urlpatterns))))
+schema = cast(OpenAPI, SimpleLazyObject(lambda: complete_document(build_schema(Router("v1/", urlpatterns)))))
 
 pages = [
     path("v1/openapi.json", OpenAPIJsonView.as_view(schema)),
-    path("v1/docs", SwaggerView.as_view(schema)),
+    path("v1/docs", ApiPage.as_view(schema)),
 ]

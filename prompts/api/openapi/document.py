@@ -107,10 +107,10 @@ class AlsoAs(ResponseSpec):
         return response
 
 
-def text(description: str, example: str) -> MediaType:
+def text(description: str) -> MediaType:
     """A content type that is no JSON."""
     schema = Schema(type=OpenAPIType.STRING, description=description)
-    return MediaType(schema=schema, example=example)
+    return MediaType(schema=schema)
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,10 @@ REQUEST_ID = Header(
 )
 
 
-def header(name: str, description: str, *, pattern: str, example: str) -> Parameter:
-    """A header that a request may carry."""
+def header(name: str, description: str, *, pattern: str) -> Parameter:
+    """A header that a request may carry. It has no example: the page would send it with every request that is tried."""
     schema = Schema(type=OpenAPIType.STRING, pattern=pattern)
-    return Parameter(name=name, param_in="header", description=description, schema=schema, example=example)
+    return Parameter(name=name, param_in="header", description=description, schema=schema)
 
 
 def _shown(parameter: Parameter | Reference) -> Parameter | Reference:
@@ -199,5 +199,4 @@ IDEMPOTENCY_KEY = header(
     "Idempotency-Key",
     "A retry with the same key and body gets the first request's response, marked `idempotency-replayed: true`.",
     pattern="^[!-~]{1,255}$",
-    example="9f1c2e9a-order-17",
 )
