@@ -2,7 +2,6 @@
 
     ServiceError                         code                       type                    status  a retry helps
       InvalidRequest                     invalid_request_error      invalid_request_error   400     no
-        UnsupportedParameter             unsupported_parameter      invalid_request_error   400     no
         UnknownCall                      invalid_request_error      invalid_request_error   400     no
         InvalidEncryptedContent          invalid_encrypted_content  invalid_request_error   400     no
         InvalidPrompt                    invalid_prompt             invalid_request_error   400     no
@@ -76,12 +75,6 @@ class InvalidRequest(ServiceError):
     type = "invalid_request_error"
     status = 400
     response_code = "invalid_prompt"
-
-
-class UnsupportedParameter(InvalidRequest):
-    """A parameter that this server does not support."""
-
-    code = "unsupported_parameter"
 
 
 class UnknownCall(InvalidRequest):

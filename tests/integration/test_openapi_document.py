@@ -30,6 +30,7 @@ ALSO = {
     "createChatCompletion": {"400", "404", "502", "504"},
     "createEmbeddings": {"400", "404", "502", "504"},
     "createConversationItems": {"400", "404", "409"},
+    "updatePrompt": {"400", "404", "409"},
 }
 
 
@@ -113,14 +114,20 @@ async def test_a_body_may_be_left_out_where_nothing_in_it_is_needed(document: di
 async def test_every_key_of_a_response_is_always_there(document: dict[str, Any]) -> None:
     response = document["components"]["schemas"]["Response"]
     assert set(response["properties"]) - set(response["required"]) == {
-        *("conversation", "eps:model_input", "eps:ignored", "eps:usage_estimated", "eps:notices"),
+        *("conversation", "prompt", "eps:model_input", "eps:ignored", "eps:usage_estimated", "eps:notices"),
     }
 
 
-async def test_what_is_only_refused_is_not_offered(document: dict[str, Any]) -> None:
+async def test_no_mark_of_ours_is_left_in_it(document: dict[str, Any]) -> None:
+    assert "x-" not in {key[:2] for schema in document["components"]["schemas"].values() for key in schema}
+
+
+async def test_what_stands_for_a_variable_has_its_types(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    assert not {"prompt"} & set(schemas["CreateResponse"]["properties"])
-    assert "x-" not in {key[:2] for schema in schemas.values() for key in schema}
+    [given, _null] = schemas["PromptParam"]["properties"]["variables"]["anyOf"]
+    parts = [each["$ref"].rpartition("/")[2] for each in given["additionalProperties"]["anyOf"] if "$ref" in each]
+    assert parts == ["InputTextPart", "InputImagePart", "InputFilePart"]
+    assert set(parts) < set(schemas)
 
 
 async def test_the_options_of_a_search_have_their_bounds(document: dict[str, Any]) -> None:
@@ -148,6 +155,8 @@ async def test_every_example_works_as_it_stands(
     response_id = (await alice.responses.create(input="Hello")).id
     file_id = (await alice.files.create(file=("notes.txt", b"Hello"), purpose="assistants")).id
     store_id = (await alice.vector_stores.create(file_ids=[file_id])).id
+    made = await http.post("/v1/prompts", json={"prompt": "Be brief."})
+    prompt_id = made.json()["prompt_id"]
     batch_id = (await alice.vector_stores.file_batches.create(store_id, file_ids=[file_id])).id
     tried = 0
     for path, operation in operations(document):
@@ -160,6 +169,7 @@ async def test_every_example_works_as_it_stands(
                 vector_store_id=store_id,
                 file_id=file_id,
                 batch_id=batch_id,
+                prompt_id=prompt_id,
             )
             body = json.dumps(example["value"]).replace(EXAMPLE_FILE_ID, file_id)
             answer = await http.request(method, url, content=body)

@@ -37,6 +37,15 @@ CREATE_RESPONSE = _examples(
         "text": {"format": {"type": "json_schema", "name": "city", "schema": _WEATHER["parameters"]}},
     },
 )
+_GREET = "You welcome {{name}} in the words of {{place}}."
+_VARIABLES = [{"name": "place", "type": "enum", "values": ["Bergen", "Berlin"], "default": "Bergen"}]
+CREATE_PROMPT = _examples(
+    a_text={"prompt": "Answer in one sentence.", "name": "Brief"},
+    with_variables={"prompt": _GREET, "variables": ["name", *_VARIABLES], "parameters": {"temperature": 0.2}},
+)
+EXAMPLE_VERSION = 1
+UPDATE_PROMPT = _examples(a_new_text={"version": EXAMPLE_VERSION, "prompt": "Answer in two sentences."})
+SET_DEFAULT_VERSION = _examples(the_first={"version": 1})
 COMPACT_HISTORY = _examples(messages={"model": "stand-in", "input": [_GREETING]})
 COUNT_INPUT = _examples(a_string={"input": "How long is this?"})
 CREATE_CONVERSATION = _examples(empty={}, with_items={"items": [_GREETING], "metadata": {"ticket": "4711"}})
