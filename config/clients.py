@@ -44,6 +44,7 @@ from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
@@ -52,6 +53,7 @@ from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
+from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
@@ -74,6 +76,7 @@ from prompts.run.followers import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
 from prompts.run.indexing import Indexer, IndexingPorts
+from prompts.run.publishing_prompts import keep_reconciled as keep_prompts_reconciled
 from prompts.run.run import RENEWALS_A_LEASE
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
@@ -82,6 +85,7 @@ from prompts.usecases.ask import Defaults
 from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
+from prompts.usecases.prompts import PromptPorts
 from prompts.usecases.relay import RelayPorts
 from prompts.usecases.search import SearchPorts, search
 from prompts.usecases.turns import TurnPorts
@@ -179,9 +183,11 @@ async def open_clients() -> AsyncIterator[Clients]:
         model = _guard_model(models_server, breaker, observer, traced)
         relay = GuardedRelay(OpenAIRelay(openai, _build_patience(), models_server.models), breaker)
         tracing = UNTRACED if traced is None else traced.runs
+        sql_prompts = SqlPrompts()
         state, nudges = _build_state(
             replica_id,
             redis=redis,
+            sql_prompts=sql_prompts,
             model=model,
             relay=relay,
             knowledge=knowledge,
@@ -192,6 +198,7 @@ async def open_clients() -> AsyncIterator[Clients]:
             tracing=tracing,
         )
         turns = state.turns
+        stack.callback(sql_prompts.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
         sweeping = partial(
@@ -204,6 +211,7 @@ async def open_clients() -> AsyncIterator[Clients]:
         )
         chores: dict[str, Chore] = {
             "reconcile": partial(keep_reconciled, _list_reconciles(state)),
+            "prompts": partial(keep_prompts_reconciled, state.prompts.store, state.prompts.published),
             "listen": partial(nudges.listen, turns.runner.let_go),
             "gauge": gauge.keep_looking,
             "quotas": quotas.keep_looking,
@@ -277,6 +285,7 @@ def _build_state(
     replica_id: str,
     *,
     redis: Redis,
+    sql_prompts: SqlPrompts,
     model: GuardedModel,
     relay: GuardedRelay,
     knowledge: Knowledge,
@@ -314,6 +323,7 @@ def _build_state(
         hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s)
+    published_prompts = RedisPublishedPrompts(redis)
     turns = TurnPorts(
         store=responses,
         event_log=RedisEventLog(redis, nudges),
@@ -331,6 +341,7 @@ def _build_state(
         tracing=tracing,
         quotas=quotas,
         vector_stores=knowledge.vector_stores.stores,
+        prompts=published_prompts,
     )
     histories = HistoryPorts(
         turns=turns,
@@ -339,19 +350,21 @@ def _build_state(
         sealer=sealer,
     )
     notes = RedisResponseNotes(redis, history_bytes=settings.HISTORY_BYTES)
+    follow_ups = FollowUps(
+        notes=notes,
+        model=model,
+        sealer=sealer,
+        history_tokens=settings.HISTORY_TOKENS,
+        attend=partial(runner.attend, is_kept=False),
+    )
+    runner.after_commit = follow_ups.make_after
     state = State(
         turns=turns,
         histories=histories,
         conversations=conversations,
         eraser=RedisEraser(redis),
         notes=notes,
-        follow_ups=FollowUps(
-            notes=notes,
-            model=model,
-            sealer=sealer,
-            history_tokens=settings.HISTORY_TOKENS,
-            attend=partial(runner.attend, is_kept=False),
-        ),
+        follow_ups=follow_ups,
         api_keys=RedisApiKeys(
             redis,
             requests_per_minute=settings.REQUESTS_PER_MINUTE,
@@ -372,6 +385,7 @@ def _build_state(
         files=knowledge.files,
         vector_stores=knowledge.vector_stores,
         search=searched,
+        prompts=PromptPorts(sql_prompts, published_prompts),
     )
     return state, nudges
 

@@ -1,7 +1,8 @@
 """The lean handler: Django's request, URLconf, async views and async middleware on the event loop.
 
-It leaves out the rest of Django's own ASGI handler on purpose: request signals, database bookkeeping (nothing here uses
-SQL), sync middleware, and the thread of a request. A view that needs one of these belongs on the full stack.
+It leaves out the rest of Django's own ASGI handler on purpose: request signals, database bookkeeping (what asks SQL
+does so in threads of its own, and closes its connections), sync middleware, and the thread of a request. A view that
+needs one of these belongs on the full stack.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ TAGS = {
     "Conversations": "A history that is kept: turns on it remember what came before.",
     "Files": "Documents that are kept for later: to be searched, or read by the model.",
     "Vector stores": "Collections of files that are indexed, and searched by what they say.",
+    "Prompts": "Templates in versions, with variables: a turn names one, and need not say the rest.",
     "Relay": "The model's server in its own words, for clients that speak Chat Completions; nothing is kept.",
     "Client secrets": "What a browser holds in place of a key.",
     "Models": "What may be asked for.",

@@ -15,6 +15,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from typing_extensions import override
 
+from prompts import prompt_admin  # noqa: F401 -- registers itself
 from prompts.api.state import State, get_state
 from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key

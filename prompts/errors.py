@@ -24,6 +24,7 @@
       ConversationLocked                 conversation_locked        conflict_error          409     no
       ResponseNotEnded                   response_not_ended         conflict_error          409     yes
       ResponseEnded                      response_ended             conflict_error          409     no
+      PromptChanged                      prompt_changed             conflict_error          409     no
       KeyReused                          idempotency_key_reused     invalid_request_error   422     no
       StreamExpired                      stream_expired             invalid_request_error   410     no
       RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
@@ -284,6 +285,14 @@ class ResponseEnded(ServiceError):
     status = 409
 
 
+class PromptChanged(ServiceError):
+    """A new version was to follow on one that is not the latest."""
+
+    code = "prompt_changed"
+    type = "conflict_error"
+    status = 409
+
+
 class KeyReused(ServiceError):
     """The same Idempotency-Key with another body."""
 
@@ -508,6 +517,12 @@ def unknown_file(file_id: str, *, param: str = "file_id") -> NotFound:
 def unknown_file_batch(batch_id: str, *, param: str = "batch_id") -> NotFound:
     """The refusal of the id of a vector store's file batch."""
     return NotFound(f"File batch with id '{batch_id}' not found.", code="file_batch_not_found", param=param)
+
+
+def unknown_prompt(prompt_id: str, number: int | None = None, *, param: str = "prompt_id") -> NotFound:
+    """The refusal of a template's id, or of one of its versions."""
+    named = f"Prompt with id '{prompt_id}'" if number is None else f"Version {number} of prompt '{prompt_id}'"
+    return NotFound(f"{named} not found.", code="prompt_not_found", param=param)
 
 
 def named_too_large() -> BodyTooLarge:

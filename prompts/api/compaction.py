@@ -22,13 +22,15 @@ from prompts.api.wire.formats import ReasoningParam, TextParam, Word, read_reaso
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.item_reader import placing_calls, read_input
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem
+from prompts.api.wire.prompts import PromptParam, read_prompt
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
 from prompts.api.wire.tools import Tools, read_tools
 from prompts.domain.model_request import ModelRequest, Truncation
 from prompts.domain.responses import CompactedHistory
-from prompts.domain.text import ReasoningConfig
 from prompts.errors import InvalidRequest
+from prompts.ports.responses import Claim
 from prompts.usecases.anchors import read_anchor, read_previous
+from prompts.usecases.ask import Ask
 from prompts.usecases.compaction import compact_history, count_input
 
 encode = msgspec.json.Encoder().encode
@@ -61,6 +63,7 @@ class CountInput(Struct, forbid_unknown_fields=True, kw_only=True):
     text: TextParam | None = None
     reasoning: ReasoningParam | None = None
     truncation: Truncation | None = None
+    prompt: PromptParam | None = None
 
 
 class InputTokens(Struct):
@@ -125,19 +128,18 @@ class InputTokensController(ApiController):
         body, state = parsed_body, self.state
         anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
         tools = read_tools(body.tools, self.unknown)
-        request = ModelRequest(
-            model=body.model or state.turns.defaults.model,
-            tools=tools,
-            tool_choice=read_tool_choice(body.tool_choice, tools, self.unknown),
-            text=read_text(body.text),
-            reasoning=read_reasoning(body.reasoning) or ReasoningConfig(),
-        )
-        counted = await count_input(
+        ask = Ask(
             owner=self.owner,
-            new_input=read_input(body.input, sender=self.sender),
+            input=read_input(body.input, sender=self.sender),
+            claim=Claim(body_hash=""),
             anchor=anchor,
+            model=body.model,
             instructions=body.instructions,
-            model_request=request,
-            ports=state.histories,
+            tools=tools,
+            tool_choice=read_tool_choice(body.tool_choice, tools, self.unknown, has_prompt=body.prompt is not None),
+            text=None if body.text is None else read_text(body.text),
+            reasoning=read_reasoning(body.reasoning),
+            prompt=read_prompt(body.prompt, self.unknown),
         )
+        counted = await count_input(ask, state.histories)
         return self.render(encode(InputTokens(counted)))

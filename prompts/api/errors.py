@@ -23,6 +23,7 @@ from prompts.errors import (
     InternalError,
     InvalidApiKey,
     InvalidRequest,
+    PromptChanged,
     QuotaExceeded,
     ServiceError,
     unknown_url,
@@ -39,7 +40,7 @@ encode = msgspec.json.Encoder().encode
 # An error repeats so much of a client's own words: enough to find them.
 MAX_TOLD = 300
 # Clients that try again by themselves are told not to.
-NO_WAIT_HELPS = (AnswerTooLarge.code, InsufficientQuota.code, QuotaExceeded.code)
+NO_WAIT_HELPS = (AnswerTooLarge.code, InsufficientQuota.code, PromptChanged.code, QuotaExceeded.code)
 
 
 def envelope(view: View) -> View:

@@ -19,6 +19,7 @@ from prompts.ports.user_proofs import UserProofs
 from prompts.usecases.compaction import HistoryPorts
 from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
+from prompts.usecases.prompts import PromptPorts
 from prompts.usecases.relay import RelayPorts
 from prompts.usecases.search import SearchPorts
 from prompts.usecases.turns import TurnPorts
@@ -45,6 +46,7 @@ class State:
     files: FilePorts
     vector_stores: VectorStorePorts
     search: SearchPorts
+    prompts: PromptPorts
 
 
 class WithBody(Protocol):

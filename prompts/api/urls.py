@@ -27,6 +27,12 @@ from prompts.api.models import ModelController, ModelsController
 from prompts.api.openapi.completing import complete_document
 from prompts.api.openapi.page import ApiPage
 from prompts.api.passages import PassagesController
+from prompts.api.prompts import (
+    DefaultVersionController,
+    PromptController,
+    PromptsController,
+    PromptVersionsController,
+)
 from prompts.api.relay import ChatCompletionsController, EmbeddingsController
 from prompts.api.responses import CancelController, ResponseController, ResponsesController
 from prompts.api.vector_store_files import (
@@ -70,6 +76,10 @@ urlpatterns = [
     path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/cancel", CancelFileBatchController.as_view()),
     path("vector_stores/<str:vector_store_id>/file_batches/<str:batch_id>/files", FileBatchFilesController.as_view()),
     path("client_secrets", ClientSecretsController.as_view()),
+    path("prompts", PromptsController.as_view()),
+    path("prompts/<str:prompt_id>", PromptController.as_view()),
+    path("prompts/<str:prompt_id>/versions", PromptVersionsController.as_view()),
+    path("prompts/<str:prompt_id>/set-default-version", DefaultVersionController.as_view()),
     path("chat/completions", ChatCompletionsController.as_view()),
     path("embeddings", EmbeddingsController.as_view()),
     path("models", ModelsController.as_view()),

@@ -31,6 +31,7 @@ REPLICA = "rep"
 FILE = "file"
 VECTOR_STORE = "vs"
 FILE_BATCH = "vsfb"
+PROMPT = "pmpt"
 
 
 def all_partitions() -> list[str]:

@@ -54,6 +54,10 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """Who asked, in the words of their trace, for whoever takes the response over (`prompts.ports.tracing`)."""
     cache_hints: dict[str, Any] | UnsetType = UNSET
     """What the client wishes of the server's cache, as it is (`prompt_cache_retention`, `prompt_cache_options`)."""
+    granted_stores: dict[str, str] | UnsetType = UNSET
+    """Vector stores that the turn's template lets it search, and whose they are; all others are the caller's own."""
+    wants_follow_ups: bool | UnsetType = UNSET
+    """Whether questions that could be asked next are made when the answer is there."""
     options: dict[str, Any] | UnsetType = UNSET
     """The model server's own options, by their names there (`top_k`, `min_p` …)."""
 

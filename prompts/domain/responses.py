@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from prompts.domain.conversations import Metadata
 from prompts.domain.items import Item
 from prompts.domain.model_request import ServiceTier, Truncation
+from prompts.domain.prompts import UsedPrompt
 from prompts.domain.text import ReasoningConfig, TextConfig
 from prompts.domain.tools import Tool, ToolChoice
 from prompts.domain.usage import Usage
@@ -98,6 +99,8 @@ class Response(Struct, frozen=True, kw_only=True):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     conversation: ConversationRef | UnsetType = UNSET
+    prompt: UsedPrompt | UnsetType = UNSET
+    """The template that it was asked with; its text stands in `instructions`."""
     model_input: ModelInput | UnsetType = field(default=UNSET, name="eps:model_input")
     ignored: list[str] | UnsetType = field(default=UNSET, name="eps:ignored")
     """What of the request was left out because this server does not know it, by its places."""

@@ -122,7 +122,8 @@ class FileSearch:
         meant = [(place, tool) for place, tool in list_searches(request) if (tool.when == "always") == is_first]
         found: dict[tuple[str, str, int], Passage] = {}
         for place, tool in meant:
-            for passage in await self._search_with(tool, place, queries, owner=owner):
+            whose = find_searched_owner(request, tool, asking=owner)
+            for passage in await self._search_with(tool, place, queries, owner=whose):
                 found.setdefault((passage.vector_store_id, passage.file_id, passage.number), passage)
         limit = max((tool.max_num_results for _, tool in meant), default=0)
         return sorted(found.values(), key=lambda passage: -passage.score)[:limit]
@@ -147,6 +148,16 @@ class FileSearch:
 def list_searches(request: ModelRequest) -> list[tuple[int, FileSearchTool]]:
     """The searches that a request offers, with their places among its tools."""
     return [(place, tool) for place, tool in enumerate(request.tools) if isinstance(tool, FileSearchTool)]
+
+
+def find_searched_owner(request: ModelRequest, tool: FileSearchTool, *, asking: str) -> str:
+    """Whose vector stores a tool searches: those of whoever asks, unless the turn's template lets it search others'.
+
+    The stores of a template's search are all of one owner.
+    """
+    granted = request.granted_stores or {}
+    owners = {granted.get(store_id, asking) for store_id in tool.vector_store_ids}
+    return owners.pop() if len(owners) == 1 else asking
 
 
 def list_first_searches(request: ModelRequest) -> list[tuple[int, FileSearchTool]]:

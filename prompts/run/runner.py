@@ -16,7 +16,7 @@ from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.observer import Observer, RunEnded, RunLeft, RunStarted
-from prompts.ports.responses import ResponseStore
+from prompts.ports.responses import Outcome, ResponseStore
 from prompts.ports.sealing import Sealer
 from prompts.ports.tracing import UNTRACED, RunTrace, Tracing
 from prompts.run.answer_size import MAX_ANSWER_BYTES
@@ -82,6 +82,8 @@ class Runner:
         self._observer = observer
         self._tracing = tracing
         self._hosted_tools = hosted_tools
+        self.after_commit: Callable[[Brief, Outcome], None] = _leave_it
+        """What comes after a response that was written here has ended; it raises nothing and takes no time."""
         self._tasks: dict[Run, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._releases: set[asyncio.Future[None]] = set()
@@ -240,6 +242,8 @@ class Runner:
             try:
                 await run.execute(answering, max_run_s=self._limits.max_run_s)
                 self._learn(run, brief, answering)
+                if run.outcome is not None:
+                    self.after_commit(brief, run.outcome)
             finally:
                 self._tell_end(run, brief, time.perf_counter() - began, trace)
                 self._forget(run)  # from here on the store answers for it
@@ -300,6 +304,10 @@ class Runner:
         self._forget(run)
         self._observer.notice(RunLeft(run.response.id))
         self._left.set()
+
+
+def _leave_it(brief: Brief, outcome: Outcome) -> None:
+    """Nothing comes after it."""
 
 
 def _outranks(epoch: str, other: str) -> bool:

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from prompts.domain.anchors import Anchor
 from prompts.domain.conversations import Metadata
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest, ServiceTier, Truncation
+from prompts.domain.prompts import UsedPrompt, VariableValue
 from prompts.domain.responses import Response
 from prompts.domain.text import ReasoningConfig, TextConfig
 from prompts.domain.tools import Tool, ToolChoice
@@ -23,6 +24,15 @@ MAX_CACHE_KEY_CHARACTERS = 64
 # What becomes of a turn whose conversation or chain is busy. Without it: it is refused, but an active response that
 # nobody reads gives way.
 IfBusy: TypeAlias = Literal["reject", "interrupt", "wait"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPrompt:
+    """A template as a client names it; without a number its default version."""
+
+    id: str
+    number: int | None = None
+    variables: Mapping[str, VariableValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +77,15 @@ class Ask:
     ignored: Sequence[str] = ()
     """What of the request was left out, by its places."""
     if_busy: IfBusy | None = None
+    prompt: AskedPrompt | None = None
+    # What its template adds (`prompts.usecases.prompting`).
+    used_prompt: UsedPrompt | UnsetType = UNSET
+    attached: Sequence[str] = ()
+    """The variables whose images and files are the first item of the input."""
+    granted_stores: Mapping[str, str] = field(default_factory=dict)
+    """Vector stores of others that this turn may search, and whose they are."""
+    history_tokens: int | None = None
+    wants_follow_ups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +94,10 @@ class Defaults:
 
     model: str
     history_tokens: int
+
+    def get_history_tokens(self, ask: Ask) -> int:
+        """How much of its history this turn is given: a template may ask for less."""
+        return self.history_tokens if ask.history_tokens is None else min(ask.history_tokens, self.history_tokens)
 
 
 def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
@@ -105,6 +128,8 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         compact_threshold=ask.compact_threshold,
         is_compaction=True if ask.is_compaction else UNSET,
         options=dict(ask.options) if ask.options else UNSET,
+        granted_stores=dict(ask.granted_stores) if ask.granted_stores else UNSET,
+        wants_follow_ups=True if ask.wants_follow_ups else UNSET,
     )
 
 
@@ -136,6 +161,7 @@ def build_echo(ask: Ask, request: ModelRequest) -> Response:
         metadata=ask.metadata or {},
         safety_identifier=ask.safety_identifier,
         prompt_cache_key=ask.prompt_cache_key,
+        prompt=ask.used_prompt,
         ignored=list(ask.ignored) if ask.ignored else UNSET,
     )
 

@@ -11,7 +11,7 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from prompts.domain import ids
-from prompts.domain.anchors import AfterResponse, Anchor
+from prompts.domain.anchors import AfterResponse
 from prompts.domain.item_kinds import find_made_call
 from prompts.domain.items import Compaction, Item
 from prompts.domain.kept_thoughts import hide_all_kept
@@ -29,7 +29,9 @@ from prompts.ports.conversations import Histories
 from prompts.ports.responses import Claim
 from prompts.ports.sealing import Sealer
 from prompts.run.summary import Summary, summarize
+from prompts.usecases.ask import Ask, build_model_request
 from prompts.usecases.items import StoredItem, build_items
+from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
 from prompts.usecases.turns import TurnPorts, check_model, choose_partition
 
 encode = msgspec.json.Encoder().encode
@@ -80,31 +82,28 @@ async def compact_history(
     return (await turns.store.get(earlier.response_id, owner=owner)).body, True
 
 
-async def count_input(
-    *,
-    owner: str,
-    new_input: Sequence[Item | StoredItem],
-    anchor: Anchor,
-    instructions: str | None,
-    model_request: ModelRequest,
-    ports: HistoryPorts,
-) -> int:
+async def count_input(said: Ask, ports: HistoryPorts) -> int:
     """How many tokens the model would be given, about; it is not asked.
 
-    Raises NotFound (model, conversation, previous response, item), ResponseNotEnded, Unavailable.
+    Raises NotFound (model, conversation, previous response, item, prompt), InvalidRequest (a variable),
+    ResponseNotEnded, Unavailable.
     """
-    turns = ports.turns
-    await check_model(model_request.model, turns.model)
-    items = await build_items(
-        new_input, ids.new_partition(), owner=owner, conversations=turns.conversations, files=turns.files
-    )
+    turns, owner = ports.turns, said.owner
+    ask = await apply_prompt(said, turns.prompts)
+    model_request = build_model_request(ask, turns.defaults)
+    with placing_defaults(said):
+        await check_model(model_request.model, turns.model)
+    with placing_variables(ask):
+        items = await build_items(
+            ask.input, ids.new_partition(), owner=owner, conversations=turns.conversations, files=turns.files
+        )
     factor = turns.calibration.get_factor(model_request.model, owner=owner)
     window: Sequence[Item] = ()
-    if anchor is not None:
-        max_tokens = int(turns.defaults.history_tokens / factor)
-        window = await ports.histories.read(anchor, owner=owner, max_tokens=max_tokens)
+    if ask.anchor is not None:
+        max_tokens = int(turns.defaults.get_history_tokens(ask) / factor)
+        window = await ports.histories.read(ask.anchor, owner=owner, max_tokens=max_tokens)
     unseal = partial(ports.sealer.open, owner)
-    given = compose_items(instructions=instructions, window=window, new_input=items, unseal=unseal)
+    given = compose_items(instructions=ask.instructions, window=window, new_input=items, unseal=unseal)
     tools = with_found_tools(model_request, given).offered
     estimated = estimate_items(given) + estimate_tools(tools) + _estimate_format(model_request)
     return round(estimated * factor)

@@ -19,11 +19,20 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import ENDED
 from prompts.domain.signals import Finished, Refused, Text
 from prompts.domain.text import JsonSchema, ReasoningConfig, TextConfig
-from prompts.errors import InvalidRequest, Overloaded, RateLimited, ResponseNotEnded, UpstreamTimeout
+from prompts.errors import (
+    InvalidRequest,
+    Overloaded,
+    RateLimited,
+    ResponseNotEnded,
+    ServiceError,
+    UpstreamTimeout,
+)
 from prompts.history.model_input import compose_items
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.response_notes import Exchange, ResponseNotes
+from prompts.ports.responses import Outcome
 from prompts.ports.sealing import Sealer
+from prompts.run.brief import Brief
 from prompts.usecases.public_ids import check_response_id
 
 log = structlog.get_logger(__name__)
@@ -95,15 +104,38 @@ class FollowUps:
         self._history_tokens = history_tokens
         self._max_s = max_s
         self._asking: Counter[str] = Counter()
+        self._making: dict[str, asyncio.Task[None]] = {}
+        """What is made in the background, by the response's id."""
+
+    def make_after(self, brief: Brief, outcome: Outcome) -> None:
+        """Make them in the background, where the turn's template says so: nobody waits for them, and nobody is told."""
+        ended = outcome.response
+        if brief.model_request.wants_follow_ups and ended.store and ended.status == "completed":
+            task = asyncio.create_task(self._make(ended.id, owner=brief.owner), name=f"follow-ups of {ended.id}")
+            self._making[ended.id] = task
+            task.add_done_callback(lambda _: self._making.pop(ended.id, None))
+
+    async def _make(self, response_id: str, *, owner: str) -> None:
+        try:
+            await self._get(response_id, owner=owner)
+        except ServiceError as error:  # whoever asks for them is told
+            log.info("follow_ups_not_made", code=error.code)
+        except Exception:
+            log.exception("follow_ups_crashed")
 
     async def get(self, response_id: str, *, owner: str) -> Sequence[str]:
         """Up to three questions, the same for everybody from the first time on that the model has suggested some.
 
         Empty after a failed response, and when the model suggests nothing that can be used. Raises NotFound,
         ResponseNotEnded, Draining, Overloaded, RateLimited, UpstreamError, UpstreamTimeout, Unavailable. Cancelling it
-        closes the connection to the model.
+        closes the connection to the model, unless they are made in the background.
         """
         check_response_id(response_id)
+        if (making := self._making.get(response_id)) is not None:
+            await asyncio.wait({making})
+        return await self._get(response_id, owner=owner)
+
+    async def _get(self, response_id: str, *, owner: str) -> Sequence[str]:
         found = await self._notes.find_follow_ups(response_id, owner=owner, history_tokens=self._history_tokens)
         if not isinstance(found, Exchange):
             return found

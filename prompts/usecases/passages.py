@@ -17,7 +17,7 @@ from prompts.ports.event_log import EventLog
 from prompts.ports.responses import ResponseStore
 from prompts.ports.vector_stores import VectorStores
 from prompts.run.ending import retell
-from prompts.run.file_search import list_first_searches, list_searches
+from prompts.run.file_search import find_searched_owner, list_first_searches, list_searches
 from prompts.usecases.responses import get_response
 
 _SEARCH = "file_search_call"
@@ -100,7 +100,7 @@ async def check_searched(request: ModelRequest, *, owner: str, stores: VectorSto
     is_forced = isinstance(request.tool_choice, FileSearchChoice)
     for place, tool in list_searches(request) if is_forced else list_first_searches(request):
         try:
-            await stores.use(tool.vector_store_ids, owner=owner)
+            await stores.use(tool.vector_store_ids, owner=find_searched_owner(request, tool, asking=owner))
         except NotFound as error:
             param = f"tools[{place}].vector_store_ids"
             raise NotFound(error.message, code="vector_store_not_found", param=param) from None

@@ -8,6 +8,7 @@ from prompts.errors import (
     unknown_file,
     unknown_file_batch,
     unknown_item,
+    unknown_prompt,
     unknown_response,
     unknown_vector_store,
 )
@@ -56,3 +57,9 @@ def check_file_batch_id(batch_id: str) -> None:
     """Raises NotFound."""
     if not ids.is_well_formed(batch_id, ids.FILE_BATCH):
         raise unknown_file_batch(batch_id)
+
+
+def check_prompt_id(prompt_id: str, *, param: str = "prompt_id") -> None:
+    """Raises NotFound."""
+    if not ids.is_well_formed(prompt_id, ids.PROMPT):
+        raise unknown_prompt(prompt_id, param=param)

@@ -25,6 +25,7 @@ from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.event_log import EventLog
+from prompts.ports.prompts import NO_PROMPTS, PublishedPrompts
 from prompts.ports.quotas import UNLIMITED, Quotas
 from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
@@ -43,6 +44,7 @@ from prompts.usecases.files import FilePorts
 from prompts.usecases.items import build_items
 from prompts.usecases.models import get_model
 from prompts.usecases.passages import check_searched
+from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
 
 encode = msgspec.json.Encoder().encode
 
@@ -67,6 +69,7 @@ class TurnPorts:
     quotas: Quotas = UNLIMITED
     vector_stores: VectorStores | None = None
     """Where files are searched; None where nobody has any."""
+    prompts: PublishedPrompts = NO_PROMPTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,22 +89,27 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
     With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
-    Raises NotFound (model, conversation, previous response, item, file, vector store), InvalidRequest (what a file
-    holds), ConversationLocked, ResponseNotEnded, KeyReused, UnknownCall, UpstreamUnavailable, Draining, Overloaded,
-    RateLimited, QuotaExceeded, StorageFull, Unavailable.
+    Raises NotFound (model, conversation, previous response, item, file, vector store, prompt), InvalidRequest (what a
+    file holds, a variable), ConversationLocked, ResponseNotEnded, KeyReused, UnknownCall, UpstreamUnavailable,
+    Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull, Unavailable.
     """
+    said = ask
+    ask = await apply_prompt(said, ports.prompts)
     request = build_model_request(ask, ports.defaults)
     if traceparent := ports.tracing.find_traceparent():
         request = replace(request, traceparent=traceparent)
     if ask.store is not False:
         ports.quotas.check(ask.owner)
-    await check_model(request.model, ports.model)
+    with placing_defaults(said):
+        await check_model(request.model, ports.model)
     if ask.claim.idempotency_key is None and not ask.claim.is_retry:
         # A retry may belong to a response that is there already: admission says so.
         ports.model.check()
         if ports.vector_stores is not None:
-            await check_searched(request, owner=ask.owner, stores=ports.vector_stores)
-    draft = await _draft(ask, request, ports)
+            with placing_defaults(said):
+                await check_searched(request, owner=ask.owner, stores=ports.vector_stores)
+    with placing_variables(ask):
+        draft = await _draft(ask, request, ports)
     admission = Admission(ask.owner, ports.store, ports.event_log, ports.runner, ports.followers)
     begin = partial(_begin, ask, draft, admission, ports)
     match ask.if_busy:
@@ -114,7 +122,7 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
 
 async def _begin(ask: Ask, draft: Draft, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
     runner, is_stored = ports.runner, ask.store is not False
-    history_tokens = int(ports.defaults.history_tokens / draft.model_input.calibration)
+    history_tokens = int(ports.defaults.get_history_tokens(ask) / draft.model_input.calibration)
     with runner.reserve(ask.owner):
         admitted = await admission.admit(draft, if_busy=ask.if_busy, history_tokens=history_tokens, met_id=met_id)
         is_replay = isinstance(admitted, Attached)
@@ -214,7 +222,7 @@ async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
             instructions=ask.instructions,
             tools=with_found_tools(request, items).offered,
             new_input=items,
-            budget_tokens=ports.defaults.history_tokens,
+            budget_tokens=ports.defaults.get_history_tokens(ask),
             calibration=ports.calibration.get_factor(request.model, owner=ask.owner),
         ),
         last_opening_number=len(Narration(response).opening()) - 1,

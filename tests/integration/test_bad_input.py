@@ -10,7 +10,6 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.keys import RUNNING_PREFIX, calibration
-from prompts.api.wire.create_response import UNSUPPORTED
 from prompts.domain.nesting import MAX_DEPTH
 from tests.support.service import Service
 
@@ -337,18 +336,6 @@ async def test_wrong_queries(http: httpx.AsyncClient, query: str, param: str | N
 async def test_wrong_queries_of_a_response(http: httpx.AsyncClient, query: str, code: str) -> None:
     error = refusal(await http.get(f"/v1/responses/{UNKNOWN_RESPONSE}?{query}"), code=code)
     assert error["param"] == query.partition("=")[0]
-
-
-VALUES: dict[str, list[object]] = {"prompt": [{"id": "pmpt_1"}, {}]}
-
-
-@pytest.mark.usefixtures("nothing_stored")
-@pytest.mark.parametrize("name", UNSUPPORTED)
-async def test_what_is_not_built_is_refused_and_not_ignored(http: httpx.AsyncClient, name: str) -> None:
-    for value in VALUES[name]:
-        error = refusal(await post(http, but(**{name: value})), code="unsupported_parameter")
-        assert error["param"] == name
-        assert f"'{name}'" in error["message"]
 
 
 @pytest.mark.usefixtures("nothing_stored")

@@ -11,7 +11,14 @@ import pytest
 from openai.types.responses import ResponseError
 
 from tests.support.oracle import check_events, read_frames
-from tests.support.refusals import UNKNOWN_CONVERSATION, UNKNOWN_FILE, UNKNOWN_ITEM, UNKNOWN_RESPONSE, check_refusal
+from tests.support.refusals import (
+    UNKNOWN_CONVERSATION,
+    UNKNOWN_FILE,
+    UNKNOWN_ITEM,
+    UNKNOWN_PROMPT,
+    UNKNOWN_RESPONSE,
+    check_refusal,
+)
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, make_conversation
 
@@ -124,6 +131,12 @@ def find_absences() -> list[Row]:
         Row(f"{method} {path} unknown", (404, "file_not_found"), method, path.format("{unknown_file}"))
         for method, path in (("GET", "/v1/files/{}"), ("GET", "/v1/files/{}/content"), ("DELETE", "/v1/files/{}"))
     ]
+    prompt = (404, "prompt_not_found")
+    rows += [
+        Row(f"{method} prompt unknown", prompt, method, "/v1/prompts/{unknown_prompt}", body=body, param="prompt_id")
+        for method, body in (("GET", None), ("PUT", {"version": 1, "prompt": "x"}), ("DELETE", None))
+    ]
+    rows.append(Row("prompt unknown", prompt, body=turn(prompt={"id": "{unknown_prompt}"}), param="prompt.id"))
     unknown_model = turn(model="nobody-serves-this")
     return [
         *rows,
@@ -145,6 +158,8 @@ def find_wrong_kinds() -> list[Row]:
         *(Row(f"kind c {m}", INVALID, m, "/v1/conversations/resp_1", words="'conv_'") for m in ("GET", "DELETE")),
         Row("kind items", INVALID, "GET", "/v1/conversations/resp_1/items", words="'conv_'"),
         Row("kind export", INVALID, "GET", "/v1/conversations/resp_1/export", words="'conv_'"),
+        Row("kind prompt", INVALID, body=turn(prompt={"id": "resp_1"}), param="prompt.id", words="'pmpt_'"),
+        Row("kind p GET", INVALID, "GET", "/v1/prompts/resp_1", param="prompt_id", words="'pmpt_'"),
         Row("kind after", INVALID, "GET", "/v1/conversations?after=resp_1", words="'conv_'"),
         *(
             Row(f"kind f {m}", INVALID, m, "/v1/files/vs_1", param="file_id", words="'file-'")
@@ -161,6 +176,7 @@ def ids(service: Service) -> dict[str, str]:
     """The ids of existing and deleted objects, and of Bob's."""
     found = {"unknown_conv": UNKNOWN_CONVERSATION, "unknown_resp": UNKNOWN_RESPONSE, "unknown_item": UNKNOWN_ITEM}
     found["unknown_file"] = UNKNOWN_FILE
+    found["unknown_prompt"] = UNKNOWN_PROMPT
     for which, key in (("deleted", service.alice_key), ("anothers", service.bob_key), ("my", service.alice_key)):
         with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as client:
             conversation_id = client.post("/v1/conversations", json={}).json()["id"]
@@ -233,6 +249,15 @@ async def test_a_wrong_word_for_what_to_do_when_busy(http: httpx.AsyncClient, if
     answer = await ask(http, "Hello", **{"eps:if_busy": if_busy})
     error = check_refusal(answer, status=400, code="invalid_request_error", param="eps:if_busy")
     assert isinstance(if_busy, int | list) or "'reject', 'interrupt' or 'wait'" in error["message"]
+
+
+async def test_a_version_that_does_not_follow_on_the_latest(http: httpx.AsyncClient) -> None:
+    prompt_id = (await http.post("/v1/prompts", json={"prompt": "x"})).json()["prompt_id"]
+    answer = await http.put(f"/v1/prompts/{prompt_id}", json={"version": 2, "prompt": "y"})
+    error = check_refusal(answer, status=409, code="prompt_changed", param="version")
+    assert error["type"] == "conflict_error"
+    assert prompt_id in error["message"]
+    assert answer.headers["x-should-retry"] == "false"
 
 
 async def test_a_key_with_another_body(http: httpx.AsyncClient) -> None:

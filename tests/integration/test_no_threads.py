@@ -48,6 +48,8 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
             return await count() > 0
 
         await eventually(reconciled)
+        made = await client.post("/v1/prompts", json={"prompt": "You help {{who}}.", "variables": ["who"]})
+        prompt = {"id": made.json()["prompt_id"], "variables": {"who": "Ada"}}
         conversation_id = await make_conversation(client)
         await ask(client, "My name is Ada.", conversation=conversation_id)  # opens connections and resolves addresses
         before = await count()
@@ -56,6 +58,8 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
         assert check_events(read_frames(streamed.content))["status"] == "completed"
         whole = await ask(client, "What is my name?", conversation=conversation_id)
         assert whole.json()["output"][0]["content"][0]["text"] == "Your name is Ada."
+        with_prompt = await ask(client, "Hello", conversation=conversation_id, prompt=prompt)
+        assert with_prompt.json()["instructions"] == "You help Ada."
         assert (await client.get("/readyz")).status_code == 200
         assert await count() == before
         assert await count_signals() == 0

@@ -28,6 +28,7 @@ ALSO = {
     "createEmbeddings": {"400", "404", "502", "504"},
     "createConversationItems": {"400", "404", "409"},
     "uploadFile": {"400"},
+    "updatePrompt": {"400", "404", "409"},
 }
 
 
@@ -113,14 +114,20 @@ async def test_a_body_may_be_left_out_where_nothing_in_it_is_needed(document: di
 async def test_every_key_of_a_response_is_always_there(document: dict[str, Any]) -> None:
     response = document["components"]["schemas"]["Response"]
     assert set(response["properties"]) - set(response["required"]) == {
-        *("conversation", "eps:model_input", "eps:ignored", "eps:usage_estimated", "eps:notices"),
+        *("conversation", "prompt", "eps:model_input", "eps:ignored", "eps:usage_estimated", "eps:notices"),
     }
 
 
-async def test_what_is_only_refused_is_not_offered(document: dict[str, Any]) -> None:
+async def test_no_mark_of_ours_is_left_in_it(document: dict[str, Any]) -> None:
+    assert "x-" not in {key[:2] for schema in document["components"]["schemas"].values() for key in schema}
+
+
+async def test_what_stands_for_a_variable_has_its_types(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
-    assert not {"prompt"} & set(schemas["CreateResponse"]["properties"])
-    assert "x-" not in {key[:2] for schema in schemas.values() for key in schema}
+    [given, _null] = schemas["PromptParam"]["properties"]["variables"]["anyOf"]
+    parts = [each["$ref"].rpartition("/")[2] for each in given["additionalProperties"]["anyOf"] if "$ref" in each]
+    assert parts == ["InputTextPart", "InputImagePart", "InputFilePart"]
+    assert set(parts) < set(schemas)
 
 
 async def test_the_options_of_a_search_have_their_bounds(document: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.oracle import check_answer
 from tests.support.service import Service
 
-UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg", "vs", "vsfb")}
+UNKNOWN = {prefix: f"{prefix}_" + "0" * 32 for prefix in ("conv", "resp", "msg", "vs", "vsfb", "pmpt")}
 UNKNOWN["file"] = "file-" + "0" * 32
 
 
@@ -25,6 +25,7 @@ class Things:
     file: str
     vs: str
     vsfb: str
+    pmpt: str
 
 
 @pytest.fixture
@@ -47,7 +48,8 @@ async def things(http: httpx.AsyncClient) -> Things:
     store = (await http.post("/v1/vector_stores")).json()["id"]
     batch = (await http.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": [file["id"]]})).json()["id"]
     said = response["output"][0]["id"]
-    return Things(conv=conversation, resp=response["id"], msg=said, file=file["id"], vs=store, vsfb=batch)
+    prompt = (await http.post("/v1/prompts", json={"prompt": "swordfish"})).json()["id"]
+    return Things(conv=conversation, resp=response["id"], msg=said, file=file["id"], vs=store, vsfb=batch, pmpt=prompt)
 
 
 # Method, path and body with {conv}, {resp} and {msg} to fill in, and the error code.
@@ -73,6 +75,13 @@ REACHES: list[tuple[tuple[str, str, Any], str]] = [
     (("GET", "/v1/vector_stores/{vs}/file_batches/{vsfb}", None), "vector_store_not_found"),
     (("POST", "/v1/vector_stores/{vs}/file_batches/{vsfb}/cancel", None), "vector_store_not_found"),
     (("GET", "/v1/vector_stores/{vs}/file_batches/{vsfb}/files", None), "vector_store_not_found"),
+    (("GET", "/v1/prompts/{pmpt}", None), "prompt_not_found"),
+    (("GET", "/v1/prompts/{pmpt}/versions", None), "prompt_not_found"),
+    (("GET", "/v1/prompts?after={pmpt}", None), "prompt_not_found"),
+    (("PUT", "/v1/prompts/{pmpt}", {"version": 1, "prompt": "Bob's"}), "prompt_not_found"),
+    (("PUT", "/v1/prompts/{pmpt}/set-default-version", {"version": 1}), "prompt_not_found"),
+    (("DELETE", "/v1/prompts/{pmpt}", None), "prompt_not_found"),
+    (("POST", "/v1/responses", {"input": "Hi", "prompt": {"id": "{pmpt}"}}), "prompt_not_found"),
     (("GET", "/v1/conversations/{conv}", None), "conversation_not_found"),
     (("POST", "/v1/client_secrets", {"conversation": "{conv}"}), "conversation_not_found"),
     (("POST", "/v1/conversations/{conv}", {"metadata": {"by": "Bob"}}), "conversation_not_found"),

@@ -178,6 +178,9 @@ def check_list(body: dict[str, Any]) -> None:
     if body["data"] and body["data"][0].get("object") == "response.passage":
         check_passages(body)
         return
+    if body["data"] and body["data"][0].get("object") == "prompt":
+        check_prompts(body)
+        return
     if not body["data"] or body["data"][0]["object" if "object" in body["data"][0] else "type"] == "model":
         return
     assert body["first_id"] == body["data"][0]["id"]
@@ -185,6 +188,17 @@ def check_list(body: dict[str, Any]) -> None:
     assert isinstance(body["has_more"], bool)
     for entry in body["data"]:
         check_item(entry) if "object" not in entry else check_object(entry, status=200)
+
+
+def check_prompts(body: dict[str, Any]) -> None:
+    """Check a page of templates, or of the versions of one, whose places are their numbers."""
+    is_of_one = body["first_id"] == str(body["data"][0]["version"])
+    places = [str(entry["version"]) if is_of_one else entry["id"] for entry in body["data"]]
+    assert (body["first_id"], body["last_id"]) == (places[0], places[-1])
+    assert len(set(places)) == len(places)
+    assert isinstance(body["has_more"], bool)
+    for entry in body["data"]:
+        check_prompt(entry)
 
 
 def check_passages(body: dict[str, Any]) -> None:
@@ -266,6 +280,9 @@ def check_response(response: dict[str, Any]) -> None:
     assert (response["incomplete_details"] is not None) == (status == "incomplete")
     for item in response["output"]:
         check_item(item)
+    if "prompt" in response:
+        sdk.ResponsePrompt.model_validate(response["prompt"], strict=True)
+        assert set(response["prompt"]) == {"id", "version", "variables"}
     statuses = [item["status"] for item in response["output"] if "status" in item]
     # A search that could not be made is no end of the answer.
     over = ("completed", "failed") if has_notice(response, "knowledge_unavailable") else ("completed",)
@@ -330,6 +347,27 @@ def check_completion(body: dict[str, Any]) -> None:
     ChatCompletion.model_validate(body)
 
 
+def check_prompt(body: dict[str, Any]) -> None:
+    """Check a version of a template: OGX's fields, and ours."""
+    assert (body["prompt_id"], body["id"][:5]) == (body["id"], "pmpt_")
+    assert type(body["version"]) is int
+    assert body["version"] >= 1
+    assert all(type(name) is str for name in body["variables"])
+    assert body["variables"] == [detail["name"] for detail in body["variable_details"]]
+    assert set(body["unused_variables"]) <= set(body["variables"])
+    assert body["is_default"] is (body["version"] == body["default_version"])
+    assert body["latest_version"] >= max(body["version"], body["default_version"])
+    assert body["owner"] in ("you", "everybody")
+    assert {"prompt", "name", "created_at", "model", "parameters", "knowledge", "follow_ups", "history_tokens"} <= set(
+        body
+    )
+
+
+def check_deleted_prompt(body: dict[str, Any]) -> None:
+    """Check what is left of a template."""
+    assert body == {"id": body["id"], "object": "prompt.deleted", "deleted": True}
+
+
 def check_file(body: dict[str, Any]) -> None:
     """Check a file. OpenAI takes the purpose `evals`, and its own type of a file does not know it."""
     shown = {**body, "purpose": "user_data"} if body["purpose"] == "evals" else body
@@ -362,6 +400,8 @@ RULES = {
     "vector_store.file_content.page": check_results,
     "chat.completion": check_completion,
     "file": check_file,
+    "prompt": check_prompt,
+    "prompt.deleted": check_deleted_prompt,
     "list": check_list,
     "client_secret": check_client_secret,
     "response.compaction": check_compaction,

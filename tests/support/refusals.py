@@ -8,6 +8,7 @@ INVALID = "invalid_request_error"
 UNKNOWN_CONVERSATION = "conv_" + "0" * 32
 UNKNOWN_RESPONSE = "resp_" + "0" * 32
 UNKNOWN_ITEM = "msg_" + "0" * 32
+UNKNOWN_PROMPT = "pmpt_" + "0" * 32
 UNKNOWN_FILE = "file-" + "0" * 32
 
 

@@ -53,7 +53,7 @@ def read_operations(page: str) -> set[tuple[str, str]]:
     """
     operations = set()
     for cells in list_tables(page):
-        if path := re.search(r"(/v1/[\w/{}]*)(…?)", cells[0]):
+        if path := re.search(r"(/v1/[\w/{}-]*)(…?)", cells[0]):
             without_names, methods = re.sub(r"\{\w*\}", "{}", path[1]), OPERATION.findall(cells[0])
             if path[2]:
                 meant = {each for each in list_operations() if each[1].startswith(without_names)}

@@ -5,6 +5,7 @@ puts `later_echo` in its place, and notes it as `short_echo`.
 """
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
@@ -26,7 +27,7 @@ def shorten_echo(echo: Response, encoded: bytes) -> bytes:
     """What to keep of it when the response has ended; b"" where that saves little."""
     if len(encoded) < MIN_SHORTENED_BYTES:
         return b""
-    return encode_echo(replace(echo, instructions=None, tools=[], text=TextConfig()))
+    return encode_echo(replace(echo, instructions=None, tools=[], text=TextConfig(), prompt=UNSET))
 
 
 async def read_echo(redis: Redis, response_id: str, *, owner: str) -> Response | None:
@@ -48,4 +49,4 @@ async def read_echo(redis: Redis, response_id: str, *, owner: str) -> Response |
     if result is None:  # deleted meanwhile
         raise unknown_response(response_id)
     ended = decode_response(result)
-    return replace(echo, instructions=ended.instructions, tools=ended.tools, text=ended.text)
+    return replace(echo, instructions=ended.instructions, tools=ended.tools, text=ended.text, prompt=ended.prompt)

@@ -38,6 +38,8 @@ REQUESTS_PREFIX = "eps:{keys}:requests:"
 RUNNING_PREFIX = "eps:{keys}:running:"
 # Hash: origin of a page → the owners who allow it, as JSON.
 ORIGINS = "eps:{keys}:origins"
+# Hash: template → the revision of it that is published.
+PROMPTS = "eps:{prompts}:published"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 
@@ -194,6 +196,16 @@ VECTORS = 8_192
 def vector(digest: bytes) -> str:
     """String: the vector of one of the texts that share the place, behind the digest of model and text."""
     return f"eps:vector:{int.from_bytes(digest[:4]) % VECTORS:04x}"
+
+
+def prompt(prompt_id: str) -> str:
+    """Hash: a published template: owner, default version, and its versions by their numbers."""
+    return f"eps:{{prompts}}:prompt:{prompt_id}"
+
+
+def withdrawn_prompt(prompt_id: str) -> str:
+    """String, for a while: says that a template is gone, to whoever still publishes it."""
+    return f"eps:{{prompts}}:gone:{prompt_id}"
 
 
 def log_channel(response_id: str) -> str:

@@ -4,6 +4,21 @@ _CONVERSATION = "The conversation it belongs to: its history comes before the in
 _INSTRUCTIONS = "A system message that stands before everything else. It does not carry over to the next response."
 _STORE = "`false`: nothing is retrievable afterwards; the events go when the answer is delivered."
 _METADATA = "Up to 16 pairs of your own: keys of up to 64, values of up to 512 characters."
+_PROMPT = {
+    "prompt": "The text: instructions that stand before everything else, with a `{{name}}` for each variable.",
+    "variables": "The variables: names, or objects that say more of them.",
+    "variable_details": "What is known of the variables.",
+    "model": "The model of turns that name none.",
+    "parameters": "What turns take where they say nothing themselves.",
+    "knowledge": "Vector stores that turns search which bring no `file_search` of their own.",
+    "follow_ups": "Whether questions that could be asked next are made as soon as an answer is there.",
+    "history_tokens": "How much of its history a turn is given, an estimate; at most what the server gives.",
+}
+_VARIABLE = {
+    "type": "`any` is a text, an image or a file.",
+    "default": "What stands for it when a turn gives nothing.",
+    "values": "The texts that an `enum` may be.",
+}
 
 DESCRIPTIONS: dict[str, dict[str, str]] = {
     "CreateResponse": {
@@ -15,6 +30,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "stream": "Answer with server-sent events.",
         "background": "Answer at once with the response `queued`; read it later, or follow it with `?stream=true`.",
         "store": f"{_STORE} Excludes `background` and `conversation`.",
+        "prompt": "A prompt of `/v1/prompts`: its text comes first, and what the request leaves open is as it says.",
         "metadata": _METADATA,
         "tools": "What the model may ask you to call.",
         "tool_choice": "Whether it may, must, or must not; or which of them.",
@@ -39,6 +55,27 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
             "When another response is active on the conversation or chain: `reject` this request, `interrupt` that "
             "response, or `wait` for its end. Left out, it is interrupted only if nobody follows it."
         ),
+    },
+    "PromptParam": {
+        "version": "The number of a version; the default one when left out.",
+        "variables": "What stands for the prompt's variables: texts, numbers, images and files.",
+    },
+    "CreatePrompt": _PROMPT,
+    "UpdatePrompt": {
+        **_PROMPT,
+        "version": "The latest version, on which this one follows; if it is not the latest any more, a 409.",
+        "set_as_default": "`false`: the default stays as it is.",
+    },
+    "VariableParam": _VARIABLE,
+    "Variable": _VARIABLE,
+    "KnowledgeParam": {"when": "`always`: before the model is asked, once; `auto`: when the model wants to."},
+    "Prompt": {
+        **_PROMPT,
+        "variables": "The names of the variables.",
+        "version": "The number of this version, from 1 on.",
+        "unused_variables": "Variables that the text has no place for.",
+        "owner": "Whose it is: staff change everybody's.",
+        "created_at": "When this version was made; seconds since 1970.",
     },
     "CompactHistory": {
         "input": "What to compact, after the history of `previous_response_id`; one of the two is needed.",
@@ -76,6 +113,7 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "usage": "Tokens, as the model reported them; null until then.",
         "instructions": _INSTRUCTIONS,
         "conversation": "There when it belongs to one.",
+        "prompt": "There when it was asked with a template: the version that was used, and the variables as given.",
         "store": _STORE,
         "eps:model_input": "An account of what the model was given.",
         "eps:ignored": "The places in the request that were left out, because this server does not know them.",

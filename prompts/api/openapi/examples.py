@@ -58,6 +58,15 @@ CREATE_RESPONSE = _examples(
         "text": {"format": {"type": "json_schema", "name": "city", "schema": _WEATHER["parameters"]}},
     },
 )
+_GREET = "You welcome {{name}} in the words of {{place}}."
+_VARIABLES = [{"name": "place", "type": "enum", "values": ["Bergen", "Berlin"], "default": "Bergen"}]
+CREATE_PROMPT = _examples(
+    a_text={"prompt": "Answer in one sentence.", "name": "Brief"},
+    with_variables={"prompt": _GREET, "variables": ["name", *_VARIABLES], "parameters": {"temperature": 0.2}},
+)
+EXAMPLE_VERSION = 1
+UPDATE_PROMPT = _examples(a_new_text={"version": EXAMPLE_VERSION, "prompt": "Answer in two sentences."})
+SET_DEFAULT_VERSION = _examples(the_first={"version": 1})
 COMPACT_HISTORY = _examples(
     messages={"model": "stand-in", "input": [_GREETING]},
     after_a_response={"model": "stand-in", "previous_response_id": EXAMPLE_RESPONSE},

@@ -10,7 +10,7 @@ from dmr.plugins.msgspec.schema import MsgspecSchemaGenerator
 from prompts.api.openapi.descriptions import DESCRIPTIONS
 from prompts.api.wire.ids import COMPACTION_TRIGGER, REFERENCE
 from prompts.api.wire.item_reader import get_field_type
-from prompts.api.wire.marks import ITEMS_MARK, ITEMS_TYPE_MARK, REFUSED_MARK
+from prompts.api.wire.marks import ITEMS_MARK, ITEMS_TYPE_MARK
 from prompts.api.wire.tool_choice import OneToolParam
 from prompts.api.wire.tools import InnerToolParam, ToolParam
 from prompts.domain.item_kinds import KINDS_BY_TYPE, ItemKind
@@ -41,7 +41,7 @@ class WireSchemas(MsgspecSchemaGenerator):
             components |= cls._get_item_kinds(components["InputItem"], ref_template)
         components |= cls._get_entries(components, ref_template)
         for name, component in components.items():
-            _apply_marks(component)
+            _leave_out_kept(component)
             _describe(component, DESCRIPTIONS.get(name, {}))
             if used_for_response:
                 _require_defaults(component)
@@ -126,11 +126,8 @@ def _without_null(schema: JsonSchema) -> JsonSchema:
     return schema
 
 
-def _apply_marks(component: JsonSchema) -> None:
-    properties: dict[str, JsonSchema] = component.get("properties", {})
-    for name, shown in list(properties.items()):
-        if REFUSED_MARK in shown or name == KEPT:
-            del properties[name]
+def _leave_out_kept(component: JsonSchema) -> None:
+    component.get("properties", {}).pop(KEPT, None)
 
 
 def _describe(component: JsonSchema, descriptions: dict[str, str]) -> None:

@@ -13,14 +13,15 @@ from prompts.api.wire.formats import ReasoningParam, TextParam, Word, read_reaso
 from prompts.api.wire.ids import ConversationId, ResponseId
 from prompts.api.wire.include import ENCRYPTED_REASONING, LOGPROBS, SEARCH_RESULTS, Include, check_include
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem, Metadata
-from prompts.api.wire.marks import REFUSED
+from prompts.api.wire.parts import missing
+from prompts.api.wire.prompts import PromptParam, read_prompt
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
 from prompts.api.wire.tools import Tools, read_tools
 from prompts.api.wire.unknown import Unknown
 from prompts.domain.anchors import Anchor, InConversation
 from prompts.domain.items import Item
 from prompts.domain.model_request import Truncation
-from prompts.errors import InvalidRequest, UnsupportedParameter
+from prompts.errors import InvalidRequest
 from prompts.ports.responses import Claim
 from prompts.usecases.anchors import read_anchor
 from prompts.usecases.ask import Ask, IfBusy
@@ -61,7 +62,7 @@ class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
     hands_options_on: ClassVar[bool] = True
     """Whether the model server's own options may stand beside these fields."""
 
-    input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)]
+    input: str | Annotated[list[InputItem], Meta(min_length=1, max_length=MAX_INPUT_ITEMS)] | UnsetType | None = UNSET
     model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     instructions: str | None = None
     conversation: ConversationId | ConversationParam | None = None
@@ -92,14 +93,10 @@ class CreateResponse(Struct, forbid_unknown_fields=True, kw_only=True):
     context_management: Annotated[list[ContextManagement], Meta(max_length=1)] | None = None
     # Unset, not null, when left out: the hash of a body must not depend on it (`read_claim`).
     if_busy: IfBusy | UnsetType | None = field(default=UNSET, name="eps:if_busy")
-    prompt: Annotated[Any, REFUSED] = None
+    prompt: PromptParam | None = None
     prompt_cache_retention: Word | None = None
     # Unset, so that the hash of a body without it is the one that the last release makes.
     prompt_cache_options: dict[str, Any] | UnsetType | None = UNSET
-
-
-# What this server cannot honour yet.
-UNSUPPORTED = ("prompt",)
 
 
 def read_claim(request: HttpRequest, body: Struct, options: Mapping[str, Any] | None = None) -> Claim:
@@ -128,11 +125,11 @@ def read_ask(
     unknown: Unknown,
     is_compaction: bool = False,
 ) -> Ask:
-    """What the client asks. Raises InvalidRequest for what the struct alone cannot say, UnsupportedParameter."""
+    """What the client asks. Raises InvalidRequest for what the struct alone cannot say, NotFound (a prompt)."""
     anchor = read_anchor(read_conversation_id(body.conversation), body.previous_response_id)
     _check(body, anchor)
     check_include(body.include, unknown)
-    include, tools = body.include or (), read_tools(body.tools, unknown)
+    include, tools, prompt = body.include or (), read_tools(body.tools, unknown), read_prompt(body.prompt, unknown)
     thresholds = [entry.compact_threshold or NO_THRESHOLD for entry in body.context_management or ()]
     return Ask(
         owner=owner,
@@ -142,10 +139,10 @@ def read_ask(
         model=body.model,
         instructions=body.instructions,
         tools=tools,
-        tool_choice=read_tool_choice(body.tool_choice, tools, unknown),
+        tool_choice=read_tool_choice(body.tool_choice, tools, unknown, has_prompt=body.prompt is not None),
         parallel_tool_calls=body.parallel_tool_calls,
         max_tool_calls=body.max_tool_calls,
-        text=read_text(body.text),
+        text=None if body.text is None else read_text(body.text),
         reasoning=read_reasoning(body.reasoning),
         temperature=body.temperature,
         top_p=body.top_p,
@@ -170,6 +167,7 @@ def read_ask(
         ignored=unknown.list_names(),
         is_compaction=is_compaction,
         if_busy=body.if_busy or None,
+        prompt=prompt,
     )
 
 
@@ -184,9 +182,8 @@ def _list_cache_hints(body: CreateResponse) -> dict[str, Any]:
 def _check(body: CreateResponse, anchor: Anchor) -> None:
     if body.store is False:
         _check_unstored(body, anchor)
-    for name in UNSUPPORTED:
-        if getattr(body, name) is not None:
-            raise unsupported(name)
+    if body.prompt is None and not isinstance(body.input, str | list):
+        raise missing("input")
 
 
 def _check_unstored(body: CreateResponse, anchor: Anchor) -> None:
@@ -196,8 +193,3 @@ def _check_unstored(body: CreateResponse, anchor: Anchor) -> None:
     if isinstance(anchor, InConversation):
         message = "'conversation' needs 'store': what is not stored cannot join a conversation."
         raise InvalidRequest(message, param="store")
-
-
-def unsupported(name: str) -> UnsupportedParameter:
-    """The refusal of a parameter that this server cannot honour."""
-    return UnsupportedParameter(f"This server does not support '{name}' yet. Leave it out.", param=name)

@@ -34,19 +34,23 @@ def read_items(items: Sequence[InputItem], *, param: str, sender: Sender) -> lis
     return [_read_item(item, f"{param}[{index}]", sender) for index, item in enumerate(items)]
 
 
-def read_input(given: str | Sequence[InputItem] | None, *, sender: Sender) -> Sequence[Item | StoredItem]:
+def read_input(given: str | Sequence[InputItem] | UnsetType | None, *, sender: Sender) -> Sequence[Item | StoredItem]:
     """What the `input` of a body means; a string is one user message. Raises InvalidRequest."""
-    if given is None or isinstance(given, str):
-        return [] if given is None else [user_message(given)]
+    if given is None or given is UNSET:
+        return []
+    if isinstance(given, str):
+        return [user_message(given)]
     return read_items(given, param="input", sender=sender)
 
 
-def split_trigger(given: str | Sequence[InputItem]) -> tuple[str | Sequence[InputItem], bool]:
+def split_trigger(
+    given: str | Sequence[InputItem] | UnsetType | None,
+) -> tuple[str | Sequence[InputItem] | UnsetType | None, bool]:
     """The input of a response without the item that asks for a compaction, and whether it was there.
 
     Anywhere but at the end it is refused when the items are read.
     """
-    if isinstance(given, str) or not given or given[-1].type != COMPACTION_TRIGGER:
+    if not given or isinstance(given, str) or given[-1].type != COMPACTION_TRIGGER:
         return given, False
     return given[:-1], True
 
@@ -57,7 +61,7 @@ def user_message(text: str) -> Item:
 
 
 @contextmanager
-def placing_calls(items: str | Sequence[InputItem] | None, *, param: str) -> Iterator[None]:
+def placing_calls(items: str | Sequence[InputItem] | UnsetType | None, *, param: str) -> Iterator[None]:
     """Say where the output stands of a call that nobody made."""
     try:
         yield

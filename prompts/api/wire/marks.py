@@ -2,12 +2,7 @@
 
 from typing import Any
 
-from msgspec import Meta
-
-REFUSED_MARK, ITEMS_MARK, ITEMS_TYPE_MARK = "x-refused", "x-items", "x-items-type"
-
-REFUSED = Meta(extra_json_schema={REFUSED_MARK: True})
-"""Of a field that is known only to be refused with a reason; the document leaves it out."""
+ITEMS_MARK, ITEMS_TYPE_MARK = "x-items", "x-items-type"
 
 
 def items(schema: dict[str, Any]) -> dict[str, Any]:

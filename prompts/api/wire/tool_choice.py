@@ -15,6 +15,7 @@ from prompts.domain.tools import (
     AllowedTools,
     CustomChoice,
     FileSearchChoice,
+    FileSearchTool,
     FunctionChoice,
     LocalShellChoice,
     NamespaceChoice,
@@ -82,8 +83,15 @@ class AllowedToolsParam(Struct, tag_field="type", tag="allowed_tools", forbid_un
 ToolChoiceParam: TypeAlias = ToolMode | OneToolParam | AllowedToolsParam
 
 
-def read_tool_choice(choice: ToolChoiceParam | None, tools: Sequence[Tool], unknown: Unknown) -> ToolChoice:
-    """Which of the tools the model may call. Raises InvalidRequest for what is not among them."""
+def read_tool_choice(
+    choice: ToolChoiceParam | None, tools: Sequence[Tool], unknown: Unknown, *, has_prompt: bool = False
+) -> ToolChoice:
+    """Which of the tools the model may call. Raises InvalidRequest for what is not among them.
+
+    A prompt may bring a search in files: whether it does is looked at when it is known.
+    """
+    if has_prompt:
+        tools = [*tools, FileSearchTool(vector_store_ids=[])]
     match choice:
         case None:
             return "auto"

@@ -28,6 +28,12 @@ _UNITS = {"str": "characters", "array": "entries", "object": "entries"}
 # By the end of the path; msgspec does not say which values it would take.
 _CHOICES = (
     (
+        re.compile(r"^variables\[\d+\]\.type$|^variable_details\[\d+\]\.type$"),
+        "'any', 'string', 'number', 'enum', 'image' or 'file'",
+    ),
+    (re.compile(r"^prompt\.variables\..*\.type$"), "'input_text', 'input_image' or 'input_file'"),
+    (re.compile(r"^knowledge\.when$"), "'always' or 'auto'"),
+    (
         re.compile(r"\.content\[\d+\]\.type$"),
         "'input_text', 'input_image', 'input_file', 'output_text', 'refusal' or 'reasoning_text'",
     ),

@@ -1,0 +1,1 @@
+"""Django's ORM, for what is not on the way of a turn."""
