@@ -52,6 +52,8 @@ def check_ask(caller: Caller, ask: Ask) -> None:
     check_items(caller, ask.input, param="input")
     if any(isinstance(tool, FileSearchTool) for tool in ask.tools):
         raise _outside("vector stores", param="tools")
+    if ask.prompt is not None:  # it may search in files, and a variable may be one
+        raise _outside("a prompt template", param="prompt")
 
 
 def check_items(caller: Caller, items: Sequence[Item | StoredItem], *, param: str) -> None:

@@ -305,6 +305,7 @@ async def test_a_conversations_secret_takes_nothing_in_from_outside(
     store = (await http.post("/v1/vector_stores")).json()["id"]
     form = {"file": ("secret.txt", b"swordfish")}
     file = (await http.post("/v1/files", files=form, data={"purpose": "assistants"})).json()["id"]
+    prompt = (await http.post("/v1/prompts", json={"prompt": "Be brief."})).json()["prompt_id"]
     item = {"type": "item_reference", "id": places.other_item}
     named = {"role": "user", "content": [{"type": "input_file", "file_id": file}]}
     search = {"type": "file_search", "vector_store_ids": [store]}
@@ -313,6 +314,7 @@ async def test_a_conversations_secret_takes_nothing_in_from_outside(
         "input[0].id": await limited.post("/v1/responses", json={**turn, "input": [item]}),
         "input[0].content[0].file_id": await limited.post("/v1/responses", json={**turn, "input": [named]}),
         "tools": await limited.post("/v1/responses", json={**turn, "tools": [search]}),
+        "prompt": await limited.post("/v1/responses", json={**turn, "prompt": {"id": prompt}}),
         "items[0].id": await limited.post(f"/v1/conversations/{places.own}/items", json={"items": [item]}),
         "items[0].content[0].file_id": await limited.post(
             f"/v1/conversations/{places.own}/items", json={"items": [named]}
