@@ -112,7 +112,7 @@ export class Conversations {
       groups.set(name, [...(groups.get(name) ?? []), family]);
     }
     const drawn = [...groups].map(([name, families]) => this.#drawGroup(name, families));
-    if (!drawn.length) drawn.push(element("p", { class: "hint" }, this.query ? "Nothing was found." : "Your conversations will stand here."));
+    if (!drawn.length) drawn.push(element("p", { class: "hint" }, this.query ? "Nothing was found." : "Your conversations appear here."));
     this.place.replaceChildren(...drawn, this.more);
     if (focused) this.place.querySelector(`${focused.localName}[data-root="${CSS.escape(focused.dataset.root)}"]`)?.focus();
   }
