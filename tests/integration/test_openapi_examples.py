@@ -51,8 +51,8 @@ async def test_every_request_that_is_shown_is_answered_as_shown(newcomer: httpx.
     answered = await record_answers(newcomer, document)
     assert {*answered} == {operation["operationId"] for _, _, operation in list_operations(document)}
     shown = {name: draw_answers(each) for name, each in told(RECORDED.answers).items()}
-    differing = {name for name, each in answered.items() if draw_answers(each) != shown[name]}
-    assert not differing, f"{differing} answer otherwise: `make examples` records it, if that is meant"
+    differing = {name: each for name, each in answered.items() if draw_answers(each) != shown[name]}
+    assert not differing, f"They answer otherwise. `make examples` records it, if that is meant: {differing}"
 
 
 def told(answers: dict[str, dict[str, tuple[str, Any]]]) -> Answers:

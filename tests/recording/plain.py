@@ -61,7 +61,8 @@ def draw_shape(value: Any) -> Any:
     """What stays the same from one answer to the next: keys, types, the values of `type`, `object` and `status`."""
     match value:
         case dict():
-            return {name: value[name] if name in FIXED else draw_shape(value[name]) for name in sorted(value)}
+            names = sorted({*value} - UNSTEADY)
+            return {name: value[name] if name in FIXED else draw_shape(value[name]) for name in names}
         case list():
             shapes = {json.dumps(draw_shape(each), sort_keys=True) for each in value}
             return sorted(shapes)
@@ -71,6 +72,8 @@ def draw_shape(value: Any) -> Any:
 
 
 FIXED = ("type", "object", "status", "role")
+UNSTEADY = {"eps:cancel_confirmed"}
+"""What a busy machine may add."""
 
 
 def draw_stream_shape(raw: str) -> list[str]:

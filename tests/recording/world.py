@@ -75,7 +75,7 @@ async def make_response(world: World) -> str:
 
 
 async def make_active_response(world: World) -> str:
-    body = {"input": "count to 500 [[standin token_s=1.5]]", "background": True}
+    body = {"input": "count to 500 [[standin token_s=1]]", "background": True}
     response_id = (await world.ask("responses", body))["id"]
     reader = Stream.of_response(world.http, response_id)
     await reader.see_words()
