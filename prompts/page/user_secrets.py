@@ -19,7 +19,6 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
 
-from prompts.api.state import get_state
 from prompts.domain.owners import name_user
 from prompts.errors import Unavailable
 
@@ -46,6 +45,9 @@ def end_secrets(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Call
 
 
 def _withdraw(request: HttpRequest, owners: set[str]) -> None:
+    # This module is imported by every command, and the API's ports take half a second.
+    from prompts.api.state import get_state
+
     try:
         async_to_sync(get_state(cast(ASGIRequest, request).scope).user_proofs.withdraw)(owners)
     except Unavailable:
