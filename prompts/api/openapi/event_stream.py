@@ -4,6 +4,7 @@ from dmr.openapi.objects import MediaType, OpenAPIType, Schema
 
 from prompts.api.openapi.events import EVENT_TYPES
 
+END = "[DONE]"
 _EVENT = Schema(
     type=OpenAPIType.OBJECT,
     title="Frame",
@@ -11,8 +12,6 @@ _EVENT = Schema(
         "event": Schema(type=OpenAPIType.STRING, enum=[*EVENT_TYPES, "message"]),
         "data": Schema(
             type=OpenAPIType.STRING,
-            content_media_type="application/json",
-            content_schema=Schema(ref="#/components/schemas/StreamEvent"),
             description="`{type, sequence_number, …}`, numbered from 0 without gaps; at the very end `[DONE]`.",
         ),
     },
@@ -21,6 +20,15 @@ _EVENT = Schema(
         "`keepalive` has no number: it says that a silent stream is alive."
     ),
     required=["data"],
+    # The last frame is no JSON.
+    schema_if=Schema(properties={"data": Schema(const=END)}),
+    schema_else=Schema(
+        properties={
+            "data": Schema(
+                content_media_type="application/json", content_schema=Schema(ref="#/components/schemas/StreamEvent")
+            )
+        }
+    ),
 )
 _CHUNK = Schema(
     type=OpenAPIType.OBJECT,
