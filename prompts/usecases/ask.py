@@ -51,6 +51,10 @@ class Ask:
     compact_threshold: int | None = None
     is_compaction: bool = False
     """Whether the answer is to be one compaction of the history, and nothing else."""
+    is_warm_up: bool = False
+    """Whether no model is to be asked: the response is a place to continue from."""
+    is_remembered: bool = False
+    """Whether its connection remembers it, when it is not stored."""
     wants_encrypted_reasoning: bool = False
     wants_logprobs: bool = False
     wants_search_results: bool = False
@@ -104,6 +108,7 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         user=ask.user,
         compact_threshold=ask.compact_threshold,
         is_compaction=True if ask.is_compaction else UNSET,
+        is_warm_up=True if ask.is_warm_up else UNSET,
         options=dict(ask.options) if ask.options else UNSET,
     )
 

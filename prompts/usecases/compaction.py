@@ -30,7 +30,8 @@ from prompts.ports.responses import Claim
 from prompts.ports.sealing import Sealer
 from prompts.run.summary import Summary, summarize
 from prompts.usecases.items import StoredItem, build_items
-from prompts.usecases.turns import TurnPorts, check_model, choose_partition
+from prompts.usecases.plans import choose_partition
+from prompts.usecases.turns import TurnPorts, check_model
 
 encode = msgspec.json.Encoder().encode
 
