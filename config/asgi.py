@@ -4,6 +4,8 @@
     /v1/docs  /v1/openapi.json          full stack: templates and static files
     everything else (admin, pages)      full stack: Django's own handler and middleware
 
+    WebSockets, on whichever path       channels' consumer, which knows its path
+
 Measured on two cores: the full stack costs a request about 840 µs, mostly thread hops; the lean handler about 60 µs.
 """
 
@@ -15,6 +17,7 @@ from django.core.asgi import get_asgi_application
 
 django_application = get_asgi_application()  # sets up Django, which the imports below need
 
+from functools import partial
 from typing import cast
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
@@ -24,7 +27,8 @@ from config.clients import open_clients
 from config.lean_handler import LeanHandler
 from config.lifespan import Lifespan, refuse_without_lifespan
 from config.request_body import MB, BodyRoom, BoundedBodies
-from config.response_headers import page_headers, with_headers
+from config.response_headers import API_HEADERS, page_headers, with_headers
+from prompts.consumers.consumer import ResponsesConsumer
 
 bodies = BodyRoom(settings.MAX_BODIES_MB * MB)
 # Django's handler is typed with plain dictionaries.
@@ -39,7 +43,8 @@ PROBES = ("/healthz", "/readyz", "/health")
 lean_handler = LeanHandler(
     settings.ROOT_URLCONF, settings.LEAN_MIDDLEWARE, max_body_bytes=settings.MAX_BODY_BYTES, room=bodies
 )
-lifespan = Lifespan(open_clients)
+websockets = with_headers(cast(ASGI3Application, ResponsesConsumer.as_asgi()), API_HEADERS)
+lifespan = Lifespan(partial(open_clients, bodies))
 
 
 def find_handler(path: str) -> ASGI3Application:
@@ -52,13 +57,13 @@ def find_handler(path: str) -> ASGI3Application:
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Serve http with one of the two handlers, and the lifespan. WebSockets are refused for now."""
+    """Serve http with one of the two handlers, WebSockets, and the lifespan."""
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
-    elif scope["type"] == "websocket":
-        await _refuse_websocket(receive, send)
     elif not scope.get("state"):
-        await refuse_without_lifespan(send)
+        await (refuse_without_lifespan(send) if scope["type"] == "http" else _refuse_websocket(receive, send))
+    elif scope["type"] == "websocket":
+        await websockets(scope, receive, send)
     else:
         await find_handler(scope["path"])(scope, receive, send)
 

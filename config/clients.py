@@ -21,6 +21,7 @@ from config.files import MB
 from config.knowledge import keep_prepared, name_passage_index, open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
 from config.recycling import Wear, WearLimits
+from config.request_body import BodyRoom
 from config.tracing import open_tracing
 from health.metrics import ProbeMetrics
 from health.probes import Readiness
@@ -58,6 +59,7 @@ from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
 from prompts.api_keys import reconcile
+from prompts.consumers.sockets import SocketLimits, Sockets
 from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
@@ -87,6 +89,7 @@ from prompts.usecases.files import FilePorts
 from prompts.usecases.follow_ups import FollowUps
 from prompts.usecases.prompts import PromptPorts
 from prompts.usecases.relay import RelayPorts
+from prompts.usecases.remembered import HistoryLimits, MemoryRoom
 from prompts.usecases.search import SearchPorts, search
 from prompts.usecases.turns import TurnPorts
 from prompts.usecases.vector_stores import VectorStorePorts
@@ -131,11 +134,14 @@ class Clients:
     http_metrics: HttpMetrics
     http_tracing: "HttpTracing | None"
     wear: Wear
+    sockets: Sockets
+    bodies: BodyRoom
 
     def state(self) -> dict[str, object]:
         """The entries of `scope["state"]`."""
         telemetry = {"http_metrics": self.http_metrics, "http_tracing": self.http_tracing}
-        return {"prompts": self.prompts, "readiness": self.readiness, "wear": self.wear, **telemetry}
+        served = {"prompts": self.prompts, "sockets": self.sockets, "bodies": self.bodies}
+        return {**served, "readiness": self.readiness, "wear": self.wear, **telemetry}
 
     async def wait_until_worn(self) -> None:
         """See `Drainable.wait_until_worn`."""
@@ -144,15 +150,18 @@ class Clients:
     async def wind_down(self) -> None:
         """Until nobody is served any more, for DRAIN_S at most; answers that run on are handed over by the drain."""
         turns = self.prompts.turns
+        self.sockets.start_draining()
         with suppress(TimeoutError):
             async with asyncio.timeout(settings.DRAIN_S):
                 await turns.followers.wait_until_left()
+                await self.sockets.wait_until_left()
         await asyncio.sleep(min(LINGER_S, settings.DRAIN_S))
 
     async def drain(self) -> None:
         """Not ready any more, no new runs; what runs may come to its end here or elsewhere, and be followed so long."""
         self.readiness.start_draining()
         self.knowledge.indexer.start_draining()
+        self.sockets.start_draining()
         self.prompts.turns.followers.start_draining()
         await self.prompts.turns.runner.drain(settings.DRAIN_S)
         await self.prompts.turns.followers.drain(settings.DRAIN_S)
@@ -162,8 +171,8 @@ class Clients:
 
 
 @asynccontextmanager
-async def open_clients() -> AsyncIterator[Clients]:
-    """Everything a process serves with."""
+async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
+    """Everything a process serves with; `bodies` is the room for what clients send."""
     async with AsyncExitStack() as stack:
         replica_id = ids.new_id(ids.REPLICA, ids.new_partition())
         registry = CollectorRegistry()
@@ -232,12 +241,14 @@ async def open_clients() -> AsyncIterator[Clients]:
             await stack.enter_async_context(_in_background(name, chore))
         readiness = _build_readiness(redis, weaviate, gauge, registry)
         readiness.mark_started()
-        limits = WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB)
+        wear = Wear(WearLimits(max_requests=settings.MAX_REQUESTS, max_mb=settings.MAX_WORKER_MB))
         yield Clients(
             prompts=state,
             knowledge=knowledge,
             readiness=readiness,
-            wear=Wear(limits),
+            wear=wear,
+            sockets=_build_sockets(bodies, observer, wear),
+            bodies=bodies,
             http_metrics=HttpMetrics(registry),
             http_tracing=traced.http if traced is not None else None,
         )
@@ -249,6 +260,18 @@ def _list_reconciles(state: State) -> dict[str, Chore]:
         "origins": partial(reconcile_origins, state.origins),
         "users": partial(reconcile_users, state.user_proofs),
     }
+
+
+def _build_sockets(bodies: BodyRoom, observer: Observer, wear: Wear) -> Sockets:
+    limits = SocketLimits(
+        is_on=settings.WEBSOCKETS,
+        max_sockets=settings.MAX_SOCKETS,
+        max_owner_sockets=settings.MAX_OWNER_SOCKETS,
+        max_age_s=settings.MAX_SOCKET_S,
+        memory=HistoryLimits(settings.HISTORY_TOKENS, settings.HISTORY_BYTES),
+    )
+    memory = MemoryRoom(settings.MAX_REMEMBERED_MB * MB)
+    return Sockets(limits, memory=memory, bodies=bodies, observer=observer, count_turn=wear.note_request)
 
 
 def _build_readiness(

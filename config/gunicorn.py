@@ -34,7 +34,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]  # uvicorn_worker has no type
         "lifespan": "on",
         "access_log": False,  # config/middleware.py logs one line a request, and none for probes
         "server_header": False,
-        "ws": "none",
+        "ws": "config.websocket_protocol:WebSocketProtocol",  # websockets, with bounds, pings, and no compression
         # uvicorn would believe what any process of this machine says of clients: see TRUSTED_PROXY in the settings.
         "proxy_headers": False,
     }

@@ -54,6 +54,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._stall: asyncio.TimerHandle | None = None
         self._refusal: ServiceError | None = None
         """Why nothing more is read here."""
+        self._has_upgraded = False
+        """Whether the connection is a WebSocket's by now (config/websocket_protocol.py)."""
 
     # --- the connection ---
 
@@ -74,13 +76,22 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._bytes_beside_bodies += len(data)
         super().data_received(data)
-        if self._is_done_reading:
+        if self._is_done_reading or self._has_upgraded:
             return
         if self._bytes_beside_bodies > MAX_HEAD_BYTES and not self._is_throwing_away:
             self._refusal = _head_too_large()
             self.send_400_response("")
         elif self._is_idle and self._deadline is None:
             self._close_in(self.head_s)  # the first bytes of a request; uvicorn waits for the others without end
+
+    @override
+    def handle_websocket_upgrade(self) -> None:
+        if not self._is_idle:
+            self.send_400_response("")  # the answer to an earlier request would be written between the frames
+            return
+        self._has_upgraded = True
+        self._keep_open()
+        super().handle_websocket_upgrade()
 
     @override
     def pause_writing(self) -> None:
@@ -127,8 +138,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._bytes_beside_bodies = 0
-        if self.cycle.response_complete:  # the rest of a body that was thrown away
-            self.cycle.more_body = False
+        latest = self._latest
+        if latest is not None and latest.response_complete:  # the rest of a body that was thrown away
+            latest.more_body = False
             self._close_in(self.timeout_keep_alive)
 
     @override

@@ -3,7 +3,8 @@
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 import structlog
@@ -14,6 +15,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace
 from config.lean_handler import Response, View
 
 FIRST_SERVER_ERROR = 500
+SOCKET_ROUTE = "/v1/responses"
 
 
 class HttpTracing:
@@ -38,6 +40,20 @@ class HttpTracing:
         else:
             span.end()
         return response
+
+    @contextmanager
+    def trace_turn(self, headers: Mapping[str, str], request_id: str) -> Iterator[None]:
+        """Make a span of a turn on a WebSocket; it belongs to the trace that the upgrade named in `traceparent`."""
+        attributes = {"network.protocol.name": "websocket", "http.route": SOCKET_ROUTE, "eps.request_id": request_id}
+        span = self._tracer.start_span(
+            f"WEBSOCKET {SOCKET_ROUTE}",
+            context=propagate.extract(headers),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+        )
+        structlog.contextvars.bind_contextvars(trace_id=format_trace_id(span.get_span_context().trace_id))
+        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            yield
 
     def _start_span(self, request: HttpRequest) -> Span:
         return self._tracer.start_span(

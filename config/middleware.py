@@ -98,7 +98,7 @@ def close_while_draining(view: View) -> View:
         readiness, wear = state.get("readiness"), state.get("wear")
         is_leaving = readiness is not None and readiness.is_draining
         if wear is not None:
-            wear.requests += 1
+            wear.note_request()
             is_leaving = is_leaving or wear.is_recycling
         if is_leaving:
             response["Connection"] = "close"

@@ -51,6 +51,10 @@ class Wear:
         self._lock_path = lock_path or Path(tempfile.gettempdir()) / "eps-recycling.lock"
         self._read_memory = read_memory or read_memory_bytes
 
+    def note_request(self) -> None:
+        """One more was served, or a turn on a WebSocket."""
+        self.requests += 1
+
     async def wait_until_worn(self) -> None:
         """Returns when this worker is to be replaced, and no other one of the replica is."""
         if not self._limits.are_set:

@@ -42,7 +42,7 @@ def with_headers(app: ASGI3Application, headers: Iterable[Header]) -> ASGI3Appli
 
     async def answer(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         async def send_with(event: ASGISendEvent) -> None:
-            if event["type"] == "http.response.start":
+            if event["type"] in ("http.response.start", "websocket.http.response.start"):
                 has = {name.lower() for name, _ in event["headers"]}
                 missing = [(name, value) for name, value in wanted.items() if name not in has]
                 event["headers"] = [*event["headers"], *missing]

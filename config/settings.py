@@ -126,6 +126,19 @@ MAX_PAGE_BODY_BYTES = 2_500_000
 # 200 runs with inputs of a megabyte: what agents send late in a long session.
 MAX_BODIES_MB = env.integer("MAX_BODIES_MB", 256, minimum=16)
 
+# --- WebSockets --------------------------------------------------------------------------------------------------
+
+# Off: an upgrade is answered 426, and clients go on over HTTP.
+WEBSOCKETS = env.flag("WEBSOCKETS", True)
+# One is about 50 kB of memory while it is idle, and a file descriptor.
+MAX_SOCKETS = env.integer("MAX_SOCKETS", 4_000, minimum=1)
+# Half of them, so that no owner alone takes all.
+MAX_OWNER_SOCKETS = env.integer("MAX_OWNER_SOCKETS", 2_000, minimum=1)
+# OpenAI's limit, which its clients expect.
+MAX_SOCKET_S = env.seconds("MAX_SOCKET_S", 3_600.0, minimum=1.0)
+# What all connections of a process remember of turns that are not stored: a thousand histories of 256 kB.
+MAX_REMEMBERED_MB = env.integer("MAX_REMEMBERED_MB", 256, minimum=1)
+
 # --- Files -------------------------------------------------------------------------------------------------------
 
 # Of one upload. A vector store reads no longer text out of it than `prompts/adapters/extraction/` allows.

@@ -15,6 +15,9 @@
         NotFound                         …_not_found, unknown_url   invalid_request_error   404     no
         MethodNotAllowed                 method_not_allowed         invalid_request_error   405     no
         WebSocketsOff                    websockets_off             invalid_request_error   426     no
+        InvalidStreamId                  invalid_stream_id          invalid_request_error   400     no
+        TooManyStreams                   websocket_stream_limit_reached  invalid_request_error  400    no
+        SocketTooOld                     websocket_connection_limit_reached  invalid_request_error  400  yes
       InvalidApiKey                      invalid_api_key            authentication_error    401     no
         ClientSecretExpired              client_secret_expired      authentication_error    401     no
       SignedOut                          signed_out                 authentication_error    401     no
@@ -28,6 +31,8 @@
       KeyReused                          idempotency_key_reused     invalid_request_error   422     no
       StreamExpired                      stream_expired             invalid_request_error   410     no
       RateLimited                        rate_limit_exceeded        rate_limit_error        429     yes
+        TooManySockets                   too_many_websockets        rate_limit_error        429     yes
+        TooManyWaiting                   websocket_queue_full       rate_limit_error        429     yes
       QuotaExceeded                      quota_exceeded             rate_limit_error        429     no
       InsufficientQuota                  insufficient_quota         insufficient_quota      429     no
       InternalError                      internal_error             server_error            500     yes
@@ -47,8 +52,8 @@
       BrokenSeal                         (shown as InvalidEncryptedContent, by whoever knows its place)
 
 A class says its code, type, status and what a failed response is to carry; the instance says `param` and one
-sentence that tells what to do. The same error renders as the OpenAI envelope over HTTP and as `response.failed` in a
-stream.
+sentence that tells what to do. The same error renders as the OpenAI envelope over HTTP, as `response.failed` in a
+stream, and as a frame of the type `error` on a WebSocket.
 """
 
 from math import ceil
@@ -250,6 +255,24 @@ class WebSocketsOff(InvalidRequest):
     status = 426
 
 
+class InvalidStreamId(InvalidRequest):
+    """A name for a lane of a WebSocket that is none."""
+
+    code = "invalid_stream_id"
+
+
+class TooManyStreams(InvalidRequest):
+    """A WebSocket has as many named lanes as one may have. The code is OpenAI's."""
+
+    code = "websocket_stream_limit_reached"
+
+
+class SocketTooOld(InvalidRequest):
+    """A WebSocket has been open for as long as one may be. The code is OpenAI's: clients connect anew."""
+
+    code = "websocket_connection_limit_reached"
+
+
 class ConversationLocked(ServiceError):
     """Another response of this conversation is active; it is named."""
 
@@ -323,6 +346,18 @@ class RateLimited(ServiceError):
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         pause_s = PAUSE_S if retry_after_s is None else retry_after_s
         super().__init__(f"{message} Please try again in {max(1, ceil(pause_s))} s.", retry_after_s=pause_s)
+
+
+class TooManySockets(RateLimited):
+    """The owner has as many WebSockets open at this process as they may."""
+
+    code = "too_many_websockets"
+
+
+class TooManyWaiting(RateLimited):
+    """As many turns wait on a WebSocket as may."""
+
+    code = "websocket_queue_full"
 
 
 class QuotaExceeded(ServiceError):

@@ -57,11 +57,7 @@ def envelope(view: View) -> View:
             return render_error(as_service_error(error) or InvalidRequest("The request cannot be read. Send another."))
         except Exception:
             log.exception("unexpected_error", path=request.path)
-            request_id = getattr(request, "request_id", "unknown")
-            message = (
-                f"The server made a mistake. Try again, and if it stays, name request {request_id} to its operator."
-            )
-            return render_error(InternalError(message))
+            return render_error(our_mistake(getattr(request, "request_id", "unknown")))
 
     return answer
 
@@ -94,18 +90,39 @@ def _with_rate(request: HttpRequest, response: HttpResponseBase) -> HttpResponse
 
 def render_error(error: ServiceError) -> HttpResponse:
     """The envelope, with the headers that tell a client when to come back."""
+    response = HttpResponse(
+        encode({"error": describe_error(error)}), status=error.status, content_type="application/json"
+    )
+    for name, value in compose_headers(error).items():
+        response[name] = value
+    return response
+
+
+def describe_error(error: ServiceError) -> dict[str, object]:
+    """What the envelope holds."""
     body: dict[str, object] = {"message": _shorten(error.message), "type": error.type}
     body |= {"param": None if error.param is None else _shorten(error.param), "code": error.code}
     if isinstance(error, ConversationLocked):
         body["active_response_id"] = error.active_response_id
-    response = HttpResponse(encode({"error": body}), status=error.status, content_type="application/json")
+    return body
+
+
+def compose_headers(error: ServiceError) -> dict[str, str]:
+    """What is said beside the envelope: when to come back, and whether at all."""
+    headers: dict[str, str] = {}
     if error.retry_after_s is not None:
-        response["Retry-After"] = render_pause(error.retry_after_s)
+        headers["Retry-After"] = render_pause(error.retry_after_s)
     if isinstance(error, ConversationLocked) or error.code in NO_WAIT_HELPS:
-        response["x-should-retry"] = "false"
+        headers["x-should-retry"] = "false"
     if isinstance(error, InvalidApiKey):
-        response["WWW-Authenticate"] = "Bearer"
-    return response
+        headers["WWW-Authenticate"] = "Bearer"
+    return headers
+
+
+def our_mistake(request_id: str) -> InternalError:
+    """What a client is told of an exception that nobody expected; the log has the rest."""
+    message = f"The server made a mistake. Try again, and if it stays, name request {request_id} to its operator."
+    return InternalError(message)
 
 
 def render_pause(retry_after_s: float) -> str:

@@ -1,4 +1,7 @@
-"""WebSockets, which this server does not speak yet: clients that may use one are told to go on over HTTP."""
+"""Upgrades that come as plain requests: a proxy, or the server below, does not pass them on as WebSockets.
+
+Clients that may use one are told to go on over HTTP. WebSockets themselves go to `prompts/consumers/`.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import cast
@@ -24,6 +27,6 @@ def refuse_upgrades(view: View) -> View:
             return await view(request)
         api_keys = get_state(cast(ASGIRequest, request).scope).api_keys
         await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=api_keys)
-        raise WebSocketsOff("This server speaks no WebSocket. Send the request over HTTP, with 'stream': true.")
+        raise WebSocketsOff("No WebSocket can be opened here. Send the request over HTTP, with 'stream': true.")
 
     return answer

@@ -48,6 +48,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """From how many tokens (estimates) the history is compacted before the model is asked."""
     is_compaction: bool | UnsetType = UNSET
     """Whether the answer is to be one compaction of the history, and nothing else."""
+    is_warm_up: bool | UnsetType = UNSET
+    """Whether no model is to be asked: the answer is empty, and a place to continue from."""
     wants_search_results: bool | UnsetType = UNSET
     """Whether the response shows what a search in files has found."""
     traceparent: str | UnsetType = UNSET

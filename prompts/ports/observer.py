@@ -113,6 +113,30 @@ class FollowerLeft:
     """Somebody follows no more."""
 
 
+SocketEnd: TypeAlias = Literal["client", "lost", "silent", "stalled", "message", "key", "age", "drain", "crash"]
+"""Why a WebSocket was closed: by its client, or without a word; it answered no ping, or took nothing; it sent what is
+no message; its key is not valid any more; its time was over; its process leaves; a mistake of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOpened:
+    """A WebSocket was opened."""
+
+
+@dataclass(frozen=True, slots=True)
+class SocketClosed:
+    """A WebSocket was closed."""
+
+    reason: SocketEnd
+
+
+@dataclass(frozen=True, slots=True)
+class SocketTurnServed:
+    """A turn on a WebSocket is over: it was followed to its end, refused, or its client left before."""
+
+    outcome: Literal["answered", "refused", "left"]
+
+
 @dataclass(frozen=True, slots=True)
 class ParameterIgnored:
     """So many parts of a request were left out because this server does not know them."""
@@ -156,6 +180,9 @@ Happening: TypeAlias = (
     | ModelsListed
     | FollowerJoined
     | FollowerLeft
+    | SocketOpened
+    | SocketClosed
+    | SocketTurnServed
     | ParameterIgnored
     | KnowledgeFailed
     | IndexingStopped

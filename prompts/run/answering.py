@@ -96,8 +96,14 @@ class Answering:
         end, is too deep, or calls what it was not offered. Closing it closes the connection to the model and stops a
         tool that runs.
         """
+        if self._brief.model_request.is_warm_up:
+            return self._warm_up()
         given = self._compose()
         return self._compact(given) if self._brief.model_request.is_compaction else self._answer(given, written)
+
+    async def _warm_up(self) -> Signals:
+        """The end alone: nobody is asked."""
+        yield [Finished("stop", NO_USAGE)]
 
     async def _answer(self, given: Sequence[Item], written: Written) -> Signals:
         request = with_found_tools(self._build_request(), given)
@@ -281,7 +287,7 @@ def _choose_keeping(brief: Brief, sealer: Sealer) -> ThoughtSeals | CallThoughts
     """Where thoughts are kept for the model's server: by a client that asks for seals, in the history, or nowhere."""
     if brief.model_request.wants_encrypted_reasoning:
         return ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning"))
-    return CallThoughts() if brief.response.store else ThoughtSeals(None)
+    return CallThoughts() if brief.response.store or brief.is_remembered else ThoughtSeals(None)
 
 
 def _list_said(narration: Narration) -> list[Item]:

@@ -28,5 +28,7 @@ class Brief:
     narration: Narration
     opening: Sequence[Event] = ()
     """The events of an admission, which nobody has seen yet."""
+    is_remembered: bool = False
+    """Whether a connection remembers what is not stored: it has what the model's server wants back with its calls."""
     lost: Usage | None = None
     """About what the run before had used, when it was lost."""

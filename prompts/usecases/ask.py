@@ -61,6 +61,10 @@ class Ask:
     compact_threshold: int | None = None
     is_compaction: bool = False
     """Whether the answer is to be one compaction of the history, and nothing else."""
+    is_warm_up: bool = False
+    """Whether no model is to be asked: the response is a place to continue from."""
+    is_remembered: bool = False
+    """Whether its connection remembers it, when it is not stored."""
     wants_encrypted_reasoning: bool = False
     wants_logprobs: bool = False
     wants_search_results: bool = False
@@ -127,6 +131,7 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         user=ask.user,
         compact_threshold=ask.compact_threshold,
         is_compaction=True if ask.is_compaction else UNSET,
+        is_warm_up=True if ask.is_warm_up else UNSET,
         options=dict(ask.options) if ask.options else UNSET,
         granted_stores=dict(ask.granted_stores) if ask.granted_stores else UNSET,
         wants_follow_ups=True if ask.wants_follow_ups else UNSET,

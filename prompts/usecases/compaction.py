@@ -31,8 +31,9 @@ from prompts.ports.sealing import Sealer
 from prompts.run.summary import Summary, summarize
 from prompts.usecases.ask import Ask, build_model_request
 from prompts.usecases.items import StoredItem, build_items
+from prompts.usecases.plans import choose_partition
 from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
-from prompts.usecases.turns import TurnPorts, check_model, choose_partition
+from prompts.usecases.turns import TurnPorts, check_model
 
 encode = msgspec.json.Encoder().encode
 

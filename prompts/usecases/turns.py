@@ -12,15 +12,9 @@ from functools import partial
 import msgspec
 from msgspec.structs import replace
 
-from prompts.answer.events import Event, Narration
-from prompts.domain import ids
-from prompts.domain.anchors import AfterResponse, Anchor, InConversation
-from prompts.domain.model_request import ModelRequest
-from prompts.domain.responses import ConversationRef, Response
-from prompts.errors import FailedEarlier
-from prompts.history.account import measure
-from prompts.history.calls import find_unanswered
-from prompts.history.found_tools import with_found_tools
+from prompts.answer.events import Event
+from prompts.domain.anchors import Anchor
+from prompts.errors import FailedEarlier, NotFound, unknown_previous_response
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
@@ -28,23 +22,23 @@ from prompts.ports.event_log import EventLog
 from prompts.ports.prompts import NO_PROMPTS, PublishedPrompts
 from prompts.ports.quotas import UNLIMITED, Quotas
 from prompts.ports.reader_marks import Reader
-from prompts.ports.responses import Admitted, Attached, Claim, Draft, ResponseStore
+from prompts.ports.responses import Admitted, Attached, ResponseStore
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.ports.vector_stores import VectorStores
-from prompts.run.brief import Brief
-from prompts.run.followers import Followers, new_reader
+from prompts.run.followers import Followers
 from prompts.run.following import follow_joined, follow_response
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.runner import Runner
 from prompts.usecases.admission import Admission
-from prompts.usecases.ask import Ask, Defaults, build_echo, build_model_request
+from prompts.usecases.ask import Ask, Defaults, build_model_request
 from prompts.usecases.files import FilePorts
-from prompts.usecases.items import build_items
 from prompts.usecases.models import get_model
 from prompts.usecases.passages import check_searched
+from prompts.usecases.plans import Plan, brief_run, plan_turn
 from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
+from prompts.usecases.remembered import HistoryLimits, Remembered, remember
 
 encode = msgspec.json.Encoder().encode
 
@@ -79,16 +73,20 @@ class Turn:
     response_id: str
     owner: str
     run: Run | None
+    anchor: Anchor
+    """What is stored of the history that it continues."""
     is_replay: bool
     is_stored: bool
     reader: Reader
     """Whoever sent the request; admission has marked it."""
 
 
-async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
+async def create_turn(ask: Ask, ports: TurnPorts, *, before: Remembered | None = None) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
-    With `if_busy` "wait" it may take a while; a caller who is cancelled meanwhile leaves nothing behind.
+    `before` is the response that the ask's anchor names, when a connection remembers it. What is stored after it takes
+    its history over, as input of its own. With `if_busy` "wait" it may take a while; a caller who is cancelled
+    meanwhile leaves nothing behind.
     Raises NotFound (model, conversation, previous response, item, file, vector store, prompt), InvalidRequest (what a
     file holds, a variable), ConversationLocked, ResponseNotEnded, KeyReused, UnknownCall, UpstreamUnavailable,
     Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull, Unavailable.
@@ -102,16 +100,24 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
         ports.quotas.check(ask.owner)
     with placing_defaults(said):
         await check_model(request.model, ports.model)
-    if ask.claim.idempotency_key is None and not ask.claim.is_retry:
+    if ask.claim.idempotency_key is None and not ask.claim.is_retry and not ask.is_warm_up:
         # A retry may belong to a response that is there already: admission says so.
         ports.model.check()
         if ports.vector_stores is not None:
             with placing_defaults(said):
                 await check_searched(request, owner=ask.owner, stores=ports.vector_stores)
     with placing_variables(ask):
-        draft = await _draft(ask, request, ports)
+        plan = await plan_turn(
+            ask,
+            request,
+            before=before,
+            defaults=ports.defaults,
+            conversations=ports.conversations,
+            files=ports.files,
+            calibration=ports.calibration,
+        )
     admission = Admission(ask.owner, ports.store, ports.event_log, ports.runner, ports.followers)
-    begin = partial(_begin, ask, draft, admission, ports)
+    begin = partial(_begin, ask, plan, admission, ports)
     match ask.if_busy:
         case None if not ask.claim.is_retry:  # a retry of what was left attaches
             return await admission.when_left(begin)
@@ -120,18 +126,28 @@ async def create_turn(ask: Ask, ports: TurnPorts) -> Turn:
     return await begin()
 
 
-async def _begin(ask: Ask, draft: Draft, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
-    runner, is_stored = ports.runner, ask.store is not False
-    history_tokens = int(ports.defaults.get_history_tokens(ask) / draft.model_input.calibration)
+async def _begin(ask: Ask, plan: Plan, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
+    runner, draft, is_stored = ports.runner, plan.draft, ask.store is not False
     with runner.reserve(ask.owner):
-        admitted = await admission.admit(draft, if_busy=ask.if_busy, history_tokens=history_tokens, met_id=met_id)
+        admitted = await _admit(ask, plan, admission, met_id)
         is_replay = isinstance(admitted, Attached)
         if isinstance(admitted, Attached):
             response_id, run = admitted.response_id, runner.find(admitted.response_id)
         else:
-            response_id, run = draft.response.id, runner.start(_brief(draft, admitted, owner=ask.owner))
+            response_id, run = draft.response.id, runner.start(brief_run(plan, admitted, owner=ask.owner))
     reader = Reader(response_id, draft.reader_id)
-    return Turn(response_id, ask.owner, run, is_replay=is_replay, is_stored=is_stored, reader=reader)
+    return Turn(response_id, ask.owner, run, draft.anchor, is_replay=is_replay, is_stored=is_stored, reader=reader)
+
+
+async def _admit(ask: Ask, plan: Plan, admission: Admission, met_id: str) -> Admitted | Attached:
+    draft, tokens = plan.draft, plan.history_tokens
+    try:
+        return await admission.admit(draft, if_busy=ask.if_busy, history_tokens=tokens, met_id=met_id)
+    except NotFound as error:
+        if draft.anchor == ask.anchor or draft.response.previous_response_id is None:
+            raise
+        # The stored response behind what is remembered is gone; the client has named another one.
+        raise unknown_previous_response(draft.response.previous_response_id) from error
 
 
 async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
@@ -157,6 +173,14 @@ async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncG
     finally:
         if not turn.is_stored:
             ports.runner.discard(turn.response_id)
+
+
+def remember_turn(turn: Turn, *, before: Remembered | None, limits: HistoryLimits) -> Remembered | None:
+    """What its connection remembers of a turn that was followed to its end; None of what failed or was taken away."""
+    outcome = turn.run.outcome if turn.run is not None else None
+    if turn.is_stored or outcome is None or outcome.failure is not None:
+        return None
+    return remember(turn.response_id, outcome.items, anchor=turn.anchor, before=before, limits=limits)
 
 
 async def wait_for_answer(turn: Turn, ports: TurnPorts) -> bytes:
@@ -204,65 +228,6 @@ async def _wait(turn: Turn, ports: TurnPorts) -> bytes:
     return stored.body
 
 
-async def _draft(ask: Ask, request: ModelRequest, ports: TurnPorts) -> Draft:
-    """The response as admission takes it. Raises NotFound (item), Unavailable."""
-    partition = choose_partition(ask.anchor, ask.owner, ask.claim)
-    response = _place(build_echo(ask, request), ids.new_id(ids.RESPONSE, partition), ask.anchor)
-    items = await build_items(
-        ask.input, partition, owner=ask.owner, conversations=ports.conversations, files=ports.files
-    )
-    return Draft(
-        response=response,
-        model_request=request,
-        input=items,
-        anchor=ask.anchor,
-        claim=ask.claim,
-        unanswered=find_unanswered(items),
-        model_input=measure(
-            instructions=ask.instructions,
-            tools=with_found_tools(request, items).offered,
-            new_input=items,
-            budget_tokens=ports.defaults.get_history_tokens(ask),
-            calibration=ports.calibration.get_factor(request.model, owner=ask.owner),
-        ),
-        last_opening_number=len(Narration(response).opening()) - 1,
-        reader_id=new_reader(response.id).id,
-    )
-
-
-def _brief(draft: Draft, admitted: Admitted, *, owner: str) -> Brief:
-    narration = Narration(admitted.response)
-    return Brief(
-        response=admitted.response,
-        owner=owner,
-        epoch=admitted.epoch,
-        input=draft.input,
-        window=admitted.window,
-        model_request=draft.model_request,
-        model_input=admitted.model_input,
-        opening=narration.opening(),  # admission has written them down
-        narration=narration,
-    )
-
-
-def choose_partition(anchor: Anchor, owner: str, claim: Claim) -> str:
-    """Where the response is born: with what it continues; else where a retry with the same key looks for it."""
-    if anchor is not None:
-        return ids.get_partition(anchor.id)
-    if claim.idempotency_key is not None:
-        return ids.find_partition(f"{owner} {claim.idempotency_key}")
-    return ids.new_partition()
-
-
 async def check_model(model_id: str, model: ChatModel) -> None:
     """Refuse an unknown model before anything is stored: some servers answer to any name. Raises NotFound."""
     await get_model(model_id, model)
-
-
-def _place(echo: Response, response_id: str, anchor: Anchor) -> Response:
-    match anchor:
-        case InConversation(conversation_id):
-            return replace(echo, id=response_id, conversation=ConversationRef(conversation_id))
-        case AfterResponse(previous_id):
-            return replace(echo, id=response_id, previous_response_id=previous_id)
-    return replace(echo, id=response_id)

@@ -183,6 +183,38 @@ async def test_it_shows_pictures_and_gets_data(codex: Codex) -> None:
     assert Answer.model_validate_json(get_answer(told)) == Answer(answer="Your name is Ada.")
 
 
+@pytest.mark.parametrize("protocol", ["chat_completions", "responses"])
+async def test_it_works_over_a_websocket(
+    codex: Codex, service: Service, start_replica: StartReplica, protocol: str
+) -> None:
+    """It warms up, sends only what is new, stores nothing, and asks again over a new connection when it resumes."""
+    replica = start_replica({**service.environment, "MODEL_PROTOCOL": protocol, "METRICS_PORT": "0"})
+    settings = compose_settings(f"{replica.url}/v1", "stand-in")
+    settings["model_providers"][PROVIDER]["supports_websockets"] = True
+    codex.configure(settings)
+    read = await codex.ask(READ)
+    (command,) = find_items(read, "command_execution")
+    assert (command["exit_code"], command["aggregated_output"]) == (0, f"{SECRET}\n")
+    assert find_items(read, "error") == []
+    remembered = await codex.ask("resume", "--last", "What is my name, and what is the code word?")
+    assert get_answer(remembered) == f"Your name is Ada. {SECRET}"
+    lines = [json.loads(line) for line in replica.log.splitlines() if '"websocket_' in line or '"request"' in line]
+    assert [line["path"] for line in lines if line["event"] == "request" and line["path"] == "/v1/responses"] == []
+    turns = [line["outcome"] for line in lines if line["event"] == "websocket_turn"]
+    assert len(turns) >= 4  # a warm-up, the call, what it gave, and what was remembered
+    assert set(turns) <= {"answered", "left"}
+
+
+async def test_where_there_is_no_websocket_it_goes_on_over_http(
+    codex: Codex, service: Service, start_replica: StartReplica
+) -> None:
+    replica = start_replica({**service.environment, "WEBSOCKETS": "false"})
+    settings = compose_settings(f"{replica.url}/v1", "stand-in")
+    settings["model_providers"][PROVIDER]["supports_websockets"] = True
+    codex.configure(settings)
+    assert get_answer(await codex.ask("My name is Ada. What is my name?")) == "Your name is Ada."
+
+
 async def test_without_the_catalogue_it_patches_by_its_shell(codex: Codex, service: Service) -> None:
     settings = compose_settings(service.api_url, "stand-in")
     del settings["model_providers"][PROVIDER]["model_catalog_url"]

@@ -1,6 +1,6 @@
-"""OpenAI's Agents SDK: an agent with a tool, run twice, in each of its ways to keep a history."""
+"""OpenAI's Agents SDK: an agent with a tool, run twice, in each of its ways to keep a history, over both transports."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,6 +9,7 @@ from agents import (
     ModelSettings,
     OpenAIConversationsSession,
     OpenAIResponsesModel,
+    OpenAIResponsesWSModel,
     RunConfig,
     Runner,
     RunResultStreaming,
@@ -36,11 +37,13 @@ RUN = RunConfig(tracing_disabled=True)
 Ask = Callable[[Agent, str], Awaitable[RunResultStreaming]]
 
 
-@pytest.fixture
-def agent(alice: AsyncOpenAI) -> Agent:
+@pytest.fixture(params=["http", "websocket"])
+async def agent(request: pytest.FixtureRequest, alice: AsyncOpenAI) -> AsyncIterator[Agent]:
     """An agent as an application makes it."""
-    model = OpenAIResponsesModel(MODEL, alice)
-    return Agent(name="Weather", instructions="Be brief.", tools=[function_tool(get_weather)], model=model)
+    over_socket = OpenAIResponsesWSModel(MODEL, alice)
+    model = over_socket if request.param == "websocket" else OpenAIResponsesModel(MODEL, alice)
+    yield Agent(name="Weather", instructions="Be brief.", tools=[function_tool(get_weather)], model=model)
+    await over_socket.close()
 
 
 @pytest.fixture(params=WAYS)

@@ -1,7 +1,7 @@
 """The official SDK, `openai`: two turns with a tool, streamed and parsed, in each way to continue."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 from openai import AsyncOpenAI, OpenAI, pydantic_function_tool
@@ -192,6 +192,55 @@ async def test_thoughts_go_back_as_they_came(alice: AsyncOpenAI, talk: Talk) -> 
     told = await ask(talk.give_result(first))
     assert told.output_text == FIRST_ANSWER
     assert (await ask(talk.ask_second(told, SECOND + THINKING))).output_text == SECOND_ANSWER
+
+
+async def test_two_turns_over_a_websocket(alice: AsyncOpenAI) -> None:
+    """Nothing is stored, and only what is new is sent."""
+    tool: Any = {"type": "function", **pydantic_function_tool(City, name="get_weather")["function"]}
+    async with alice.responses.connect() as connection:
+
+        async def ask(**request: Any) -> Response:
+            reader = Reader()
+            await connection.response.create(model=MODEL, store=False, tools=[tool], **request)
+            async for event in connection:
+                assert event.type != "error", event
+                reader.see(cast(ResponseStreamEvent, event))
+                if event.type in ("response.completed", "response.failed", "response.incomplete"):
+                    break
+            return reader.get_final()
+
+        first = await ask(input=FIRST)
+        (call,) = [item for item in first.output if isinstance(item, ResponseFunctionToolCall)]
+        result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": get_weather("Paris")}
+        told = await ask(input=[result], previous_response_id=first.id)
+        assert told.output_text == FIRST_ANSWER
+        assert (await ask(input=SECOND, previous_response_id=told.id)).output_text == SECOND_ANSWER
+
+
+async def test_lanes_of_a_websocket_are_named_by_their_events(alice: AsyncOpenAI) -> None:
+    texts: dict[str | None, str] = {}
+    async with alice.responses.connect() as connection:
+        for lane, count in (("one", 1), ("two", 2)):
+            await connection.response.create(model=MODEL, input=f"count to {count}", stream_id=lane)
+        async for event in connection:
+            if event.type == "response.completed":
+                texts[event.stream_id] = event.response.output_text
+                if len(texts) == 2:
+                    break
+    assert texts == {"one": "1", "two": "1 2"}
+
+
+def test_a_websocket_without_asyncio_is_told_what_is_wrong(blocking_alice: OpenAI) -> None:
+    with blocking_alice.responses.connect() as connection:
+        connection.response.create(model="nobody", input="Hello", stream_id="lane")
+        refused = connection.recv()
+        assert refused.type == "error"
+        assert (refused.error.code, refused.stream_id) == ("model_not_found", "lane")
+        connection.response.create(model=MODEL, input="count to 2")
+        for event in connection:
+            if event.type == "response.completed":
+                assert event.response.output_text == "1 2"
+                break
 
 
 @pytest.fixture

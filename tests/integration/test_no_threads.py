@@ -12,6 +12,7 @@ from tests.support.oracle import check_events, read_frames
 from tests.support.servers import Replica, eventually
 from tests.support.service import Service
 from tests.support.turns import ask, make_conversation
+from tests.support.websockets import open_talk
 
 
 class CountedReplica(Replica):
@@ -32,7 +33,9 @@ def replica(service: Service, servers: ExitStack, tmp_path_factory: pytest.TempP
     return servers.enter_context(CountedReplica(tmp_path_factory.mktemp("counted"), service.environment))
 
 
-async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: httpx.AsyncClient) -> None:
+async def test_a_turn_and_a_probe_ask_no_thread_pool(
+    replica: Replica, http: httpx.AsyncClient, service: Service
+) -> None:
     async with httpx.AsyncClient(base_url=replica.url, headers=http.headers, timeout=30) as client:
 
         async def count() -> int:
@@ -60,6 +63,9 @@ async def test_a_turn_and_a_probe_ask_no_thread_pool(replica: Replica, http: htt
         assert whole.json()["output"][0]["content"][0]["text"] == "Your name is Ada."
         with_prompt = await ask(client, "Hello", conversation=conversation_id, prompt=prompt)
         assert with_prompt.json()["instructions"] == "You help Ada."
+        async with open_talk(replica.url, service.alice_key) as talk:
+            await talk.ask("count to 50", store=False)
+            await talk.ask("count to 50", conversation=conversation_id)
         assert (await client.get("/readyz")).status_code == 200
         assert await count() == before
         assert await count_signals() == 0

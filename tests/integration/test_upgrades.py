@@ -1,16 +1,12 @@
-"""An upgrade to a WebSocket: refused so that clients go on over HTTP."""
+"""An upgrade that the server below does not take for a WebSocket: clients go on over HTTP."""
 
 import httpx
 import pytest
 
 from tests.support.refusals import check_refusal
 
-UPGRADE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-}
+# Without `Connection: Upgrade`, as behind a proxy that takes it away.
+UPGRADE = {"Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
 
 
 async def test_a_good_key_is_told_to_use_http(http: httpx.AsyncClient) -> None:

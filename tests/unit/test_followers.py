@@ -140,7 +140,7 @@ async def test_a_renewal_under_way_does_not_bring_back_the_mark_of_one_who_left(
 async def test_a_whole_request_counts_once_wherever_its_answer_is_written(
     harness: Harness, followers: Followers
 ) -> None:
-    turn = Turn(RESPONSE_ID, OWNER, None, is_replay=True, is_stored=True, reader=new_reader(RESPONSE_ID))
+    turn = Turn(RESPONSE_ID, OWNER, None, None, is_replay=True, is_stored=True, reader=new_reader(RESPONSE_ID))
     ports = TurnPorts(
         store=harness.store,
         event_log=FakeEventLog(harness.memory),

@@ -28,6 +28,9 @@ from prompts.ports.observer import (
     RunLeft,
     RunLost,
     RunStarted,
+    SocketClosed,
+    SocketOpened,
+    SocketTurnServed,
 )
 from tests.support.scraping import Scrape, read_scrape
 
@@ -45,6 +48,9 @@ ONE_OF_EACH: list[Happening] = [
     ModelsListed(["m"]),
     FollowerJoined(),
     FollowerLeft(),
+    SocketOpened(),
+    SocketClosed("client"),
+    SocketTurnServed("answered"),
     ParameterIgnored("tool"),
     KnowledgeFailed("timeout"),
     IndexingStopped("failed"),
@@ -83,6 +89,8 @@ def test_everything_that_may_happen_is_counted(counted: Counted) -> None:
         "gen_ai_server_time_per_output_token_seconds_count": {"gen_ai_request_model": "m"},
         "gen_ai_client_operation_duration_seconds_count": {"gen_ai_request_model": "m"},
         "gen_ai_client_token_usage_count": {"gen_ai_request_model": "m", "gen_ai_token_type": "input"},
+        "eps_websockets_closed_total": {"reason": "client"},
+        "eps_websocket_turns_total": {"outcome": "answered"},
         "eps_ignored_parameters_total": {"kind": "tool"},
         "eps_weaviate_errors_total": {"kind": "timeout"},
         "eps_indexings_total": {"outcome": "failed"},
@@ -90,7 +98,7 @@ def test_everything_that_may_happen_is_counted(counted: Counted) -> None:
     }
     assert {name: seen.get(name, **labels) for name, labels in ones.items()} == dict.fromkeys(ones, 1)
     assert seen.get("eps_turns_total", status="cancelled") == 1
-    assert seen.get("eps_active_runs") == seen.get("eps_followers") == 0
+    assert seen.get("eps_active_runs") == seen.get("eps_followers") == seen.get("eps_websockets") == 0
     assert seen.get("gen_ai_client_token_usage_sum", gen_ai_token_type="output") == 21
     assert seen.get("gen_ai_server_time_per_output_token_seconds_sum") == pytest.approx(0.1)
 

@@ -40,6 +40,10 @@ from prompts.ports.observer import (
     RunLeft,
     RunLost,
     RunStarted,
+    SocketClosed,
+    SocketEnd,
+    SocketOpened,
+    SocketTurnServed,
 )
 
 MODEL = "gen_ai_request_model"
@@ -73,6 +77,7 @@ class PrometheusObserver:
         self._runs = _RunMetrics(registry)
         self._calls = _CallMetrics(registry)
         self._servers = _ServerMetrics(registry)
+        self._sockets = _SocketMetrics(registry)
         self._handlers: Mapping[type[Happening], Callable[[Any], None]] = {
             Appended: self._appended,
             RunStarted: self._run_started,
@@ -84,6 +89,9 @@ class PrometheusObserver:
             RunLeft: self._run_left,
             FollowerJoined: lambda _: self._runs.followers.inc(),
             FollowerLeft: lambda _: self._runs.followers.dec(),
+            SocketOpened: lambda _: self._sockets.open.inc(),
+            SocketClosed: self._socket_closed,
+            SocketTurnServed: lambda told: self._sockets.turns[told.outcome].inc(),
             ModelCalled: self._model_called,
             ModelsListed: lambda told: self._models.learn(told.models),
             ParameterIgnored: lambda told: self._servers.ignored[told.kind].inc(told.count),
@@ -132,6 +140,10 @@ class PrometheusObserver:
         if told.writing_s is not None and told.written_tokens is not None and told.written_tokens > 1:
             metrics.output_token.observe(told.writing_s / (told.written_tokens - 1))
 
+    def _socket_closed(self, told: SocketClosed) -> None:
+        self._sockets.open.dec()
+        self._sockets.closed[told.reason].inc()
+
     def _breaker_changed(self, told: BreakerChanged) -> None:
         for state, gauge in self._servers.breakers[told.target].items():
             gauge.set(state == told.state)
@@ -155,6 +167,17 @@ class _RunMetrics:
             self.turns.labels(status, NO_CODE)
         for code in FAILURE_CODES:
             self.turns.labels("failed", code)
+
+
+class _SocketMetrics:
+    """WebSockets of this process."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.open = _gauge("eps_websockets", "WebSockets that are open.", registry)
+        closed = Counter("eps_websockets_closed", "WebSockets that were closed.", ("reason",), registry=registry)
+        self.closed = {reason: closed.labels(reason) for reason in get_args(SocketEnd)}
+        turns = Counter("eps_websocket_turns", "Turns on WebSockets.", ("outcome",), registry=registry)
+        self.turns = {outcome: turns.labels(outcome) for outcome in _list_values(SocketTurnServed, "outcome")}
 
 
 class _CallMetrics:

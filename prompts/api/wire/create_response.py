@@ -106,9 +106,14 @@ def read_claim(request: HttpRequest, body: Struct, options: Mapping[str, Any] | 
         message = "An Idempotency-Key has 1 to 255 visible ASCII characters. Choose another one."
         raise InvalidRequest(message, param="Idempotency-Key")
     retries = request.META.get("HTTP_X_STAINLESS_RETRY_COUNT", "0")
+    is_retry = retries.isdecimal() and retries.strip("0") != ""
+    return Claim(body_hash=hash_body(body, options), idempotency_key=key, is_retry=is_retry)
+
+
+def hash_body(body: Struct, options: Mapping[str, Any] | None) -> str:
+    """What tells one body from another, whichever transport brought it."""
     asked = encode(body) + encode(options) if options else encode(body)
-    body_hash = hashlib.sha256(asked).hexdigest()
-    return Claim(body_hash=body_hash, idempotency_key=key, is_retry=retries.isdecimal() and retries.strip("0") != "")
+    return hashlib.sha256(asked).hexdigest()
 
 
 def read_conversation_id(given: str | ConversationParam | None) -> str | None:

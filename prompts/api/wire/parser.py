@@ -3,7 +3,8 @@
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import msgspec
 from django.http import HttpRequest
@@ -21,6 +22,8 @@ from prompts.domain.nesting import MAX_DEPTH, drop_escapes, drop_strings, is_too
 from prompts.errors import BodyTooLarge, InvalidRequest
 
 encode = msgspec.json.Encoder().encode
+Value = TypeVar("Value")
+
 _decode_level = msgspec.json.Decoder(dict[str, msgspec.Raw] | list[msgspec.Raw]).decode
 
 # What is handed on is skipped here, not read: half of what Python can go down.
@@ -124,6 +127,19 @@ class OpaqueJsonParser(BodyParser):
             raise InvalidRequest(
                 "The body is not valid JSON (it is not UTF-8). Send one JSON object in UTF-8."
             ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """What stands for the request where there is none."""
+
+    unknown: Unknown
+
+
+def read_message(message: bytes, model: type[Value], unknown: Unknown) -> Value:
+    """What came without an HTTP request, as `model`; what it does not know is left out. Raises InvalidRequest."""
+    received = cast(HttpRequest, _Received(unknown))  # `get_unknown` asks for nothing else of it
+    return cast(Value, BodyParser().parse(message, request=received, model=model))
 
 
 def read_objects(raw: Raw) -> Any:

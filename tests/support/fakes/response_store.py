@@ -114,9 +114,9 @@ class FakeResponseStore:
         window, tokens = self.memory.read_window(kept.history, max_tokens=history_tokens)
         kept.model_input = replace(
             draft.model_input,
-            history_items=len(window),
-            history_tokens=tokens,
-            dropped_items=len(kept.history) - len(window),
+            history_items=draft.model_input.history_items + len(window),
+            history_tokens=draft.model_input.history_tokens + tokens,
+            dropped_items=draft.model_input.dropped_items + len(kept.history) - len(window),
         )
         return Admitted(kept.echo, "1", window, kept.model_input, has_displaced)
 

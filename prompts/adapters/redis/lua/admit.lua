@@ -234,7 +234,9 @@ end
 
 local reply = {'ok', created_ms, '1', '', has_displaced}
 local found, spent = read_window(reply, prefix, timeline, position, history_tokens, math.huge, history_bytes)
-account.history_items, account.history_tokens, account.dropped_items = found, spent, position - found
+-- What came after the store's part of the history is counted already: it is before the new input, in the request.
+account.history_items, account.history_tokens = account.history_items + found, account.history_tokens + spent
+account.dropped_items = account.dropped_items + position - found
 -- What the model is given follows from what stands here: whoever takes the response over gives it the same.
 reply[4] = cjson.encode(account)
 redis.call('HSET', response_key, 'model_input', reply[4])
