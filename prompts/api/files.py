@@ -13,7 +13,7 @@ from dmr.openapi.objects import MediaType, OpenAPIType, Schema
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, KeyBeforeUpload, break_off, json_response
-from prompts.api.openapi.document import ALWAYS, ERRORS, FileContent, FormBody, refusals
+from prompts.api.openapi.document import ERRORS, NEW_ERRORS, FileContent, FormBody
 from prompts.api.pages import Order, check_cursors, encode_page
 from prompts.api.state import WithBody
 from prompts.api.wire.ids import FileId
@@ -100,8 +100,7 @@ class FilesController(ApiController):
 
     @validate(
         ResponseSpec(File, status_code=HTTPStatus.OK),
-        *ALWAYS,
-        *refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+        *NEW_ERRORS,
         operation_id="uploadFile",
     )
     async def post(self) -> HttpResponse:

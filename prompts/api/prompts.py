@@ -10,7 +10,7 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import Meta, Struct
 
 from prompts.api.controller import ApiController, json_response
-from prompts.api.openapi.document import BODY_ERRORS, ERRORS, refusals
+from prompts.api.openapi.document import BODY_ERRORS, ERRORS, NEW_ERRORS, refusals
 from prompts.api.openapi.examples import CREATE_PROMPT, SET_DEFAULT_VERSION, UPDATE_PROMPT
 from prompts.api.pages import Limit, Order, check_cursors, encode_page
 from prompts.api.wire.ids import PromptId
@@ -91,7 +91,7 @@ class PromptsController(ApiController):
 
     tags = ["Prompts"]
 
-    @validate(ResponseSpec(Prompt, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="createPrompt")
+    @validate(ResponseSpec(Prompt, status_code=HTTPStatus.OK), *NEW_ERRORS, operation_id="createPrompt")
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreatePrompt], CREATE_PROMPT]) -> HttpResponse:
         """A new prompt: version 1, which is the default. `{{name}}` in its text is the place of a variable."""
         made = await create_prompt(

@@ -28,6 +28,7 @@ ALSO = {
     "createEmbeddings": {"400", "404", "502", "504"},
     "createConversationItems": {"400", "404", "409"},
     "uploadFile": {"400"},
+    "createPrompt": {"400"},
     "updatePrompt": {"400", "404", "409"},
 }
 

@@ -22,6 +22,7 @@ QUERIES: Mapping[str, dict[str, dict[str, str]]] = {
     "listConversations": {"the_last_one": {"limit": "1"}},
     "listFiles": {"the_last_one": {"limit": "1"}},
     "listVectorStores": {"the_last_one": {"limit": "1"}},
+    "listPrompts": {"the_last_one": {"limit": "1"}},
 }
 """Operations whose answers differ by their query: name of the example → query."""
 PLAIN = "the_answer"
@@ -30,6 +31,7 @@ NEEDS: Mapping[str, str] = {
     "listConversations": "conversation_id",
     "listFiles": "file_id",
     "listVectorStores": "vector_store_id",
+    "listPrompts": "prompt_id",
 }
 """What an operation wants to be there, though neither its path nor its body names it."""
 MAX_AT_ONCE = 8

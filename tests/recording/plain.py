@@ -43,6 +43,8 @@ def make_plain(value: Any, key: str = "") -> Any:
             return round(value, 3)
         case str() if key == "encrypted_content":
             return SEAL
+        case str() if value.startswith("ek_"):
+            return f"ek_{SEAL}"
     return value
 
 

@@ -33,6 +33,22 @@ async def _without_key(world: World) -> httpx.Response:
     return await world.http.get("/v1/models", headers={"Authorization": ""})
 
 
+async def _write_with_a_readers_secret(world: World) -> httpx.Response:
+    secret = (await world.ask("client_secrets", {"scopes": ["read"]}))["value"]
+    return await world.http.post("/v1/conversations", json={}, headers={"Authorization": f"Bearer {secret}"})
+
+
+async def _come_from_elsewhere(world: World) -> httpx.Response:
+    return await world.http.get("/v1/models", headers={"Origin": "https://app.example.com"})
+
+
+async def _change_an_old_version(world: World) -> httpx.Response:
+    path = f"prompts/{await world.get('prompt_id')}"
+    change = {"version": 1, "prompt": "You are brief."}
+    await world.ask(path, change, method="PUT")
+    return await world.http.put(f"/v1/{path}", json=change)
+
+
 async def _lock(world: World) -> httpx.Response:
     conversation_id = (await world.ask("conversations", {}))["id"]
     reader = Stream.of_turn(world.http, "count to 500 [[standin token_s=0.1]]", conversation=conversation_id)
@@ -96,6 +112,8 @@ REFUSE: Mapping[str, Refuse] = {
     "invalid_base64_image": _turn(input=[{"role": "user", "content": [_IMAGE]}]),
     "context_length_exceeded": _model("status=400 code=context_length_exceeded"),
     "invalid_api_key": _without_key,
+    "insufficient_scope": _write_with_a_readers_secret,
+    "origin_not_allowed": _come_from_elsewhere,
     "response_not_found": _get(f"responses/{UNKNOWN_RESPONSE}"),
     "previous_response_not_found": _turn(previous_response_id=UNKNOWN_RESPONSE),
     "conversation_not_found": _get(f"conversations/{UNKNOWN_CONVERSATION}"),
@@ -104,6 +122,8 @@ REFUSE: Mapping[str, Refuse] = {
     "file_not_found": _get(f"files/{UNKNOWN_FILE}"),
     "vector_store_not_found": _get(f"vector_stores/vs_{'0' * 32}"),
     "file_batch_not_found": _find_no_batch,
+    "prompt_not_found": _get(f"prompts/pmpt_{'0' * 32}"),
+    "prompt_changed": _change_an_old_version,
     "model_not_found": _turn(model="gpt-nope"),
     "unknown_url": _get("respones"),
     "method_not_allowed": _use_wrong_method,
@@ -120,12 +140,20 @@ REFUSE: Mapping[str, Refuse] = {
 }
 
 SHOWN_ELSEWHERE: Mapping[str, str] = {
-    "unsupported_parameter": "tests/integration/test_bad_input.py",
+    "unsupported_parameter": "tests/integration/test_websocket.py",
+    "invalid_stream_id": "tests/integration/test_websocket.py",
+    "websocket_stream_limit_reached": "tests/integration/test_websocket.py",
+    "websocket_connection_limit_reached": "tests/integration/test_websocket_life.py",
+    "too_many_websockets": "tests/integration/test_websocket_life.py",
+    "websocket_queue_full": "tests/integration/test_websocket.py",
+    "client_secret_expired": "tests/integration/test_client_secrets.py",
+    "signed_out": "tests/integration/test_sign_in.py",
+    "forged_request": "tests/integration/test_sign_in.py",
     "history_too_deep": "tests/integration/test_deep_histories.py",
     "vector_store_expired": "tests/contract/test_vector_stores.py",
     "request_timeout": "tests/integration/test_uploads.py",
     "stream_expired": "tests/integration/test_follow.py",
-    "websockets_off": "tests/integration/test_upgrades.py",
+    "websockets_off": "tests/integration/test_websocket_life.py",
     "quota_exceeded": "tests/integration/test_quota.py",
     "internal_error": "tests/unit/test_run.py",
     "answer_too_large": "tests/integration/test_endless_answers.py",

@@ -130,6 +130,11 @@ async def make_batch(world: World) -> str:
     return str(made["id"])
 
 
+async def make_prompt(world: World) -> str:
+    made = await world.ask("prompts", {"prompt": "You speak with {{name}}.", "variables": ["name"], "name": "Greeter"})
+    return str(made["prompt_id"])
+
+
 async def name_model(_: World) -> str:
     return "stand-in"
 
@@ -143,6 +148,7 @@ MAKERS: dict[str, Maker] = {
     "file_id": upload,
     "vector_store_id": make_filled_store,
     "batch_id": make_batch,
+    "prompt_id": make_prompt,
     "model": name_model,
 }
 """By the names of ids in paths. An operation with a new kind of id needs its maker here."""

@@ -56,7 +56,7 @@ find.addEventListener("input", filter);
 find.addEventListener("keydown", (event) => {
   if (event.key === "Enter") contents.querySelector("details:not([hidden]) li:not([hidden]) a")?.click();
 });
-contents.addEventListener("click", (event) => {
+document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-operation]");
   if (link) {
     event.preventDefault();

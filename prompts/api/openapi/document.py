@@ -88,6 +88,8 @@ ERRORS = [*ALWAYS, *refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)]
 """Of an endpoint that reads a path or a query."""
 BODY_ERRORS = [*ERRORS, *refusals(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)]
 """Of one that reads a body as well."""
+NEW_ERRORS = [*ALWAYS, *refusals(HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)]
+"""Of one whose path and body name no object."""
 MODEL_ERRORS = refusals(HTTPStatus.BAD_GATEWAY, HTTPStatus.GATEWAY_TIMEOUT)
 """Besides, where the model's server is asked."""
 

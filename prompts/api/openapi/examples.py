@@ -7,7 +7,14 @@ from typing import Any
 
 from dmr.openapi.objects import Example, MediaTypeMetadata
 
-from prompts.api.openapi.ids import EXAMPLE_CONVERSATION, EXAMPLE_FILE, EXAMPLE_ITEM, EXAMPLE_RESPONSE, EXAMPLE_STORE
+from prompts.api.openapi.ids import (
+    EXAMPLE_CONVERSATION,
+    EXAMPLE_FILE,
+    EXAMPLE_ITEM,
+    EXAMPLE_PROMPT,
+    EXAMPLE_RESPONSE,
+    EXAMPLE_STORE,
+)
 
 
 def _examples(**values: Any) -> MediaTypeMetadata:
@@ -38,6 +45,7 @@ CREATE_RESPONSE = _examples(
     },
     in_a_conversation={"conversation": EXAMPLE_CONVERSATION, "input": "And in Norwegian?"},
     after_a_response={"previous_response_id": EXAMPLE_RESPONSE, "input": "And in Norwegian?"},
+    with_a_prompt={"prompt": {"id": EXAMPLE_PROMPT, "variables": {"name": "Ada"}}, "input": "Hello!"},
     in_the_background={"input": "Say hello in three languages.", "background": True},
     nothing_is_kept={"input": "Say hello in three languages.", "store": False},
     a_tool={"input": "Call get_weather with city=Bergen", "tools": [_WEATHER]},
@@ -92,6 +100,7 @@ CREATE_CHAT_COMPLETION = _examples(
 CREATE_EMBEDDINGS = _examples(texts={"input": ["A fjord is a long arm of the sea.", "Bergen has seven mountains."]})
 CREATE_CLIENT_SECRET = _examples(
     for_ten_minutes={},
+    for_one_conversation={"conversation": EXAMPLE_CONVERSATION},
     to_read_only={"scopes": ["read"], "expires_after": {"anchor": "created_at", "seconds": 3600}},
 )
 PUT_FEEDBACK = _examples(a_thumb_up={"score": 1, "comment": "Exactly what I needed."})

@@ -10,6 +10,7 @@ EXAMPLE_ITEM = f"msg_{_REST}"
 EXAMPLE_FILE = f"file-{_REST}"
 EXAMPLE_STORE = f"vs_{_REST}"
 EXAMPLE_BATCH = f"vsfb_{_REST}"
+EXAMPLE_PROMPT = f"pmpt_{_REST}"
 
 EXAMPLE_IDS: Mapping[str, str] = {
     "response_id": EXAMPLE_RESPONSE,
@@ -18,5 +19,6 @@ EXAMPLE_IDS: Mapping[str, str] = {
     "file_id": EXAMPLE_FILE,
     "vector_store_id": EXAMPLE_STORE,
     "batch_id": EXAMPLE_BATCH,
+    "prompt_id": EXAMPLE_PROMPT,
 }
 """By the names that paths have for them."""

@@ -13,6 +13,7 @@ from prompts.api.openapi.ids import (
     EXAMPLE_CONVERSATION,
     EXAMPLE_FILE,
     EXAMPLE_ITEM,
+    EXAMPLE_PROMPT,
     EXAMPLE_RESPONSE,
     EXAMPLE_STORE,
 )
@@ -70,7 +71,7 @@ _RUNS = ("createResponse", "compactHistory", "suggestFollowUps", "createChatComp
 _ITEMS = (*_HISTORY, "createConversation", "createConversationItems")
 _KEEPS = (
     *("createResponse", "compactHistory", "createConversation", "forkConversation", "createConversationItems"),
-    *("uploadFile", "createVectorStore", "attachFile", "createFileBatch"),
+    *("uploadFile", "createVectorStore", "attachFile", "createFileBatch", "createPrompt", "updatePrompt"),
 )
 
 REFUSALS = (
@@ -84,12 +85,12 @@ REFUSALS = (
     ),
     Refusal(
         errors.UnsupportedParameter(
-            "This server does not support 'prompt' yet. Leave it out.",
-            param="prompt",
+            "'background' is for HTTP: a WebSocket always streams, and to its own client. Leave it out.",
+            param="background",
         ),
-        "A parameter that this server cannot honour.",
-        "Leave it out.",
-        _only(*_TURN),
+        "A WebSocket cannot honour it: `stream`, `stream_options`, `background`.",
+        "Leave it out, or send the turn over HTTP.",
+        _never,
     ),
     Refusal(
         errors.InvalidEncryptedContent(param="input[0].encrypted_content"),
@@ -130,6 +131,35 @@ REFUSALS = (
         "Send `Authorization: Bearer <key>` with a key of this server's.",
     ),
     Refusal(
+        errors.ClientSecretExpired(),
+        "A client secret whose time is over.",
+        "Get the next one from the server that gave it, and send the request again.",
+    ),
+    Refusal(
+        errors.SignedOut(),
+        "The page asks for a secret, and nobody is signed in any more.",
+        "Sign in again.",
+        _never,
+    ),
+    Refusal(
+        errors.InsufficientScope(
+            "This client secret may not write. Make one with the scope 'write', or use an API key."
+        ),
+        "A client secret that was not made for this.",
+        "Make one with the scope that is named, or for the conversation; on a server use the key.",
+    ),
+    Refusal(
+        errors.OriginNotAllowed("https://app.example.com"),
+        "A page of another site, which the key's project does not list.",
+        "Let the operator add the site to the project's allowed origins.",
+    ),
+    Refusal(
+        errors.ForgedRequest(),
+        "A request of the page without its token.",
+        "Load the page again.",
+        _never,
+    ),
+    Refusal(
         errors.unknown_response(EXAMPLE_RESPONSE),
         "A response that is unknown, deleted, not stored, or another owner's.",
         "Check the id, and whose key you send.",
@@ -145,7 +175,7 @@ REFUSALS = (
         errors.unknown_conversation(EXAMPLE_CONVERSATION),
         "A conversation that is unknown, deleted, expired, or another owner's.",
         "Check the id, or create a conversation.",
-        _below("conversation_id", "createResponse", "countInputTokens", "listConversations"),
+        _below("conversation_id", "createResponse", "countInputTokens", "listConversations", "createClientSecret"),
     ),
     Refusal(
         errors.unknown_item(EXAMPLE_ITEM, param="item_id"),
@@ -188,6 +218,12 @@ REFUSALS = (
         "A file batch that is unknown, or of another vector store.",
         "Check both ids.",
         _below("batch_id"),
+    ),
+    Refusal(
+        errors.unknown_prompt(EXAMPLE_PROMPT),
+        "A prompt template, or a version of it, that is unknown, deleted, or another owner's.",
+        "Check the id and the version.",
+        _below("prompt_id", *_HISTORY, "listPrompts"),
     ),
     Refusal(
         NotFound(
@@ -236,6 +272,16 @@ REFUSALS = (
         _only("cancelResponse"),
     ),
     Refusal(
+        errors.PromptChanged(
+            f"Version 1 of prompt '{EXAMPLE_PROMPT}' is not the latest: version 2 is. Look at that one, and send your "
+            "change again.",
+            param="version",
+        ),
+        "A new version of a template was to follow on one that is not the latest.",
+        "Read the latest version, and send your change again.",
+        _only("updatePrompt"),
+    ),
+    Refusal(
         errors.StreamExpired(
             "The events of this response are no longer kept. Read the response, or stream it from its start.",
             param="starting_after",
@@ -264,8 +310,44 @@ REFUSALS = (
     ),
     Refusal(
         errors.WebSocketsOff("This server speaks no WebSocket. Send the request over HTTP, with 'stream': true."),
-        "An upgrade to a WebSocket, where there are none.",
+        "An upgrade to a WebSocket, where `WEBSOCKETS` is off.",
         "Send the request over HTTP, with `stream: true`.",
+        _never,
+    ),
+    Refusal(
+        errors.InvalidStreamId(
+            "A 'stream_id' has 1 to 256 letters, digits, '_', '-' or '.'. Leave it out for the lane without a name.",
+            param="stream_id",
+        ),
+        "On a WebSocket: a `stream_id` that is no name of a lane.",
+        "Choose another name, or leave it out.",
+        _never,
+    ),
+    Refusal(
+        errors.TooManyStreams(
+            "This WebSocket has used as many 'stream_id's as it may (32). Use one again, or open another.",
+            param="stream_id",
+        ),
+        "A WebSocket has used 32 names of lanes.",
+        "Use one of them again, or open another WebSocket.",
+        _never,
+    ),
+    Refusal(
+        errors.SocketTooOld("This WebSocket has been open for 60 minutes, the limit. Connect anew to go on."),
+        "A WebSocket has been open for `MAX_SOCKET_S`.",
+        "Connect anew, and send the turns again that were refused.",
+        _never,
+    ),
+    Refusal(
+        errors.TooManySockets("You have 50 WebSockets open here, the limit. Close one first."),
+        "The owner has `MAX_OWNER_SOCKETS` open at the process.",
+        "Close one, or use lanes of one WebSocket.",
+        _never,
+    ),
+    Refusal(
+        errors.TooManyWaiting("64 turns wait on this WebSocket. Send the next one when one has ended."),
+        "64 turns wait on the WebSocket.",
+        "Send the next one when one has ended.",
         _never,
     ),
     Refusal(
