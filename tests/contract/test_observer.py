@@ -27,6 +27,10 @@ from prompts.ports.observer import (
     RunLeft,
     RunLost,
     RunStarted,
+    SocketClosed,
+    SocketEnd,
+    SocketOpened,
+    SocketTurnServed,
     Unobserved,
 )
 from tests.support.fakes.observer import FakeObserver
@@ -50,6 +54,9 @@ HAPPENINGS: list[Happening] = [
     ModelsListed(["m", "another"]),
     FollowerJoined(),
     FollowerLeft(),
+    SocketOpened(),
+    *(SocketClosed(reason) for reason in get_args(SocketEnd)),
+    *(SocketTurnServed(outcome) for outcome in ("answered", "refused", "left")),
     *(ParameterIgnored(kind) for kind in ("field", "item_field", "tool", "include")),
     *(KnowledgeFailed(kind) for kind in ("timeout", "unreachable", "refused")),
     *(IndexingStopped(outcome) for outcome in ("completed", "failed", "put_off", "stale")),
