@@ -184,7 +184,7 @@ async def test_messages_that_are_coming_have_their_room(serve: Serve) -> None:
     large = frame(Opcode.TEXT, b"x" * 2 * MB, fin=False)
     first, second = await open_to(address), await open_to(address)
     await write_raw(first, large)
-    await first.ping()  # it is read
+    await (await first.ping())  # the answer: it is read
     await write_raw(second, large)
     assert await read_end(second) == 1013
     await write_raw(first, frame(Opcode.CONT, b"x", fin=True))
