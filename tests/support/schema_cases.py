@@ -101,6 +101,8 @@ class Campaign:
     _files: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN))
     _shelves: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=KNOWN))
     """Vector stores, each with a file that is indexed and a batch."""
+    _prompts: deque[tuple[str, int]] = field(default_factory=lambda: deque(maxlen=KNOWN))
+    """Templates, each with its latest version."""
 
     @property
     def cases(self) -> int:
@@ -171,7 +173,7 @@ class Campaign:
         self.broken.setdefault((case.operation.label, kind), told)
 
     def _plant(self) -> None:
-        """Create a conversation with items, a response with feedback, and a file in a vector store."""
+        """Create a conversation with items, a response with feedback, a file in a vector store, and a template."""
         url = self.service.api_url
         items = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello yourself"}]
         conversation_id = self.session.post(f"{url}/conversations", json={"items": items}).json()["id"]
@@ -185,6 +187,8 @@ class Campaign:
         file_id = self.session.post(f"{url}/files", files=form, data=fields).json()["id"]
         self._files.append(file_id)
         self._plant_shelf(file_id)
+        prompt_id = self.session.post(f"{url}/prompts", json={"prompt": "Be brief."}).json()["id"]
+        self._prompts.append((prompt_id, 1))
 
     def _plant_shelf(self, file_id: str) -> None:
         """Create a vector store with this file, indexed."""
@@ -209,6 +213,8 @@ class Campaign:
                 self._responses.append(found)
             case {"object": "file", "id": str(found), "status": str()}:
                 self._files.append(found)
+            case {"object": "prompt", "id": str(found), "latest_version": int(latest)}:
+                self._prompts.append((found, latest))
 
     def _aim(self, case: AnyCase, number: int) -> None:
         """Put existing ids into three of four requests, so that more of them reach the store."""
@@ -222,8 +228,10 @@ class Campaign:
         response_id = self._responses[number % len(self._responses)]
         file_id = self._files[number % len(self._files)]
         shelf = self._shelves[number % len(self._shelves)]
+        prompt_id, latest = self._prompts[number % len(self._prompts)]
         if fits(case, ParameterLocation.PATH):
             known = {"conversation_id": conversation_id, "item_id": item_id, "response_id": response_id}
+            known["prompt_id"] = prompt_id
             known["vector_store_id"], shelved, known["batch_id"] = shelf
             known["file_id"] = shelved if "vector_store_id" in case.path_parameters else file_id
             for name in case.path_parameters:
@@ -234,12 +242,19 @@ class Campaign:
             if isinstance(case.body.get("file_ids"), list):
                 case.body = {**case.body, "file_ids": [file_id]}
             case.body = refer(case.body, references, one_only=number % 2 == 0)
+            case.body = name_prompt(case.body, prompt_id, latest)
+
+
+def name_prompt(body: dict[str, Any], prompt_id: str, latest: int) -> dict[str, Any]:
+    """The body with an existing template, which has no variables, or with its latest version."""
+    named = {"version": latest, "prompt": {"id": prompt_id}}
+    return {name: named.get(name, value) if isinstance(value, dict | int) else value for name, value in body.items()}
 
 
 def drop_cursors(case: AnyCase) -> None:
-    """List from the beginning: nobody has the object that a made-up cursor names."""
+    """List from the beginning, and take the default: nobody has the object that a made-up cursor or version names."""
     if fits(case, ParameterLocation.QUERY):
-        for cursor in ("after", "before"):
+        for cursor in ("after", "before", "version"):
             case.query.pop(cursor, None)
 
 
