@@ -16,6 +16,7 @@ from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import Replica, eventually
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, get_text, make_conversation, open_client
+from tests.support.websockets import open_talk
 
 CLIENT_TRACE = "0af7651916cd43dd8448eb211c80319c"
 CLIENT_SPAN = "b7ad6b7169203331"
@@ -130,6 +131,22 @@ async def test_a_turn_is_one_trace_from_the_request_to_the_model(
     # The model's server is told whose work it does; nobody is told what was said.
     assert await model_calls.get_traceparent(SECRET) == call.traceparent
     assert SECRET not in repr(collector.spans)
+
+
+async def test_a_turn_on_a_websocket_belongs_to_the_trace_of_its_upgrade(
+    open_replica: OpenReplica, collector: Collector, service: Service
+) -> None:
+    async with (
+        open_replica() as (replica, _),
+        open_talk(replica.url, service.alice_key, traceparent=TRACEPARENT) as talk,
+    ):
+        response = await talk.ask("Hello")
+        turn = await get_span(collector, "WEBSOCKET /v1/responses")
+        run = await get_span(collector, RUN)
+    assert (turn.trace_id, turn.parent_id, turn.kind) == (CLIENT_TRACE, CLIENT_SPAN, "SERVER")
+    assert (run.trace_id, run.parent_id) == (CLIENT_TRACE, turn.span_id)
+    assert run.attributes["gen_ai.response.id"] == response["id"]
+    assert turn.attributes["eps.request_id"].endswith(".1")
 
 
 async def test_a_takeover_is_a_trace_with_a_link_to_the_one_it_goes_on_with(
