@@ -1,29 +1,15 @@
-// highlight.js with the languages that answers are written in most. Each has its aliases: "js", "sh", "html" …
-import core from "@highlightjs/cdn-assets/es/core.min.js";
-import bash from "@highlightjs/cdn-assets/es/languages/bash.min.js";
-import cpp from "@highlightjs/cdn-assets/es/languages/cpp.min.js";
-import csharp from "@highlightjs/cdn-assets/es/languages/csharp.min.js";
-import css from "@highlightjs/cdn-assets/es/languages/css.min.js";
-import diff from "@highlightjs/cdn-assets/es/languages/diff.min.js";
-import dockerfile from "@highlightjs/cdn-assets/es/languages/dockerfile.min.js";
-import go from "@highlightjs/cdn-assets/es/languages/go.min.js";
-import ini from "@highlightjs/cdn-assets/es/languages/ini.min.js";
-import java from "@highlightjs/cdn-assets/es/languages/java.min.js";
-import javascript from "@highlightjs/cdn-assets/es/languages/javascript.min.js";
-import json from "@highlightjs/cdn-assets/es/languages/json.min.js";
-import markdown from "@highlightjs/cdn-assets/es/languages/markdown.min.js";
-import python from "@highlightjs/cdn-assets/es/languages/python.min.js";
-import ruby from "@highlightjs/cdn-assets/es/languages/ruby.min.js";
-import rust from "@highlightjs/cdn-assets/es/languages/rust.min.js";
-import sql from "@highlightjs/cdn-assets/es/languages/sql.min.js";
-import typescript from "@highlightjs/cdn-assets/es/languages/typescript.min.js";
-import xml from "@highlightjs/cdn-assets/es/languages/xml.min.js";
-import yaml from "@highlightjs/cdn-assets/es/languages/yaml.min.js";
+// The languages that answers are written in most, cut into tokens. The names that a fence may have are keys of `languages`.
+import {
+  bash, c, css, diff, docker, go, html, java, js, json, lua, make, md, py, rs, sql, toml, ts, xml, yaml,
+} from "@speed-highlight/core/languages";
+import { jsdoc, regex, todo } from "@speed-highlight/core/languages"; // parts of others
+import { tokenizeWith } from "@speed-highlight/core/tokenize";
 
-const languages = {
-  bash, cpp, csharp, css, diff, dockerfile, go, ini, java, javascript, json, markdown, python, ruby, rust, sql,
-  typescript, xml, yaml,
+export const languages = {
+  bash, c, css, diff, docker, go, html, java, js, json, lua, make, md, py, rs, sql, toml, ts, xml, yaml, jsdoc, regex, todo,
+  "c#": java, "c++": c, cpp: c, cs: java, csharp: java, console: bash, dockerfile: docker, h: c, hpp: c, ini: toml, javascript: js,
+  jsx: js, kotlin: java, makefile: make, markdown: md, mjs: js, patch: diff, python: py, python3: py, rust: rs, scss: css,
+  sh: bash, shell: bash, svg: xml, tsx: ts, typescript: ts, yml: yaml, zsh: bash,
 };
-for (const [name, language] of Object.entries(languages)) core.registerLanguage(name, language);
 
-export default core;
+export { tokenizeWith };

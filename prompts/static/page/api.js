@@ -28,6 +28,7 @@ export class ApiError extends Error {
 /** The server was not reached, or the answer broke off. */
 export class NetworkError extends Error {
   name = "NetworkError";
+  code = "network";
 }
 
 /** The waits between tries of a request: about 3 s in all, as long as a replica's loss is felt. */

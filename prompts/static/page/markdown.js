@@ -6,7 +6,7 @@
  *
  * What a style sheet finds: `p ul ol li.task blockquote hr del kbd mark img a a.picture`, headings `h3.heading-1` to
  * `h6.heading-6`, `div.table > table` with `.align-left/center/right` cells, `figure.code` with
- * `figcaption > span.language + button.copy-code` and `pre > code` in the classes of highlight.js, `span.math` and
+ * `figcaption > span.language + button.copy-code` and `pre > code` with `span.code-keyword` …, `span.math` and
  * `div.math.math-display`, `code.math-source` (not set yet, or not readable), `p.html` and `pre.plain` (as it was
  * written), `button.citation`.
  */

@@ -17,7 +17,7 @@ export class Sidebar {
     this.isHidden = recall("sidebar") === "hidden";
     this.isDrawn = false;
     this.account = find("account");
-    this.account.querySelector(".face").textContent = (document.body.dataset.user || "?").slice(0, 1).toUpperCase();
+    this.account.querySelector(".face").dataset.initial = (document.body.dataset.user || "?").slice(0, 1).toUpperCase(); // no text: it is no part of the name
     this.account.addEventListener("click", () => openMenu(this.account, this.#menu(onSignOut, onShortcuts)));
     find("show-sidebar").addEventListener("click", () => this.show());
     find("hide-sidebar").addEventListener("click", () => this.hide());

@@ -3,9 +3,17 @@
 import { copyText } from "../clipboard.js";
 
 /** Longer code stays plain: colouring it would hold up the page. While it is being written, less. */
-const MAX_COLOURED = 100_000;
-const MAX_COLOURED_OPEN = 10_000;
+const MAX_COLOURED = 20_000;
+const MAX_COLOURED_OPEN = 5_000;
+/** Signs that the library reads again and again, such as a picture in Base64: its time grows with their square. */
+const LONG_RUN = /\w{400}|\s{400}/;
 const COPIED_MS = 2000;
+
+/** What a style sheet calls the library's kinds of tokens; an operator and what has no kind are plain. */
+const NAMES = {
+  bool: "literal", class: "type", cmnt: "comment", deleted: "deletion", err: "deletion", func: "name", insert: "addition",
+  kwd: "keyword", num: "number", section: "section", str: "string", type: "type", var: "variable",
+};
 
 /** @type {any} */
 let highlight = null;
@@ -45,15 +53,18 @@ export class CodeBlock {
   }
 
   #isColoured(isOpen) {
-    if (!this.#language || this.#text.length > (isOpen ? MAX_COLOURED_OPEN : MAX_COLOURED)) return false;
-    if (highlight) return Boolean(highlight.getLanguage(this.#language));
+    if (!this.#language || !canBeColoured(this.#text, isOpen)) return false;
+    if (highlight) return Object.hasOwn(highlight.languages, this.#language);
     load().then(() => this.#isColoured(isOpen) && this.#colour(), () => {});
     return false;
   }
 
   #colour() {
-    const { _emitter } = highlight.highlight(this.#text, { language: this.#language, ignoreIllegals: true });
-    this.#code.replaceChildren(...composeColoured(_emitter.rootNode.children));
+    const { languages, tokenizeWith } = highlight;
+    const pieces = [];
+    const take = (text, type) => text && pieces.push(composeToken(text, NAMES[type]));
+    tokenizeWith(this.#text, languages[this.#language], take, { languages });
+    this.#code.replaceChildren(...pieces);
   }
 
   #composeHead() {
@@ -83,12 +94,17 @@ export class CodeBlock {
   }
 }
 
+/** Whether colours come at once. @param {string} text @param {boolean} [isOpen] whether more of it will come */
+export function canBeColoured(text, isOpen = false) {
+  return text.length <= (isOpen ? MAX_COLOURED_OPEN : MAX_COLOURED) && !LONG_RUN.test(text);
+}
+
 /** The language's name in what stands behind the fence: `python title="x.py"`. @param {string} lang */
 const findName = (lang) => /^[\w+#.-]{1,30}/.exec(lang.trim())?.[0].toLowerCase() ?? "";
 
 function load() {
   loading ??= import("../vendor/highlight.js").then((module) => {
-    highlight = module.default;
+    highlight = module;
   });
   loading.catch(() => {
     loading = null;
@@ -96,20 +112,11 @@ function load() {
   return loading;
 }
 
-/** The library's tree as elements; its own way from here is HTML. */
-function composeColoured(children) {
-  return children.map((child) => {
-    if (typeof child === "string") return child;
-    const span = document.createElement("span");
-    if (child.scope) span.className = composeClass(child.scope);
-    span.append(...composeColoured(child.children));
-    return span;
-  });
-}
-
-/** `title.function` → `hljs-title function_`, as the library's themes have it. @param {string} scope */
-function composeClass(scope) {
-  if (scope.startsWith("language:")) return scope.replace("language:", "language-");
-  const [first, ...others] = scope.split(".");
-  return [`hljs-${first}`, ...others.map((other, index) => other + "_".repeat(index + 1))].join(" ");
+/** @param {string} text @param {string} [name] */
+function composeToken(text, name) {
+  if (!name) return text;
+  const span = document.createElement("span");
+  span.className = `code-${name}`;
+  span.textContent = text;
+  return span;
 }

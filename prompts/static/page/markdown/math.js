@@ -1,12 +1,12 @@
 /** LaTeX becomes MathML, which browsers set themselves. The library comes with the first formula. */
 
-const OPTIONS = { throwOnError: true, trust: false, strict: false, maxExpand: 300, maxSize: [40, 40] };
+const OPTIONS = { trust: false, strict: false, maxExpand: 300, maxSize: [40, 40] };
 /** Formulas that were set, by their source: while an answer is written, its last block is made again and again. */
 const MAX_KEPT = 300;
 /** @type {Map<string, Element>} */
 const kept = new Map();
-/** @type {any} */
-let temml = null;
+/** @type {((tex: string, options: object) => any) | null} */
+let composeTree = null;
 /** @type {Promise<any> | null} */
 let loading = null;
 
@@ -18,7 +18,7 @@ export function composeMath(tex, { isDisplay = false, tag = "span" } = {}) {
   const box = document.createElement(tag);
   box.className = isDisplay ? "math math-display" : "math";
   if (isDisplay) box.tabIndex = 0; // a wide one scrolls
-  if (temml) box.append(setFormula(tex, isDisplay));
+  if (composeTree) box.append(setFormula(tex, isDisplay));
   else {
     box.append(composeSource(tex));
     load().then(() => box.replaceChildren(setFormula(tex, isDisplay)), () => {});
@@ -36,7 +36,7 @@ export function composeSource(tex) {
 
 function load() {
   loading ??= import("../vendor/temml.js").then((module) => {
-    temml = module.default;
+    ({ composeTree } = module);
   });
   loading.catch(() => {
     loading = null; // the next formula tries again
@@ -59,7 +59,7 @@ function setFormula(tex, isDisplay) {
 /** @param {string} tex @param {boolean} isDisplay @returns {Element} */
 function makeFormula(tex, isDisplay) {
   try {
-    const tree = temml.__renderToMathMLTree(tex, { ...OPTIONS, displayMode: isDisplay });
+    const tree = composeTree(tex, { ...OPTIONS, displayMode: isDisplay });
     clean(tree);
     return tree.toNode();
   } catch {
