@@ -23,7 +23,8 @@ READ_BYTES = 64 * 1024
 # `close` sends RST instead of FIN and drops unsent data.
 ABORTIVE = struct.pack("ii", 1, 0)
 
-Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Writer = asyncio.StreamWriter
+Pair = tuple[asyncio.StreamReader, Writer]
 
 
 class Balancer:
@@ -35,6 +36,7 @@ class Balancer:
         self._ready: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._probed: set[int] = set()
+        self._open: set[Writer] = set()
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,6 +61,11 @@ class Balancer:
     def ready(self) -> set[int]:
         """The ports of the replicas that get new connections."""
         return self._ready & set(self._list_ports())
+
+    def reset_connections(self) -> None:
+        """Break off what is open, as a cable does that is pulled out. New connections are taken."""
+        for writer in self._open:
+            writer.transport.abort()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -93,6 +100,7 @@ class Balancer:
         if replica is None:
             _reset(client)  # a Service without endpoints refuses too
             return
+        self._open |= {client[1], replica[1]}
         try:
             async with asyncio.TaskGroup() as directions:
                 directions.create_task(_forward(client, replica))
@@ -103,6 +111,7 @@ class Balancer:
             client[1].close()
             replica[1].close()
         finally:
+            self._open -= {client[1], replica[1]}
             _reset(client)
             _reset(replica)
 
