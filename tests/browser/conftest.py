@@ -1,21 +1,95 @@
-"""Fixtures of the tests in a browser."""
+"""A site of two replicas, a browser, and people who are signed in."""
 
-import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright import async_api
+from playwright.async_api import async_playwright
+from playwright.sync_api import Browser, StorageState, expect
 
-from tests.support.missing import give_up
+from tests.browser.person import Person, sign_in
+from tests.support.chromium import ARGUMENTS, Watch, find_chromium, open_chromium
+from tests.support.servers import StandinServer, ValkeyServer
+from tests.support.site import Site, start_site
+
+# The machine may be busy. What is there is seen at once.
+MAX_WAIT_MS = 20_000
+DESK = {"width": 1280, "height": 800}
+
+OpenPage = Callable[..., Person]
+
+
+@pytest.fixture(scope="session")
+def site(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """The shared site. Who kills a replica starts it again."""
+    with (
+        ValkeyServer(tmp_path_factory.mktemp("valkey")) as valkey,
+        start_site(valkey, standin, tmp_path_factory.mktemp("site")) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The browser of a file's tests. Not of all: while it is open, no test in this process can await."""
+    expect.set_options(timeout=MAX_WAIT_MS)
+    with open_chromium() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def signed_in() -> dict[str, StorageState]:
+    """The cookies of people who have signed in already. Signing in is slow on purpose."""
+    return {}
+
+
+@contextmanager
+def open_devices(browser: Browser, site: Site, signed_in: dict[str, StorageState]) -> Iterator[OpenPage]:
+    """Open the page on devices of people. At the end no page has done what it must not."""
+    with ExitStack() as devices:
+        watches: list[Watch] = []
+
+        def open_device(name: str = "alice", path: str = "/", **options: Any) -> Person:
+            if name not in signed_in:
+                signed_in[name] = sign_in(browser, site.url, name)
+            settings = {"viewport": DESK, "storage_state": signed_in[name], **options}
+            context = devices.enter_context(browser.new_context(base_url=site.url, **settings))
+            context.set_default_timeout(MAX_WAIT_MS)
+            watches.append(Watch(context, site.url))
+            page = context.new_page()
+            page.goto(path)
+            return Person(page, site.url)
+
+        yield open_device
+        assert [problem for watch in watches for problem in watch.problems] == []
 
 
 @pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
-    path = shutil.which("chromium")
-    if path is None:
-        give_up("Chromium is not installed: apt-get install chromium")
+def open_page(browser: Browser, site: Site, signed_in: dict[str, StorageState]) -> Iterator[OpenPage]:
+    """Open the page on a device of a person's own."""
+    with open_devices(browser, site, signed_in) as open_device:
+        yield open_device
+
+
+@pytest.fixture(scope="module")
+def module_page(browser: Browser, site: Site, signed_in: dict[str, StorageState]) -> Iterator[Person]:
+    """An empty page for all tests of a file that leave it as it is."""
+    with open_devices(browser, site, signed_in) as open_device:
+        yield open_device()
+
+
+@pytest.fixture
+def alice(open_page: OpenPage) -> Person:
+    """Alice, with an empty page in front of her."""
+    return open_page("alice")
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[async_api.Browser]:
+    """A browser for tests that await."""
     async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
+        opened = await driver.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
+        yield opened
+        await opened.close()
