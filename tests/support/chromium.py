@@ -12,6 +12,8 @@ from tests.support.missing import give_up
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 HOW_TO_GET_IT = "sudo apt-get install --yes chromium"
+# Root needs `--no-sandbox`; the shared memory of a container is small.
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
 def find_chromium() -> str:
@@ -24,12 +26,10 @@ def find_chromium() -> str:
 
 @contextmanager
 def open_chromium() -> Iterator[Browser]:
-    """A browser without windows. Root needs `--no-sandbox`; the shared memory of a container is small."""
+    """A browser without windows."""
     path = find_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
 
