@@ -133,3 +133,41 @@ def test_files_that_are_dropped_or_pasted_are_attached(alice: Person) -> None:
     for name in ("drop.txt", "paste.txt"):
         expect(alice.page.get_by_role("button", name=f"Remove {name}")).to_be_visible()
     expect(alice.page.get_by_role("list", name="Attachments").get_by_role("listitem")).to_have_count(2)
+
+
+def test_more_files_than_a_message_takes_are_left_out_and_named(alice: Person, tmp_path: Path) -> None:
+    files = [tmp_path / f"{number}.png" for number in range(22)]
+    for file in files:
+        file.write_bytes(PICTURE)
+    attach(alice, *files)
+    expect(alice.page.get_by_text("A message takes 20 files.")).to_be_visible()
+    expect(alice.page.get_by_role("list", name="Attachments").get_by_role("listitem")).to_have_count(20)
+
+
+@pytest.mark.parametrize("is_store_there", [True, False])
+def test_a_deleted_conversation_takes_its_files_along(
+    alice: Person, lease: Path, tmp_path: Path, is_store_there: bool
+) -> None:
+    picture = tmp_path / "red.png"
+    picture.write_bytes(PICTURE)
+    attach(alice, lease, picture)
+    expect(alice.send_button).to_be_enabled()
+    alice.ask("What do you see?")
+    with alice.open_api() as api:
+        conversation = api.get(f"/conversations/{alice.conversation_id}").json()
+        store = f"/vector_stores/{conversation['metadata']['eps_page_files']}"
+        [document] = [each["id"] for each in api.get(f"{store}/files").json()["data"]]
+        said = api.get(f"/conversations/{conversation['id']}/items?order=asc").json()["data"][0]
+        [image] = [part["file_id"] for part in said["content"] if part["type"] == "input_image"]
+        gone = [f"/files/{image}", store]
+        if is_store_there:
+            gone.append(f"/files/{document}")
+        else:
+            assert api.delete(store).status_code == 200
+        alice.page.get_by_role("button", name="Conversation options").click()
+        alice.page.get_by_role("menuitem", name="Delete").click()
+        alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        expect(alice.page.get_by_text("The conversation is deleted.")).to_be_visible()
+        alice.page.wait_for_load_state("networkidle")
+        assert [path for path in gone if api.get(path).status_code != 404] == []
+        assert alice.page.locator(".toast.error").count() == 0

@@ -37,6 +37,8 @@ const RETRY_WAITS_MS = [200, 400, 800, 1600];
 const MAX_RETRY_AFTER_S = 5;
 /** Renewed so long before it expires, or when a tenth of its life is left. */
 const RENEWAL_MARGIN_MS = 30_000;
+/** Lists give no more at once. */
+const MAX_PAGE = 100;
 
 /** @typedef {{value: string, expires_at: number}} Secret `expires_at` in seconds since 1970 */
 
@@ -75,6 +77,17 @@ export class Api {
     return this.#exchange("DELETE", path, { ...options, isSafeToRepeat: true });
   }
 
+  /** All entries of a list, page by page. @param {string} path @param {RequestOptions} [options] */
+  async listAll(path, options = {}) {
+    const found = [];
+    for (let after; ; ) {
+      const page = await this.get(path, { ...options, query: { ...options.query, limit: MAX_PAGE, after } });
+      found.push(...page.data);
+      if (!page.has_more) return found;
+      after = page.last_id;
+    }
+  }
+
   /**
    * One request, without retries but for a renewed secret: a good answer as it comes, for a stream or a file.
    *
@@ -111,7 +124,7 @@ export class Api {
       this.#renewAt = Date.now() + untilMs;
       return secret;
     });
-    this.#renewAt = Infinity; // who comes meanwhile waits for the same one
+    this.#renewAt = Infinity; // other requests wait for the same secret
     this.#secret = renewed;
     renewed.catch(() => {
       if (this.#secret === renewed) this.#secret = null;

@@ -3,6 +3,7 @@
  */
 
 import { askText, confirm, notify, openMenu } from "./dialogs.js";
+import { UNTITLED } from "./conversations.js";
 import { element } from "./elements.js";
 import { explain } from "./explain.js";
 import { listBelow } from "./families.js";
@@ -62,7 +63,7 @@ export class Options {
   }
 
   async #delete({ root, title }) {
-    const text = `“${title || "Untitled conversation"}” is erased for good, with all versions of its messages and the files attached to it.`;
+    const text = `“${title || UNTITLED}” is erased for good, with all versions of its messages and the files attached to it.`;
     if (!(await confirm({ title: "Delete conversation?", text, action: "Delete" }))) return;
     const all = [await this.api.get(`/conversations/${encodeURIComponent(root)}`), ...(await listBelow(this.api, root))];
     const stores = new Set(all.map(({ metadata }) => metadata[FILES]).filter(Boolean));
@@ -72,8 +73,7 @@ export class Options {
     this.page.conversations.remove(root);
     this.page.tell("gone", root);
     notify("The conversation is deleted.");
-    await Promise.all([...stores].map((store) => this.#eraseFiles(store)));
-    await Promise.all([...pictures].map((id) => this.#eraseFile(id)));
+    await Promise.all([...[...stores].map((store) => this.#eraseStore(store)), ...[...pictures].map((id) => this.#erase(`/files/${encodeURIComponent(id)}`))]);
   }
 
   /** The pictures that were sent in a conversation. */
@@ -83,13 +83,21 @@ export class Options {
     return parts.filter(({ type, file_id: file }) => type === "input_image" && file).map(({ file_id: file }) => file);
   }
 
-  #eraseFile(id) {
-    return this.api.del(`/files/${encodeURIComponent(id)}`).catch(() => {}); // it was deleted before, or has expired
+  /** A vector store and its files. */
+  async #eraseStore(id) {
+    const store = `/vector_stores/${encodeURIComponent(id)}`;
+    const files = await this.api.listAll(`${store}/files`).catch(orGone([]));
+    await Promise.all(files.map((file) => this.#erase(`/files/${file.id}`)));
+    await this.#erase(store);
   }
 
-  async #eraseFiles(vectorStoreId) {
-    const { data } = await this.api.get(`/vector_stores/${encodeURIComponent(vectorStoreId)}/files`, { query: { limit: 100 } });
-    await Promise.all(data.map((file) => this.#eraseFile(file.id)));
-    await this.api.del(`/vector_stores/${encodeURIComponent(vectorStoreId)}`);
+  #erase(path) {
+    return this.api.del(path).catch(orGone(null));
   }
 }
+
+/** What takes the place of a thing that was deleted before, has expired, or never was (400: its id is none). */
+const orGone = (value) => (error) => {
+  if (error.status === 404 || error.status === 400) return value;
+  throw error;
+};

@@ -61,13 +61,13 @@ export class Panel {
   }
 
   /** The documents that answers of a conversation search. */
-  openFiles(vectorStoreId, onGone) {
+  openFiles(vectorStoreId) {
     return this.#open("Files", async () => {
       const hint = element("p", { class: "hint" }, "Answers in this conversation search these files.");
       if (!vectorStoreId) return [element("p", { class: "hint" }, "No files are attached to this conversation.")];
-      const files = await this.api.get(`/vector_stores/${encodeURIComponent(vectorStoreId)}/files`, { query: { limit: 100 } });
-      const named = await Promise.all(files.data.map((file) => this.#name(file)));
-      const rows = named.map((file) => this.#fileRow(file, onGone));
+      const files = await this.api.listAll(`/vector_stores/${encodeURIComponent(vectorStoreId)}/files`);
+      const named = await Promise.all(files.map((file) => this.#name(file)));
+      const rows = named.map((file) => this.#fileRow(file));
       return [hint, element("ul", { class: "file-rows" }, ...rows), ...(rows.length ? [] : [element("p", { class: "hint" }, "There are none left.")])];
     });
   }
@@ -77,13 +77,12 @@ export class Panel {
     return { ...file, filename: stored?.filename ?? file.id };
   }
 
-  #fileRow(file, onGone) {
+  #fileRow(file) {
     const state = { completed: "", in_progress: "Reading", failed: file.last_error ? explain(file.last_error) : "Not readable" }[file.status] ?? file.status;
     const remove = iconButton("delete", `Remove ${file.filename}`, async () => {
       try {
         await this.api.del(`/files/${file.id}`);
         row.remove();
-        onGone?.(file);
         this.title.focus();
       } catch (error) {
         row.append(element("p", { class: "hint", role: "alert" }, explain(error)));

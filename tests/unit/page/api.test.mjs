@@ -22,6 +22,13 @@ test("requests at once share one secret, and it is kept", async () => {
   assert.equal(countSecrets(), 1);
 });
 
+test("a list is read to its end, page by page", async () => {
+  const pages = [{ data: [1, 2], has_more: true, last_id: "b" }, { data: [3], has_more: false, last_id: "c" }];
+  const { baseUrl, requests } = await startServer(({ number }, response) => sendJson(response, pages[number]));
+  assert.deepEqual(await openApi(baseUrl).api.listAll("/files", { query: { purpose: "vision" } }), [1, 2, 3]);
+  assert.deepEqual(requests.map(({ path }) => path), ["/v1/files?purpose=vision&limit=100", "/v1/files?purpose=vision&limit=100&after=b"]);
+});
+
 test("a secret is renewed before it ends", async () => {
   const { baseUrl, requests } = await startServer((_, response) => sendJson(response, {}));
   const { api } = openApi(baseUrl, { lifeS: 0.05 });
