@@ -23,19 +23,25 @@ export function feedbackElement(answer, place, store) {
   }
   async function press(score) {
     const isTaken = answer.feedback?.score === score;
-    await say({ score: isTaken ? 0 : score, comment: isTaken ? null : (answer.feedback?.comment ?? null) });
-    place.replaceChildren();
-    if (!isTaken && answer.feedback?.score === score) place.append(commentElement(answer, say, place));
+    const isSaid = await say({ score: isTaken ? 0 : score, comment: isTaken ? null : (answer.feedback?.comment ?? null) });
+    place.replaceChildren(...(isSaid && !isTaken ? [commentElement(answer, say, leave)] : []));
   }
+  function leave(...told) {
+    place.replaceChildren(...told);
+    (answer.feedback?.score > 0 ? good : bad).focus();
+  }
+  /** Whether the service has it; if not, the person was told. */
   async function say(said) {
     const before = answer.feedback;
     answer.feedback = said;
     show();
     try {
       await store.write(answer.responseId, said);
+      return true;
     } catch {
       answer.feedback = before;
       show();
+      return false;
     }
   }
   show();
@@ -43,17 +49,17 @@ export function feedbackElement(answer, place, store) {
   return both;
 }
 
-function commentElement(answer, say, place) {
+function commentElement(answer, say, leave) {
   const field = element("textarea", { "aria-label": "Comment", rows: "2", maxlength: MAX_CHARACTERS });
   field.placeholder = answer.feedback.score > 0 ? "What was good? (optional)" : "What was wrong? (optional)";
   field.value = answer.feedback.comment ?? "";
-  const leave = element("button", { type: "button", onclick: () => place.replaceChildren() }, "Skip");
+  const skip = element("button", { type: "button", onclick: () => leave() }, "Skip");
   const send = element("button", { type: "submit", class: "primary", "aria-label": "Send comment" }, "Send");
-  const form = element("form", { class: "comment" }, field, element("div", { class: "actions" }, leave, send));
+  const form = element("form", { class: "comment" }, field, element("div", { class: "actions" }, skip, send));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    await say({ score: answer.feedback.score, comment: field.value.trim() || null });
-    place.replaceChildren(element("p", { class: "hint", role: "status" }, "Thank you."));
+    const isSaid = await say({ score: answer.feedback.score, comment: field.value.trim() || null });
+    if (isSaid) leave(element("p", { class: "hint", role: "status" }, "Thank you."));
   });
   queueMicrotask(() => field.focus());
   return form;
