@@ -13,7 +13,7 @@ from prompts.api.openapi.refusals import REFUSALS
 from tests.support.processes import REPO_ROOT
 from tests.support.service import Service
 
-GUIDES = sorted((REPO_ROOT / "docs" / "guide").glob("*.md"))
+GUIDES = [*sorted((REPO_ROOT / "docs" / "guide").glob("*.md")), REPO_ROOT / "docs" / "prompts.md"]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 SETTINGS = dict(
     re.findall(r"^\| `([A-Z0-9_]+)` \| (.*?) \|", (REPO_ROOT / "docs/settings.md").read_text("utf-8"), re.M)
@@ -61,7 +61,7 @@ def run(command: list[str], service: Service) -> str:
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
 def test_its_code_prints_what_stands_below_it(page: Path, service: Service) -> None:
     blocks = read_blocks(page)
-    assert {block.language for block in blocks} <= {"python", "sh"}
+    assert {block.language for block in blocks} <= {"python", "sh", "json"}
     program = [block for block in blocks if block.language == "python"]
     if program:
         code = f"\nprint({MARK!r})\n".join(adapt(block.code, service) for block in program)

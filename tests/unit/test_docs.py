@@ -35,8 +35,11 @@ PAGES_ABOUT_CODE = ("CONTRIBUTING.md", "docs/architecture.md")
 
 def find_anchors(page: str) -> set[str]:
     """GitHub's anchors of the headings."""
-    headings = HEADING.findall(FENCE.sub("", page))
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return {make_anchor(heading) for heading in HEADING.findall(FENCE.sub("", page))}
+
+
+def make_anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def list_tables(page: str) -> Iterator[list[str]]:
@@ -114,6 +117,12 @@ def test_words_of_the_code_are_in_the_code(name: str) -> None:
 
 def test_the_readme_stays_short() -> None:
     assert len(PAGES["README.md"].splitlines()) <= MAX_README_LINES
+
+
+def test_the_contents_of_the_api_name_every_part() -> None:
+    page = PAGES["docs/api.md"]
+    contents = re.findall(r"^\d+\. \[.*\]\(#(.*)\)$", page, re.MULTILINE)
+    assert contents == [make_anchor(each) for each in re.findall(r"^## (.*)$", page, re.MULTILINE)]
 
 
 @pytest.mark.parametrize("name", ["README.md", "docs/api.md"])
