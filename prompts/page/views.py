@@ -36,6 +36,7 @@ def index(request: HttpRequest) -> HttpResponse:
         return redirect_to_login(request.get_full_path(), reverse("sign_in"))
     context = {
         "user_name": request.user.get_full_name() or request.user.get_username(),
+        "user_id": request.user.pk,
         "is_staff": request.user.is_staff,
         "api_url": API_PATH,
         "default_model": settings.DEFAULT_MODEL,
@@ -64,7 +65,7 @@ def client_secret(request: HttpRequest) -> HttpResponse:
 def _make_secret(user: User, state: State) -> MadeSecret:
     owner = name_user(user.pk)
     made: MadeSecret = async_to_sync(make_user_secret)(owner, proofs=state.user_proofs, sealer=state.sealer)
-    # Whoever lets a user in no more withdraws the proof then. If that was a moment ago, the proof is a new one.
+    # A user who is deactivated loses the proof. If that has just happened, this secret has renewed it: withdraw it.
     if not User.objects.filter(pk=user.pk, is_active=True).exists():
         async_to_sync(state.user_proofs.withdraw)([owner])
         raise SignedOut

@@ -17,6 +17,8 @@ from tests.support.site import Site, start_site
 # The machine may be busy. What is there is seen at once.
 MAX_WAIT_MS = 20_000
 DESK = {"width": 1280, "height": 800}
+# A second one, to choose.
+MODELS = '{"another": "stand-in"}'
 
 OpenPage = Callable[..., Person]
 
@@ -26,7 +28,7 @@ def site(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory) -> It
     """The shared site. Who kills a replica starts it again."""
     with (
         ValkeyServer(tmp_path_factory.mktemp("valkey")) as valkey,
-        start_site(valkey, standin, tmp_path_factory.mktemp("site")) as running,
+        start_site(valkey, standin, tmp_path_factory.mktemp("site"), MODEL_ALIASES=MODELS) as running,
     ):
         yield running
 

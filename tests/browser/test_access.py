@@ -73,6 +73,14 @@ def test_nobody_is_kept_out(open_page: OpenPage, axe: str, scheme: str) -> None:
     alice.page.get_by_role("menuitem", name="Rename").click()
     expect(alice.page.get_by_role("dialog")).to_be_visible()
     assert find_obstacles(alice.page, axe) == []
+    alice.page.keyboard.press("Escape")
+    alice.page.get_by_role("button", name="Templates", exact=True).click()
+    expect(alice.page.get_by_role("dialog", name="Templates").get_by_role("button", name="Cancel")).to_be_visible()
+    assert find_obstacles(alice.page, axe) == []
+    alice.page.keyboard.press("Escape")
+    alice.message.press("ArrowUp")
+    expect(alice.talk.get_by_role("textbox", name="Edited message")).to_be_focused()
+    assert find_obstacles(alice.page, axe) == []
 
 
 def test_all_of_it_is_done_with_the_keyboard(alice: Person) -> None:
@@ -127,6 +135,16 @@ FOCUSED = """() => {
     .some((style) => style.outlineStyle !== 'none' || style.boxShadow !== 'none');
   return isShown ? name : 'no outline';
 }"""
+
+
+def test_the_first_tab_leads_to_the_message_and_changes_no_address(alice: Person) -> None:
+    alice.ask("My name is Ada.")
+    address = alice.page.url
+    alice.page.evaluate("document.activeElement.blur()")
+    alice.page.get_by_role("link", name="Skip to the message").focus()
+    alice.page.keyboard.press("Enter")
+    expect(alice.message).to_be_focused()
+    assert alice.page.url == address
 
 
 def test_the_shortcuts_are_told(alice: Person) -> None:

@@ -52,6 +52,19 @@ def test_a_conversation_has_its_first_words_as_title_until_it_is_renamed(open_pa
     expect(link(bob, "Rivers")).to_have_attribute("aria-current", "page")
 
 
+def test_a_new_title_is_seen_in_every_tab(open_page: OpenPage) -> None:
+    bob = open_page("bob")
+    bob.ask("Where is Oslo?")
+    tab = Person(bob.page.context.new_page(), bob.url)
+    tab.open_again(bob)
+    expect(tab.answers).to_have_count(1)
+    choose(bob, "Where is Oslo?", "Rename")
+    bob.page.get_by_role("textbox", name="Title").fill("Oslo")
+    bob.page.get_by_role("button", name="Save").click()
+    expect(tab.page.get_by_role("heading", name="Oslo", level=1)).to_be_visible()
+    expect(link(tab, "Oslo")).to_have_attribute("aria-current", "page")
+
+
 def test_a_search_finds_by_title(open_page: OpenPage) -> None:
     bob = open_page("bob")
     with bob.open_api() as api:
@@ -113,6 +126,18 @@ def test_a_long_list_is_read_as_one_scrolls(open_page: OpenPage) -> None:
         links.last.scroll_into_view_if_needed()
         carol.page.wait_for_timeout(100)
     expect(link(carol, "Conversation number 0")).to_be_attached()
+
+
+def test_a_page_of_one_family_does_not_end_the_list(open_page: OpenPage) -> None:
+    dora = open_page("dora")
+    with dora.open_api() as api:
+        make_conversation(api, "An old one")
+        root = make_conversation(api, "With many versions")
+        for _ in range(90):
+            assert api.post("/conversations", json={"metadata": {"eps_page_root": root}}).status_code == 200
+    dora.page.reload()
+    expect(link(dora, "An old one")).to_be_visible()
+    expect(link(dora, "With many versions")).to_have_count(1)
 
 
 def test_what_others_say_is_not_there(open_page: OpenPage) -> None:

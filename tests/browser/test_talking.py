@@ -1,11 +1,14 @@
 """Talking: an answer comes word by word, is stopped, goes on after a reload, on another device and in another tab."""
 
 import re
+from typing import Any
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.person import Person
+from tests.support.service import manage
+from tests.support.site import Site
 
 # Twenty seconds of words: long enough to do something meanwhile on a busy machine.
 SLOW = "write 100 words [[standin token_s=0.2]]"
@@ -36,6 +39,21 @@ def test_an_answer_is_seen_while_it_is_written_and_stopped(alice: Person) -> Non
     assert 0 < len(text.split()) < 100
     alice.page.reload()
     expect(alice.last.locator(".prose")).to_have_text(text)
+
+
+def test_the_first_answer_is_stopped_before_its_conversation_is_made(alice: Person) -> None:
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    with alice.page.expect_request("**/v1/conversations"):
+        alice.page.route("**/v1/conversations", hold, times=1)
+        alice.send(SLOW)
+    alice.stop_button.click()
+    held[0].continue_()
+    alice.expect_end()
+    expect(alice.last).to_contain_text("Stopped.")
 
 
 def test_a_reload_in_mid_answer_goes_on_where_it_was(alice: Person) -> None:
@@ -136,6 +154,35 @@ def test_questions_are_suggested_and_asked_with_a_click(alice: Person) -> None:
     expect(alice.answers).to_have_count(2)
 
 
+def test_a_suggested_question_leaves_alone_what_is_being_typed(alice: Person) -> None:
+    answer = alice.ask("My name is Ada.")
+    chips = answer.get_by_role("list", name="Suggested questions").get_by_role("button")
+    expect(chips).to_have_count(3)
+    alice.message.fill("half a thought")
+    chips.first.click()
+    expect(alice.message).to_be_focused()
+    expect(alice.answers).to_have_count(2)
+    alice.expect_end()
+    expect(alice.message).to_have_value("half a thought")
+    alice.page.reload()
+    expect(alice.message).to_have_value("half a thought")
+
+
+def test_a_comment_that_does_not_arrive_stays_in_its_field(alice: Person) -> None:
+    answer = alice.ask("My name is Ada.")
+    answer.get_by_role("button", name="Good answer").click()
+    comment = answer.get_by_role("textbox", name="Comment")
+    comment.fill("Just right.")
+    alice.page.context.set_offline(True)
+    answer.get_by_role("button", name="Send comment").click()
+    expect(alice.page.locator("#toasts")).to_contain_text("You are offline.")
+    expect(comment).to_have_value("Just right.")
+    alice.page.context.set_offline(False)
+    answer.get_by_role("button", name="Send comment").click()
+    expect(answer.get_by_text("Thank you.")).to_be_visible()
+    expect(answer.get_by_role("button", name="Good answer")).to_be_focused()
+
+
 def test_feedback_stays(alice: Person) -> None:
     answer = alice.ask("My name is Ada.")
     bad = answer.get_by_role("button", name="Bad answer")
@@ -175,6 +222,12 @@ def test_a_model_is_chosen_and_kept(alice: Person) -> None:
     expect(models).to_contain_text("stand-in")
     names = models.get_by_role("option").all_inner_texts()
     assert not any("embedding" in name for name in names)
+    models.select_option("another")
+    with alice.page.expect_request(lambda request: request.url.endswith("/v1/responses")) as asked:
+        alice.ask("My name is Ada.")
+    assert asked.value.post_data_json["model"] == "another"
+    alice.page.reload()
+    expect(models).to_have_value("another")
 
 
 def test_an_answer_is_copied(alice: Person) -> None:
@@ -204,3 +257,21 @@ def test_signing_out_ends_the_page_in_every_tab(open_page: OpenPage) -> None:
     expect(tab.page.get_by_role("button", name="Sign in")).to_be_visible()
     dora.send("Am I still here?")
     expect(dora.page.get_by_text("You are signed out.").first).to_be_visible()
+
+
+NAMESAKES = """
+from django.contrib.auth.models import User
+User.objects.filter(username__in=["bob", "carol"]).update(first_name="Sam", last_name="Smith")
+"""
+
+
+def test_people_with_the_same_name_share_no_draft(open_page: OpenPage, site: Site) -> None:
+    manage(site.environment, "shell", "--command", NAMESAKES)
+    bob, carol = open_page("bob"), open_page("carol")
+    bob.message.fill("nobody else's business")
+    cookies: Any = carol.page.context.cookies()
+    bob.page.context.clear_cookies()
+    bob.page.context.add_cookies(cookies)
+    bob.page.reload()
+    expect(bob.page.get_by_role("button", name="Account: Sam Smith")).to_be_visible()
+    expect(bob.message).to_have_value("")

@@ -70,6 +70,18 @@ def test_a_variable_that_is_needed_is_asked_for(carol: Person) -> None:
     expect(dialog).to_have_count(0)
 
 
+def test_a_template_that_is_too_long_to_be_kept_says_so(carol: Person) -> None:
+    with carol.open_api() as api:
+        make_prompt(api, **{**TRANSLATOR, "name": "Filled to the brim"})
+    dialog = open_templates(carol)
+    dialog.get_by_role("button", name="Filled to the brim").first.click()
+    dialog.get_by_label("language").fill("French " * 100)
+    dialog.get_by_role("button", name="Use template").click()
+    expect(carol.page.get_by_text("too long to be kept")).to_be_visible()
+    carol.ask("What is my colour?")
+    expect(carol.last).to_contain_text("green")
+
+
 def test_hostile_names_and_variables_are_text(carol: Person) -> None:
     evil = "<img src=x onerror=alert(1)>"
     with carol.open_api() as api:

@@ -1,8 +1,11 @@
 """Another way: a message is edited, an answer asked for again, and one walks between the versions."""
 
+from pathlib import Path
+
 from playwright.sync_api import Locator, expect
 
 from tests.browser.person import Person
+from tests.browser.test_files import PICTURE, attach
 
 
 def versions(article: Locator) -> Locator:
@@ -80,3 +83,29 @@ def test_editing_can_be_left(alice: Person) -> None:
     alice.talk.get_by_role("textbox", name="Edited message").fill("something else")
     alice.talk.get_by_role("button", name="Cancel").click()
     expect(alice.said.nth(0)).to_contain_text("My name is Ada.")
+
+
+def test_what_is_typed_stays_while_one_asks_again_and_a_second_click_asks_no_second_time(alice: Person) -> None:
+    alice.ask("write 5 words")
+    alice.message.fill("half a thought")
+    alice.last.get_by_role("button", name="Ask again").dblclick()
+    expect(versions(alice.last)).to_contain_text("2/2")
+    alice.expect_end()
+    expect(alice.message).to_have_value("half a thought")
+    alice.page.reload()
+    expect(versions(alice.last)).to_contain_text("2/2")
+    expect(alice.message).to_have_value("half a thought")
+    versions(alice.last).get_by_role("button", name="Previous version").click()
+    expect(versions(alice.last)).to_contain_text("1/2")
+    expect(alice.message).to_have_value("half a thought")
+
+
+def test_a_message_with_a_picture_is_edited_and_keeps_it(alice: Person, tmp_path: Path) -> None:
+    picture = tmp_path / "red.png"
+    picture.write_bytes(PICTURE)
+    attach(alice, picture)
+    expect(alice.send_button).to_be_enabled()
+    alice.ask("What do you see?")
+    edit(alice, alice.said.nth(0), "And now?")
+    expect(alice.last).to_contain_text("1 image")
+    expect(alice.said.last.get_by_role("img")).to_be_visible()

@@ -87,7 +87,7 @@ export class AnswerView {
 
   #alert() {
     const error = this.answer.error ?? this.answer.response?.error;
-    const again = element("button", { type: "button", onclick: () => this.context.onRetry(this.entry) }, "Try again");
+    const again = this.entry.said && element("button", { type: "button", onclick: () => this.context.onRetry(this.entry) }, "Try again");
     return element("div", { class: "alert", role: "alert" }, icon("warning"), element("p", {}, explain(error)), again);
   }
 

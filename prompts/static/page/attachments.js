@@ -3,12 +3,13 @@
  * answers search from then on.
  */
 
+import { notify } from "./dialogs.js";
 import { element, find, icon, iconButton } from "./elements.js";
 import { explain } from "./explain.js";
 import { indexFile, uploadFile } from "./uploads.js";
 
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
-export const MAX_FILES = 20;
+const MAX_FILES = 20;
 
 /** One file: `status` goes uploading → indexing → ready, or failed. */
 class Attachment {
@@ -55,7 +56,9 @@ export class Attachments {
   }
 
   add(files) {
-    for (const file of [...files].slice(0, MAX_FILES - this.all.length)) {
+    const room = MAX_FILES - this.all.length;
+    if (files.length > room) notify(`A message takes ${MAX_FILES} files. The others were left out.`, { isError: true });
+    for (const file of [...files].slice(0, room)) {
       const attachment = new Attachment(file);
       this.all.push(attachment);
       this.list.append(this.#draw(attachment));

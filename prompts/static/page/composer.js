@@ -20,7 +20,8 @@ export class Composer {
     this.onSend = onSend;
     this.onStop = onStop;
     this.onLast = onLast;
-    this.conversationId = null;
+    /** Null for a new one; undefined until it is known. */
+    this.conversationId = undefined;
     this.isAnswering = false;
     this.field = find("message");
     this.sendButton = find("send");
@@ -49,9 +50,10 @@ export class Composer {
     if (matchMedia("(hover: hover)").matches) this.field.focus({ preventScroll: true });
   }
 
-  /** Write for this conversation: with its draft. */
+  /** Write for a conversation or a version of it: all have the draft of their root. */
   setConversation(id) {
-    if (id !== this.conversationId) this.attachments.clear();
+    if (id === this.conversationId) return;
+    this.attachments.clear();
     this.conversationId = id;
     this.field.value = readDraft(id);
     this.#show();

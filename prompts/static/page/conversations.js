@@ -28,7 +28,7 @@ export class Conversations {
     this.current = null;
     this.generation = 0;
     this.more = element("div", { class: "sentinel" });
-    new IntersectionObserver((seen) => seen[0].isIntersecting && this.#readMore(), { root: this.place, rootMargin: "400px" }).observe(this.more);
+    this.sight = new IntersectionObserver((seen) => seen.at(-1).isIntersecting && this.#readMore(), { root: this.place, rootMargin: "400px" });
     this.search.addEventListener("input", () => {
       clearTimeout(this.pause);
       this.pause = setTimeout(() => this.read(), SEARCH_PAUSE_MS);
@@ -57,9 +57,10 @@ export class Conversations {
     if (generation === this.generation) this.draw();
   }
 
-  /** Read the first page again: what was used elsewhere comes first. What was read further down stays. */
+  /** Read the first page again: what was used elsewhere comes first. What was read further down stays. A search stays too. */
   async refresh() {
-    if (this.query || !this.families.size) return void (await this.read());
+    if (this.query) return; // what was found stays, and is not announced again
+    if (!this.families.size) return void (await this.read());
     const generation = this.generation;
     const before = [...this.families];
     const page = await this.#page(undefined);
@@ -114,7 +115,14 @@ export class Conversations {
     const drawn = [...groups].map(([name, families]) => this.#drawGroup(name, families));
     if (!drawn.length) drawn.push(element("p", { class: "hint" }, this.query ? "Nothing was found." : "Your conversations appear here."));
     this.place.replaceChildren(...drawn, this.more);
+    this.#watchEnd();
     if (focused) this.place.querySelector(`${focused.localName}[data-root="${CSS.escape(focused.dataset.root)}"]`)?.focus();
+  }
+
+  /** Tells anew whether the end is in sight: a page may be a single family, and a screen higher than a page. */
+  #watchEnd() {
+    this.sight.unobserve(this.more);
+    this.sight.observe(this.more);
   }
 
   #drawGroup(name, families) {

@@ -5,9 +5,9 @@
 const PREFIX = "eps:";
 let person = "";
 
-/** Drafts belong to a person: whoever signs in next on this browser sees none. */
-export function keepFor(name) {
-  person = name;
+/** Drafts belong to a person, by the id: names may be the same. Whoever signs in next on this browser sees none. */
+export function keepFor(id) {
+  person = id;
 }
 
 /** What was kept under a name; null without anything, or where the browser keeps nothing. */

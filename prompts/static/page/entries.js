@@ -82,6 +82,12 @@ export function readContent(content) {
   };
 }
 
+/** The parts of a message with another text; what came with it stays. */
+export function withText(content, text) {
+  const names = readContent(content).documents.length ? [content.findLast((part) => part.type === "input_text")] : [];
+  return [{ type: "input_text", text }, ...content.filter((part) => part.type !== "input_text"), ...names];
+}
+
 function readNames(text) {
   if (!text.startsWith(ATTACHED)) return null;
   try {

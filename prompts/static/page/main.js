@@ -7,14 +7,13 @@ import { Api, fetchClientSecret } from "./api.js";
 import { readPicture } from "./attachments.js";
 import { copyText } from "./clipboard.js";
 import { Composer } from "./composer.js";
-import { Conversations } from "./conversations.js";
+import { Conversations, UNTITLED } from "./conversations.js";
 import { notify } from "./dialogs.js";
-import { forgetAll, keepDraft, keepFor, readDraft } from "./drafts.js";
+import { forgetAll, keepDraft, keepFor } from "./drafts.js";
 import { element, find } from "./elements.js";
 import { showEmptyPage } from "./empty.js";
 import { readContent, toContent } from "./entries.js";
 import { explain } from "./explain.js";
-import { rootOf } from "./families.js";
 import { Options } from "./options.js";
 import { Panel } from "./panel.js";
 import { Rewriting } from "./rewriting.js";
@@ -31,8 +30,8 @@ const NOT_COPIED = "The browser does not allow copying here. Select the text and
 
 class Page {
   constructor() {
-    const { apiUrl, secretUrl, user } = document.body.dataset;
-    keepFor(user);
+    const { apiUrl, secretUrl, person } = document.body.dataset;
+    keepFor(person);
     this.api = new Api({ baseUrl: apiUrl, getSecret: () => fetchClientSecret(secretUrl) });
     this.panel = new Panel(this.api);
     this.thread = new Thread({
@@ -77,6 +76,7 @@ class Page {
   /** Show what the address says. */
   async route() {
     const id = new URLSearchParams(location.search).get("c");
+    this.composer.attachments.clear(); // they went to the vector store of what was open
     if (!id) return this.talk.begin();
     await this.#goTo(() => this.talk.open(id));
     this.composer.focus();
@@ -130,7 +130,7 @@ class Page {
       changed: (conversation) => this.#changed(conversation),
       answering: (isAnswering) => this.composer.setAnswering(isAnswering),
       begun: (conversation) => this.#begun(conversation),
-      found: (conversation, texts) => this.#found(conversation, texts),
+      found: (texts) => this.#found(texts),
       ended: (conversation, entry) => this.#ended(conversation, entry),
       locked: (text) => this.#locked(text),
       refused: (error, entry) => this.#refused(error, entry),
@@ -141,9 +141,9 @@ class Page {
 
   #opened(conversation) {
     const root = conversation && this.talk.family.root;
-    this.showTitle(root ? root["eps:title"] || "Untitled conversation" : "");
-    this.turnOptions.show({ isOther: (conversation?.id ?? null) !== this.composer.conversationId });
-    this.composer.setConversation(conversation?.id ?? null);
+    this.showTitle(root ? root["eps:title"] || UNTITLED : "");
+    this.turnOptions.show({ isOther: (root?.id ?? null) !== this.composer.conversationId });
+    this.composer.setConversation(root?.id ?? null);
     this.composer.setAnswering(false);
     this.conversations.setCurrent(root?.id ?? null);
     find("options").hidden = !conversation;
@@ -162,7 +162,6 @@ class Page {
 
   #created(conversation) {
     history.pushState(null, "", `/?c=${conversation.id}`);
-    this.showTitle(conversation["eps:title"]);
     this.composer.adopt(conversation.id);
     find("options").hidden = false;
     this.#changed(conversation);
@@ -175,18 +174,19 @@ class Page {
   }
 
   #changed(conversation) {
+    if (this.talk.family.root.id === conversation.id) this.showTitle(conversation["eps:title"] || UNTITLED);
     this.conversations.touch(conversation);
     this.tell("list", conversation.id);
   }
 
   #begun(conversation) {
-    this.composer.forgetDraft(conversation.id);
+    this.composer.forgetDraft(this.talk.family.root.id);
     this.tell("turn", conversation.id);
   }
 
   /** An answer to something that was typed here, before a reload: then it is no draft any more. */
-  #found(conversation, texts) {
-    if (texts.includes(readDraft(conversation.id).trim())) this.composer.text = "";
+  #found(texts) {
+    if (texts.includes(this.composer.text)) this.composer.text = "";
   }
 
   /** An answer has its end: what one has unfolded or selected in it stays as it is. */
@@ -224,12 +224,12 @@ class Page {
 
   /** What failed is in no conversation: after a reload it is in the field again. */
   #keepUnsent({ said }) {
-    if (!this.composer.text) keepDraft(this.composer.conversationId, readContent(said.item.content).text);
+    if (said && !this.composer.text) keepDraft(this.composer.conversationId, readContent(said.item.content).text);
   }
 
   #refused(error, entry) {
-    if (entry) entry.answer.error = error;
     if (entry) {
+      entry.answer.error = error;
       this.#settle(entry);
       this.#keepUnsent(entry);
     }
@@ -264,11 +264,13 @@ class Page {
 
   #send(text) {
     const { images, documents } = this.composer.attachments.ready;
-    const content = toContent(text, images, documents);
-    this.#removeSuggestions();
     this.composer.clear();
-    this.composer.setAnswering(true);
-    this.talk.ask({ content }).finally(() => this.talk.isAnswering || this.composer.setAnswering(false));
+    this.#ask(toContent(text, images, documents));
+  }
+
+  #ask(content) {
+    this.#removeSuggestions();
+    this.talk.ask({ content });
   }
 
   #removeSuggestions() {
@@ -303,10 +305,28 @@ class Page {
       onCitation: (answer, wanted, numbers) => this.panel.openSources(answer, wanted, numbers),
       onDetails: (answer) => this.panel.openDetails(answer),
       onEdit: (entry) => this.rewriting.edit(entry, true),
-      onFollowUp: (question) => this.talk.isAnswering || this.#send(question),
-      onRetry: (entry) => this.rewriting.isBusy() || this.talk.retry(entry),
-      onVersion: (id, place, button) => this.rewriting.openVersion(id, place, button),
+      onFollowUp: (question) => this.#askSuggested(question),
+      onRetry: (entry) => this.#retry(entry),
+      onVersion: (id, place, button) => this.#openVersion(id, place, button),
     };
+  }
+
+  /** What is being typed or attached meanwhile stays where it is. */
+  #askSuggested(question) {
+    if (this.talk.isAnswering) return;
+    this.composer.focus();
+    this.#ask(toContent(question, [], []));
+  }
+
+  #retry(entry) {
+    if (this.rewriting.isBusy()) return;
+    this.composer.focus();
+    this.talk.retry(entry);
+  }
+
+  #openVersion(id, place, button) {
+    this.composer.attachments.clear(); // another version may have another vector store
+    return this.rewriting.openVersion(id, place, button);
   }
 
   async #picture(part) {
@@ -334,6 +354,7 @@ class Page {
   /** Links to conversations stay in this page, unless somebody wants another tab. */
   #followLink(event) {
     const link = event.target.closest?.("a[href]");
+    if (link?.classList.contains("skip")) return (event.preventDefault(), this.composer.field.focus()); // no new address
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || link.target) return;
     const address = new URL(link.href);
     if (address.origin !== location.origin || address.pathname !== "/" || address.hash) return;

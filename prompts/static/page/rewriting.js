@@ -3,6 +3,7 @@
  */
 
 import { notify } from "./dialogs.js";
+import { withText } from "./entries.js";
 
 export class Rewriting {
   /**
@@ -15,6 +16,7 @@ export class Rewriting {
     this.focusComposer = focusComposer;
     this.goTo = goTo;
     this.onError = onError;
+    this.isForking = false;
   }
 
   /** Whether an answer is being written, which must end first; the person is told. */
@@ -44,9 +46,7 @@ export class Rewriting {
 
   /** The same message with another text; what came with it stays. */
   sendEdited(entry, text) {
-    const { content } = entry.item;
-    const others = content.filter((part, index) => part.type !== "input_text" || isNames(content, index));
-    return this.#askInstead(entry, "edit", { content: [{ type: "input_text", text }, ...others] });
+    return this.#askInstead(entry, "edit", { content: withText(entry.item.content, text) });
   }
 
   askAgain({ said }) {
@@ -69,16 +69,15 @@ export class Rewriting {
   }
 
   async #askInstead(said, kind, message) {
-    if (this.isBusy()) return;
+    if (this.isBusy() || this.isForking) return; // a second click makes no second fork
+    this.isForking = true;
     this.focusComposer();
     try {
       await this.talk.askInstead(said, kind, message);
     } catch (error) {
       this.onError(error);
+    } finally {
+      this.isForking = false;
     }
   }
-}
-
-function isNames(content, index) {
-  return index === content.length - 1 && content[index].text.startsWith("Attached files: ");
 }

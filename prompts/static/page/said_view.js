@@ -11,7 +11,7 @@ import { versionsElement } from "./versions.js";
 const LONG_CHARACTERS = 1500;
 
 /**
- * @param {{item: any, isKept: boolean, versions?: any}} entry an item without an id is not stored yet
+ * @param {{item: any, isUnsent?: boolean, versions?: any}} entry an item without an id is not stored yet
  * @param {{onEdit: Function, onVersion: Function, picture: (part: any) => Promise<string>}} context
  */
 export function saidElement(entry, context) {

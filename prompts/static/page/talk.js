@@ -18,7 +18,8 @@ export const TEMPLATE = "eps_page_template";
 export class Talk {
   /**
    * @param {{api: import("./api.js").Api, thread: import("./thread.js").Thread, on: Record<string, Function>}} given
-   *   `on` hears: opened, changed (a conversation), begun, ended (an answer), state (of the connection), refused
+   *   `on` hears: opened, created, forked, changed (a conversation); answering, begun, found, ended (an answer); locked,
+   *   refused, state (of the connection). `on.options()` gives the fields of a turn
    */
   constructor({ api, thread, on }) {
     this.api = api;
@@ -89,12 +90,17 @@ export class Talk {
   async ask({ content, reference }) {
     const { signal } = this.visit;
     const entries = this.#showAsked(content, reference);
+    this.live = entries.at(-1);
+    this.on.answering(true); // it can be stopped from now on
     try {
       if (!this.conversation) await this.#create(titleOf(content));
       const input = reference ? [{ type: "item_reference", id: reference }] : [{ role: "user", content }];
       await this.#run(entries.at(-1), { body: { ...this.on.options(), conversation: this.conversation.id, input, ...this.#tools() } });
     } catch (error) {
-      if (!signal.aborted) this.#refused(entries.at(-1), error);
+      if (signal.aborted) return;
+      this.live = null;
+      this.on.answering(false);
+      this.#refused(entries.at(-1), error);
     }
   }
 
@@ -303,7 +309,7 @@ export class Talk {
       const entry = { kind: "answer", answer: new Answer(), said: saids.at(-1) };
       if (signal.aborted || this.isAnswering) return;
       this.thread.append(...saids.filter((said) => !this.family.levels.has(said.item.id)), entry);
-      this.on.found(this.conversation, saids.map((said) => readContent(said.item.content).text));
+      this.on.found(saids.map((said) => readContent(said.item.content).text));
       await this.#run(entry, { responseId });
     } catch (error) {
       if (!signal.aborted && error.status !== 404) this.on.refused(error);
@@ -313,6 +319,7 @@ export class Talk {
   async #catchUp(signal) {
     const page = await this.#readPage(this.conversation.id, signal);
     if (signal.aborted || this.isAnswering) return;
+    if (page.data[0]?.id === this.family.order[0]) return this.#followIfActive(this.conversation, page.data); // taken meanwhile
     const known = page.data.findIndex((item) => this.family.levels.has(item.id));
     const isReadable = known > 0 || (known < 0 && !page.has_more && this.family.order.length === 0);
     if (!isReadable) return void (await this.open(this.conversation.id)); // something was deleted, or much was said

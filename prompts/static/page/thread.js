@@ -9,11 +9,11 @@ import { element } from "./elements.js";
 
 /** Few enough that drawing them takes no more than a frame or two. */
 const BLOCK_ENTRIES = 10;
-/** The height of an entry that was never drawn: it is right by and large, and scrolling minds what it was not. */
+/** The height that an entry counts until it is drawn. What is seen keeps its place when the real height differs. */
 const ENTRY_PX = 180;
 /** How far beyond the screen blocks keep their elements, and earlier pages are read. */
 const NEAR_PX = 1500;
-/** At the end is who is this near to it. */
+/** Whoever is this near to the end stays there while it grows. */
 const END_PX = 60;
 
 export class Thread {

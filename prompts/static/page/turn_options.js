@@ -2,6 +2,7 @@
  * What a turn is asked with beside its words: a template, the conversation's documents, whether thoughts are told.
  */
 
+import { notify } from "./dialogs.js";
 import { find } from "./elements.js";
 import { showsThoughts } from "./sidebar.js";
 import { FILES, TEMPLATE } from "./talk.js";
@@ -9,6 +10,7 @@ import { chooseTemplate, readTemplate, showTemplateInUse } from "./templates.js"
 
 /** Of a value in a conversation's metadata. */
 const MAX_METADATA = 512;
+const TOO_LONG_TO_KEEP = "What you have filled in is too long to be kept. The template holds until you leave this conversation.";
 
 export class TurnOptions {
   /** @param {{api: import("./api.js").Api, talk: import("./talk.js").Talk, onError: (error: any) => void}} given */
@@ -16,7 +18,7 @@ export class TurnOptions {
     this.api = api;
     this.talk = talk;
     this.onError = onError;
-    /** A template that is too long for the metadata: it holds until another conversation is opened. */
+    /** A template that is too long for the metadata: it holds until another conversation is opened, or the page. */
     this.longTemplate = null;
     /** A new vector store, until a document is in it. */
     this.store = null;
@@ -84,6 +86,7 @@ export class TurnOptions {
     } catch (error) {
       this.onError(error);
     }
+    if (this.longTemplate) notify(TOO_LONG_TO_KEEP);
     this.#showTemplate();
     find("message").focus();
   }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { readContent, responseOf, titleOf, toContent, toEntries } from "../../../prompts/static/page/entries.js";
+import { readContent, responseOf, titleOf, toContent, toEntries, withText } from "../../../prompts/static/page/entries.js";
 import { dayGroup, timeOfId } from "../../../prompts/static/page/times.js";
 
 const ONE = "2301a22c6158553c44f9001372fecca9";
@@ -45,6 +45,14 @@ test("words that only look like a list of files stay words", () => {
     if (text === "Attached files: ") assert.deepEqual(documents, []);
     else assert.equal(shown, `Hello\n\n${text}`);
   }
+});
+
+test("a message in other words keeps what came with it", () => {
+  const image = { type: "input_image", file_id: "file-1" };
+  const content = [...toContent("Old", [], []), image, ...toContent("", [], [{ filename: "a.md" }])];
+  assert.deepEqual(readContent(withText(content, "New")), { ...readContent(content), text: "New" });
+  const words = withText([{ type: "input_text", text: "Attached files: none, I fear" }], "New");
+  assert.deepEqual(words, [{ type: "input_text", text: "New" }]);
 });
 
 test("a title is the first words, and no more", () => {
