@@ -52,10 +52,10 @@ export class Composer {
 
   /** Write for a conversation or a version of it: all have the draft of their root. */
   setConversation(id) {
-    if (id === this.conversationId) return;
-    this.attachments.clear();
+    const isOther = id !== this.conversationId;
+    if (isOther) this.attachments.clear();
     this.conversationId = id;
-    this.field.value = readDraft(id);
+    if (isOther || !this.text) this.field.value = readDraft(id); // what is being typed keeps its place of writing
     this.#show();
   }
 
