@@ -173,7 +173,7 @@ function answerRows(response) {
   return [
     ["Model", response.model],
     response.prompt ? ["Template", `${response.prompt.id}, version ${response.prompt.version}`] : null,
-    tookS === null ? null : ["Took", `${tookS} s`],
+    tookS === null ? null : ["Took", tookS ? `${tookS} s` : "less than a second"],
     ["Status", response.status],
     ["Id", response.id],
   ];
