@@ -269,6 +269,7 @@ def _build_sockets(bodies: BodyRoom, observer: Observer, wear: Wear) -> Sockets:
         max_owner_sockets=settings.MAX_OWNER_SOCKETS,
         max_age_s=settings.MAX_SOCKET_S,
         memory=HistoryLimits(settings.HISTORY_TOKENS, settings.HISTORY_BYTES),
+        max_owner_bytes=settings.MAX_BODIES_MB * MB * 3 // 4,  # a quarter is left to others; a message has 10 MB
     )
     memory = MemoryRoom(settings.MAX_REMEMBERED_MB * MB)
     return Sockets(limits, memory=memory, bodies=bodies, observer=observer, count_turn=wear.note_request)

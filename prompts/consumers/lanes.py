@@ -26,11 +26,18 @@ Turn = TypeVar("Turn", bound=Waiting)
 
 
 class Lanes(Generic[Turn]):
-    """Runs `serve` for each turn when its lane is free; `serve` raises nothing. `rest` is called when nothing runs."""
+    """Runs `serve` for each turn when its lane is free; `serve` raises nothing. `rest` is called when nothing runs.
 
-    def __init__(self, serve: Callable[[Turn], Awaitable[None]], rest: Callable[[], None]) -> None:
+    `let_go` is called once for each turn that was added, whatever becomes of it: a task that is cancelled before its
+    first step runs nothing of `serve`.
+    """
+
+    def __init__(
+        self, serve: Callable[[Turn], Awaitable[None]], rest: Callable[[], None], let_go: Callable[[Turn], None]
+    ) -> None:
         self._serve = serve
         self._rest = rest
+        self._let_go = let_go
         self._waiting: deque[Turn] = deque()
         self._running: dict[str | None, asyncio.Task[None]] = {}
         self._names: set[str] = set()
@@ -60,12 +67,14 @@ class Lanes(Generic[Turn]):
         """The turns that have not begun, which are not to begin any more."""
         waiting = list(self._waiting)
         self._waiting.clear()
+        for turn in waiting:
+            self._let_go(turn)
         return waiting
 
     async def stop(self) -> None:
         """Cancel what runs, and wait until it has let go of everything."""
         self._is_over = True
-        self._waiting.clear()
+        self.take_waiting()
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
@@ -85,10 +94,11 @@ class Lanes(Generic[Turn]):
     def _begin(self, turn: Turn) -> None:
         task = asyncio.ensure_future(self._serve(turn))
         self._running[turn.stream_id] = task
-        task.add_done_callback(lambda _: self._end(turn.stream_id))
+        task.add_done_callback(lambda _: self._end(turn))
 
-    def _end(self, stream_id: str | None) -> None:
-        del self._running[stream_id]
+    def _end(self, turn: Turn) -> None:
+        del self._running[turn.stream_id]
+        self._let_go(turn)
         if not self._is_over:
             self._advance()
             if not self._running:

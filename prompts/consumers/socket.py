@@ -110,7 +110,7 @@ class Socket:
         self._sockets = sockets
         self._tracing = tracing
         self._memory = sockets.memory.open(max_bytes=sockets.limits.memory.max_bytes)
-        self._lanes: Lanes[SocketTurn] = Lanes(self._serve, self._finish)
+        self._lanes: Lanes[SocketTurn] = Lanes(self._serve, self._finish, self._let_go)
         self._ending: SocketEnding | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._age = asyncio.get_running_loop().call_later(sockets.limits.max_age_s, self._grow_old)
@@ -148,13 +148,16 @@ class Socket:
         await self._wire.send_frame(render_refusal(error), stream_id)
 
     def _queue(self, frame: Frame) -> None:
-        self._sockets.bodies.take(len(frame.data))
+        self._sockets.hold(self.owner, len(frame.data))
         self.turns += 1
         try:
             self._lanes.add(SocketTurn(frame, self.turns))
         except ServiceError:
-            self._sockets.bodies.give_back(len(frame.data))
+            self._sockets.let_go(self.owner, len(frame.data))
             raise
+
+    def _let_go(self, turn: SocketTurn) -> None:
+        self._sockets.let_go(self.owner, len(turn.frame.data))
 
     # --- a turn ---
 
@@ -172,7 +175,6 @@ class Socket:
         except ClientGone:
             pass
         finally:
-            self._sockets.bodies.give_back(len(turn.frame.data))
             self._note(outcome, code, round((time.perf_counter() - began) * 1000, 1))
 
     async def _answer_or_refuse(self, turn: SocketTurn, request_id: str) -> str | None:
@@ -289,10 +291,10 @@ class Socket:
         self._finishing = asyncio.ensure_future(self._refuse_waiting(ending, at_once=at_once))
 
     async def _refuse_waiting(self, ending: SocketEnding, *, at_once: bool) -> None:
+        waiting = [turn.stream_id for turn in self._lanes.take_waiting()]  # what they sent is not held any longer
         with suppress(ClientGone):
-            for turn in self._lanes.take_waiting():
-                self._sockets.bodies.give_back(len(turn.frame.data))
-                await self._refuse(ending.error, turn.stream_id)
+            for stream_id in waiting:
+                await self._refuse(ending.error, stream_id)
         if at_once or self._lanes.is_idle:
             await self._close(ending)
 
@@ -315,7 +317,5 @@ class Socket:
         self._age.cancel()
         if self._finishing is not None:
             self._finishing.cancel()
-        for turn in self._lanes.take_waiting():
-            self._sockets.bodies.give_back(len(turn.frame.data))
         await self._lanes.stop()
         self._memory.close()

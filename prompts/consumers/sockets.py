@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from prompts.errors import Draining, Overloaded, ServiceError, SocketTooOld, TooManySockets
+from prompts.errors import Draining, Overloaded, ServiceError, SocketTooOld, TooManySockets, TooManyWaiting
 from prompts.ports.observer import Observer, SocketClosed, SocketEnd, SocketOpened
 from prompts.usecases.remembered import HistoryLimits, MemoryRoom
 
@@ -43,6 +43,8 @@ class SocketLimits:
     max_age_s: float
     memory: HistoryLimits
     """Of one history that is not stored."""
+    max_owner_bytes: int
+    """Of all messages of one owner whose turns have not ended."""
 
 
 class Room(Protocol):
@@ -81,11 +83,13 @@ class Sockets:
         """`count_turn` is told of each turn: a process is recycled after so many requests."""
         self.limits = limits
         self.memory = memory
-        self.bodies = bodies
+        self._bodies = bodies
         self.observer = observer
         self.count_turn = count_turn
         self._open: set[OpenSocket] = set()
         self._owners: Counter[str] = Counter()
+        self._held_bytes: Counter[str] = Counter()
+        """Of the owners' messages."""
         self._left = asyncio.Event()
         self._is_draining = False
 
@@ -117,6 +121,21 @@ class Sockets:
             del self._owners[socket.owner]
         self.observer.notice(SocketClosed(reason))
         self._left.set()
+
+    def hold(self, owner: str, size: int) -> None:
+        """Room for a message until its turn has ended. Raises Overloaded, TooManyWaiting."""
+        if self._held_bytes[owner] + size > self.limits.max_owner_bytes:
+            message = "Your turns on WebSockets hold as much of this replica as they may. Send this when one has ended."
+            raise TooManyWaiting(message)
+        self._bodies.take(size)
+        self._held_bytes[owner] += size
+
+    def let_go(self, owner: str, size: int) -> None:
+        """Of what is held."""
+        self._bodies.give_back(size)
+        self._held_bytes[owner] -= size
+        if not self._held_bytes[owner]:
+            del self._held_bytes[owner]
 
     def start_draining(self) -> None:
         """The process leaves: idle connections are closed, the others when their turns have ended."""

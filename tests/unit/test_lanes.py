@@ -23,9 +23,10 @@ class Stage:
     def __init__(self) -> None:
         self.begun: list[str] = []
         self.cancelled: list[str] = []
+        self.let_go: list[str] = []
         self.rests = 0
         self._ends: dict[str, asyncio.Event] = {}
-        self.lanes: Lanes[Turn] = Lanes(self.serve, self.rest)
+        self.lanes: Lanes[Turn] = Lanes(self.serve, self.rest, lambda turn: self.let_go.append(turn.name))
 
     async def serve(self, turn: Turn) -> None:
         self.begun.append(turn.name)
@@ -115,3 +116,20 @@ async def test_a_stop_cancels_what_runs_and_begins_nothing() -> None:
     await stage.lanes.stop()
     await stage.settle()
     assert (stage.cancelled, stage.begun, stage.rests) == (["1", "a"], ["1", "a"], 0)
+
+
+async def test_each_turn_is_let_go_once_whatever_becomes_of_it() -> None:
+    stage = Stage()
+    for name, lane in (("served", None), ("cancelled", None), ("waits", None), ("running", "a"), ("waits too", "a")):
+        stage.add(name, lane)
+    await stage.settle()
+    await stage.end("served")
+    assert stage.let_go == ["served"]
+    stage.add("taken", "a")
+    assert [turn.name for turn in stage.lanes.take_waiting()] == ["waits", "waits too", "taken"]
+    assert stage.let_go[1:] == ["waits", "waits too", "taken"]
+    stage.add("waiting")
+    stage.add("never begun", "b")  # its task has not taken a step
+    await stage.lanes.stop()
+    assert sorted(stage.let_go[4:]) == ["cancelled", "never begun", "running", "waiting"]
+    assert "never begun" not in stage.begun

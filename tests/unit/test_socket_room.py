@@ -1,0 +1,131 @@
+"""The room of what a connection was sent: whatever becomes of its turns, all of it is given back."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from config.request_body import BodyRoom
+from prompts.api.state import State
+from prompts.consumers.socket import ClientGone, Opened, Socket
+from prompts.consumers.sockets import LEAVING, SocketLimits, Sockets
+from prompts.errors import Overloaded
+from prompts.ports.api_keys import Caller
+from prompts.usecases.remembered import HistoryLimits, MemoryRoom
+from tests.support.fakes.observer import FakeObserver
+
+ROOM = 10_000
+LARGE = json.dumps({"type": "response.create", "input": "x" * 1_000})
+
+
+class SlowKeys:
+    """API keys in a Redis that does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def find_caller(self, key: str) -> Caller | None:
+        self.asked.set()
+        await asyncio.Event().wait()
+        return None
+
+
+class DeadWire:
+    """A connection that is closed."""
+
+    async def send_frame(self, data: bytes, stream_id: str | None) -> None:
+        raise ClientGone
+
+    async def close_with(self, code: int) -> None:
+        pass
+
+
+class OpenWire(DeadWire):
+    """One whose client reads."""
+
+    def __init__(self) -> None:
+        self.refusals: list[str] = []
+
+    async def send_frame(self, data: bytes, stream_id: str | None) -> None:
+        self.refusals.append(json.loads(data)["error"]["code"])
+
+
+class StuckWire(DeadWire):
+    """One whose client takes nothing."""
+
+    async def send_frame(self, data: bytes, stream_id: str | None) -> None:
+        await asyncio.Event().wait()
+
+
+class Process:
+    """The WebSockets of a process, and the room of what they were sent."""
+
+    def __init__(self) -> None:
+        limits = SocketLimits(True, 10, 10, 3_600, HistoryLimits(1_000, 1_000), max_owner_bytes=5 * len(LARGE))
+        self.room = BodyRoom(ROOM)
+        self.sockets = Sockets(limits, memory=MemoryRoom(1_000), bodies=self.room, observer=FakeObserver())
+        self.keys = SlowKeys()
+
+    def open(self, wire: DeadWire, owner: str = "alice") -> Socket:
+        state = cast(State, SimpleNamespace(api_keys=self.keys, origins=None))
+        opened = Opened(owner, "req", {"authorization": "Bearer x"}, always_streams=False)
+        return Socket(opened, cast(Any, wire), state=state, sockets=self.sockets)
+
+    def check_all_is_free(self) -> None:
+        self.room.take(ROOM)
+        with pytest.raises(Overloaded):
+            self.room.take(1)
+
+
+async def test_a_turn_that_never_took_its_first_step_gives_its_room_back() -> None:
+    """Its client left at the moment when the turn before it ended."""
+    process = Process()
+    socket = process.open(DeadWire())
+    await socket.take(LARGE)  # nobody has run it yet
+    await socket.leave()
+    process.check_all_is_free()
+
+
+async def test_turns_that_run_and_turns_that_wait_do() -> None:
+    process = Process()
+    socket = process.open(DeadWire())
+    for _ in range(4):
+        await socket.take(LARGE)
+    await process.keys.asked.wait()
+    await socket.leave()
+    process.check_all_is_free()
+
+
+@pytest.mark.parametrize("wire", [DeadWire(), StuckWire()])
+async def test_turns_whose_refusal_cannot_be_told_do(wire: DeadWire) -> None:
+    process = Process()
+    socket = process.open(wire)
+    for _ in range(4):
+        await socket.take(LARGE)
+    await process.keys.asked.wait()
+    socket.end(LEAVING)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    process.room.take(ROOM - len(LARGE))  # all but that of the turn that runs: what waited is held no longer
+    process.room.give_back(ROOM - len(LARGE))
+    await socket.leave()
+    process.check_all_is_free()
+
+
+async def test_one_owners_turns_leave_room_to_others() -> None:
+    process = Process()
+    wires = [OpenWire() for _ in range(3)]
+    first, second, bobs = (
+        process.open(wire, owner) for wire, owner in zip(wires, ("alice", "alice", "bob"), strict=True)
+    )
+    for socket in (first, first, first, second, second, second, bobs, bobs):
+        await socket.take(LARGE)
+    assert [wire.refusals for wire in wires] == [[], ["websocket_queue_full"], []]
+    await first.leave()
+    await second.take(LARGE)
+    assert len(wires[1].refusals) == 1
+    await second.leave()
+    await bobs.leave()
+    process.check_all_is_free()
