@@ -5,7 +5,7 @@
     a body that nobody reads     thrown away for `linger_s` after the answer, then closed
     trailer fields               dropped: they come after the headers were looked at, and must not pass for some
     requests sent ahead          the connection is closed above MAX_PIPELINED
-    an answer that is not read   closed when nothing of it was taken for `stall_s`
+    an answer that is not read   closed when nothing of it was taken for `stall_s`, while the connection closes too
 
 The body itself is bounded by whoever reads it (config/request_body.py): uvicorn holds 64 KB of one that nobody reads.
 """
@@ -71,6 +71,11 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     @override
+    def eof_received(self) -> None:
+        """The client sends no more: the transport closes."""
+        self._watch_closing()
+
+    @override
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
@@ -102,6 +107,8 @@ class HttpProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._forget_stall()
         super().resume_writing()
+        if self.transport.is_closing():
+            self._watch_closing()
 
     # --- what the parser finds ---
 
@@ -146,12 +153,20 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if self.transport.is_closing() or not self._is_idle:
+        if self.transport.is_closing():
+            self._watch_closing()
+            return
+        if not self._is_idle:
             return
         if self.cycle.more_body:
             self._close_in(self.linger_s)
         elif self._is_in_head:
             self._close_in(self.head_s)
+
+    @override
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._watch_closing()
 
     # --- refusing ---
 
@@ -222,7 +237,13 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _watch_closing(self) -> None:
+        """A transport closes when all was taken, and waits for that without end."""
+        if self.transport.get_write_buffer_size():
+            self._watch_stall()
+
     def _watch_stall(self) -> None:
+        self._forget_stall()
         self._stall = self.loop.call_later(self.stall_s, self._check_stall, self.transport.get_write_buffer_size())
 
     def _check_stall(self, size_before: int) -> None:

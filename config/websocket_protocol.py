@@ -15,11 +15,12 @@ import http
 import logging
 from typing import Any, ClassVar, cast
 
-from asgiref.typing import ASGISendEvent
+from asgiref.typing import ASGIReceiveEvent, ASGISendEvent
 from typing_extensions import override
 from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Response
 from websockets.server import ServerProtocol
@@ -71,6 +72,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     grace_s: ClassVar[float] = GRACE_S
     linger_s: ClassVar[float] = LINGER_S
     stall_s: ClassVar[float] = STALL_S
+    closing_s: ClassVar[float] = CLOSING_S
 
     def __init__(
         self,
@@ -83,9 +85,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.logger = logger
         self.conn = Handshake(max_size=MAX_MESSAGE_BYTES, logger=logger)
         self.ping_interval, self.ping_timeout = PING_S, PONG_S
-        self.close_timeout = CLOSING_S
+        self.close_timeout = self.closing_s
         self._room: BodyRoom | None = app_state.get("bodies")
         self._taken_bytes = 0
+        self._queued_bytes = 0
+        """Of these, the room of whole messages that the application has not asked for yet."""
         self._slow: asyncio.TimerHandle | None = None
         self._began = 0.0
         self._received_bytes = 0
@@ -98,8 +102,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_stall()
-        self._take(0)
+        self._give_all_back()
         super().connection_lost(exc)
+
+    @override
+    def eof_received(self) -> None:
+        """The client sends no more: the transport closes."""
+        self._end_soon()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -144,6 +153,21 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.write(output)
 
     @override
+    def handle_close(self, event: Frame) -> None:
+        """Likewise; the application is told, and counts this connection no longer."""
+        super().handle_close(event)
+        self._end_soon()
+
+    @override
+    async def receive(self) -> ASGIReceiveEvent:  # type: ignore[override]  # uvicorn has types of its own
+        """The next message, which is the application's to account for."""
+        message = await super().receive()
+        if self._queued_bytes and self.queue.empty():
+            self._queued_bytes = 0
+            self._take(self._coming_bytes)
+        return cast(ASGIReceiveEvent, message)
+
+    @override
     def handle_parser_exception(self) -> None:
         """What comes further is thrown away for a moment: closing at once would take the reason from the client."""
         close = self.conn.close_sent
@@ -159,6 +183,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._close_with(INVALID_DATA, "A text is UTF-8.")
         else:
             super().send_receive_event_to_app()
+            if not self.close_sent:
+                self._queued_bytes = self._taken_bytes
 
     def _begin_message(self, event: Frame, kind: str) -> None:
         self.curr_msg_data_type = cast(Any, kind)
@@ -168,19 +194,24 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     def _watch_message(self, size: int) -> None:
         """Account for a message that is not whole yet, and ask for a pace."""
-        held_bytes = len(self.conn.reader.buffer) + sum(map(len, self.frames))
+        coming_bytes = self._coming_bytes
         try:
-            self._take(held_bytes)
+            self._take(coming_bytes + self._queued_bytes)
         except Overloaded as error:
             self._close_with(TRY_AGAIN_LATER, error.message)
             return
-        if not held_bytes:
+        if not coming_bytes:
             self._forget_slow()
         elif self._slow is None:
             self._began, self._received_bytes = self.loop.time(), size
             self._slow = self.loop.call_later(self.grace_s, self._check_pace)
         else:
             self._received_bytes += size
+
+    @property
+    def _coming_bytes(self) -> int:
+        """What is there of a message that is not whole."""
+        return len(self.conn.reader.buffer) + sum(map(len, self.frames))
 
     def _check_pace(self) -> None:
         due = self._began + self.grace_s + self._received_bytes / MIN_BYTES_A_SECOND
@@ -190,15 +221,18 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self._slow = self.loop.call_at(due, self._check_pace)
 
     def _take(self, size: int) -> None:
-        """Hold so many bytes of a message that is coming. Raises Overloaded."""
+        """Hold so many bytes of messages. Raises Overloaded."""
         if self._room is not None and size != self._taken_bytes:
             if size > self._taken_bytes:
                 self._room.take(size - self._taken_bytes)
             else:
                 self._room.give_back(self._taken_bytes - size)
             self._taken_bytes = size
-        if not size:
-            self._forget_slow()
+
+    def _give_all_back(self) -> None:
+        self._queued_bytes = 0
+        self._take(0)
+        self._forget_slow()
 
     def _close_with(self, code: int, reason: str) -> None:
         """The client is told why, and heard no more."""
@@ -215,7 +249,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self.close_sent = self._has_failed = True
         self.conn.reader.buffer.clear()
         self.frames = []
-        self._take(0)
+        self._give_all_back()
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
@@ -242,10 +276,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 # What uvicorn raises is no part of ASGI; an OSError is.
                 raise ConnectionResetError("the client has left")
             piece, is_last = data[start : start + MAX_PIECE_BYTES], start + MAX_PIECE_BYTES >= len(data)
-            if start:
-                self.conn.send_continuation(piece, fin=is_last)
-            else:
-                self.conn.send_text(piece, fin=is_last)
+            send = self.conn.send_continuation if start else self.conn.send_text
+            try:
+                send(piece, fin=is_last)
+            except InvalidState:
+                raise ConnectionResetError("the client is closing") from None
             self.transport.write(b"".join(self.conn.data_to_send()))
 
     # --- time ---
@@ -272,6 +307,13 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             self.transport.abort()  # it would wait for a client that reads nothing
         else:
             self.transport.close()
+
+    def _end_soon(self) -> None:
+        """A transport closes when all was taken, and waits for that without end. Here it has a moment."""
+        if self.transport.get_write_buffer_size():
+            if self.close_timer is not None:
+                self.close_timer.cancel()
+            self.close_timer = self.loop.call_later(self.close_timeout, self._close)
 
     def _watch_stall(self) -> None:
         self._stall = self.loop.call_later(self.stall_s, self._check_stall, self.transport.get_write_buffer_size())

@@ -12,6 +12,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from config.http_protocol import MAX_HEAD_BYTES, MAX_PIPELINED, HttpProtocol
+from tests.support.servers import eventually
 
 # A test waits at most so long for what comes at once.
 MAX_S = 10.0
@@ -279,3 +280,46 @@ async def test_an_upgrade_is_a_request_like_others(connect: Connect, caplog: pyt
     client.send(GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
     assert (await client.read_answer())[0] == 200
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("way", ["half-closed", "last", "kept alive"])
+async def test_a_closing_connection_does_not_wait_for_who_reads_nothing(connect: Connect, way: str) -> None:
+    """The transport itself would wait without end, with an open file: for whoever asks, without a key."""
+
+    class Brief(QuickProtocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.timeout_keep_alive = SHORT_S
+
+    application = Rest()
+    client = await connect(application, Brief)
+    client.writer.transport.pause_reading()
+    client.send(b"GET /rest HTTP/1.1\r\nHost: x\r\n%b\r\n" % (b"Connection: close\r\n" if way == "last" else b""))
+    async with asyncio.timeout(MAX_S):
+        transport = await application.held.get()
+        if way == "half-closed":
+            client.writer.write_eof()
+        else:
+            application.may_end.set()
+        await eventually(lambda: transport.is_closing() and not transport.get_write_buffer_size())
+    application.may_end.set()
+    client.writer.transport.abort()
+
+
+class Rest(Application):
+    """Answers until the network takes no more, and leaves less in the buffer than a writer waits for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: asyncio.Queue[Any] = asyncio.Queue()
+        self.may_end = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        transport = receive.__self__.transport
+        while not transport.get_write_buffer_size():
+            await send({"type": "http.response.body", "body": bytes(1_000), "more_body": True})
+            await asyncio.sleep(0)
+        self.held.put_nowait(transport)
+        await self.may_end.wait()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -17,6 +17,7 @@ from config import websocket_protocol
 from config.http_protocol import HttpProtocol
 from config.request_body import BodyRoom
 from config.websocket_protocol import MAX_MESSAGE_BYTES, WebSocketProtocol
+from tests.support.servers import eventually
 
 SHORT_S = 0.2
 MAX_S = 20
@@ -282,3 +283,74 @@ async def test_an_upgrade_behind_a_request_that_is_being_answered_is_refused(ser
     async with asyncio.timeout(MAX_S):
         assert b"101" not in await reader.read(1000)
     writer.close()
+
+
+class Holding(Application):
+    """Answers when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def answer(self, text: str, send: Any) -> None:
+        await self.may_answer.wait()
+        await super().answer(text, send)
+
+
+async def test_a_message_keeps_its_room_until_it_is_asked_for(serve: Serve) -> None:
+    """Whoever sends while nobody asks: of a thousand connections, each would hold a message that nobody counts."""
+    application = Holding()
+    address = await serve(application, room=3 * MB)
+    first = await open_to(address)
+    [protocol] = application.connections
+    await first.send("Hold")
+    await first.send("x" * 2 * MB)
+    await eventually(lambda: not protocol.queue.empty())
+    second = await open_to(address)
+    await write_raw(second, frame(Opcode.TEXT, b"x" * 2 * MB, fin=False))
+    assert await read_end(second) == 1013
+    application.may_answer.set()
+    assert [await first.recv(), await first.recv()] == ["4", str(2 * MB)]
+    third = await open_to(address)
+    await third.send("x" * 2 * MB)
+    assert await third.recv() == str(2 * MB)
+    for client in (first, third):
+        await client.close()
+
+
+@pytest.mark.parametrize("way", ["close", "half-close"])
+async def test_a_closing_connection_does_not_wait_for_who_reads_nothing(serve: Serve, way: str) -> None:
+    """The transport itself would wait without end, and nobody counts it any more."""
+
+    class Brief(WebSocketProtocol):
+        closing_s = SHORT_S
+
+    application = Application()
+    deaf, loop = await open_deaf(await serve(application, Brief)), asyncio.get_running_loop()
+    [protocol] = application.connections
+    async with asyncio.timeout(MAX_S):
+        while not protocol.transport.get_write_buffer_size():  # until the network takes no more
+            await loop.sock_sendall(deaf, frame(Opcode.TEXT, b"send 500", fin=True))
+            await asyncio.sleep(0)
+        assert protocol.writable.is_set()
+        if way == "close":
+            await loop.sock_sendall(deaf, frame(Opcode.CLOSE, b"\x03\xe8", fin=True))
+        else:
+            deaf.shutdown(socket.SHUT_WR)
+        await eventually(lambda: not application.connections)
+    deaf.close()
+
+
+async def test_who_closes_in_the_middle_of_a_long_answer_has_left(serve: Serve) -> None:
+    application = Application()
+    deaf, loop = await open_deaf(await serve(application)), asyncio.get_running_loop()
+    await loop.sock_sendall(deaf, frame(Opcode.TEXT, b"send 5000000", fin=True))
+    [protocol] = application.connections
+    async with asyncio.timeout(MAX_S):
+        await eventually(lambda: not protocol.writable.is_set())
+        await loop.sock_sendall(deaf, frame(Opcode.CLOSE, b"\x03\xe8", fin=True))
+        while await loop.sock_recv(deaf, 1_000_000):
+            pass
+        assert await application.ended.get() == 1000
+    assert [type(error) for error in application.errors] == [ConnectionResetError]
+    deaf.close()
