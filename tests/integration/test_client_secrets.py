@@ -11,14 +11,13 @@ import pytest
 
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.domain.ids import hash_key
-from prompts.ports.client_secrets import ALL_SCOPES, ClientSecret, open_secret, seal_secret
-from tests.support.client_secrets import get_code, make_secret, open_browser
+from prompts.ports.client_secrets import ALL_SCOPES, open_secret
+from tests.support.client_secrets import SEALER, forge, get_code, make_secret, open_browser
 from tests.support.servers import Replica
 from tests.support.service import Service, manage
 from tests.support.staff import make_staff, open_admin, submit
 
 TEN_MINUTES_S = 600
-SEALER = AesGcmSealer("a key for tests, which protects nothing")  # that of the service: tests/conftest.py
 FORBIDDEN = (403, "insufficient_scope")
 
 
@@ -27,17 +26,6 @@ async def browser(http: httpx.AsyncClient, service: Service) -> AsyncIterator[ht
     """A browser with a secret of Alice's that may do everything."""
     async with open_browser(service.url, await make_secret(http)) as client:
         yield client
-
-
-def forge(service: Service, sealer: AesGcmSealer = SEALER, **claims: object) -> str:
-    """A secret that says what Alice's do, or something else."""
-    said = {
-        "owner": "alice",
-        "maker": hash_key(service.alice_key),
-        "expires_at": int(time.time()) + 60,
-        **claims,
-    }
-    return seal_secret(ClientSecret(**said), sealer)  # type: ignore[arg-type]
 
 
 async def test_a_secret_opens_what_its_key_opens_at_every_replica(

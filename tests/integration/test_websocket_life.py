@@ -22,7 +22,7 @@ from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
 from tests.support.service import ALICE_KEY, Service, manage, service_environment
 from tests.support.turns import Stream, get_text, open_client
-from tests.support.websockets import Talk, open_connection, open_talk, upgrade
+from tests.support.websockets import Talk, open_connection, open_refused, open_talk, upgrade
 
 FOUR_SECONDS = "count to 80 [[standin token_s=0.05]]"
 ENDLESS = "count to 2000 [[standin token_s=0.05]]"
@@ -36,17 +36,6 @@ def small(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     patient = {"MODEL_FIRST_TOKEN_S": "30", "MODEL_SILENCE_S": "30"}
     with Replica(tmp_path_factory.mktemp("small"), {**service.environment, **limits, **patient}) as replica:
         yield replica
-
-
-async def open_refused(url: str, key: str | None, **headers: str) -> tuple[int, str]:
-    """The status and the code with which a connection is refused."""
-    with pytest.raises(InvalidStatus) as refused:
-        async with open_connection(url, key, headers):
-            pass
-    response = refused.value.response
-    assert response.headers["x-content-type-options"] == "nosniff"
-    assert response.headers["x-request-id"]
-    return response.status_code, json.loads(response.body or b"{}")["error"]["code"]
 
 
 # --- opening ---

@@ -1,10 +1,17 @@
 """Client secrets in tests."""
 
+import time
 from typing import Any
 
 import httpx
 
+from prompts.adapters.sealing import AesGcmSealer
+from prompts.domain.ids import hash_key
+from prompts.ports.client_secrets import ClientSecret, seal_secret
 from tests.support.oracle import check_answer
+from tests.support.service import Service
+
+SEALER = AesGcmSealer("a key for tests, which protects nothing")  # that of the service: tests/conftest.py
 
 
 async def make_secret(http: httpx.AsyncClient, **body: Any) -> str:
@@ -27,3 +34,14 @@ def open_browser(url: str, secret: str, **headers: str) -> httpx.AsyncClient:
 def get_code(answer: httpx.Response) -> tuple[int, str]:
     """Status and code of a refusal."""
     return answer.status_code, answer.json()["error"]["code"]
+
+
+def forge(service: Service, sealer: AesGcmSealer = SEALER, **claims: object) -> str:
+    """A secret that says what Alice's do, or something else."""
+    said = {
+        "owner": "alice",
+        "maker": hash_key(service.alice_key),
+        "expires_at": int(time.time()) + 60,
+        **claims,
+    }
+    return seal_secret(ClientSecret(**said), sealer)  # type: ignore[arg-type]

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.support.oracle import check_error, check_events
 
@@ -114,6 +115,17 @@ def open_connection(url: str, key: str | None, headers: Mapping[str, str] = {}, 
     own = {} if key is None else {"Authorization": f"Bearer {key}"}
     options = {"max_size": None, "proxy": None, "open_timeout": WITHIN_S, "user_agent_header": None, **options}
     return connect(websocket_url(url), additional_headers={**own, **headers}, **options)
+
+
+async def open_refused(url: str, key: str | None, **headers: str) -> tuple[int, str]:
+    """The status and the code with which a connection is refused."""
+    with pytest.raises(InvalidStatus) as refused:
+        async with open_connection(url, key, headers):
+            pass
+    response = refused.value.response
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-request-id"]
+    return response.status_code, json.loads(response.body or b"{}")["error"]["code"]
 
 
 async def upgrade(client: httpx.AsyncClient, path: str = "/v1/responses", **headers: str) -> httpx.Response:
