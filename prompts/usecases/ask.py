@@ -134,7 +134,7 @@ def build_model_request(ask: Ask, defaults: Defaults) -> ModelRequest:
         is_warm_up=True if ask.is_warm_up else UNSET,
         options=dict(ask.options) if ask.options else UNSET,
         granted_stores=dict(ask.granted_stores) if ask.granted_stores else UNSET,
-        wants_follow_ups=True if ask.wants_follow_ups else UNSET,
+        wants_follow_ups=True if ask.wants_follow_ups and not ask.is_warm_up else UNSET,
     )
 
 

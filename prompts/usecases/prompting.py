@@ -80,8 +80,13 @@ def _is_tool_of(said: Ask, param: str | None) -> bool:
 
 
 def _find_place(param: str, attached: Sequence[str]) -> str:
-    """The place in the request of what stands at this place of the input, whose first item has the attachments."""
+    """The place in the request of what stands at this place of the input, whose first item has the attachments.
+
+    A stored item that is named knows its place in the request.
+    """
     index, _, rest = param.removeprefix("input[").partition("]")
+    if rest == ".id":
+        return param
     if index != "0":
         return f"input[{int(index) - 1}]{rest}"
     number, _, rest = rest.removeprefix(".content[").partition("]")

@@ -11,7 +11,7 @@ from openai import AsyncOpenAI
 from tests.integration.test_takeover import open_victim
 from tests.support.function_tools import WEATHER
 from tests.support.model_calls import ModelCalls
-from tests.support.refusals import UNKNOWN_FILE, check_refusal
+from tests.support.refusals import UNKNOWN_FILE, UNKNOWN_ITEM, check_refusal
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import eventually
 from tests.support.service import Service
@@ -272,6 +272,15 @@ async def test_images_and_files_become_the_users_message(
     assert again[0] == media
     items = (await http.get(f"/v1/responses/{seen['id']}/input_items", params={"order": "asc"})).json()["data"]
     assert [part["type"] for part in items[0]["content"]] == ["input_image", "input_file"]
+
+
+async def test_a_stored_item_that_is_not_there_is_named_beside_an_image(http: httpx.AsyncClient) -> None:
+    prompt_id = await make(http, "Look.", variables=[{"name": "photo", "type": "image"}])
+    missing = {"type": "item_reference", "id": UNKNOWN_ITEM}
+    prompt = {"id": prompt_id, "variables": {"photo": IMAGE}}
+    for place, given in enumerate(([missing], [{"role": "user", "content": "Hello"}, missing])):
+        answer = await http.post("/v1/responses", json={"input": given, "prompt": prompt})
+        check_refusal(answer, status=404, code=None, param=f"input[{place}].id")
 
 
 async def test_a_file_that_is_not_there_is_named_by_its_variable(http: httpx.AsyncClient, alice: AsyncOpenAI) -> None:

@@ -255,7 +255,9 @@ async def test_images_and_files_come_as_the_users_message_before_the_input() -> 
         ("input[0].content[0].file_id", "prompt.variables.a.file_id"),
         ("input[0].content[1].file_id", "prompt.variables.c.file_id"),
         ("input[1].content[0].file_id", "input[0].content[0].file_id"),
-        ("input[12].id", "input[11].id"),
+        ("input[12].output[1].file_id", "input[11].output[1].file_id"),
+        ("input[0].id", "input[0].id"),  # a stored item that is named
+        ("input[12].id", "input[12].id"),
         ("model", "model"),
         (None, None),
     ],
@@ -265,6 +267,12 @@ async def test_what_is_refused_of_the_input_is_placed_in_the_request(param: str 
     with pytest.raises(InvalidRequest) as raised, placing_variables(ask):
         raise InvalidRequest(f"Invalid '{param}': no.", param=param)
     assert (raised.value.param, raised.value.message) == (shown, f"Invalid '{shown}': no.")
+
+
+async def test_a_warm_up_has_no_follow_ups_which_would_ask_the_model() -> None:
+    ask = await apply(PromptContent(text="-", follow_ups=True))
+    assert build_model_request(ask, DEFAULTS).wants_follow_ups is True
+    assert build_model_request(replace(ask, is_warm_up=True), DEFAULTS).wants_follow_ups is UNSET
 
 
 async def test_a_long_value_in_many_places_is_refused_before_it_is_made() -> None:
