@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
+import msgspec
+
 from prompts.domain import ids
 from prompts.domain.prompts import PromptContent, Variable
 from prompts.errors import InvalidRequest
@@ -17,6 +19,8 @@ MAX_VALUES = 100
 MAX_VALUE_CHARACTERS = 4_000
 MAX_DESCRIPTION_CHARACTERS = 500
 MAX_STORES = 16
+# Of a version in all, as JSON: each turn that names it reads it from Redis, whose other clients wait meanwhile.
+MAX_CONTENT_BYTES = 512 * 1024
 
 # As places in the text have them (`prompts.history.prompt_text`).
 _NAME = re.compile(r"\w{1,64}")
@@ -25,6 +29,9 @@ _NUMBER = re.compile(r"-?\d{1,64}(\.\d{1,64})?([eE][+-]?\d{1,3})?", re.ASCII)
 
 def check_content(content: PromptContent) -> None:
     """Raises InvalidRequest that names the place of what is wrong, as the API has it."""
+    if len(msgspec.json.encode(content)) > MAX_CONTENT_BYTES:
+        message = f"the prompt has more than {MAX_CONTENT_BYTES // 1024} KB with its variables and parameters. Cut it"
+        raise _invalid("prompt", message)
     declared = [variable.name for variable in content.variables]
     for place, variable in enumerate(content.variables):
         _check_variable(variable, f"variables[{place}]")

@@ -320,6 +320,16 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         "knowledge.when",
         "'always' or 'auto'",
     ),
+    "too much in all": (
+        {
+            "variables": [
+                {**VARIABLE, "name": name, "type": "enum", "values": [f"{value} {'x' * 3_900}" for value in range(100)]}
+                for name in ("a", "b")
+            ]
+        },
+        "prompt",
+        "512 KB",
+    ),
     "a long model": ({"model": "x" * 257}, "model", "256"),
     "a long title": ({"name": "x" * 201}, "name", "200"),
 }
