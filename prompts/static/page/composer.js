@@ -53,9 +53,11 @@ export class Composer {
   /** Write for a conversation or a version of it: all have the draft of their root. */
   setConversation(id) {
     const isOther = id !== this.conversationId;
+    const early = this.conversationId === undefined ? this.field.value : ""; // typed before the page was ready
     if (isOther) this.attachments.clear();
     this.conversationId = id;
-    if (isOther || !this.text) this.field.value = readDraft(id); // what is being typed keeps its place of writing
+    if (early) keepDraft(id, early);
+    else if (isOther || !this.text) this.field.value = readDraft(id); // what is being typed keeps its place of writing
     this.#show();
   }
 
@@ -151,7 +153,7 @@ export class Composer {
   }
 
   #changed() {
-    keepDraft(this.conversationId, this.field.value);
+    if (this.conversationId !== undefined) keepDraft(this.conversationId, this.field.value);
     this.#show();
   }
 
