@@ -107,5 +107,4 @@ def test_a_message_with_a_picture_is_edited_and_keeps_it(alice: Person, tmp_path
     expect(alice.send_button).to_be_enabled()
     alice.ask("What do you see?")
     edit(alice, alice.said.nth(0), "And now?")
-    expect(alice.last).to_contain_text("1 image")
     expect(alice.said.last.get_by_role("img")).to_be_visible()
