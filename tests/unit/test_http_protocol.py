@@ -289,7 +289,7 @@ async def test_a_closing_connection_does_not_wait_for_who_reads_nothing(connect:
     class Brief(QuickProtocol):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
-            self.timeout_keep_alive = SHORT_S
+            self.timeout_keep_alive = 0
 
     application = Rest()
     client = await connect(application, Brief)
