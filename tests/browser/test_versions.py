@@ -106,5 +106,6 @@ def test_a_message_with_a_picture_is_edited_and_keeps_it(alice: Person, tmp_path
     attach(alice, picture)
     expect(alice.send_button).to_be_enabled()
     alice.ask("What do you see?")
-    edit(alice, alice.said.nth(0), "And now?")
+    edit(alice, alice.said.nth(0), "What do you see now?")
     expect(alice.said.last.get_by_role("img")).to_be_visible()
+    expect(alice.answers.last).to_contain_text("1 image")
