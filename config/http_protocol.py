@@ -193,6 +193,11 @@ class HttpProtocol(HttpToolsProtocol):
         raise RefusedRequest
 
     @override
+    def _should_upgrade(self) -> bool:
+        """A WebSocket begins with a GET. Whatever else names one is a request like any other."""
+        return self.parser.get_method() == b"GET" and super()._should_upgrade()
+
+    @override
     def _unsupported_upgrade_warning(self) -> None:
         """Nothing: the application answers an upgrade, and anybody may send one."""
 

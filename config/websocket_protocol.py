@@ -13,6 +13,7 @@ compression           none: it costs 30 KB a connection, and a small message may
 import asyncio
 import http
 import logging
+import uuid
 from typing import Any, ClassVar, cast
 
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent
@@ -59,11 +60,15 @@ class Handshake(ServerProtocol):
         """A refusal of an upgrade; its text is the library's."""
         response = super().reject(status, text)
         content = render_error(_find_error(response.status_code)).content
-        own = [(name.decode(), value.decode()) for name, value in API_HEADERS]
+        own = [_new_id(), *((name.decode(), value.decode()) for name, value in API_HEADERS)]
         for name, value in [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *own]:
             response.headers.pop(name, None)
             response.headers[name] = value
         return Response(response.status_code, response.reason_phrase, response.headers, content)
+
+
+def _new_id() -> tuple[str, str]:
+    return "x-request-id", f"req_{uuid.uuid4().hex}"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):

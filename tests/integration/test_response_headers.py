@@ -30,7 +30,7 @@ API: list[tuple[str, str, int, dict[str, Any]]] = [
     ("POST", "/v1/responses", 413, {"content": b" " * (10 * 1024 * 1024 + 1)}),
     ("POST", "/v1/responses", 200, STREAM),
     ("POST", "/v1/chat/completions", 200, {"json": {"messages": [{"role": "user", "content": "Hi"}], "stream": True}}),
-    ("GET", "/v1/responses", 426, {"headers": {"Connection": "Upgrade", "Upgrade": "websocket"}}),
+    ("GET", "/v1/responses", 400, {"headers": {"Connection": "Upgrade", "Upgrade": "websocket"}}),
 ]
 PAGES: list[tuple[str, str, int, dict[str, Any]]] = [
     *(("GET", path, 200, {}) for path in ("/sign-in/", "/v1/docs", "/v1/openapi.json", "/admin/login/")),

@@ -39,7 +39,7 @@ async def _write_with_a_readers_secret(world: World) -> httpx.Response:
 
 
 async def _come_from_elsewhere(world: World) -> httpx.Response:
-    return await world.http.get("/v1/models", headers={"Origin": "https://app.example.com"})
+    return await world.http.get("/v1/models", headers={"Origin": "https://elsewhere.example"})
 
 
 async def _change_an_old_version(world: World) -> httpx.Response:

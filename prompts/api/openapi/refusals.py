@@ -149,7 +149,7 @@ REFUSALS = (
         "Make one with the scope that is named, or for the conversation; on a server use the key.",
     ),
     Refusal(
-        errors.OriginNotAllowed("https://app.example.com"),
+        errors.OriginNotAllowed("https://elsewhere.example"),
         "A page of another site, which the key's project does not list.",
         "Let the operator add the site to the project's allowed origins.",
     ),
