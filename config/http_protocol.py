@@ -18,6 +18,7 @@ from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from config.response_headers import API_HEADERS
+from config.stalls import StallWatch, close_at_once
 from prompts.api.errors import render_error
 from prompts.errors import HeadTooLarge, InvalidRequest, ServiceError
 
@@ -51,7 +52,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._bytes_beside_bodies = 0
         """How much has come since the last byte of a body: of a head, a trailer, the frames of chunks."""
         self._deadline: asyncio.TimerHandle | None = None
-        self._stall: asyncio.TimerHandle | None = None
+        self._stall = StallWatch(self.loop, self.stall_s)
         self._refusal: ServiceError | None = None
         """Why nothing more is read here."""
         self._has_upgraded = False
@@ -67,7 +68,7 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._keep_open()
-        self._forget_stall()
+        self._stall.forget()
         super().connection_lost(exc)
 
     @override
@@ -101,11 +102,11 @@ class HttpProtocol(HttpToolsProtocol):
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._watch_stall()
+        self._stall.begin(self.transport, self.transport.abort)
 
     @override
     def resume_writing(self) -> None:
-        self._forget_stall()
+        self._stall.forget()
         super().resume_writing()
         if self.transport.is_closing():
             self._watch_closing()
@@ -237,30 +238,12 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _close(self) -> None:
         self._deadline = None
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()  # it would wait for a client that reads nothing
-        else:
-            self.transport.close()
+        close_at_once(self.transport)
 
     def _watch_closing(self) -> None:
         """A transport closes when all was taken, and waits for that without end."""
         if self.transport.get_write_buffer_size():
-            self._watch_stall()
-
-    def _watch_stall(self) -> None:
-        self._forget_stall()
-        self._stall = self.loop.call_later(self.stall_s, self._check_stall, self.transport.get_write_buffer_size())
-
-    def _check_stall(self, size_before: int) -> None:
-        if self.transport.get_write_buffer_size() < size_before:
-            self._watch_stall()
-        else:
-            self.transport.abort()
-
-    def _forget_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+            self._stall.begin(self.transport, self.transport.abort)
 
 
 def _head_too_large() -> ServiceError:

@@ -1,8 +1,6 @@
 """Middleware for both handlers: the request id, and of each request one log line and its metrics."""
 
-import re
 import time
-import uuid
 from collections.abc import Callable
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
@@ -16,14 +14,13 @@ from django.utils.decorators import sync_only_middleware
 
 from config.lean_handler import Response, View
 from config.metrics import HttpMetrics
+from prompts.api.request_ids import choose_request_id
 
 if TYPE_CHECKING:
     from config.http_tracing import HttpTracing
 
 log = structlog.get_logger("access")
 
-# A client's id that may be used: short, and without characters that break a log line or a header.
-SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 # A process's share of PostgreSQL's usual 100 connections; a page takes milliseconds of them.
 MAX_PAGES_AT_ONCE = 8
 # Longer than any page takes, and shorter than a person's patience.
@@ -108,8 +105,7 @@ def close_while_draining(view: View) -> View:
 
 
 def _begin(request: HttpRequest) -> float:
-    given = request.META.get("HTTP_X_REQUEST_ID", "")
-    chosen = given if SANE_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+    chosen = choose_request_id(request.META.get("HTTP_X_REQUEST_ID"))
     request.request_id = chosen  # type: ignore[attr-defined]  # read by `_end` and the tracing
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=chosen)

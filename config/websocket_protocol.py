@@ -5,7 +5,7 @@ all that are coming   each takes its room among the bodies of the process (confi
 one that hardly comes 1008, at the pace that is asked of bodies
 an answer             a long one goes out in pieces, each when the one before was taken: 64 KB are held
 nothing is taken      the connection is closed when nothing of what was sent was taken for `stall_s`
-pings                 not answered while nothing is taken; ours, every `PING_S`, must be answered within `PONG_S`
+pings                 not answered while nothing is taken; ours, every `ping_s`, must be answered within `pong_s`
 a closing handshake   aborted, not waited for, where nothing is taken
 compression           none: it costs 30 KB a connection, and a small message may become a large one
 """
@@ -13,7 +13,6 @@ compression           none: it costs 30 KB a connection, and a small message may
 import asyncio
 import http
 import logging
-import uuid
 from typing import Any, ClassVar, cast
 
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent
@@ -29,7 +28,9 @@ from websockets.server import ServerProtocol
 from config.http_protocol import LINGER_S, STALL_S
 from config.request_body import GRACE_S, MIN_BYTES_A_SECOND, BodyRoom
 from config.response_headers import API_HEADERS
+from config.stalls import StallWatch, close_at_once
 from prompts.api.errors import render_error
+from prompts.api.request_ids import choose_request_id
 from prompts.errors import InternalError, InvalidRequest, Overloaded, ServiceError
 
 # As much as a body (docs/api.md, "Limits").
@@ -60,15 +61,12 @@ class Handshake(ServerProtocol):
         """A refusal of an upgrade; its text is the library's."""
         response = super().reject(status, text)
         content = render_error(_find_error(response.status_code)).content
-        own = [_new_id(), *((name.decode(), value.decode()) for name, value in API_HEADERS)]
-        for name, value in [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *own]:
+        about = {"Content-Type": "application/json", "Content-Length": str(len(content))}
+        own = {name.decode(): value.decode() for name, value in API_HEADERS}
+        for name, value in (about | own | {"x-request-id": choose_request_id(None)}).items():
             response.headers.pop(name, None)
             response.headers[name] = value
         return Response(response.status_code, response.reason_phrase, response.headers, content)
-
-
-def _new_id() -> tuple[str, str]:
-    return "x-request-id", f"req_{uuid.uuid4().hex}"
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -78,6 +76,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     linger_s: ClassVar[float] = LINGER_S
     stall_s: ClassVar[float] = STALL_S
     closing_s: ClassVar[float] = CLOSING_S
+    ping_s: ClassVar[float] = PING_S
+    pong_s: ClassVar[float] = PONG_S
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logger
         self.conn = Handshake(max_size=MAX_MESSAGE_BYTES, logger=logger)
-        self.ping_interval, self.ping_timeout = PING_S, PONG_S
+        self.ping_interval, self.ping_timeout = self.ping_s, self.pong_s
         self.close_timeout = self.closing_s
         self._room: BodyRoom | None = app_state.get("bodies")
         self._taken_bytes = 0
@@ -99,14 +99,14 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._began = 0.0
         self._received_bytes = 0
         """Of the message that is coming."""
-        self._stall: asyncio.TimerHandle | None = None
+        self._stall = StallWatch(self.loop, self.stall_s)
         self._has_failed = False
 
     # --- the connection ---
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget_stall()
+        self._stall.forget()
         self._give_all_back()
         super().connection_lost(exc)
 
@@ -126,11 +126,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._watch_stall()
+        self._stall.begin(self.transport, self._end_stall)
 
     @override
     def resume_writing(self) -> None:
-        self._forget_stall()
+        self._stall.forget()
         super().resume_writing()
 
     # --- what comes ---
@@ -294,10 +294,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         """A ping that could not be sent yet is not unanswered; nothing else is waited for."""
         if self.pending_ping_payload is not None and not self.writable.is_set():
-            self.pong_timer = self.loop.call_later(
-                PONG_S, self.keepalive_timeout
-            )  # a reader who takes nothing is dropped
-            return
+            self.pong_timer = self.loop.call_later(self.pong_s, self.keepalive_timeout)
+            return  # a reader who takes nothing is dropped by its own limit
         self.queue.put_nowait({"type": "websocket.disconnect", "code": SILENT, "reason": None})
         super().keepalive_timeout()
         self._close()
@@ -308,10 +306,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._close()
 
     def _close(self) -> None:
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()  # it would wait for a client that reads nothing
-        else:
-            self.transport.close()
+        close_at_once(self.transport)
 
     def _end_soon(self) -> None:
         """A transport closes when all was taken, and waits for that without end. Here it has a moment."""
@@ -320,20 +315,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
                 self.close_timer.cancel()
             self.close_timer = self.loop.call_later(self.close_timeout, self._close)
 
-    def _watch_stall(self) -> None:
-        self._stall = self.loop.call_later(self.stall_s, self._check_stall, self.transport.get_write_buffer_size())
-
-    def _check_stall(self, size_before: int) -> None:
-        if self.transport.get_write_buffer_size() < size_before:
-            self._watch_stall()
-        else:
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": STALLED, "reason": None})
-            self.transport.abort()
-
-    def _forget_stall(self) -> None:
-        if self._stall is not None:
-            self._stall.cancel()
-            self._stall = None
+    def _end_stall(self) -> None:
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": STALLED, "reason": None})
+        self.transport.abort()
 
     def _forget_slow(self) -> None:
         if self._slow is not None:

@@ -12,11 +12,12 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from typing_extensions import override
 
 from prompts.api.errors import our_mistake, render_error
+from prompts.api.request_ids import choose_request_id
 from prompts.api.state import get_state
 from prompts.consumers.frames import name_lane
 from prompts.consumers.socket import ClientGone, Opened, Socket, TurnTracing
 from prompts.consumers.sockets import Sockets
-from prompts.consumers.upgrade import Headers, always_streams, check_upgrade, choose_request_id
+from prompts.consumers.upgrade import Headers, always_streams, check_upgrade
 from prompts.errors import ServiceError
 from prompts.ports.observer import SocketEnd
 
@@ -82,7 +83,7 @@ class ResponsesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
     async def connect(self) -> None:
         structlog.contextvars.clear_contextvars()
         headers = Headers(self.scope["headers"])
-        request_id = choose_request_id(headers)
+        request_id = choose_request_id(headers.find("x-request-id"))
         structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             self._socket = await self._open(headers, request_id)

@@ -1,7 +1,5 @@
 """Who may open a WebSocket: what is looked at before it is accepted. A refusal is plain HTTP, with the envelope."""
 
-import re
-import uuid
 from collections.abc import Iterable, Mapping
 
 from prompts.errors import WebSocketsOff, unknown_url
@@ -12,8 +10,6 @@ from prompts.usecases.origins import check_origin
 from prompts.usecases.scopes import check_scope
 
 PATH = "/v1/responses"
-# A client's id that may be used, as over HTTP (config/middleware.py).
-SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 class Headers:
@@ -58,12 +54,6 @@ async def admit_caller(headers: Mapping[str, str], *, api_keys: ApiKeys, origins
     await check_origin(headers.get("origin"), host=host, owner=caller.owner, origins=origins)
     check_scope(caller, "write")
     return caller
-
-
-def choose_request_id(headers: Headers) -> str:
-    """The client's own id of the upgrade when it is sane, else a new one."""
-    given = headers.find("x-request-id") or ""
-    return given if SANE_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 
 def always_streams(headers: Headers) -> bool:

@@ -1,6 +1,7 @@
 """`ApiKeys`: the owner of a key, and how many requests they may send. On Redis alone: there is no fake."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -145,10 +146,10 @@ async def test_a_wrong_key_uses_up_nothing(redis: Redis) -> None:
 
 
 def seal(
-    *, owner: str = OWNER, maker: str = hash_key(KEY), expires_at: int = 2**40, user_proof: str = "", **limits: object
+    *, owner: str = OWNER, maker: str = hash_key(KEY), expires_at: int = 2**40, user_proof: str = "", **limits: Any
 ) -> str:
     """A secret that Alice's key has made, or somebody else."""
-    secret = ClientSecret(owner, maker, expires_at, user_proof=user_proof, **limits)  # type: ignore[arg-type]
+    secret = ClientSecret(owner, maker, expires_at, user_proof=user_proof, **limits)
     return seal_secret(secret, SEALER)
 
 

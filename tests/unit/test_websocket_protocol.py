@@ -38,6 +38,13 @@ class QuickSocket(WebSocketProtocol):
     stall_s = SHORT_S
 
 
+class PingingSocket(WebSocketProtocol):
+    """Pings often, and waits a moment for the answer."""
+
+    ping_s = SHORT_S
+    pong_s = SHORT_S
+
+
 class Application:
     """Accepts, sends back what it is sent, and keeps how each connection ended."""
 
@@ -254,11 +261,9 @@ async def test_pings_of_a_reader_that_takes_nothing_are_not_answered(serve: Serv
         await application.ended.get()
 
 
-async def test_a_client_that_answers_no_ping_is_dropped(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(websocket_protocol, "PING_S", SHORT_S)
-    monkeypatch.setattr(websocket_protocol, "PONG_S", SHORT_S)
+async def test_a_client_that_answers_no_ping_is_dropped(serve: Serve) -> None:
     application = Application()
-    address = await serve(application)
+    address = await serve(application, PingingSocket)
     deaf = await open_deaf(address)
     lively = await open_to(address)
     async with asyncio.timeout(MAX_S):
