@@ -168,6 +168,5 @@ def test_a_deleted_conversation_takes_its_files_along(
         alice.page.get_by_role("menuitem", name="Delete").click()
         alice.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(alice.page.get_by_text("The conversation is deleted.")).to_be_visible()
-        alice.page.wait_for_load_state("networkidle")
         assert [path for path in gone if api.get(path).status_code != 404] == []
         assert alice.page.locator(".toast.error").count() == 0

@@ -69,9 +69,9 @@ def test_thoughts_tools_and_their_results(alice: Person) -> None:
         made = api.post("/conversations", json={"eps:title": "Calls", "items": items})
         assert made.status_code == 200, made.text
     alice.page.goto(f"/?c={made.json()['id']}")
+    expect(alice.last).to_contain_text("alert_1")
     for fold in alice.last.locator("summary").all():
         fold.click()
-    expect(alice.last).to_contain_text("alert_1")
     expect(alice.last.get_by_text("alert(2)").first).to_be_visible()
     alice.ask(f'Who are you? [[standin reason="{evil.replace("`", "")}"]]')
     alice.last.locator("summary").first.click()

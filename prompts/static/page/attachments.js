@@ -69,7 +69,7 @@ export class Attachments {
 
   /** Forget them: they were sent, or another conversation is open. */
   clear({ isSent = false } = {}) {
-    for (const attachment of this.all) if (!isSent) attachment.leaving.abort();
+    if (!isSent) this.all.forEach((attachment) => this.#discard(attachment));
     this.all = [];
     this.list.replaceChildren();
     this.#changed();
@@ -118,14 +118,18 @@ export class Attachments {
     if (note.textContent !== told) note.textContent = told; // it is read aloud once
   }
 
-  async #remove(attachment) {
-    attachment.leaving.abort();
+  #remove(attachment) {
+    this.#discard(attachment);
     this.all = this.all.filter((each) => each !== attachment);
     attachment.element.remove();
     this.#changed();
     find("message").focus();
-    // Deleted, it leaves the vector store too.
-    if (attachment.stored) await this.api.del(`/files/${attachment.stored.id}`).catch(() => {});
+  }
+
+  /** Nobody will send it. Deleted, it leaves the vector store too. */
+  #discard(attachment) {
+    attachment.leaving.abort();
+    if (attachment.stored) this.api.del(`/files/${attachment.stored.id}`).catch(() => {});
   }
 
   #changed() {

@@ -65,15 +65,16 @@ export class Options {
   async #delete({ root, title }) {
     const text = `“${title || UNTITLED}” is erased for good, with all versions of its messages and the files attached to it.`;
     if (!(await confirm({ title: "Delete conversation?", text, action: "Delete" }))) return;
-    const all = [await this.api.get(`/conversations/${encodeURIComponent(root)}`), ...(await listBelow(this.api, root))];
+    const first = await this.api.get(`/conversations/${encodeURIComponent(root)}`).catch(orGone(null));
+    const all = [...(first ? [first] : []), ...(await listBelow(this.api, root))];
     const stores = new Set(all.map(({ metadata }) => metadata[FILES]).filter(Boolean));
     const pictures = new Set((await Promise.all(all.map(({ id }) => this.#listPictures(id)))).flat());
-    await this.api.del(`/conversations/${encodeURIComponent(root)}`);
+    await this.#erase(`/conversations/${encodeURIComponent(root)}`);
     if (this.page.talk.family?.root.id === root) this.page.navigate(null);
     this.page.conversations.remove(root);
     this.page.tell("gone", root);
-    notify("The conversation is deleted.");
     await Promise.all([...[...stores].map((store) => this.#eraseStore(store)), ...[...pictures].map((id) => this.#erase(`/files/${encodeURIComponent(id)}`))]);
+    notify("The conversation is deleted.");
   }
 
   /** The pictures that were sent in a conversation. */
