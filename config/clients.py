@@ -78,7 +78,7 @@ from prompts.run.followers import Followers, Pace
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
 from prompts.run.indexing import Indexer, IndexingPorts
-from prompts.run.publishing_prompts import keep_reconciled as keep_prompts_reconciled
+from prompts.run.publishing_prompts import reconcile as reconcile_prompts
 from prompts.run.run import RENEWALS_A_LEASE
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
@@ -220,7 +220,6 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         )
         chores: dict[str, Chore] = {
             "reconcile": partial(keep_reconciled, _list_reconciles(state)),
-            "prompts": partial(keep_prompts_reconciled, state.prompts.store, state.prompts.published),
             "listen": partial(nudges.listen, turns.runner.let_go),
             "gauge": gauge.keep_looking,
             "quotas": quotas.keep_looking,
@@ -259,6 +258,7 @@ def _list_reconciles(state: State) -> dict[str, Chore]:
         "api_keys": partial(reconcile, state.api_keys),
         "origins": partial(reconcile_origins, state.origins),
         "users": partial(reconcile_users, state.user_proofs),
+        "prompts": partial(reconcile_prompts, state.prompts.store, state.prompts.published),
     }
 
 

@@ -5,8 +5,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
+from prompts.run.chores import jitter
+
 log = structlog.get_logger(__name__)
 
+# Healed within a minute, at some time of it: replicas do not ask SQL all at once.
 RECONCILE_S = 60.0
 
 
@@ -18,4 +21,4 @@ async def keep_reconciled(reconciles: Mapping[str, Callable[[], Awaitable[None]]
                 await reconcile()
             except Exception as exc:  # noqa: BLE001 -- Redis or SQL is away, in whatever words: the next minute tries again
                 log.warning("not_published", what=name, reason=type(exc).__name__)
-        await asyncio.sleep(RECONCILE_S)
+        await asyncio.sleep(jitter(RECONCILE_S))

@@ -4,18 +4,11 @@ Who changes a prompt publishes it at once; what failed to be published, or was f
 does a prompt that is deleted and still published.
 """
 
-import asyncio
-
 import structlog
 
-from prompts.errors import Unavailable
 from prompts.ports.prompts import PromptStore, PublishedPrompts
-from prompts.run.chores import jitter
 
 log = structlog.get_logger(__name__)
-
-# Healed within a minute, at some time of it: replicas do not ask SQL all at once.
-RECONCILE_S = 55.0
 
 
 async def reconcile(store: PromptStore, published: PublishedPrompts) -> None:
@@ -49,13 +42,3 @@ async def publish(
         await published.withdraw(prompt_id)
     elif not await published.publish(publication, wrong_revision=wrong_revision):
         await publish(prompt_id, store, published)
-
-
-async def keep_reconciled(store: PromptStore, published: PublishedPrompts) -> None:
-    """Reconcile now and every minute, also after failures; runs until cancelled."""
-    while True:
-        try:
-            await reconcile(store, published)
-        except Unavailable as exc:  # Redis or SQL is away: the next minute tries again
-            log.warning("prompts_not_published", reason=exc.message)
-        await asyncio.sleep(jitter(RECONCILE_S))
