@@ -11,10 +11,10 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ConstantBackoff
 
-from tests.chaos.balancer import Balancer
 from tests.chaos.clients import SILENCE_S, Client
 from tests.chaos.cluster import Cluster
 from tests.chaos.results import Results
+from tests.support.balancer import Balancer
 from tests.support.servers import Replica, eventually
 
 # A replica needs about 1.5 s of CPU to start; all may start at once on a busy machine.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.support.balancer import open_balancer
+from tests.support.balancer import Balancer
 from tests.support.missing import give_up
 from tests.support.model_calls import ModelCalls
 from tests.support.processes import REPO_ROOT
@@ -83,19 +83,21 @@ async def test_they_go_on_after_a_cut_and_after_the_death_of_the_replica_that_wr
 ) -> None:
     settings = {**service.environment, "LEASE_S": "3"}
     dying, living = await asyncio.gather(*(asyncio.to_thread(start_replica, settings) for _ in range(2)))
+    ports = [dying.port]
     async with (
         open_client(http, living) as client,
-        open_balancer(dying.port) as balancer,
+        Balancer(lambda: ports) as balancer,
         AsyncExitStack() as stack,
         asyncio.timeout(LIMIT_S),
     ):
         await wait_until_known(client)
+        await balancer.wait_until_ready()
         opened = [run_example(name, balancer.url, service.alice_key) for name in COMMANDS]
         examples = [await stack.enter_async_context(each) for each in opened]
         await asyncio.gather(*(each.see(b" 5 ") for each in examples))
-        balancer.cut()
+        balancer.reset_connections()
         await asyncio.gather(*(each.see(b" 25 ") for each in examples))
-        balancer.ports.append(living.port)
+        ports.append(living.port)
         await asyncio.to_thread(dying.kill)
         for name, (printed, response_id) in zip(COMMANDS, [await each.finish() for each in examples], strict=True):
             stored = (await client.get(f"/v1/responses/{response_id}")).json()
@@ -114,16 +116,14 @@ async def test_when_its_request_arrives_and_the_answer_does_not_there_is_still_o
     async def count_calls() -> int:
         return len([body for body in await model_calls.list_bodies() if words in str(body)])
 
-    async with (
-        open_balancer(service.replica.port) as balancer,
-        run_example(name, balancer.url, service.alice_key, f"repeat: {words}") as example,
-        asyncio.timeout(LIMIT_S),
-    ):
-        balancer.is_mute = True
-        await eventually(count_calls, within_s=LIMIT_S)  # an SDK takes seconds to import on a busy machine
-        balancer.is_mute = False
-        balancer.cut()
-        printed, response_id = await example.finish()
+    async with Balancer(lambda: [service.replica.port]) as balancer, asyncio.timeout(LIMIT_S):
+        await balancer.wait_until_ready()
+        async with run_example(name, balancer.url, service.alice_key, f"repeat: {words}") as example:
+            balancer.is_mute = True
+            await eventually(count_calls, within_s=LIMIT_S)  # an SDK takes seconds to import on a busy machine
+            balancer.is_mute = False
+            balancer.reset_connections()
+            printed, response_id = await example.finish()
     assert printed == words == get_text((await http.get(f"/v1/responses/{response_id}")).json())
     assert await count_calls() == 1
 

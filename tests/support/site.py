@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.chaos.balancer import Balancer
-from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
+from tests.support.balancer import Balancer
+from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import manage, service_environment
 
 PASSWORD = "a password for tests"
@@ -56,13 +56,10 @@ class BackgroundBalancer:
 
     def wait_until_ready(self, count: int) -> None:
         """Until so many replicas get connections."""
-        self._run(self._wait(count))
+        self._run(self._balancer.wait_until_ready(count))
 
     async def _reset(self) -> None:
         self._balancer.reset_connections()
-
-    async def _wait(self, count: int) -> None:
-        await eventually(lambda: len(self._balancer.ready) >= count, within_s=MAX_CALL_S / 2)
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result(MAX_CALL_S)
