@@ -58,7 +58,6 @@ from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
-from prompts.api_keys import reconcile
 from prompts.consumers.sockets import SocketLimits, Sockets
 from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
@@ -67,9 +66,10 @@ from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
-from prompts.published_origins import reconcile_origins
-from prompts.published_users import reconcile_users
-from prompts.reconciling import keep_reconciled
+from prompts.publishing.api_keys import reconcile
+from prompts.publishing.origins import reconcile_origins
+from prompts.publishing.reconciling import keep_reconciled
+from prompts.publishing.users import reconcile_users
 from prompts.run.breaker import Breaker
 from prompts.run.chores import cancel_until_done
 from prompts.run.erasing_files import keep_files_erased, keep_tidied

@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.api_keys import RedisApiKeys
-from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable
 from prompts.models import ApiKey
+from prompts.publishing.api_keys import new_key, reconcile
 from tests.support.servers import ValkeyServer
 from tests.support.service import Service, manage
 from tests.support.staff import submit

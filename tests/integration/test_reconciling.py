@@ -10,12 +10,12 @@ from redis.asyncio import Redis
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.user_proofs import RedisUserProofs
-from prompts.api_keys import reconcile
 from prompts.domain.owners import name_user
 from prompts.models import ApiKey, Project
-from prompts.published_origins import reconcile_origins
-from prompts.published_users import reconcile_users
-from prompts.reconciling import keep_reconciled
+from prompts.publishing.api_keys import reconcile
+from prompts.publishing.origins import reconcile_origins
+from prompts.publishing.reconciling import keep_reconciled
+from prompts.publishing.users import reconcile_users
 from tests.support.servers import ValkeyServer
 
 APP, OTHER = "https://app.example.com", "https://other.example.com"

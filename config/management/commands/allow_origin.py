@@ -11,7 +11,7 @@ from config.connections import open_origins
 from prompts.domain.origins import read_origin
 from prompts.errors import Unavailable
 from prompts.models import Project
-from prompts.published_origins import reconcile_origins
+from prompts.publishing.origins import reconcile_origins
 
 
 class Command(BaseCommand):

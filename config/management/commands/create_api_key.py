@@ -7,11 +7,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from typing_extensions import override
 
 from config.connections import open_api_keys
-from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
 from prompts.domain.owners import check_project
 from prompts.errors import Unavailable
 from prompts.models import ApiKey
+from prompts.publishing.api_keys import new_key, reconcile
 
 MIN_KEY_LENGTH = 20  # shorter ones could be guessed
 

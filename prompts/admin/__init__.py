@@ -15,13 +15,13 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from typing_extensions import override
 
-from prompts import prompt_admin  # noqa: F401 -- registers itself
+from prompts.admin import prompts  # noqa: F401 -- registers itself
 from prompts.api.state import State, get_state
-from prompts.api_keys import new_key, reconcile
 from prompts.domain.ids import hash_key
 from prompts.errors import Unavailable
 from prompts.models import ApiKey, Project
-from prompts.published_origins import reconcile_origins
+from prompts.publishing.api_keys import new_key, reconcile
+from prompts.publishing.origins import reconcile_origins
 
 if TYPE_CHECKING:
     ApiKeyModelAdmin = admin.ModelAdmin[ApiKey]  # generic in the stubs only

@@ -13,12 +13,12 @@ from django.utils.text import Truncator
 from typing_extensions import override
 
 from prompts import prompt_rows
+from prompts.admin.prompt_forms import VersionForm
 from prompts.api.state import get_state
 from prompts.domain import ids
 from prompts.domain.prompts import EVERYBODY
 from prompts.errors import ServiceError, Unavailable
 from prompts.models import Prompt, PromptVersion
-from prompts.prompt_forms import VersionForm
 from prompts.run.publishing_prompts import publish
 
 if TYPE_CHECKING:
