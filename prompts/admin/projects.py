@@ -1,0 +1,51 @@
+"""Projects: what is set for an owner."""
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from typing_extensions import override
+
+from prompts.admin.publishing import publish_origins
+from prompts.models import Project
+
+if TYPE_CHECKING:
+    ProjectModelAdmin = admin.ModelAdmin[Project]  # generic in the stubs only
+else:
+    ProjectModelAdmin = admin.ModelAdmin
+
+
+@admin.register(Project)
+class ProjectAdmin(ProjectModelAdmin):
+    """What a project allows; a change holds at once, at every replica."""
+
+    list_display = ("owner", "allowed_origins")
+    search_fields = ("owner", "allowed_origins")
+    show_full_result_count = False
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
+        """What belongs to an owner stays theirs: the owner is chosen once."""
+        return () if obj is None else ("owner",)
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Project, form: "ModelForm[Project]", change: bool) -> None:
+        """Save and publish."""
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(partial(publish_origins, request))
+
+    @override
+    def delete_model(self, request: HttpRequest, obj: Project) -> None:
+        """Delete, and publish that nothing is allowed any more; the owner's keys stay."""
+        super().delete_model(request, obj)
+        transaction.on_commit(partial(publish_origins, request))
+
+    @override
+    def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> None:
+        """Likewise of several."""
+        super().delete_queryset(request, queryset)
+        transaction.on_commit(partial(publish_origins, request))
