@@ -30,15 +30,20 @@ class QuickHttp(HttpProtocol):
     head_s = SHORT_S
 
 
-class QuickSocket(WebSocketProtocol):
-    """Likewise."""
+class BriefSocket(WebSocketProtocol):
+    """Who was told why it is closed is not waited for."""
+
+    linger_s = SHORT_S
+
+
+class QuickSocket(BriefSocket):
+    """Its other limits of time are short too."""
 
     grace_s = SHORT_S
-    linger_s = SHORT_S
     stall_s = SHORT_S
 
 
-class PingingSocket(WebSocketProtocol):
+class PingingSocket(BriefSocket):
     """Pings often, and waits a moment for the answer."""
 
     ping_s = SHORT_S
@@ -83,9 +88,10 @@ Serve = Callable[..., Any]
 async def serve() -> AsyncIterator[Serve]:
     """Serve an application; gives the address. `room` is that of all messages that are coming."""
     servers: list[asyncio.Server] = []
+    states: list[ServerState] = []
 
     async def start(
-        application: Application, protocol: type[WebSocketProtocol] = WebSocketProtocol, room: int = 256 * MB
+        application: Application, protocol: type[WebSocketProtocol] = BriefSocket, room: int = 256 * MB
     ) -> tuple[str, int]:
         config = Config(application, log_config=None, access_log=False, ws=protocol, timeout_keep_alive=60)
         config.load()
@@ -94,12 +100,16 @@ async def serve() -> AsyncIterator[Serve]:
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: QuickHttp(config, state, app_state), "127.0.0.1", 0)
         servers.append(server)
+        states.append(state)
         address: tuple[str, int] = server.sockets[0].getsockname()
         return address
 
     yield start
     for server in servers:
         server.close()
+    for connection in [each for state in states for each in state.connections]:
+        connection.transport.abort()
+    await asyncio.sleep(SHORT_S)  # until their sockets are closed, on both sides
 
 
 async def open_to(address: tuple[str, int], **options: Any) -> ClientConnection:
@@ -327,11 +337,11 @@ async def test_a_message_keeps_its_room_until_it_is_asked_for(serve: Serve) -> N
 async def test_a_closing_connection_does_not_wait_for_who_reads_nothing(serve: Serve, way: str) -> None:
     """The transport itself would wait without end, and nobody counts it any more."""
 
-    class Brief(WebSocketProtocol):
+    class Parting(BriefSocket):
         closing_s = SHORT_S
 
     application = Application()
-    deaf, loop = await open_deaf(await serve(application, Brief)), asyncio.get_running_loop()
+    deaf, loop = await open_deaf(await serve(application, Parting)), asyncio.get_running_loop()
     [protocol] = application.connections
     async with asyncio.timeout(MAX_S):
         while not protocol.transport.get_write_buffer_size():  # until the network takes no more
