@@ -56,7 +56,7 @@ def open_devices(browser: Browser, site: Site, signed_in: dict[str, StorageState
         def open_device(name: str = "alice", path: str = "/", **options: Any) -> Person:
             if name not in signed_in:
                 signed_in[name] = sign_in(browser, site.url, name)
-            settings = {"viewport": DESK, "storage_state": signed_in[name], **options}
+            settings = {"viewport": DESK, "reduced_motion": "reduce", "storage_state": signed_in[name], **options}
             context = devices.enter_context(browser.new_context(base_url=site.url, **settings))
             context.set_default_timeout(MAX_WAIT_MS)
             watches.append(Watch(context, site.url))

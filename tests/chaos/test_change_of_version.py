@@ -59,6 +59,7 @@ async def check_change(experiment: Experiment, old: Path, new: Path, *, clients:
     assert list_taken_from_other_version(experiment)
 
 
+@pytest.mark.long
 async def test_a_new_version_is_not_noticed(experiment: Experiment, release_source: Path) -> None:
     await check_change(experiment, release_source, REPO_ROOT, clients=6)
 

@@ -46,11 +46,12 @@ async def experiment(cluster: Cluster) -> AsyncIterator[Experiment]:
 
 
 async def test_answers_survive_kills(experiment: Experiment) -> None:
-    await survive_kills(experiment, kills=8, every_s=1, clients=8)
+    await survive_kills(experiment, kills=5, every_s=1, clients=6)
     assert experiment.results.counts["replicas killed"] >= 3
     assert experiment.cluster.list_logged("response_taken_over")
 
 
+@pytest.mark.long
 async def test_answers_from_files_survive_kills(experiment: Experiment) -> None:
     await survive_kills_with_files(experiment, kills=6, every_s=1, clients=4)
     assert experiment.results.counts["replicas killed"] >= 2
@@ -58,6 +59,7 @@ async def test_answers_from_files_survive_kills(experiment: Experiment) -> None:
     assert [answer for answer in experiment.results.answers if answer.status == "completed"]
 
 
+@pytest.mark.long
 async def test_an_answer_that_loses_every_run_fails_and_keeps_its_text(experiment: Experiment) -> None:
     await lose_all_attempts(experiment)
 

@@ -250,6 +250,7 @@ async def test_a_refusal_is_shown(codex: Codex) -> None:
     assert "The model 'no-such-model' does not exist" in str(events[-1])
 
 
+@pytest.mark.long
 async def test_a_small_real_model_answers_it(
     codex: Codex, service: Service, smollm2: SmolLM2Server, start_replica: StartReplica
 ) -> None:

@@ -32,6 +32,7 @@ def test_it_writes_the_file_that_codex_reads(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.long
 def test_defaults_are_those_of_the_service(tmp_path: Path) -> None:
     done = configure(tmp_path, "--print", PORT="8111", DEFAULT_MODEL="stand-in")
     assert tomllib.loads(done.stdout) == compose_settings("http://127.0.0.1:8111/v1", "stand-in")
@@ -58,6 +59,7 @@ def test_another_providers_file_is_refused_and_unchanged(tmp_path: Path) -> None
     assert path.read_text() == 'model_provider = "other"\n'
 
 
+@pytest.mark.long
 def test_a_file_in_the_dotfiles_is_written_through_its_link(tmp_path: Path) -> None:
     real, link = tmp_path / "dotfiles.toml", tmp_path / "config.toml"
     real.write_text("# mine\n")

@@ -130,7 +130,7 @@ async def test_at_the_end_of_the_grace_a_stream_is_cut_and_continues_elsewhere(
     assert "without completing" not in replica.log
 
 
-@pytest.mark.parametrize("is_streamed", [True, False])
+@pytest.mark.parametrize("is_streamed", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_the_plain_sdk_notices_nothing_when_its_replica_leaves(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, is_streamed: bool
 ) -> None:
@@ -158,6 +158,7 @@ async def test_the_plain_sdk_notices_nothing_when_its_replica_leaves(
     assert await asyncio.to_thread(replica.wait, within_s=10) == 0
 
 
+@pytest.mark.long
 async def test_a_replica_that_leaves_takes_nothing_over(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:

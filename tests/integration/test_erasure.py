@@ -58,6 +58,8 @@ import json, select, sys, time
 from redis import Redis
 
 redis = Redis.from_url(sys.argv[1])
+redis.ping()
+print(flush=True)  # it looks on from now
 waits = []
 while not select.select([sys.stdin], [], [], 0)[0]:
     for command in (("PING",), ("HGET", "eps:{keys}:valid", "none")):
@@ -88,11 +90,14 @@ async def measure_waits(redis_url: str, work: Callable[[], Awaitable[None]]) -> 
         stdout=subprocess.PIPE,
         cwd=REPO_ROOT,
     )
+    assert process.stdout is not None
+    await process.stdout.readline()
     await work()
     told, _ = await process.communicate(b"")
     return sorted(json.loads(told))
 
 
+@pytest.mark.long
 async def test_erasing_a_long_conversation_holds_nobody_up_and_leaves_nothing(start_valkey: StartValkey) -> None:
     server = start_valkey()
     async with Redis.from_url(server.url) as redis:

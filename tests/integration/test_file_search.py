@@ -329,7 +329,14 @@ async def test_what_is_not_stored_may_search(http: httpx.AsyncClient, store_id: 
 PHASES = ("in_progress", "file_search_call.searching", "output_text.delta")
 
 
-@pytest.mark.parametrize("lost", [(when, phase) for when in ("auto", "always") for phase in PHASES], ids="-".join)
+@pytest.mark.parametrize(
+    "lost",
+    [
+        *(("auto", phase) for phase in PHASES),
+        *(pytest.param(("always", phase), marks=pytest.mark.long) for phase in PHASES),
+    ],
+    ids="-".join,
+)
 async def test_a_killed_replica_loses_no_citation(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, store_id: str, lost: tuple[str, str]
 ) -> None:

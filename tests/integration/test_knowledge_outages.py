@@ -142,6 +142,7 @@ async def test_killed_weaviate_is_searched_again_after_its_restart(start_weaviat
         assert len(await eventually(lambda: search(index, store), within_s=30)) == 20
 
 
+@pytest.mark.long
 async def test_killed_in_the_middle_of_putting_the_same_again_makes_it_whole(start_weaviate: StartWeaviate) -> None:
     server, store, file_id = start_weaviate(), new_store(), new_file()
     texts = [*(f"harbour {number}" for number in range(100)), "wait here", *(f"pier {n}" for n in range(100))]

@@ -278,6 +278,7 @@ async def test_many_large_items_are_not_read_to_find_that_they_are_too_many(redi
 # --- the longest command ---
 
 
+@pytest.mark.long
 async def test_no_script_is_long_whatever_a_request_brings(redis: Redis, stores: Stores) -> None:
     """3 ms at most on an idle machine; a whole input of 10 MB, and 5,000 items, held Redis for 80 to 150 ms."""
     tool = FunctionTool(name="f", description="x" * IMAGE_BYTES, parameters={}, strict=False)

@@ -330,6 +330,7 @@ def test_a_signal_during_the_start_stops_what_was_started(start: Start) -> None:
     assert READY not in run.output
 
 
+@pytest.mark.long
 def test_a_killed_launcher_leaves_no_process_behind(start: Start) -> None:
     run = start()
     run.wait_for_line(READY)
@@ -370,6 +371,7 @@ def test_a_failed_setup_stops_everything_and_says_why(start: Start) -> None:
     assert_nothing_is_left(run)
 
 
+@pytest.mark.long
 def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Start) -> None:
     port = str(find_free_ports(1)[0])
     first = start(PORT=port)
@@ -388,6 +390,7 @@ def test_a_second_start_keeps_the_key_the_login_and_the_conversation(start: Star
     assert '"status":"completed"' in kept.replace(": ", ":")
 
 
+@pytest.mark.long
 def test_configured_servers_are_used_and_not_started(start: Start, start_valkey: StartValkey) -> None:
     valkey = start_valkey()  # a Valkey of its own: the service removes keys that it did not publish
     run = start(REDIS_URL=valkey.url, OPENAI_API_KEY="sk-unused")

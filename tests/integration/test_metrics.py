@@ -244,6 +244,7 @@ async def test_what_a_killed_worker_counted_stays_and_its_gauges_go(
     assert [path for path in find_directory(replica).iterdir() if f"_{victim}." in path.name] == []
 
 
+@pytest.mark.long
 async def test_a_hand_over_and_its_takeover_are_counted(
     environment: Mapping[str, str], http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:

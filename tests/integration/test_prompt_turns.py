@@ -388,14 +388,16 @@ async def test_a_template_may_ask_for_less_of_the_history(http: httpx.AsyncClien
 
 
 async def test_tokens_are_counted_with_the_template(http: httpx.AsyncClient) -> None:
-    prompt_id = await make(http, "word " * 1_000)
+    words = "word " * 1_000
+    prompt_id = await make(http, words)
 
     async def count(**body: Any) -> int:
         counted: int = (await http.post("/v1/responses/input_tokens", json=body)).json()["input_tokens"]
         return counted
 
     without, alone = await count(input="Hello"), await count(prompt={"id": prompt_id})
-    assert await count(input="Hello", prompt={"id": prompt_id}) == without + alone > 1_000
+    assert await count(input="Hello", prompt={"id": prompt_id}) == pytest.approx(without + alone, abs=2)
+    assert alone == pytest.approx(await count(input=words), rel=0.1)
 
 
 async def test_a_retry_is_the_same_answer_whatever_has_become_of_the_template(http: httpx.AsyncClient) -> None:

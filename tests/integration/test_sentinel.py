@@ -218,6 +218,7 @@ async def test_the_admin_stays_signed_in(service: Service, cluster: Cluster) -> 
 # --- A fail-over that loses acknowledged writes: replication is asynchronous --------------------------------------
 
 
+@pytest.mark.long
 async def test_a_running_answer_writes_its_lost_tail_again(cluster: Cluster) -> None:
     creator = Stream.of_turn(cluster.http, SLOW, conversation=await make_conversation(cluster.http))
     follower = Stream.of_response(cluster.other, await creator.get_id())
@@ -235,6 +236,7 @@ async def test_a_running_answer_writes_its_lost_tail_again(cluster: Cluster) -> 
     await check_everything_works(cluster)
 
 
+@pytest.mark.long
 async def test_a_reader_beyond_the_end_of_the_log_is_told_so(cluster: Cluster) -> None:
     creator = Stream.of_turn(cluster.http, SLOW, conversation=await make_conversation(cluster.http))
     response_id = await creator.get_id()

@@ -58,6 +58,7 @@ async def test_only_its_user_may_read_it(tmp_path: Path) -> None:
         os.umask(previous)
 
 
+@pytest.mark.long
 async def test_processes_share_the_file(tmp_path: Path) -> None:
     path, store = tmp_path / "knowledge.sqlite3", new_store()
     workers = [

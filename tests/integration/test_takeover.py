@@ -151,6 +151,7 @@ async def test_a_replica_that_was_away_longer_than_its_lease_writes_nothing_more
     await check_items(http, conversation_id, SLOW, COUNTED)
 
 
+@pytest.mark.long
 async def test_a_response_that_takes_every_replica_down_fails_and_keeps_what_was_shown(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey
 ) -> None:

@@ -149,6 +149,7 @@ async def test_a_turn_on_a_websocket_belongs_to_the_trace_of_its_upgrade(
     assert turn.attributes["eps.request_id"].endswith(".1")
 
 
+@pytest.mark.long
 async def test_a_takeover_is_a_trace_with_a_link_to_the_one_it_goes_on_with(
     open_replica: OpenReplica, collector: Collector
 ) -> None:
@@ -252,6 +253,7 @@ async def test_nothing_is_traced_when_it_is_off(
     assert ('"not_traced"' in replica.log) == is_refused
 
 
+@pytest.mark.long
 async def test_a_collector_that_is_away_holds_up_nothing(open_replica: OpenReplica) -> None:
     async with open_replica(OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9", DRAIN_S="1") as (replica, client):
         assert (await ask(client, "Hello")).json()["status"] == "completed"

@@ -27,7 +27,7 @@ PARTITION = "05"
 LEASE_S = 600.0
 FILES = [f"file-07{number:030x}" for number in range(4)]
 BROKEN = IndexingError("invalid_file", "The file is broken.")
-FEW = settings(SHORT_LIVES, max_examples=40)
+FEW = settings(SHORT_LIVES, max_examples=20)
 Status = Literal["in_progress", "completed", "failed", "cancelled"]
 
 

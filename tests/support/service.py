@@ -1,13 +1,22 @@
 """The whole service as tests use it: a replica, its database, and two owners with a key each."""
 
+import atexit
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from redis import Redis
+
+from prompts.adapters.redis import keys
+from prompts.domain.ids import hash_key
 from tests.support.processes import REPO_ROOT
 from tests.support.servers import Replica, StandinServer, ValkeyServer
 
@@ -79,12 +88,42 @@ def manage(environment: Mapping[str, str], *arguments: str, source: Path = REPO_
     return done.stdout
 
 
+def _prepare(environment: Mapping[str, str]) -> None:
+    manage(environment, "migrate", "--verbosity", "0")
+    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    manage(environment, "create_api_key", "bob", "--key", BOB_KEY)
+
+
+@cache
+def _prepare_once() -> Path:
+    """A database with the two keys, which services of this process copy: each command takes seconds to start."""
+    directory = Path(tempfile.mkdtemp(prefix="eps-database-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    nowhere = {"REDIS_URL": "redis://127.0.0.1:1/0", "CACHE_URL": "redis://127.0.0.1:1/1", "DATA_DIR": str(directory)}
+    database = directory / "db.sqlite3"
+    _prepare({**nowhere, "DATABASE_URL": f"sqlite:///{database}"})
+    return database
+
+
+def _copy_database(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(source)) as template, closing(sqlite3.connect(target)) as copied:
+        template.backup(copied)
+
+
+def _publish_keys(valkey: ValkeyServer) -> None:
+    """As the commands do, and replicas every minute."""
+    with Redis.from_url(valkey.url) as redis:
+        redis.hset(keys.API_KEYS, mapping={hash_key(ALICE_KEY): "alice", hash_key(BOB_KEY): "bob"})
+
+
 @contextmanager
 def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path, **settings: str) -> Iterator[Service]:
     """Migrate, create the keys, start a replica with these settings; stop it at the end."""
     environment = {**service_environment(valkey, standin, directory), **settings}
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
-    manage(environment, "create_api_key", "bob", "--key", BOB_KEY)
+    if "DATABASE_URL" in settings:
+        _prepare(environment)
+    else:
+        _copy_database(_prepare_once(), directory / "db.sqlite3")
+        _publish_keys(valkey)
     with Replica(directory, environment) as replica:
         yield Service(replica=replica, environment=environment, standin=standin, valkey=valkey)
