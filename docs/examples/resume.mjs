@@ -2,6 +2,7 @@
 // EPS_URL=http://127.0.0.1:8000/v1 EPS_KEY=… node resume.mjs "Count to 30"; in a browser import `follow`.
 
 const ENDS = ["response.completed", "response.incomplete", "response.failed"];
+const SILENCE_MS = 60_000; // the service says something every 15 seconds, if only that it is there
 
 /** Every event of one answer, once and in order, whatever breaks in between. */
 export async function* follow(url, key, question) {
@@ -23,11 +24,13 @@ export async function* follow(url, key, question) {
   }
 }
 
-/** The events of a stream; it just ends where the connection breaks. */
+/** The events of a stream; it just ends where the connection breaks, or falls silent. */
 async function* read(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   for (let rest = "", lines; ; ) {
+    const silence = setTimeout(() => reader.cancel(), SILENCE_MS);
     const { value, done } = await reader.read().catch(() => ({ done: true }));
+    clearTimeout(silence);
     if (done) return;
     [rest, ...lines] = (rest + value).split("\n").reverse();
     for (const line of lines.reverse()) if (line.startsWith("data: {")) yield JSON.parse(line.slice(6));

@@ -2,7 +2,7 @@
 # Asks, prints the answer as it comes, and goes on by itself when the connection breaks or a replica dies.
 # EPS_URL=http://127.0.0.1:8000/v1 EPS_KEY=… sh resume.sh "Count to 30"; needs curl.
 
-question=$(printf %s "$1" | sed 's/[\\"]/\\&/g')
+question=$(printf %s "$1" | sed 's/[\\"]/\\&/g' | awk 'NR > 1 { printf "\\n" } { printf "%s", $0 }') # as JSON
 once=$(date +%s)-$$ # the same for every try, so that there is one answer
 id='' last=-1
 events=$(mktemp -u) && mkfifo "$events" && trap 'rm -f "$events"' EXIT
@@ -13,7 +13,7 @@ ask() {
     else
         set -- "$EPS_URL/responses" -H "Idempotency-Key: $once" -d "{\"input\": \"$question\", \"stream\": true}"
     fi
-    curl -sN "$@" -H "Authorization: Bearer $EPS_KEY" -H 'Content-Type: application/json'
+    curl -sN --speed-limit 1 --speed-time 60 "$@" -H "Authorization: Bearer $EPS_KEY" -H 'Content-Type: application/json'
 }
 
 find_in() { printf '%s\n' "$line" | sed -En "s/.*$1.*/\\1/p"; }

@@ -22,7 +22,7 @@ from tests.support.turns import get_text, open_client, wait_until_known
 FOLDER = REPO_ROOT / "docs" / "examples"
 COMMANDS = {"resume.py": [sys.executable], "resume.mjs": ["node"], "resume.sh": ["sh"]}
 # A text with all that a shell or a parser could get wrong, over ten seconds.
-HARD = 'Say "it\'s 100 % \\done\\"; {next}: äöü 漢字 🙂 $HOME `id` \\n end'
+HARD = 'Say "it\'s 100 % \\done\\"; {next}: äöü 漢字 🙂 $HOME `id` \\n\nend'
 QUESTION = f"repeat: {HARD} {' '.join(map(str, range(100)))} [[standin token_s=0.1]]"
 LIMIT_S = 60
 StartReplica = Callable[..., Replica]
