@@ -1,6 +1,8 @@
 # Every command for developers and CI. Variables reach the command: `make run PORT=9000`.
 
 .DEFAULT_GOAL := help
+# Images and CI machines set it. Tests start Python hundreds of times, and each start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help install run test test-long check chaos bench load format examples weaviate vendor pin clean
 
 VENV := .venv
