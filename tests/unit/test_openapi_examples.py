@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -127,6 +127,12 @@ def test_an_error_is_shown_somewhere_unless_no_operation_is_reached() -> None:
     }
 
 
+@cache
+def list_sentences() -> Sequence[re.Pattern[str]]:
+    """Each text once: reading them takes seconds."""
+    return list({pattern.pattern: pattern for pattern in read_sentences()}.values())
+
+
 def read_sentences() -> Iterator[re.Pattern[str]]:
     """Every text of the code that could be a message; what is filled in may be anything."""
     for path in (*REPO_ROOT.glob("prompts/**/*.py"), *REPO_ROOT.glob("config/**/*.py")):
@@ -139,12 +145,9 @@ def read_sentences() -> Iterator[re.Pattern[str]]:
                 yield re.compile(".+".join(re.escape(text) if text else "" for text in texts) or "-", re.DOTALL)
 
 
-SENTENCES = {pattern.pattern: pattern for pattern in read_sentences()}
-
-
 @pytest.mark.parametrize(
     "refusal", [each for each in REFUSALS if each.code in SHOWN_ELSEWHERE], ids=lambda refusal: refusal.code
 )
 def test_what_no_example_provokes_is_said_in_the_words_of_the_code(refusal: Refusal) -> None:
     said = re.sub(r" Please try again in \d+ s\.$", "", refusal.shown.message)  # added to each that may be tried again
-    assert any(pattern.fullmatch(said) for pattern in SENTENCES.values()), said
+    assert any(pattern.fullmatch(said) for pattern in list_sentences()), said
