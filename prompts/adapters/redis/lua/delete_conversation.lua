@@ -1,6 +1,6 @@
 -- Delete a conversation: it is gone from this moment. What hangs below it is erased in slices, see erase.lua.
 --
--- RETURNS whose it was; the same call again says the same | "" unknown, another owner's, or used meanwhile, or to be archived first
+-- RETURNS whose it was; the same call again says the same | "" unknown, another owner's, used meanwhile, or not archived yet
 -- INCLUDES clock letting_go outbox
 assert(#KEYS == 3 and #ARGV == 6)
 local conversation_key = KEYS[1] -- hash
