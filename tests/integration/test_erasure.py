@@ -176,7 +176,7 @@ async def test_the_service_forgets_what_was_not_used(
                 kept = [keys.conversation(unused), keys.response(response_id)]
                 return [await store.hget(key, "owner") for key in kept] == [None, None]
 
-        await eventually(is_unused_gone, within_s=15)
+        await eventually(is_unused_gone, within_s=40)
         assert get_text((await ask(client, "Hello", conversation=used)).json())
 
 
