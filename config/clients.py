@@ -45,19 +45,24 @@ from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
+from prompts.adapters.redis.restoring import RedisRestoring
 from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.adapters.sql.prompt_store import SqlPrompts
+from prompts.adapters.sql.said_search import SqlSaidSearch
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
+from prompts.archive.archiver import Archiver
+from prompts.archive.restorer import ArchiveRestorer
 from prompts.consumers.sockets import SocketLimits, Sockets
 from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
@@ -65,6 +70,8 @@ from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
+from prompts.ports.restoring import NO_RESTORER, Restorer
+from prompts.ports.said_search import NothingSaid, SaidSearch
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.publishing.api_keys import reconcile
 from prompts.publishing.origins import reconcile_origins
@@ -192,11 +199,15 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         model = _guard_model(models_server, breaker, observer, traced)
         relay = GuardedRelay(OpenAIRelay(openai, _build_patience(), models_server.models), breaker)
         tracing = UNTRACED if traced is None else traced.runs
-        sql_prompts = SqlPrompts()
+        sql_prompts, said = SqlPrompts(), SqlSaidSearch()
+        kept_s = settings.CONVERSATION_RETENTION_S
+        restorer = ArchiveRestorer(RedisRestoring(redis, retention_s=kept_s), retention_s=kept_s)
         state, nudges = _build_state(
             replica_id,
             redis=redis,
             sql_prompts=sql_prompts,
+            said=said if settings.ARCHIVE else NothingSaid(),
+            restorer=restorer if settings.ARCHIVE else NO_RESTORER,
             model=model,
             relay=relay,
             knowledge=knowledge,
@@ -207,7 +218,11 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             tracing=tracing,
         )
         turns = state.turns
+        archiver = Archiver(RedisOutbox(redis), observer=observer)
         stack.callback(sql_prompts.close)
+        stack.callback(archiver.close)
+        stack.callback(said.close)
+        stack.callback(restorer.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
         sweeping = partial(
@@ -229,6 +244,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             "tidy": partial(keep_tidied, storage),
             "indexing": knowledge.indexer.keep_indexing,
             "unindexing": knowledge.unindexer.keep_erased,
+            "archive": archiver.keep_copied if settings.ARCHIVE else archiver.keep_closed,
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),
@@ -310,6 +326,8 @@ def _build_state(
     *,
     redis: Redis,
     sql_prompts: SqlPrompts,
+    said: SaidSearch,
+    restorer: Restorer,
     model: GuardedModel,
     relay: GuardedRelay,
     knowledge: Knowledge,
@@ -329,7 +347,7 @@ def _build_state(
     )
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
     responses = RedisResponseStore(
-        redis, replica_id=replica_id, retention=retention, history_bytes=settings.HISTORY_BYTES
+        redis, replica_id=replica_id, retention=retention, history_bytes=settings.HISTORY_BYTES, restorer=restorer
     )
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
@@ -346,7 +364,7 @@ def _build_state(
         tracing=tracing,
         hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
     )
-    conversations = RedisConversationStore(redis, retention_s=retention.history_s)
+    conversations = RedisConversationStore(redis, retention_s=retention.history_s, restorer=restorer)
     published_prompts = RedisPublishedPrompts(redis)
     turns = TurnPorts(
         store=responses,
@@ -369,11 +387,11 @@ def _build_state(
     )
     histories = HistoryPorts(
         turns=turns,
-        histories=RedisHistories(redis),
+        histories=RedisHistories(redis, restorer=restorer),
         compactions=RedisCompactions(redis, retention_s=retention.history_s),
         sealer=sealer,
     )
-    notes = RedisResponseNotes(redis, history_bytes=settings.HISTORY_BYTES)
+    notes = RedisResponseNotes(redis, history_bytes=settings.HISTORY_BYTES, restorer=restorer)
     follow_ups = FollowUps(
         notes=notes,
         model=model,
@@ -386,6 +404,7 @@ def _build_state(
         turns=turns,
         histories=histories,
         conversations=conversations,
+        said=said,
         eraser=RedisEraser(redis),
         notes=notes,
         follow_ups=follow_ups,

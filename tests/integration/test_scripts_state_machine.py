@@ -55,7 +55,7 @@ async def find_left(redis: Redis) -> list[str]:
     async for key in redis.scan_iter(count=1000):
         name = key.decode().removeprefix(keys.prefix(PARTITION))
         kind = name.partition(":")[0]
-        is_tombstone = kind in {"conv", "resp"} and set(await redis.hkeys(key)) <= {b"deleted", b"erasing"}
+        is_tombstone = kind in {"conv", "resp"} and set(await redis.hkeys(key)) <= {b"deleted", b"erasing", b"let_go"}
         is_brief = is_tombstone or kind in {"idem", "gone", "readers"}
         is_listing = name.startswith("eps:owner:")
         if not is_listing and not (is_brief and await redis.ttl(key) > 0):
