@@ -39,3 +39,14 @@ async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> httpx.
     answer = await browser.post(path, data={"csrfmiddlewaretoken": browser.cookies["csrftoken"], **fields})
     assert answer.status_code == 200, answer.text
     return answer
+
+
+def make_members(environment: Mapping[str, str], **groups: str) -> None:
+    """Create staff, each in the group named: `sue="support"`."""
+    program = (
+        "from django.contrib.auth.models import Group, User\n"
+        f"for name, group in {groups!r}.items():\n"
+        f"    user = User.objects.create_user(name, password={PASSWORD!r}, is_staff=True)\n"
+        "    user.groups.add(Group.objects.get(name=group))\n"
+    )
+    manage(environment, "shell", "--command", program)
