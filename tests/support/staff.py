@@ -34,6 +34,16 @@ async def open_admin(url: str, name: str) -> AsyncIterator[httpx.AsyncClient]:
         yield browser
 
 
+@asynccontextmanager
+async def open_signed_in(url: str, name: str, cookies: dict[str, httpx.Cookies]) -> AsyncIterator[httpx.AsyncClient]:
+    """The same; `cookies` remembers who has signed in before, because signing in is slow on purpose."""
+    async with httpx.AsyncClient(base_url=url, cookies=cookies.get(name), follow_redirects=True, timeout=30) as browser:
+        if "Log out" not in (await browser.get("/admin/")).text:
+            assert "Log out" in (await try_to_sign_in(browser, name, PASSWORD)).text
+        yield browser
+        cookies[name] = browser.cookies
+
+
 async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> httpx.Response:
     """Submit a form as a browser does; return the page it leads to."""
     answer = await browser.post(path, data={"csrfmiddlewaretoken": browser.cookies["csrftoken"], **fields})
