@@ -15,14 +15,19 @@ from django.dispatch import receiver
 
 APP = "prompts"
 GROUP_TABLE = "auth_group"  # `migrate prompts` alone runs before it is there
-# By model. Keys are revoked and never deleted; what a version says is never changed.
+# By model.
 READ: Mapping[str, tuple[str, ...]] = {
+    "archivedconversation": ("view",),
+    "erasurereceipt": ("view",),
     "project": ("view",),
     "apikey": ("view",),
     "prompt": ("view",),
     "promptversion": ("view",),
 }
+# Keys are revoked and never deleted; what a version says is never changed.
 CHANGED: Mapping[str, tuple[str, ...]] = {
+    "conversation": ("erase",),  # a permission of its own, see ArchivedConversation
+    "staffaction": ("view",),  # who looked at what is not for those who looked
     "project": ("add", "change", "delete"),
     "apikey": ("add", "change"),
     "prompt": ("add", "change", "delete"),

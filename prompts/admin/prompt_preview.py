@@ -73,8 +73,15 @@ class OneVersion(NoPrompts):
 
 
 def preview(content: PromptContent, given: Mapping[str, str], said: str | None) -> Preview:
-    """What a turn with these values would be; `given` is by the names of variables, and `said` what its user says."""
-    said = SAMPLE_INPUT if said is None else said
+    """What a turn with these values would be; `given` is by the names of variables, and `said` what its user says.
+
+    Without `said` nobody has filled in anything yet: samples stand where something is needed.
+    """
+    if said is None:
+        given, said = (
+            {variable.name: _find_sample(variable) for variable in content.variables} | dict(given),
+            SAMPLE_INPUT,
+        )
     ask = _compose_ask(content, given, said)
     try:
         filled = async_to_sync(apply_prompt)(ask, OneVersion(content))
@@ -99,6 +106,18 @@ def _compose_ask(content: PromptContent, given: Mapping[str, str], said: str) ->
 def _read(variable: Variable, given: Mapping[str, str]) -> VariableValue | None:
     """What is given for a variable; what is left empty has its default."""
     return SAMPLES.get(variable.type) or given.get(variable.name, "").replace("\r\n", "\n") or None
+
+
+def _find_sample(variable: Variable) -> str:
+    """Something that will do; nothing where the default will."""
+    if variable.default is not None:
+        return ""
+    match variable.type:
+        case "enum":
+            return variable.values[0]
+        case "number":
+            return "1"
+    return f"‹{variable.name}›"
 
 
 def _list_fields(

@@ -42,7 +42,9 @@ class ArchivedConversation(models.Model):
     record_json = models.TextField(help_text="The fields that Redis holds of it, as a JSON object of strings.")
 
     class Meta:
+        verbose_name = "conversation"
         ordering = ("-last_used_at", "-id")
+        permissions = (("erase_conversation", "Can erase a conversation everywhere, for good"),)
         indexes = (
             models.Index(fields=("-last_used_at", "-id"), name="archived_conv_newest"),
             models.Index(fields=("owner", "-last_used_at", "-id"), name="archived_conv_by_owner"),

@@ -47,7 +47,7 @@ async def test_a_preview_shows_what_a_turn_gives_the_model(browser: httpx.AsyncC
 async def test_a_draft_is_previewed_before_it_is_saved(browser: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
     before = (await http.get("/v1/prompts", params={"limit": 1})).json()["data"]
     draft = {"text": "Speak {{language}}.\n\nDescribe {{photo}}.", "variables": "language = French\nphoto: image"}
-    page = (await submit(browser, f"{PREVIEW}?part", **draft, **{"sample:language": ""})).text
+    page = (await submit(browser, f"{PREVIEW}?part", **draft)).text
     assert list_messages(page) == [
         ("system", "Speak French.\n\nDescribe [Image 1: photo]."),
         ("user", "[an image]"),
@@ -69,7 +69,9 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 async def test_a_preview_names_the_field_that_is_wrong(browser: httpx.AsyncClient, name: str) -> None:
     fields, words = WRONG[name]
-    page = html.unescape((await submit(browser, f"{PREVIEW}?part", **{"text": "x", **fields})).text)
+    page = html.unescape(
+        (await submit(browser, f"{PREVIEW}?part", **{"text": "x", "preview-said": "Hello", **fields})).text
+    )
     assert words in page
     assert list_messages(page) == []
     assert "eps-wrong" in page or 'role="alert"' in page
