@@ -45,6 +45,7 @@ from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
@@ -58,6 +59,7 @@ from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
+from prompts.archive.archiver import Archiver
 from prompts.consumers.sockets import SocketLimits, Sockets
 from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
@@ -207,7 +209,9 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             tracing=tracing,
         )
         turns = state.turns
+        archiver = Archiver(RedisOutbox(redis), observer=observer)
         stack.callback(sql_prompts.close)
+        stack.callback(archiver.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
         sweeping = partial(
@@ -229,6 +233,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             "tidy": partial(keep_tidied, storage),
             "indexing": knowledge.indexer.keep_indexing,
             "unindexing": knowledge.unindexer.keep_erased,
+            "archive": archiver.keep_copied if settings.ARCHIVE else archiver.keep_closed,
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),

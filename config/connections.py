@@ -20,10 +20,12 @@ from config.redis_pools import build_pool, check_master
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.observer import UNOBSERVED, Observer
 from prompts.ports.origins import Origins
+from prompts.ports.outbox import Outbox
 
 if TYPE_CHECKING:
     from config.traced_clients import TracedClients
@@ -57,6 +59,13 @@ async def open_origins() -> AsyncIterator[Origins]:
     """The published origins alone, for a command."""
     async with open_redis() as redis:
         yield RedisOrigins(redis)
+
+
+@asynccontextmanager
+async def open_outbox() -> AsyncIterator[Outbox]:
+    """What the archive has to copy alone, for a command."""
+    async with open_redis() as redis:
+        yield RedisOutbox(redis)
 
 
 @asynccontextmanager

@@ -250,6 +250,8 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
     }
+# A copy of all conversations in SQL, for staff, for searches in what was said, and for what Redis lets go.
+ARCHIVE = env.flag("ARCHIVE", True)
 
 # --- Cache and sessions: django-redis, in a database of their own ------------------------------------------------
 

@@ -77,6 +77,11 @@ def get_partition(public_id: str) -> str:
     return (public_id.partition("_")[2] or public_id.partition("-")[2])[:2]
 
 
+def get_time_ms(public_id: str) -> int:
+    """When it was made, as it says itself: a client may have made it up. The id must be well formed."""
+    return int((public_id.partition("_")[2] or public_id.partition("-")[2])[2:14], 16)
+
+
 def is_of_kind(public_id: str, kind: str) -> bool:
     """Whether the id's prefix says this kind."""
     return public_id.startswith(start_of(kind))

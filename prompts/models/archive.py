@@ -12,9 +12,8 @@ from django.db import models
 from typing_extensions import override
 
 MAX_ID_CHARACTERS = 64
-# Longer names are cut, and texts that are searched: PostgreSQL indexes no more than a megabyte of one text.
+# Longer ones are cut.
 MAX_NAME_CHARACTERS = 200
-MAX_SAID_CHARACTERS = 100_000
 
 
 def _read_json(text: str) -> Any:

@@ -1,6 +1,6 @@
 """What happens in a process, told to whoever measures it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -167,6 +167,20 @@ class BreakerChanged:
     state: Literal["closed", "open", "half_open"]
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveLooked:
+    """The archiver looked for what to copy; the oldest of it has waited so long, seconds. 0: there was nothing."""
+
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A batch was written to the archive: how many rows of each kind, and how many things were `erased`."""
+
+    rows: Mapping[str, int]
+
+
 Happening: TypeAlias = (
     RunStarted
     | FirstTokenCame
@@ -187,6 +201,8 @@ Happening: TypeAlias = (
     | KnowledgeFailed
     | IndexingStopped
     | BreakerChanged
+    | ArchiveLooked
+    | Archived
 )
 
 

@@ -10,6 +10,8 @@ from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.domain.usage import Usage
 from prompts.ports.observer import (
     Appended,
+    Archived,
+    ArchiveLooked,
     BreakerChanged,
     EndedOutsideRun,
     FirstTokenCame,
@@ -62,6 +64,8 @@ HAPPENINGS: list[Happening] = [
     *(IndexingStopped(outcome) for outcome in ("completed", "failed", "put_off", "stale")),
     *(BreakerChanged("model", state) for state in ("open", "half_open", "closed")),
     BreakerChanged("weaviate", "open"),
+    ArchiveLooked(lag_s=0),
+    Archived(dict.fromkeys(("conversations", "timelines", "items", "responses", "erased"), 1)),
 ]
 OBSERVERS: dict[str, Callable[[], Observer]] = {
     "PrometheusObserver": lambda: PrometheusObserver(CollectorRegistry(), models=["m"]),

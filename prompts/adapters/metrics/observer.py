@@ -24,6 +24,8 @@ from prompts.errors import (
 )
 from prompts.ports.observer import (
     Appended,
+    Archived,
+    ArchiveLooked,
     BreakerChanged,
     EndedOutsideRun,
     FirstTokenCame,
@@ -67,6 +69,9 @@ TOKENS = tuple(4**power for power in range(14))
 APPEND_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
+ARCHIVE_KINDS = ("conversations", "timelines", "items", "responses", "erased")
+
+
 class PrometheusObserver:
     """`Observer` that counts. In memory, or in the files of `PROMETHEUS_MULTIPROC_DIR` when that is set."""
 
@@ -78,6 +83,7 @@ class PrometheusObserver:
         self._calls = _CallMetrics(registry)
         self._servers = _ServerMetrics(registry)
         self._sockets = _SocketMetrics(registry)
+        self._archive = _ArchiveMetrics(registry)
         self._handlers: Mapping[type[Happening], Callable[[Any], None]] = {
             Appended: self._appended,
             RunStarted: self._run_started,
@@ -98,6 +104,8 @@ class PrometheusObserver:
             KnowledgeFailed: lambda told: self._servers.weaviate_errors[told.kind].inc(),
             IndexingStopped: lambda told: self._servers.indexings[told.outcome].inc(),
             BreakerChanged: self._breaker_changed,
+            ArchiveLooked: lambda told: self._archive.lag.set(told.lag_s),
+            Archived: self._archived,
         }
         for model in self._models.list_configured():
             self._calls.get(model)
@@ -144,6 +152,10 @@ class PrometheusObserver:
         self._sockets.open.dec()
         self._sockets.closed[told.reason].inc()
 
+    def _archived(self, told: Archived) -> None:
+        for kind, count in told.rows.items():
+            self._archive.rows[kind].inc(count)
+
     def _breaker_changed(self, told: BreakerChanged) -> None:
         for state, gauge in self._servers.breakers[told.target].items():
             gauge.set(state == told.state)
@@ -178,6 +190,23 @@ class _SocketMetrics:
         self.closed = {reason: closed.labels(reason) for reason in get_args(SocketEnd)}
         turns = Counter("eps_websocket_turns", "Turns on WebSockets.", ("outcome",), registry=registry)
         self.turns = {outcome: turns.labels(outcome) for outcome in _list_values(SocketTurnServed, "outcome")}
+
+
+class _ArchiveMetrics:
+    """The copy in SQL."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        # Each process looks at all of it; the latest look is the truth.
+        self.lag = Gauge(
+            "eps_archive_lag_seconds",
+            "For how long the oldest change has waited to be archived.",
+            multiprocess_mode="livemostrecent",
+            registry=registry,
+        )
+        rows = Counter(
+            "eps_archive_rows", "Rows written to the archive, and things erased.", ("kind",), registry=registry
+        )
+        self.rows = {kind: rows.labels(kind) for kind in ARCHIVE_KINDS}
 
 
 class _CallMetrics:

@@ -104,6 +104,21 @@ def expiry(partition: str) -> str:
     return f"{prefix(partition)}expiry"
 
 
+def archive(partition: str) -> str:
+    """Hash: there is an archive, since when, and how far the backfill has come. Scripts look for it."""
+    return f"{prefix(partition)}archive"
+
+
+def outbox(partition: str) -> str:
+    """Sorted set: what the archive has to copy (`lua/parts/outbox.lua`), by its last change, in microseconds."""
+    return f"{prefix(partition)}outbox"
+
+
+def archiver(partition: str) -> str:
+    """String: the token and the epoch of the archiver that holds the partition."""
+    return f"{prefix(partition)}archiver"
+
+
 def stored_bytes(partition: str) -> str:
     """Hash: owner → the bytes that they keep in the partition (`lua/parts/account.lua`)."""
     return f"{prefix(partition)}bytes"

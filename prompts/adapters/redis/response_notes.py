@@ -98,7 +98,11 @@ class RedisResponseNotes:
     async def keep_follow_ups(self, response_id: str, questions: Sequence[str], *, owner: str) -> Sequence[str]:
         """See `ResponseNotes.keep_follow_ups`."""
         kept = await self._scripts.call(
-            "keep_follow_ups", response_key=keys.response(response_id), owner=owner, questions=encode(questions)
+            "keep_follow_ups",
+            response_key=keys.response(response_id),
+            prefix=keys.prefix(ids.get_partition(response_id)),
+            owner=owner,
+            questions=encode(questions),
         )
         if kept is None:
             raise unknown_response(response_id)
@@ -109,6 +113,7 @@ class RedisResponseNotes:
         said_ms = await self._scripts.call(
             "put_feedback",
             response_key=keys.response(response_id),
+            prefix=keys.prefix(ids.get_partition(response_id)),
             owner=owner,
             score=score,
             comment=comment or "",

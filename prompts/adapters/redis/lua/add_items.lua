@@ -3,7 +3,7 @@
 -- RETURNS {"ok"}; the same call again changes nothing | {"not_found"} | {"locked", response id}
 --         | {"unknown_call", call id} | {"moved"} what was staged does not continue the history any more
 --         | {"too_deep"} the history stands on too many timelines
--- INCLUDES calls clock expiry items staged timelines
+-- INCLUDES calls clock expiry items outbox staged timelines
 assert(#KEYS == 2 and #ARGV == 9)
 local conversation_key = KEYS[1] -- hash
 local expiry_key = KEYS[2] -- sorted set, of the partition
@@ -43,4 +43,5 @@ else
 end
 redis.call('HSET', conversation_key, 'head', head, 'used_ms', now_ms)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
+note_hash(prefix, conversation_key)
 return {'ok'}

@@ -9,7 +9,7 @@
 --         | {"ending", response id}: the same, and another call is ending it at this moment
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
--- INCLUDES account calls clock ending expiry idempotency readers statuses timelines window
+-- INCLUDES account calls clock ending expiry idempotency outbox readers statuses timelines window
 assert(#KEYS == 6 and #ARGV == 29)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
@@ -225,6 +225,7 @@ else
     -- Everything below one root is erased with it, and its time begins anew with every turn.
     redis.call('SADD', prefix .. 'tl:' .. root .. ':parts', 'resp:' .. response_id)
     redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
+    note_hash(prefix, response_key)
   else
     redis.call('HSET', response_key, 'unstored', 1)
     redis.call('EXPIRE', response_key, UNSTORED_S)

@@ -1,7 +1,7 @@
 -- Make a conversation with its first items.
 --
 -- RETURNS when it was made, ms; the same call again changes nothing | 0 what was staged is not there any more
--- INCLUDES account clock items staged
+-- INCLUDES account clock items outbox staged
 assert(#KEYS == 2 and #ARGV == 9)
 local conversation_key = KEYS[1] -- hash
 local expiry_key = KEYS[2] -- sorted set, of the partition
@@ -36,4 +36,5 @@ count_bytes(prefix, owner, prefix .. 'tl:' .. timeline .. ':meta', BYTES_A_HOLDE
 redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadata, 'timeline', timeline, 'head', length,
   'active', '', 'created_ms', now_ms, 'used_ms', now_ms, 'title', title)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, 'conv:' .. conversation_id)
+note_hash(prefix, conversation_key)
 return now_ms

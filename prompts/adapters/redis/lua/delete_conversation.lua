@@ -1,7 +1,7 @@
 -- Delete a conversation: it is gone from this moment. What hangs below it is erased in slices, see erase.lua.
 --
--- RETURNS whose it was; the same call again says the same | "" unknown, another owner's, or used meanwhile
--- INCLUDES clock
+-- RETURNS whose it was; the same call again says the same | "" unknown, another owner's, or used meanwhile, or to be archived first
+-- INCLUDES clock letting_go outbox
 assert(#KEYS == 3 and #ARGV == 6)
 local conversation_key = KEYS[1] -- hash
 local leases_key = KEYS[2] -- sorted set, of the partition
@@ -20,8 +20,9 @@ if not found_owner then
   return deleted == call_id and owner or ''
 end
 if owner == '' then
-  local due_ms = redis.call('ZSCORE', expiry_key, 'conv:' .. conversation_id)
-  if not due_ms or tonumber(due_ms) > read_clock_ms() then return '' end
+  local due_ms, now_ms = redis.call('ZSCORE', expiry_key, 'conv:' .. conversation_id), read_clock_ms()
+  if not due_ms or tonumber(due_ms) > now_ms then return '' end
+  if waits_for_archive(prefix, expiry_key, 'conv:' .. conversation_id, due_ms, now_ms) then return '' end
 elseif found_owner ~= owner then
   return ''
 end
@@ -49,4 +50,6 @@ end
 redis.call('HSET', conversation_key, 'deleted', call_id, 'erasing', timeline)
 redis.call('EXPIRE', conversation_key, tombstone_s)
 redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)
+-- What its time lets go stays in the archive.
+if owner ~= '' then note_change(prefix, 'gone:conv:' .. conversation_id) end
 return found_owner

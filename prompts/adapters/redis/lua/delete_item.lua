@@ -1,7 +1,7 @@
 -- Erase one item of a conversation's history. Forks that share it lose it too.
 --
 -- RETURNS 1 erased; the same call again says the same | 0 unknown conversation | -1 unknown item
--- INCLUDES account large places
+-- INCLUDES account large outbox places
 assert(#KEYS == 2 and #ARGV == 5)
 local conversation_key = KEYS[1] -- hash
 local item_key = KEYS[2] -- string
@@ -30,4 +30,5 @@ if bytes then
 end
 unmark_large(meta_key, position)
 redis.call('SET', prefix .. 'gone:' .. item_id, call_id, 'EX', call_kept_s)
+note_change(prefix, 'gone:item:' .. item_id)
 return 1

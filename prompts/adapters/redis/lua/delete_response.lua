@@ -1,7 +1,7 @@
 -- Erase a response: its object, its input, its log. What it said stays in the history it joined.
 --
 -- RETURNS 1 erased; the same call again says the same | 0 unknown, or another owner's
--- INCLUDES account
+-- INCLUDES account outbox
 assert(#KEYS == 4 and #ARGV == 7)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
@@ -38,9 +38,13 @@ if root then
   -- The last response of a chain was the only way to its history.
   local expiry, branches = unpack(redis.call('HMGET', prefix .. 'tl:' .. root .. ':meta', 'expiry', 'branches'))
   local is_last = redis.call('SCARD', prefix .. 'tl:' .. root .. ':parts') <= tonumber(branches or 0)
-  if is_last and expiry == 'chain:' .. root then redis.call('ZADD', expiry_key, 0, expiry) end
+  if is_last and expiry == 'chain:' .. root then
+    redis.call('ZADD', expiry_key, 0, expiry)
+    note_change(prefix, 'gone:' .. expiry)
+  end
 end
 redis.call('HSET', response_key, 'deleted', call_id)
 redis.call('EXPIRE', response_key, tombstone_s)
 redis.call('PUBLISH', log_channel, 'deleted')
+note_change(prefix, 'gone:resp:' .. response_id)
 return 1

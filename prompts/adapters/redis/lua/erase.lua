@@ -2,7 +2,7 @@
 --
 -- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, timeline, …} with the conversations that
 --         went, whose timelines are due by themselves
--- INCLUDES account clock entries
+-- INCLUDES account clock entries letting_go
 assert(#KEYS == 2 and #ARGV == 5)
 local expiry_key = KEYS[1] -- sorted set, of the partition
 local leases_key = KEYS[2] -- sorted set, of the partition
@@ -104,7 +104,10 @@ local meta_key, parts_key = prefix .. 'tl:' .. root .. ':meta', prefix .. 'tl:' 
 local due_ms = redis.call('ZSCORE', expiry_key, 'chain:' .. root)
 if not due_ms then return {0} end
 if redis.call('HEXISTS', meta_key, 'expiry') == 1 then
-  if tonumber(due_ms) > read_clock_ms() then return {0} end
+  local now_ms = read_clock_ms()
+  if tonumber(due_ms) > now_ms then return {0} end
+  -- What was staged and has joined no history is nobody's: it has no owner.
+  if root_owner and waits_for_archive(prefix, expiry_key, 'chain:' .. root, due_ms, now_ms) then return {0} end
   redis.call('HDEL', meta_key, 'expiry')
 end
 

@@ -2,7 +2,7 @@
 --
 -- RETURNS {"ok", made ms}; the same call again changes nothing | {"not_found"} | {"unknown_item"}
 --         | {"too_deep"} the history stands on too many forks
--- INCLUDES account clock expiry places timelines
+-- INCLUDES account clock expiry outbox places timelines
 assert(#KEYS == 3 and #ARGV == 11)
 local conversation_key = KEYS[1] -- hash: the new one
 local origin_key = KEYS[2] -- hash: the conversation it is forked from
@@ -59,4 +59,5 @@ redis.call('HSET', conversation_key, 'v', 1, 'owner', owner, 'metadata', metadat
 if title then redis.call('HSET', conversation_key, 'title', title) end
 redis.call('ZADD', prefix .. 'forks:' .. origin_id, now_ms, conversation_id)
 redis.call('ZADD', expiry_key, now_ms + retention_ms, expiry)
+note_hash(prefix, conversation_key)
 return {'ok', now_ms}

@@ -2,7 +2,7 @@
 --
 -- RETURNS {"ok"} | {"attach", response id} | {"key_reused"} | {"gone"} what was staged is not there any more; the same call
 --         again gives the same
--- INCLUDES account clock idempotency items staged
+-- INCLUDES account clock idempotency items outbox staged
 assert(#KEYS == 3 and #ARGV == 11)
 local response_key = KEYS[1] -- hash: the compaction
 local expiry_key = KEYS[2] -- sorted set, of the partition
@@ -44,4 +44,5 @@ redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'completed', 
   'echo', '', 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
   'ended_ms', now_ms, 'timeline', timeline, 'position', length)
 count_fields(prefix, owner, response_key, {'input', 'result'})
+note_hash(prefix, response_key)
 return {'ok'}

@@ -1,12 +1,14 @@
 -- Keep the follow-up questions of a response, unless some are kept already: of two replicas, the first counts.
 --
 -- RETURNS the questions that are kept | false unknown, not stored, or another owner's
-assert(#KEYS == 1 and #ARGV == 2)
+-- INCLUDES outbox
+assert(#KEYS == 1 and #ARGV == 3)
 local response_key = KEYS[1] -- hash
-local owner = ARGV[1]
-local questions = ARGV[2] -- JSON array
+local prefix = ARGV[1] -- of the partition's keys
+local owner = ARGV[2]
+local questions = ARGV[3] -- JSON array
 
 local found_owner, unstored = unpack(redis.call('HMGET', response_key, 'owner', 'unstored'))
 if found_owner ~= owner or unstored then return false end
-redis.call('HSETNX', response_key, 'follow_ups', questions)
+if redis.call('HSETNX', response_key, 'follow_ups', questions) == 1 then note_hash(prefix, response_key) end
 return redis.call('HGET', response_key, 'follow_ups')

@@ -1,13 +1,14 @@
 -- Keep what a person thinks of a response, in place of what they thought before.
 --
 -- RETURNS when it was said, ms | 0 unknown, not stored, or another owner's
--- INCLUDES clock
-assert(#KEYS == 1 and #ARGV == 4)
+-- INCLUDES clock outbox
+assert(#KEYS == 1 and #ARGV == 5)
 local response_key = KEYS[1] -- hash
-local owner = ARGV[1]
-local score = ARGV[2]
-local comment = ARGV[3]
-local has_comment = ARGV[4] == '1'
+local prefix = ARGV[1] -- of the partition's keys
+local owner = ARGV[2]
+local score = ARGV[3]
+local comment = ARGV[4]
+local has_comment = ARGV[5] == '1'
 
 local found_owner, unstored = unpack(redis.call('HMGET', response_key, 'owner', 'unstored'))
 if found_owner ~= owner or unstored then return 0 end
@@ -18,4 +19,5 @@ if has_comment then
 else
   redis.call('HDEL', response_key, 'feedback_comment')
 end
+note_hash(prefix, response_key)
 return now_ms

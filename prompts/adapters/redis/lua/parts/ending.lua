@@ -1,4 +1,4 @@
--- INCLUDES account clock expiry items staged timelines
+-- INCLUDES account clock expiry items outbox staged timelines
 -- Put the later form of a field in its place, if it has one.
 -- RETURNS how many bytes fewer it takes
 local function shorten(response_key, field, later_field)
@@ -96,6 +96,7 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
   count_bytes(prefix, owner, response_key, #ending.result + #ending.passages - shrunk)
   redis.call('ZREM', leases_key, response_id)
   redis.call('ZADD', expiry_key, now_ms + ending.retention_ms, expiry)
+  note_hash(prefix, response_key)
   redis.call('PUBLISH', log_channel, 'ended')
   return 1
 end

@@ -1,0 +1,1 @@
+"""The archive: what Redis holds, copied to SQL; and what is read from there."""

@@ -1,0 +1,165 @@
+"""Copies to SQL what changes in Redis, beside the turns: they never wait for it, and go on when SQL is away.
+
+Every process looks; of each partition one holds the lease for a moment. A batch that was not settled is copied again.
+"""
+
+import asyncio
+import random
+import secrets
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import structlog
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connections
+
+from prompts.archive.copying import Copied, Copier, Value, sort_notes
+from prompts.archive.writing import LeaseLostError
+from prompts.domain import ids
+from prompts.errors import BrokenRecord, Unavailable
+from prompts.ports.observer import Archived, ArchiveLooked, Observer
+from prompts.ports.outbox import Note, Outbox, Settlement, Taken
+from prompts.run.chores import jitter
+
+log = structlog.get_logger(__name__)
+
+# What was said can be found about so soon.
+LOOK_S = 1.0
+# While SQL or Redis is away: twice as long each time, up to this.
+MAX_BACKOFF_S = 30.0
+# Redis may have been replaced by an empty one.
+OPEN_S = 60.0
+# Of one look. The thread shares the processor with the turns: many small batches hold them up less than a large one.
+PARTITIONS_AT_ONCE = 16
+NOTES_A_PARTITION = 16
+NOTES_A_BATCH = 64
+# What cannot be written as it is, whoever tries.
+BROKEN = (DataError, IntegrityError, BrokenRecord, ValueError, KeyError, TypeError, RecursionError)
+
+
+class Archiver:
+    """The archiver of a process; `close` it when nothing is copied any more."""
+
+    def __init__(self, outbox: Outbox, *, observer: Observer) -> None:
+        self._outbox = outbox
+        self._observer = observer
+        self._token = secrets.token_hex(8)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
+
+    def close(self) -> None:
+        """What has begun comes to its end."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def keep_copied(self) -> None:
+        """Copy what changes until cancelled, also after failures."""
+        loop = asyncio.get_running_loop()
+        opened_at, backoff_s = -OPEN_S, LOOK_S
+        while True:
+            is_more = False
+            try:
+                if loop.time() - opened_at >= OPEN_S:
+                    await self._outbox.open()
+                    opened_at = loop.time()
+                is_more = await self.copy_some()
+                backoff_s = LOOK_S
+            except (Unavailable, DatabaseError, InterfaceError) as error:
+                log.warning("not_archived", reason=type(error).__name__)
+                backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
+            await asyncio.sleep(0 if is_more else jitter(backoff_s))
+
+    async def keep_closed(self) -> None:
+        """Have nothing noted for as long as there is no archive, also after failures: nobody would copy it."""
+        while True:
+            try:
+                await self._outbox.close()
+            except Unavailable as error:
+                log.warning("archive_not_closed", code=error.code)
+            await asyncio.sleep(jitter(OPEN_S))
+
+    async def copy_some(self) -> bool:
+        """Copy some of what waits; whether there may be more. Raises Unavailable, DatabaseError, InterfaceError."""
+        backlog = await self._outbox.look()
+        self._observer.notice(ArchiveLooked(backlog.lag_s))
+        if not backlog.partitions:
+            return False
+        chosen = random.sample(backlog.partitions, min(PARTITIONS_AT_ONCE, len(backlog.partitions)))
+        taken = await self._outbox.take(chosen, token=self._token, count=NOTES_A_PARTITION)
+        settlements = _Settlements(taken)
+        try:
+            for batch in _slice([note for each in taken for note in each.notes]):
+                await self._copy(batch, {each.partition: each.epoch for each in taken}, settlements)
+        except LeaseLostError:
+            log.info("archive_lease_lost")
+        finally:
+            await self._outbox.settle(settlements.list(), token=self._token)
+        for each in taken:
+            if each.is_backfilling and len(each.notes) < NOTES_A_PARTITION:
+                await self._outbox.backfill(each.partition)
+        return len(taken) > 0
+
+    async def _copy(self, notes: Sequence[Note], epochs: Mapping[str, int], settlements: "_Settlements") -> None:
+        """Copy notes together; when something of them is broken, in halves, until it alone is left, and put off."""
+        concerned = {note.partition: epochs[note.partition] for note in notes}
+        copier = Copier(self._outbox, self._in_thread, concerned)
+        try:
+            await copier.copy(sort_notes(notes))
+        except BROKEN as error:
+            if len(notes) == 1:
+                log.exception("not_archivable", subject=notes[0].subject, reason=type(error).__name__)
+                settlements.postpone(notes[0])
+                return
+            middle = len(notes) // 2
+            await self._copy(notes[:middle], epochs, settlements)
+            await self._copy(notes[middle:], epochs, settlements)
+            return
+        self._observer.notice(Archived(copier.copied.rows))
+        settlements.add(notes, copier.copied)
+
+    async def _in_thread(self, call: Callable[[], Value]) -> Value:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(_call, call))
+
+
+class _Settlements:
+    """What becomes of the notes that were taken."""
+
+    def __init__(self, taken: Sequence[Taken]) -> None:
+        self._partitions = [each.partition for each in taken]
+        self._copied: defaultdict[str, list[Note]] = defaultdict(list)
+        self._postponed: defaultdict[str, list[Note]] = defaultdict(list)
+        self._let_go: list[Copied] = []
+
+    def add(self, notes: Sequence[Note], copied: Copied) -> None:
+        """These are copied."""
+        for note in notes:
+            self._copied[note.partition].append(note)
+        self._let_go.append(copied)
+
+    def postpone(self, note: Note) -> None:
+        """This one is not."""
+        self._postponed[note.partition].append(note)
+
+    def list(self) -> Sequence[Settlement]:
+        """One for each partition that was taken."""
+        let_go = [member for copied in self._let_go for member in copied.let_go]
+        return [
+            Settlement(
+                partition,
+                self._copied[partition],
+                [member for member in let_go if ids.get_partition(member.partition(":")[2]) == partition],
+                self._postponed[partition],
+            )
+            for partition in self._partitions
+        ]
+
+
+def _slice(notes: Sequence[Note]) -> Sequence[Sequence[Note]]:
+    return [notes[start : start + NOTES_A_BATCH] for start in range(0, len(notes), NOTES_A_BATCH)]
+
+
+def _call(call: Callable[[], Value]) -> Value:
+    """In the thread: no request ends here, so nobody else closes its connection."""
+    try:
+        return call()
+    finally:
+        connections.close_all()
