@@ -13,6 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from typing_extensions import override
 
 from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
+from prompts.admin.erasing import EraseForm, erase_conversation
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
 from prompts.admin.histories import list_stretches, read_newest
 from prompts.admin.keyset import KeysetPage, read_page
@@ -56,6 +57,10 @@ class ConversationAdmin(ConversationModelAdmin):
         """Deleting rows here would leave what Redis holds: erasing is another thing, with a page of its own."""
         return False
 
+    def may_erase(self, request: HttpRequest) -> bool:
+        """Whether this user erases."""
+        return request.user.has_perm("prompts.erase_conversation")
+
     @override
     def get_urls(self) -> list[URLPattern]:
         """Pages of its own, before those of the admin, which take any path for an id."""
@@ -70,6 +75,7 @@ class ConversationAdmin(ConversationModelAdmin):
             page("<str:object_id>/change/", require_GET(self.transcript_view), "transcript"),
             page("<str:object_id>/raw/<str:kind>/<str:raw_id>/", require_GET(self.raw_view), "raw"),
             page("<str:object_id>/live/", require_GET(self.live_view), "live"),
+            page("<str:object_id>/erase/", self.erase_view, "erase"),
         ]
         return [*own, *super().get_urls()]
 
@@ -121,6 +127,7 @@ class ConversationAdmin(ConversationModelAdmin):
             "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
             "prompt_names": _name_prompts({turn.response.prompt_id for turn in turns if turn.response}),
             "forms": FORMS,
+            "may_erase": self.may_erase(request),
         }
         return TemplateResponse(request, "admin_pages/transcript.html", context)
 
@@ -160,6 +167,28 @@ class ConversationAdmin(ConversationModelAdmin):
         for conversation_id in found:
             note_action(request, "exported", KIND, conversation_id, FORMS[form])
         return export_conversations(found, form)
+
+    def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask whether, and erase it; then the receipt is shown."""
+        row = self._get_row(request, object_id)
+        if not self.may_erase(request):
+            raise PermissionDenied
+        form = EraseForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            receipt = erase_conversation(request, row, reason=form.cleaned_data["reason"])
+            note_action(request, "erased", KIND, row.id, form.cleaned_data["reason"])
+            return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Erase {row}",
+            "conversation": row,
+            "quoted_id": quote(row.id),
+            "form": form,
+            "responses": row.responses.count(),
+            "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
+        }
+        return TemplateResponse(request, "admin_pages/erase.html", context)
 
     def _check_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):

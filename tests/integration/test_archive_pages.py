@@ -12,7 +12,8 @@ from django.contrib.admin.utils import quote
 from tests.support.archived import answer, new_conversation_id, say, write_archive
 from tests.support.sample_archive import ANSWER, build_sample
 from tests.support.service import Service
-from tests.support.turns import ask
+from tests.support.staff import wait_archived
+from tests.support.turns import ask, make_conversation
 
 LIST = "/admin/prompts/archivedconversation/"
 ACTIONS = "/admin/prompts/staffaction/"
@@ -216,19 +217,13 @@ async def test_an_unknown_conversation_is_not_found(sue: httpx.AsyncClient, samp
     assert (await sue.get(f"{page_of(sample[0]['id'])}?before=-5")).status_code == 200
 
 
-async def test_what_is_being_answered_is_told_live(
-    sue: httpx.AsyncClient, http: httpx.AsyncClient, service: Service
-) -> None:
-    conversation = (await http.post("/v1/conversations", json={})).json()["id"]
-    write_archive(service.environment, {"id": conversation, "owner": "alice", "title": "live"})
+async def test_what_is_being_answered_is_told_live(sue: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
+    conversation = await make_conversation(http)
+    await ask(http, "Hello", conversation=conversation)
+    await wait_archived(sue, conversation, "Hello")
     assert (await sue.get(page_of(conversation, "live"))).json() == {}
-    body = {
-        "input": "write 200 words [[standin token_s=0.05]]",
-        "conversation": conversation,
-        "stream": True,
-        "model": "stand-in",
-    }
-    async with http.stream("POST", "/v1/responses", json=body) as stream:
+    slow = {"input": "write 200 words [[standin token_s=0.05]]", "conversation": conversation, "stream": True}
+    async with http.stream("POST", "/v1/responses", json=slow) as stream:
         async for line in stream.aiter_lines():
             if "output_text.delta" in line:
                 break
@@ -237,4 +232,4 @@ async def test_what_is_being_answered_is_told_live(
         assert told["text"]
         await http.post(f"/v1/responses/{told['response']}/cancel")
     assert (await sue.get(page_of(conversation, "live"))).json() == {}
-    assert (await ask(http, "Hello", conversation=conversation)).status_code == 200
+    await wait_archived(sue, conversation, "cancelled")

@@ -1,10 +1,13 @@
 """Staff: who may sign in to the admin, and their browsers."""
 
+import html
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
+from django.contrib.admin.utils import quote
 
+from tests.support.servers import eventually
 from tests.support.service import manage
 
 PASSWORD = "a password for tests"
@@ -42,6 +45,17 @@ async def open_signed_in(url: str, name: str, cookies: dict[str, httpx.Cookies])
             assert "Log out" in (await try_to_sign_in(browser, name, PASSWORD)).text
         yield browser
         cookies[name] = browser.cookies
+
+
+async def wait_archived(browser: httpx.AsyncClient, conversation_id: str, words: str) -> str:
+    """Wait until the archive shows these words in a conversation; return the path of its transcript."""
+    path = f"/admin/prompts/archivedconversation/{quote(conversation_id)}/change/"
+
+    async def is_there() -> bool:
+        return words in html.unescape((await browser.get(path)).text)
+
+    await eventually(is_there)
+    return path
 
 
 async def submit(browser: httpx.AsyncClient, path: str, **fields: str) -> httpx.Response:
