@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import dj_database_url
 from django.core.management import call_command
@@ -11,8 +11,10 @@ from django.db import connections
 from django.db.models import Model
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.outbox import RedisOutbox
+from prompts.adapters.redis import keys
+from prompts.adapters.redis.outbox import LEASE_S, RedisOutbox
 from prompts.archive.archiver import Archiver
+from prompts.domain import ids
 from prompts.models import (
     ArchivedConversation,
     ArchivedItem,
@@ -87,9 +89,9 @@ async def count_rows() -> dict[str, int]:
     return await read(lambda: {kind.__name__: kind._default_manager.count() for kind in kinds})
 
 
-def open_archiver(redis: Redis) -> Archiver:
+def open_archiver(redis: Redis, *, lease_s: float = LEASE_S) -> Archiver:
     """The archiver of a replica."""
-    return Archiver(RedisOutbox(redis), observer=UNOBSERVED)
+    return Archiver(RedisOutbox(redis, lease_s=lease_s), observer=UNOBSERVED)
 
 
 async def run_sql(statement: str) -> None:
@@ -105,3 +107,19 @@ async def archive_all(redis: Redis) -> None:
             pass
     finally:
         archiver.close()
+
+
+async def list_noted(redis: Redis) -> list[str]:
+    """All that is noted in the outboxes."""
+    outboxes = cast(
+        "list[list[bytes]]", [await redis.zrange(keys.outbox(each), 0, -1) for each in ids.all_partitions()]
+    )
+    return [noted.decode() for outbox in outboxes for noted in outbox]
+
+
+async def end_retention(redis: Redis) -> None:
+    """End the retention of everything, however often it was put off."""
+    for partition in ids.all_partitions():
+        due = cast("list[tuple[bytes, float]]", await redis.zrange(keys.expiry(partition), 0, -1, withscores=True))
+        for member, score in due:
+            await redis.zadd(keys.expiry(partition), {member: min(score, 1)})

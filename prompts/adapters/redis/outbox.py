@@ -28,7 +28,7 @@ RECORDS_A_READ = 50
 class RedisOutbox:
     """`Outbox` on Redis."""
 
-    def __init__(self, redis: Redis, *, lease_s: int = LEASE_S, postponed_s: int = POSTPONED_S) -> None:
+    def __init__(self, redis: Redis, *, lease_s: float = LEASE_S, postponed_s: int = POSTPONED_S) -> None:
         """`postponed_s` is how much later it is tried again what could not be copied."""
         self._redis = redis
         self._scripts = Scripts(redis)
@@ -75,7 +75,7 @@ class RedisOutbox:
                 "lease_key": keys.archiver(partition),
                 "archive_key": keys.archive(partition),
                 "token": token,
-                "lease_ms": self._lease_s * 1000,
+                "lease_ms": int(self._lease_s * 1000),
                 "count": count,
             }
             for partition in partitions

@@ -1,12 +1,9 @@
 """The archive, on both databases: every change comes to SQL, once; what is erased goes; nothing is let go before."""
 
-import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
 import pytest
 from django.db import DatabaseError
-from pytest_django.plugin import DjangoDbBlocker
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
@@ -22,67 +19,17 @@ from tests.contract.port_turns import OWNER, begin, end_turn, fork, not_stored, 
 from tests.support.archive import (
     archive_all,
     count_rows,
-    empty_archive,
+    end_retention,
+    list_noted,
     list_texts,
     open_archiver,
     read,
     run_sql,
-    use_database,
 )
-from tests.support.builders import Stores, build_draft, build_item, make_conversation, open_stores
-from tests.support.postgres import PostgresServer
-from tests.support.servers import ValkeyServer
+from tests.support.builders import Stores, build_draft, build_item, make_conversation
 
-DATABASE = 5
 HOSTILE = "NUL \0, '; DROP TABLE prompts_archiveditem; -- \\u0000 <script>é\U0001f44b"
 NOTHING = {"ArchivedConversation": 0, "ArchivedItem": 0, "ArchivedResponse": 0, "ArchivedTimeline": 0}
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def database(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker
-) -> Iterator[str]:
-    """Each database in turn, for the ORM."""
-    folder = tmp_path_factory.mktemp("archive")
-    with django_db_blocker.unblock():
-        if request.param == "sqlite":
-            with use_database(f"sqlite:///{folder}/db.sqlite3"):
-                yield "sqlite"
-            return
-        with PostgresServer(folder) as postgres, use_database(postgres.url):
-            yield "postgres"
-
-
-@pytest.fixture
-async def redis(valkey: ValkeyServer, database: str) -> AsyncIterator[Redis]:  # noqa: ARG001 -- it is used by the ORM
-    """A client of an empty database, with an archive that is empty too."""
-    async with Redis.from_url(f"redis://127.0.0.1:{valkey.port}/{DATABASE}") as client:
-        await client.flushdb()
-        await asyncio.to_thread(empty_archive)
-        await RedisOutbox(client).open()
-        await archive_all(client)
-        yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
-
-
-async def list_noted(redis: Redis) -> list[str]:
-    """All that is noted."""
-    outboxes = cast(
-        "list[list[bytes]]", [await redis.zrange(keys.outbox(each), 0, -1) for each in ids.all_partitions()]
-    )
-    return [noted.decode() for outbox in outboxes for noted in outbox]
-
-
-async def end_retention(redis: Redis) -> None:
-    """End the retention of everything, however often it was put off."""
-    for partition in ids.all_partitions():
-        due = cast("list[tuple[bytes, float]]", await redis.zrange(keys.expiry(partition), 0, -1, withscores=True))
-        for member, score in due:
-            await redis.zadd(keys.expiry(partition), {member: min(score, 1)})
 
 
 async def test_it_works(redis: Redis, stores: Stores) -> None:
