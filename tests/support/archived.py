@@ -125,6 +125,7 @@ class _Writer:
         columns = {
             "model": "stand-in",
             "status": "completed",
+            "created_at": asked_at,
             "first_token_ms": 320,
             "input_tokens": 120,
             "output_tokens": 40,
@@ -140,7 +141,6 @@ class _Writer:
             conversation_id=self._id,
             timeline=self._timeline,
             position=self._position,
-            created_at=asked_at,
             result_json=json.dumps(result),
             record_json="{}",
             **columns,
