@@ -56,6 +56,7 @@ from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.adapters.sql.prompt_store import SqlPrompts
+from prompts.adapters.sql.said_search import SqlSaidSearch
 from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
@@ -67,6 +68,7 @@ from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
+from prompts.ports.said_search import NothingSaid, SaidSearch
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.publishing.api_keys import reconcile
 from prompts.publishing.origins import reconcile_origins
@@ -194,11 +196,12 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         model = _guard_model(models_server, breaker, observer, traced)
         relay = GuardedRelay(OpenAIRelay(openai, _build_patience(), models_server.models), breaker)
         tracing = UNTRACED if traced is None else traced.runs
-        sql_prompts = SqlPrompts()
+        sql_prompts, said = SqlPrompts(), SqlSaidSearch()
         state, nudges = _build_state(
             replica_id,
             redis=redis,
             sql_prompts=sql_prompts,
+            said=said if settings.ARCHIVE else NothingSaid(),
             model=model,
             relay=relay,
             knowledge=knowledge,
@@ -212,6 +215,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         archiver = Archiver(RedisOutbox(redis), observer=observer)
         stack.callback(sql_prompts.close)
         stack.callback(archiver.close)
+        stack.callback(said.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
         sweeping = partial(
@@ -315,6 +319,7 @@ def _build_state(
     *,
     redis: Redis,
     sql_prompts: SqlPrompts,
+    said: SaidSearch,
     model: GuardedModel,
     relay: GuardedRelay,
     knowledge: Knowledge,
@@ -391,6 +396,7 @@ def _build_state(
         turns=turns,
         histories=histories,
         conversations=conversations,
+        said=said,
         eraser=RedisEraser(redis),
         notes=notes,
         follow_ups=follow_ups,

@@ -119,7 +119,9 @@ class ConversationsQuery(Struct, forbid_unknown_fields=True):
 
     limit: Limit = 20
     after: ConversationId | None = None
-    query: Annotated[str, Meta(max_length=200, description="Only those whose titles have all these words.")] = ""
+    query: Annotated[
+        str, Meta(max_length=200, description="Only those with all these words in their title, or in a message.")
+    ] = ""
     forked_from: ConversationId | None = None
 
 
@@ -193,6 +195,7 @@ class ConversationsController(ApiController):
             forked_from=forked_from,
             query=parsed_query.query,
             store=self.state.conversations,
+            said=self.state.said,
         )
         data = [show(conversation) for conversation in found]
         first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)

@@ -14,6 +14,7 @@ from prompts.ports.eraser import Eraser
 from prompts.ports.observer import Observer
 from prompts.ports.origins import Origins
 from prompts.ports.response_notes import ResponseNotes
+from prompts.ports.said_search import SaidSearch
 from prompts.ports.sealing import Sealer
 from prompts.ports.user_proofs import UserProofs
 from prompts.usecases.compaction import HistoryPorts
@@ -33,6 +34,7 @@ class State:
     turns: TurnPorts
     histories: HistoryPorts
     conversations: ConversationStore
+    said: SaidSearch
     eraser: Eraser
     notes: ResponseNotes
     follow_ups: FollowUps

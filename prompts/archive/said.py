@@ -16,6 +16,7 @@ MAX_SAID_CHARACTERS = 100_000
 MAX_WORDS = 16
 MAX_WORD_CHARACTERS = 64
 _WORD = re.compile(r"\w+")
+_NAME = re.compile(r"\w+(?:[./@:&?=~%+-]+\w+)+")
 # Scripts that put no space between words: Thai, Lao, Khmer, Kana, Han.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 
@@ -39,13 +40,15 @@ def tell_text(item_json: str) -> str:
 
 
 def list_forms(text: str) -> str:
-    """What a text is found by besides its own words: those with accents without them, neighbours where no space is.
+    """What a text is found by besides its own words: without accents, in pairs where no space is, the parts of names.
 
-    Both databases split words alike then, and ignore accents.
+    So both databases find the same: PostgreSQL keeps accents, and takes `www.example.com` for one word.
     """
     forms = {plain for word in _WORD.findall(text) if not word.isascii() and (plain := fold(word)) != word.casefold()}
     for run in _UNSPACED.findall(text):
         forms.update(_pair(run))
+    for name in _NAME.findall(text):
+        forms.update(_WORD.findall(fold(name)))
     return " ".join(sorted(forms))[:MAX_SAID_CHARACTERS]
 
 

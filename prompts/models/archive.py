@@ -202,7 +202,7 @@ class ArchivedResponse(models.Model):
 
 
 class ArchivedItem(models.Model):
-    """An item of a timeline. A fork has no copy of what it shares; `prompts/archive/histories.py` reads all of it."""
+    """An item of a timeline. A fork has no copy of what it shares; `prompts.archive.histories` reads all of it."""
 
     # A number: SQLite's full-text search finds rows by it.
     id = models.BigAutoField(primary_key=True)

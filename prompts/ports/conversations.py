@@ -1,6 +1,6 @@
 """The store of conversations and their items, and histories read without a turn."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
 from prompts.domain.anchors import AfterResponse, InConversation
@@ -69,11 +69,12 @@ class ConversationStore(Protocol):
         after: str | None,
         forked_from: str | None = None,
         words: Sequence[str] = (),
+        said_in: Collection[str] = (),
     ) -> tuple[Sequence[Conversation], bool]:
         """The owner's conversations with `last_used_at`, last used first, and whether there are more.
 
         `forked_from` leaves the forks of one, the newest first. `words` leaves those that have them all in their title,
-        of the first `MAX_LOOKED_AT`. Raises NotFound for an unknown `after` or `forked_from`.
+        or are `said_in`, of the first `MAX_LOOKED_AT`. Raises NotFound for an unknown `after` or `forked_from`.
         """
 
     async def add_items(

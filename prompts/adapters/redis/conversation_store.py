@@ -1,6 +1,6 @@
 """Conversations in Redis: one hash each, their items on a stream, and a listing index an owner."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, cast
 
 import msgspec
@@ -109,6 +109,7 @@ class RedisConversationStore:
         after: str | None,
         forked_from: str | None = None,
         words: Sequence[str] = (),
+        said_in: Collection[str] = (),
     ) -> tuple[Sequence[Conversation], bool]:
         """See `ConversationStore.list`."""
         listing = keys.listing(owner)
@@ -136,7 +137,7 @@ class RedisConversationStore:
                 there = _tell_last_use(there, {key.decode(): int(used_ms) // 1000 for key, used_ms in listed})
             start += len(there)  # the others are no longer in the index
             looked_at += len(listed)
-            found += [conversation for conversation in there if has_words(conversation.title, words)]
+            found += [each for each in there if has_words(each.title, words) or each.id in said_in]
         return found[:limit], len(found) > limit
 
     async def _read_all(self, listing: str, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:

@@ -1,7 +1,7 @@
 """`ConversationStore` in memory."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
@@ -97,6 +97,7 @@ class FakeConversationStore:
         after: str | None,
         forked_from: str | None = None,
         words: Sequence[str] = (),
+        said_in: Collection[str] = (),
     ) -> tuple[Sequence[Conversation], bool]:
         """See `ConversationStore.list`."""
         conversations = self._memory.conversations
@@ -114,7 +115,7 @@ class FakeConversationStore:
         there = [conversations[each].shown for each in listed[start:] if each in conversations]
         if forked_from is None:
             there = [replace(each, last_used_at=self._memory.used_at[each.id]) for each in there]
-        found = [shown for shown in there if has_words(shown.title, words)]
+        found = [shown for shown in there if has_words(shown.title, words) or shown.id in said_in]
         return found[:limit], len(found) > limit
 
     async def add_items(

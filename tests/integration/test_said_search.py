@@ -1,0 +1,41 @@
+"""`GET /v1/conversations?query=` finds what was said, through the archive; titles alone while it is away."""
+
+import sqlite3
+from contextlib import closing
+
+import httpx
+
+from tests.support.servers import eventually
+from tests.support.service import Service
+from tests.support.turns import ask, make_conversation
+
+
+async def search(http: httpx.AsyncClient, query: str) -> list[str]:
+    """The ids of what is found."""
+    found = await http.get("/v1/conversations", params={"query": query})
+    assert found.status_code == 200
+    return [conversation["id"] for conversation in found.json()["data"]]
+
+
+async def test_what_was_said_is_found(http: httpx.AsyncClient) -> None:
+    conversation_id = await make_conversation(http)
+    await ask(http, "Where do axolotls live?", conversation=conversation_id)
+
+    async def is_found() -> bool:
+        return await search(http, "axolotl where") == [conversation_id]
+
+    await eventually(is_found)
+    assert await search(http, "axolotl nowhere") == []
+    await http.delete(f"/v1/conversations/{conversation_id}")
+    assert await search(http, "axolotl") == []
+
+
+async def test_titles_are_found_while_the_archive_is_away(http: httpx.AsyncClient, service: Service) -> None:
+    made = await http.post("/v1/conversations", json={"eps:title": "Of narwhals"})
+    path = service.environment["DATABASE_URL"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("ALTER TABLE prompts_said RENAME TO away")
+        try:
+            assert await search(http, "narwhals") == [made.json()["id"]]
+        finally:
+            database.execute("ALTER TABLE away RENAME TO prompts_said")
