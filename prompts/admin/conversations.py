@@ -1,6 +1,6 @@
 """Conversations in the admin: a list to search and filter, and each as a transcript. Each look at one is noted."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -15,12 +15,13 @@ from typing_extensions import override
 from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
 from prompts.admin.erasing import EraseForm, erase_conversation
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
-from prompts.admin.histories import list_stretches, read_newest
+from prompts.admin.histories import list_stretches
 from prompts.admin.keyset import KeysetPage, read_page
 from prompts.admin.live import read_live
 from prompts.admin.said import cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
+from prompts.archive.histories import list_history
 from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ else:
     ConversationModelAdmin = admin.ModelAdmin
 
 KIND = "conversation"
-# Whoever finds more says more.
-MAX_FOUND = 1_000
 # Of a transcript, on one page.
 ITEMS_A_PAGE = 100
 # Failed and unfinished answers beside them.
@@ -86,10 +85,7 @@ class ConversationAdmin(ConversationModelAdmin):
         filters = ConversationFilters(request.GET)
         chosen = filters.chosen if filters.is_valid() else {}
         query = chosen.get("q", "")
-        found: Mapping[str, str] = {}
-        if query:
-            found = find_said(query, owner=chosen.get("owner", ""), limit=MAX_FOUND)
-            note_action(request, "searched", KIND, chosen.get("owner", ""), query)
+        found = self._search(request, query, chosen.get("owner", "")) if query else {}
         rows = filter_conversations(ArchivedConversation.objects.defer("record_json"), chosen, found)
         cursors = {name: request.GET.get(name, "") for name in ("newer", "older")}
         shown: KeysetPage[ArchivedConversation] = read_page(rows, "last_used_at", **cursors)
@@ -112,7 +108,8 @@ class ConversationAdmin(ConversationModelAdmin):
         note_action(request, "read", KIND, row.id)
         before = request.GET.get("before", "")
         at = int(before) if before.isascii() and before.isdecimal() and len(before) < len(str(2**31)) else None
-        items = read_newest(list_stretches(row.timeline, row.head), before=at, limit=ITEMS_A_PAGE)
+        place = None if at is None else (row.timeline, at)
+        items = list_history(row, before=place, limit=ITEMS_A_PAGE)
         turns = build_turns(items, _list_responses(row, items, is_newest=at is None))
         context = {
             **self.admin_site.each_context(request),
@@ -190,6 +187,13 @@ class ConversationAdmin(ConversationModelAdmin):
         }
         return TemplateResponse(request, "admin_pages/erase.html", context)
 
+    def _search(self, request: HttpRequest, query: str, owner: str) -> Mapping[str, str]:
+        note_action(request, "searched", KIND, owner, query)
+        found = find_said(query, owner=owner)
+        if found is None:
+            self.message_user(request, "The search took too long. Search for rarer words, or of one owner.", "warning")
+        return found or {}
+
     def _check_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -222,7 +226,9 @@ def _name_prompts(prompt_ids: set[str]) -> dict[str, str]:
     return {row.pk: str(row) for row in rows}
 
 
-def _list_responses(row: ArchivedConversation, items: list[ArchivedItem], *, is_newest: bool) -> list[ArchivedResponse]:
+def _list_responses(
+    row: ArchivedConversation, items: Sequence[ArchivedItem], *, is_newest: bool
+) -> list[ArchivedResponse]:
     """The responses of these items, and those that stand between them though they joined no history."""
     own = ArchivedResponse.objects.filter(id__in={item.response_id for item in items} - {""})
     beside = row.responses.exclude(status__in=("completed", "incomplete", "cancelled"))

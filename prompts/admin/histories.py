@@ -1,12 +1,10 @@
-"""A history from the archive: the items of a timeline up to a position, and of what it was forked from."""
+"""A history from the archive, from its beginning on; `prompts/archive/histories.py` reads it from its end."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from prompts.archive.histories import MAX_TIMELINES
 from prompts.models import ArchivedItem, ArchivedTimeline
-
-# The timelines that one history may stand on (`MAX_DEPTH` of the scripts). A circle would have no end.
-MAX_TIMELINES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +25,6 @@ def list_stretches(timeline: str, head: int) -> list[Stretch]:
         stretches.append(Stretch(timeline, shared, head))
         timeline, head = (row.parent, min(head, shared)) if row is not None else ("", 0)
     return stretches
-
-
-def read_newest(stretches: Sequence[Stretch], *, before: int | None, limit: int) -> list[ArchivedItem]:
-    """The newest items of a history, oldest first; only those before a position, when one is given."""
-    found: list[ArchivedItem] = []
-    for stretch in stretches:
-        upto = stretch.upto if before is None else min(stretch.upto, before - 1)
-        if upto > stretch.after and len(found) < limit:
-            rows = ArchivedItem.objects.filter(timeline=stretch.timeline, position__gt=stretch.after)
-            found += rows.filter(position__lte=upto).order_by("-position")[: limit - len(found)]
-    return found[::-1]
 
 
 def read_slices(stretches: Sequence[Stretch], *, items_a_slice: int) -> Iterator[list[ArchivedItem]]:

@@ -1,45 +1,37 @@
-"""Conversations in which something was said: the full-text index of the archive, on either database."""
+"""Conversations in which something was said, for the list: which, and with which words."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from django.db import connection
+from django.db import DatabaseError
 
-MAX_WORDS = 16
+from prompts.archive.search import filter_said, limited_time
+from prompts.models import ArchivedItem
+
+# Of the items that match, the newest: a common word is in all of them.
+MAX_MATCHES = 1_000
+# A page's thread and connection are not kept longer than this.
+MAX_SEARCH_S = 5.0
 _WORD = re.compile(r"\w+")
-_SQL = {
-    "postgresql": (
-        "SELECT conversation_id, text FROM prompts_archiveditem "
-        "WHERE to_tsvector('simple', text || ' ' || forms) @@ to_tsquery('simple', %s) "
-        "AND conversation_id IS NOT NULL AND (%s = '' OR owner = %s) ORDER BY created_at DESC LIMIT %s"
-    ),
-    "sqlite": (
-        "SELECT item.conversation_id, item.text FROM prompts_said JOIN prompts_archiveditem item "
-        "ON item.id = prompts_said.rowid WHERE prompts_said MATCH %s "
-        "AND item.conversation_id IS NOT NULL AND (%s = '' OR item.owner = %s) ORDER BY item.created_at DESC LIMIT %s"
-    ),
-}
 
 
-def find_said(query: str, *, owner: str = "", limit: int) -> Mapping[str, str]:
+def find_said(query: str, *, owner: str = "") -> Mapping[str, str] | None:
     """The conversations with an item that has all of these words, by their ids, and what the newest such item says.
 
-    A word may be the beginning of one that was said. `limit` is of the items that are looked at.
+    A word may be the beginning of one that was said. None when the search took too long.
     """
-    words = list(dict.fromkeys(_WORD.findall(query)))[:MAX_WORDS]
-    if not words:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(_SQL[connection.vendor], [_write_query(words, connection.vendor), owner, owner, limit])
-        found: dict[str, str] = {}
-        for conversation_id, text in cursor.fetchall():
-            found.setdefault(conversation_id, text)
+    items = ArchivedItem.objects.filter(conversation__isnull=False)
+    if owner:
+        items = items.filter(owner=owner)
+    newest = filter_said(items, query).order_by("-id").values_list("conversation_id", "text")[:MAX_MATCHES]
+    found: dict[str, str] = {}
+    try:
+        with limited_time(MAX_SEARCH_S):
+            for conversation_id, text in newest:
+                found.setdefault(conversation_id, text)
+    except DatabaseError:
+        return None
     return found
-
-
-def _write_query(words: Sequence[str], vendor: str) -> str:
-    # A word is letters and digits: nothing in it has a meaning to either.
-    return " & ".join(f"{word}:*" for word in words) if vendor == "postgresql" else " ".join(f'"{w}"*' for w in words)
 
 
 def cut_out(text: str, query: str, *, characters: int = 160) -> str:
