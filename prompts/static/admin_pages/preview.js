@@ -32,11 +32,12 @@ function later() {
 }
 
 if (panel) {
+  let isOpen = panel.querySelector("[name='preview-said']") !== null;
   panel.addEventListener("click", (event) => {
     if (!event.target.closest("[data-preview]")) return;
     event.preventDefault();
+    isOpen = true;
     show();
   });
-  const isOpen = () => panel.querySelector("[name='preview-said']") !== null;
-  (panel.closest("form") ?? panel).addEventListener("input", () => isOpen() && later());
+  (panel.closest("form") ?? panel).addEventListener("input", () => isOpen && later());
 }
