@@ -6,8 +6,10 @@ A change that Django's admin notes is noted here too. A look at what was said is
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 from django.http import HttpRequest
@@ -41,6 +43,21 @@ def _note_change(instance: LogEntry, created: bool, **_: Any) -> None:
         changed = f"{instance.object_repr}: {instance.get_change_message()}"
         who = user.get_username() if user else ""
         _note(who, _ACTIONS[instance.action_flag], kind, instance.object_id or "", changed)
+
+
+@admin.action(permissions=["delete"], description=delete_selected.short_description)  # type: ignore[attr-defined]  # Django's own action has one
+def delete_and_note(model_admin: "admin.ModelAdmin[Any]", request: HttpRequest, queryset: "QuerySet[Any]") -> Any:
+    """Django's own action. It notes several deletions without a signal, so they are noted here."""
+    doomed = [(str(each.pk), str(each)) for each in queryset] if request.POST.get("post") else []
+    answer = delete_selected(model_admin, request, queryset)
+    if answer is None and len(doomed) > 1:
+        for subject_id, told in doomed:
+            note_action(request, "deleted", model_admin.opts.model_name or "", subject_id, told)
+    return answer
+
+
+admin.site.disable_action("delete_selected")
+admin.site.add_action(delete_and_note, "delete_selected")
 
 
 def _note(who: str, action: str, kind: str, subject_id: str, detail: str) -> None:

@@ -12,7 +12,7 @@ from django.contrib.admin.utils import quote
 from tests.support.archived import answer, new_conversation_id, say, write_archive
 from tests.support.sample_archive import ANSWER, build_sample
 from tests.support.service import Service
-from tests.support.staff import wait_archived
+from tests.support.staff import submit, wait_archived
 from tests.support.turns import ask, make_conversation
 
 LIST = "/admin/prompts/archivedconversation/"
@@ -183,11 +183,20 @@ async def test_each_look_is_written_down(
 
 
 async def test_changes_of_staff_are_written_down(oscar: httpx.AsyncClient) -> None:
-    token = {"csrfmiddlewaretoken": oscar.cookies["csrftoken"]}
-    answer = await oscar.post("/admin/prompts/prompt/add/", data={**token, "name": "noted", "text": "Hello"})
-    assert answer.status_code == 200
+    prompts = "/admin/prompts/prompt/"
+    for name in ("noted one", "noted two"):
+        await submit(oscar, f"{prompts}add/", name=name, text="Hello")
     log = html.unescape((await oscar.get(ACTIONS)).text)
     assert re.search(r'field-who">oscar</td><td[^>]*>added</td><td[^>]*>prompt</td>', log)
+    page = (await oscar.get(prompts, params={"q": "noted"})).text
+    made = re.findall(r'name="_selected_action" value="([^"]*)"', page)
+    token = {"csrfmiddlewaretoken": oscar.cookies["csrftoken"]}
+    chosen: dict[str, Any] = {"action": "delete_selected", "_selected_action": made}
+    assert "Are you sure" in (await oscar.post(prompts, data={**token, **chosen})).text
+    assert (await oscar.post(prompts, data={**token, **chosen, "post": "yes"})).status_code == 200
+    log = html.unescape((await oscar.get(ACTIONS)).text)
+    for prompt_id in made:
+        assert re.search(rf">deleted</td><td[^>]*>prompt</td><td[^>]*>{prompt_id}", log)
 
 
 @pytest.mark.usefixtures("sample")

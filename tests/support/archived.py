@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import transaction
+
 from prompts.domain import ids
 from tests.support.service import manage
 
@@ -42,8 +44,9 @@ def write_archive(environment: Mapping[str, str], *conversations: dict[str, Any]
 
 def write_rows(told: str) -> None:
     """The same within that process."""
-    for conversation in json.loads(told):
-        _Writer(conversation).write()
+    with transaction.atomic():
+        for conversation in json.loads(told):
+            _Writer(conversation).write()
 
 
 class _Writer:
