@@ -51,6 +51,7 @@ from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
+from prompts.adapters.redis.restoring import RedisRestoring
 from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
@@ -61,6 +62,7 @@ from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
 from prompts.archive.archiver import Archiver
+from prompts.archive.restorer import ArchiveRestorer
 from prompts.consumers.sockets import SocketLimits, Sockets
 from prompts.domain import ids
 from prompts.domain.media_hosts import read_media_hosts
@@ -68,6 +70,7 @@ from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
+from prompts.ports.restoring import NO_RESTORER, Restorer
 from prompts.ports.said_search import NothingSaid, SaidSearch
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.publishing.api_keys import reconcile
@@ -197,11 +200,14 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         relay = GuardedRelay(OpenAIRelay(openai, _build_patience(), models_server.models), breaker)
         tracing = UNTRACED if traced is None else traced.runs
         sql_prompts, said = SqlPrompts(), SqlSaidSearch()
+        kept_s = settings.CONVERSATION_RETENTION_S
+        restorer = ArchiveRestorer(RedisRestoring(redis, retention_s=kept_s), retention_s=kept_s)
         state, nudges = _build_state(
             replica_id,
             redis=redis,
             sql_prompts=sql_prompts,
             said=said if settings.ARCHIVE else NothingSaid(),
+            restorer=restorer if settings.ARCHIVE else NO_RESTORER,
             model=model,
             relay=relay,
             knowledge=knowledge,
@@ -216,6 +222,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         stack.callback(sql_prompts.close)
         stack.callback(archiver.close)
         stack.callback(said.close)
+        stack.callback(restorer.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
         sweeping = partial(
@@ -320,6 +327,7 @@ def _build_state(
     redis: Redis,
     sql_prompts: SqlPrompts,
     said: SaidSearch,
+    restorer: Restorer,
     model: GuardedModel,
     relay: GuardedRelay,
     knowledge: Knowledge,
@@ -339,7 +347,7 @@ def _build_state(
     )
     retention = Retention(log_s=settings.EVENT_LOG_RETENTION_S, history_s=settings.CONVERSATION_RETENTION_S)
     responses = RedisResponseStore(
-        redis, replica_id=replica_id, retention=retention, history_bytes=settings.HISTORY_BYTES
+        redis, replica_id=replica_id, retention=retention, history_bytes=settings.HISTORY_BYTES, restorer=restorer
     )
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
@@ -356,7 +364,7 @@ def _build_state(
         tracing=tracing,
         hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
     )
-    conversations = RedisConversationStore(redis, retention_s=retention.history_s)
+    conversations = RedisConversationStore(redis, retention_s=retention.history_s, restorer=restorer)
     published_prompts = RedisPublishedPrompts(redis)
     turns = TurnPorts(
         store=responses,
@@ -379,11 +387,11 @@ def _build_state(
     )
     histories = HistoryPorts(
         turns=turns,
-        histories=RedisHistories(redis),
+        histories=RedisHistories(redis, restorer=restorer),
         compactions=RedisCompactions(redis, retention_s=retention.history_s),
         sealer=sealer,
     )
-    notes = RedisResponseNotes(redis, history_bytes=settings.HISTORY_BYTES)
+    notes = RedisResponseNotes(redis, history_bytes=settings.HISTORY_BYTES, restorer=restorer)
     follow_ups = FollowUps(
         notes=notes,
         model=model,

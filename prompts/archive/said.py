@@ -16,7 +16,6 @@ MAX_SAID_CHARACTERS = 100_000
 MAX_WORDS = 16
 MAX_WORD_CHARACTERS = 64
 _WORD = re.compile(r"\w+")
-_NAME = re.compile(r"\w+(?:[./@:&?=~%+-]+\w+)+")
 # Scripts that put no space between words: Thai, Lao, Khmer, Kana, Han.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 
@@ -47,8 +46,9 @@ def list_forms(text: str) -> str:
     forms = {plain for word in _WORD.findall(text) if not word.isascii() and (plain := fold(word)) != word.casefold()}
     for run in _UNSPACED.findall(text):
         forms.update(_pair(run))
-    for name in _NAME.findall(text):
-        forms.update(_WORD.findall(fold(name)))
+    for name in text.split():
+        if len(parts := _WORD.findall(name)) > 1:
+            forms.update(map(fold, parts))
     return " ".join(sorted(forms))[:MAX_SAID_CHARACTERS]
 
 

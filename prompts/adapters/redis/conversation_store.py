@@ -1,6 +1,7 @@
 """Conversations in Redis: one hash each, their items on a stream, and a listing index an owner."""
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from typing import Literal, cast
 
 import msgspec
@@ -12,6 +13,7 @@ from prompts.adapters.redis.deletion import delete_conversation
 from prompts.adapters.redis.items import decode_item, find_large, read_large
 from prompts.adapters.redis.listing import touch_listing
 from prompts.adapters.redis.member_pages import find_rank
+from prompts.adapters.redis.restored import call_restored, restored
 from prompts.adapters.redis.scripts import CALL_KEPT_S, Scripts, find_owned, new_call_id, translated_errors
 from prompts.adapters.redis.staging import MAX_ITEMS_AT_ONCE, Staging
 from prompts.domain import ids
@@ -28,6 +30,7 @@ from prompts.errors import (
 )
 from prompts.ports.conversations import MAX_LOOKED_AT, MAX_NAMED_BYTES
 from prompts.ports.pages import MAX_PAGE_BYTES, Page
+from prompts.ports.restoring import NO_RESTORER, Restorer
 
 encode = msgspec.json.Encoder().encode
 decode_metadata = msgspec.json.Decoder(Metadata).decode
@@ -44,8 +47,19 @@ FIELDS = ["owner", "metadata", "title", "active", "created_ms", "forked_from"]
 class RedisConversationStore:
     """`ConversationStore` on Redis."""
 
-    def __init__(self, redis: Redis, *, retention_s: int, max_at_once: int = MAX_ITEMS_AT_ONCE) -> None:
-        """`retention_s` is how long a history is kept after its last use; for `max_at_once` see `Staging`."""
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        retention_s: int,
+        max_at_once: int = MAX_ITEMS_AT_ONCE,
+        restorer: Restorer = NO_RESTORER,
+    ) -> None:
+        """`retention_s` is how long a history is kept after its last use; for `max_at_once` see `Staging`.
+
+        The `restorer` brings back what was kept for longer ago.
+        """
+        self.restorer = restorer
         self._redis = redis
         self._retention_ms = retention_s * 1000
         self._scripts = Scripts(redis)
@@ -76,6 +90,7 @@ class RedisConversationStore:
         await touch_listing(self._scripts, owner, conversation_id)
         return Conversation(id=conversation_id, created_at=created_ms // 1000, metadata=metadata, title=title or None)
 
+    @restored
     async def get(self, conversation_id: str, *, owner: str) -> Conversation:
         """See `ConversationStore.get`."""
         found = await find_owned(self._redis, keys.conversation(conversation_id), owner, FIELDS)
@@ -84,6 +99,7 @@ class RedisConversationStore:
             raise unknown_conversation(conversation_id)
         return conversation
 
+    @restored
     async def update(
         self, conversation_id: str, *, owner: str, metadata: Metadata, title: str | None = None
     ) -> Conversation:
@@ -154,6 +170,7 @@ class RedisConversationStore:
                 await self._redis.zrem(listing, *dead)
         return [conversation for conversation in read if conversation is not None]
 
+    @restored
     async def delete(self, conversation_id: str, *, owner: str) -> None:
         """See `ConversationStore.delete`."""
         if not await delete_conversation(self._redis, self._scripts, conversation_id, owner=owner):
@@ -171,6 +188,29 @@ class RedisConversationStore:
         title: str | None = None,
     ) -> Conversation:
         """See `ConversationStore.fork`."""
+        make = partial(
+            self._fork,
+            conversation_id,
+            origin_id,
+            owner=owner,
+            side=side,
+            item_id=item_id,
+            metadata=metadata,
+            title=title,
+        )
+        return await call_restored(self.restorer, origin_id, owner, make)
+
+    async def _fork(
+        self,
+        conversation_id: str,
+        origin_id: str,
+        *,
+        owner: str,
+        side: Literal["before", "after"] | None,
+        item_id: str,
+        metadata: Metadata | None,
+        title: str | None,
+    ) -> Conversation:
         partition = ids.get_partition(origin_id)
         reply = await self._scripts.call(
             "fork",
@@ -199,6 +239,7 @@ class RedisConversationStore:
         await touch_listing(self._scripts, owner, conversation_id)
         return await self.get(conversation_id, owner=owner)
 
+    @restored
     async def add_items(
         self, conversation_id: str, *, owner: str, items: Sequence[Item], unanswered: Sequence[str] = ()
     ) -> None:
@@ -245,6 +286,7 @@ class RedisConversationStore:
             await self._staging.drop(batch)
         return reply
 
+    @restored
     async def list_items(
         self, conversation_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
     ) -> Page:
@@ -267,6 +309,7 @@ class RedisConversationStore:
         data, has_more = await read_large(self._redis, reply[2:], is_whole=False), bool(reply[1])
         return Page(data=data, first_id=_id(data, 0), last_id=_id(data, -1), has_more=has_more)
 
+    @restored
     async def get_item(self, conversation_id: str, item_id: str, *, owner: str) -> bytes:
         """See `ConversationStore.get_item`."""
         await self._check_same_partition(conversation_id, item_id, owner=owner)
@@ -310,6 +353,7 @@ class RedisConversationStore:
             await self.get(conversation_id, owner=owner)
             raise unknown_item(item_id, param="item_id")
 
+    @restored
     async def delete_item(self, conversation_id: str, item_id: str, *, owner: str) -> None:
         """See `ConversationStore.delete_item`."""
         await self._check_same_partition(conversation_id, item_id, owner=owner)

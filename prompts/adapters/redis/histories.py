@@ -3,17 +3,20 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.anchors import AnchorPlace, find_place
 from prompts.adapters.redis.items import decode_item, find_large, read_large
+from prompts.adapters.redis.restored import call_restored
 from prompts.adapters.redis.scripts import Scripts
 from prompts.domain import ids
 from prompts.domain.anchors import AfterResponse, InConversation
 from prompts.domain.items import Item
 from prompts.errors import InvalidRequest, response_not_ended
+from prompts.ports.restoring import NO_RESTORER, Restorer
 
 # A slice is read in about a millisecond.
 ITEMS_A_SLICE = 200
@@ -38,14 +41,18 @@ BEGINNING = Slice([], b"", 0)
 class RedisHistories:
     """`Histories` on Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, restorer: Restorer = NO_RESTORER) -> None:
         self._redis = redis
+        self._restorer = restorer
         self._scripts = Scripts(redis)
 
     async def read(
         self, anchor: InConversation | AfterResponse, *, owner: str, max_tokens: int | None
     ) -> Sequence[Item]:
         """See `Histories.read`."""
+        return await call_restored(self._restorer, anchor.id, owner, partial(self._read, anchor, owner, max_tokens))
+
+    async def _read(self, anchor: InConversation | AfterResponse, owner: str, max_tokens: int | None) -> Sequence[Item]:
         place = find_place(anchor)
         left = math.inf if max_tokens is None else max_tokens
         newest_first: list[bytes] = []

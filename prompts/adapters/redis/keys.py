@@ -119,6 +119,11 @@ def archiver(partition: str) -> str:
     return f"{prefix(partition)}archiver"
 
 
+def restoring(root: str) -> str:
+    """String: the token of who restores the family of this root from the archive."""
+    return f"{_prefix_of(root)}restoring:{root}"
+
+
 def stored_bytes(partition: str) -> str:
     """Hash: owner → the bytes that they keep in the partition (`lua/parts/account.lua`)."""
     return f"{prefix(partition)}bytes"

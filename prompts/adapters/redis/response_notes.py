@@ -11,6 +11,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.echoes import read_echo
 from prompts.adapters.redis.items import decode_item, read_large
 from prompts.adapters.redis.response_store import HISTORY_BYTES
+from prompts.adapters.redis.restored import restored
 from prompts.adapters.redis.scripts import Scripts, find_owned
 from prompts.domain import ids
 from prompts.domain.item_kinds import HIDDEN_TYPES
@@ -26,6 +27,7 @@ from prompts.domain.responses import (
 from prompts.errors import unknown_item, unknown_response
 from prompts.ports.pages import Page, count_fitting
 from prompts.ports.response_notes import Exchange
+from prompts.ports.restoring import NO_RESTORER, Restorer
 
 
 class _Listed(msgspec.Struct):
@@ -47,12 +49,14 @@ decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class RedisResponseNotes:
     """`ResponseNotes` on Redis."""
 
-    def __init__(self, redis: Redis, *, history_bytes: int = HISTORY_BYTES) -> None:
+    def __init__(self, redis: Redis, *, history_bytes: int = HISTORY_BYTES, restorer: Restorer = NO_RESTORER) -> None:
         """`history_bytes` is the most that a window takes, whatever its tokens."""
+        self.restorer = restorer
         self._redis = redis
         self._history_bytes = history_bytes
         self._scripts = Scripts(redis)
 
+    @restored
     async def list_input(
         self, response_id: str, *, owner: str, limit: int, order: Literal["asc", "desc"], after: str | None
     ) -> Page:
@@ -68,6 +72,7 @@ class RedisResponseNotes:
         data = [item for _, item in page]
         return Page(data=data, first_id=first_id, last_id=last_id, has_more=len(items) > start + size)
 
+    @restored
     async def find_follow_ups(self, response_id: str, *, owner: str, history_tokens: int) -> Sequence[str] | Exchange:
         """See `ResponseNotes.find_follow_ups`."""
         reply = await self._scripts.call(
@@ -108,6 +113,7 @@ class RedisResponseNotes:
             raise unknown_response(response_id)
         return decode_questions(kept)
 
+    @restored
     async def put_feedback(self, response_id: str, *, owner: str, score: Score, comment: str | None) -> Feedback:
         """See `ResponseNotes.put_feedback`."""
         said_ms = await self._scripts.call(
@@ -123,6 +129,7 @@ class RedisResponseNotes:
             raise unknown_response(response_id)
         return Feedback(score, comment, said_ms // 1000)
 
+    @restored
     async def find_feedback(self, response_id: str, *, owner: str) -> Feedback | None:
         """See `ResponseNotes.find_feedback`."""
         fields = ("feedback_score", "feedback_comment", "feedback_ms")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -20,6 +21,7 @@ from prompts.adapters.redis.echoes import MIN_SHORTENED_BYTES, shorten_echo
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.lean import build_lean_encoder
 from prompts.adapters.redis.listing import touch_listing
+from prompts.adapters.redis.restored import call_restored, restored
 from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
 from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, MAX_ITEMS_AT_ONCE, Batch, Staging, is_large, write_ahead
 from prompts.domain import ids
@@ -55,6 +57,7 @@ from prompts.ports.responses import (
     StoredResponse,
     Unreadable,
 )
+from prompts.ports.restoring import NO_RESTORER, Restorer
 
 log = structlog.get_logger(__name__)
 
@@ -99,8 +102,13 @@ class RedisResponseStore:
         retention: Retention,
         history_bytes: int = HISTORY_BYTES,
         max_at_once: int = MAX_ITEMS_AT_ONCE,
+        restorer: Restorer = NO_RESTORER,
     ) -> None:
-        """`history_bytes` is the most that a window takes, whatever its tokens; for `max_at_once` see `Staging`."""
+        """`history_bytes` is the most that a window takes, whatever its tokens; for `max_at_once` see `Staging`.
+
+        The `restorer` brings back what was kept for longer ago than `retention`.
+        """
+        self.restorer = restorer
         self._redis = redis
         self._history_bytes = history_bytes
         self._staging = Staging(redis, max_at_once=max_at_once)
@@ -121,6 +129,31 @@ class RedisResponseStore:
         met_id: str = "",
     ) -> Admitted | Attached | InTheWay:
         """See `ResponseStore.admit`."""
+        admit = partial(
+            self._admit,
+            draft,
+            owner=owner,
+            history_tokens=history_tokens,
+            lease_s=lease_s,
+            displaces=displaces,
+            ending=ending,
+            met_id=met_id,
+        )
+        if draft.anchor is None:
+            return await admit()
+        return await call_restored(self.restorer, draft.anchor.id, owner, admit)
+
+    async def _admit(
+        self,
+        draft: Draft,
+        *,
+        owner: str,
+        history_tokens: int,
+        lease_s: float,
+        displaces: Displaces,
+        ending: Ending | None,
+        met_id: str,
+    ) -> Admitted | Attached | InTheWay:
         response_id, claim = draft.response.id, draft.claim
         partition = ids.get_partition(response_id)
         own_key = keys.response(response_id)
@@ -338,6 +371,7 @@ class RedisResponseStore:
         )
         _check_written(written)
 
+    @restored
     async def get(self, response_id: str, *, owner: str) -> StoredResponse:
         """See `ResponseStore.get`."""
         fields = ("status", "result", "echo", "created_ms", "failure", "unstored")
@@ -351,6 +385,7 @@ class RedisResponseStore:
         told = decode_failure(failure) if failure else None
         return StoredResponse(cast(Status, status.decode()), body, told, is_stored=unstored is None)
 
+    @restored
     async def get_passages(self, response_id: str, *, owner: str) -> Sequence[Passage]:
         """See `ResponseStore.get_passages`."""
         found = await find_owned(self._redis, keys.response(response_id), owner, ("status", "passages"))
@@ -361,9 +396,13 @@ class RedisResponseStore:
 
     async def is_kept(self, response_id: str, *, owner: str) -> bool:
         """See `ResponseStore.is_kept`."""
-        found = await find_owned(self._redis, keys.response(response_id), owner, ("status", "unstored"))
+        look = partial(find_owned, self._redis, keys.response(response_id), owner, ("status", "unstored"))
+        found = await look()
+        if found is None and await self.restorer.restore(response_id, owner=owner):
+            found = await look()
         return found is not None and found[0] is not None and found[1] is None
 
+    @restored
     async def delete(self, response_id: str, *, owner: str) -> None:
         """See `ResponseStore.delete`."""
         partition = ids.get_partition(response_id)

@@ -158,11 +158,12 @@ async def write_ahead(redis: Redis, key: str, **fields: bytes) -> None:
 async def _execute(pipeline: Pipeline) -> None:
     with translated_errors():
         for answer in await pipeline.execute(raise_on_error=False):
-            if isinstance(answer, Exception) and not _is_written_before(answer):
+            if isinstance(answer, Exception) and not is_written_before(answer):
                 raise answer
 
 
-def _is_written_before(answer: Exception) -> bool:
+def is_written_before(answer: Exception) -> bool:
+    """Whether it is Redis's word for an entry that is there already."""
     return isinstance(answer, ResponseError) and WRITTEN_BEFORE in str(answer)
 
 

@@ -1,8 +1,11 @@
 """Searches in what was said: the same on both databases."""
 
+import time
+
 from redis.asyncio import Redis
 
 from prompts.archive.histories import list_history
+from prompts.archive.said import choose_words, list_forms
 from prompts.archive.search import find_said
 from prompts.models import ArchivedConversation
 from tests.contract.port_turns import OWNER, STRANGER, fork
@@ -34,6 +37,14 @@ async def test_nothing_in_a_query_is_syntax(redis: Redis, stores: Stores) -> Non
     await archive_all(redis)
     for query in NO_WORDS:
         assert await search(query) == [], query
+
+
+def test_no_text_takes_long() -> None:
+    for text in ("x" * 100_000, "x." * 50_000, "東" * 100_000, "é" * 100_000, "a b" * 33_000):
+        began = time.process_time()
+        list_forms(text)
+        choose_words(text[:200])
+        assert time.process_time() - began < 2
 
 
 async def test_owners_are_walls(redis: Redis, stores: Stores) -> None:

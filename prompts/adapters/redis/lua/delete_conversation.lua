@@ -50,6 +50,10 @@ end
 redis.call('HSET', conversation_key, 'deleted', call_id, 'erasing', timeline)
 redis.call('EXPIRE', conversation_key, tombstone_s)
 redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)
--- What its time lets go stays in the archive.
-if owner ~= '' then note_change(prefix, 'gone:conv:' .. conversation_id) end
+-- What its time lets go stays in the archive, and may be restored (begin_restore.lua).
+if owner == '' then
+  redis.call('HSET', conversation_key, 'let_go', 1)
+else
+  note_change(prefix, 'gone:conv:' .. conversation_id)
+end
 return found_owner

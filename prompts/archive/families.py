@@ -1,0 +1,109 @@
+"""What lives and goes together, from the archive: a conversation or a chain with all that was forked from it.
+
+Sync, for a thread. Records are as Redis had them.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from django.db.models import Q
+
+from prompts.archive.rows import RESPONSE_COLUMNS
+from prompts.domain import ids
+from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
+from prompts.ports.outbox import ItemRecord, Record
+from prompts.ports.restoring import Family
+
+# Found from one moment on, in one script; of a family with more, the oldest stay in the archive.
+MAX_RESPONSES = 2_000
+ITEMS_A_READ = 50
+
+
+def find_family(public_id: str, *, owner: str) -> Family | None:
+    """The family of a conversation or a response of this owner; None when the archive has none."""
+    timeline = _find_timeline(public_id, owner)
+    timelines = _find_timelines(timeline) if timeline else {}
+    if not timelines:
+        return None
+    conversations = ArchivedConversation.objects.filter(id__in={row.conversation_id for row in timelines.values()})
+    responses = ArchivedResponse.objects.filter(timeline__in=timelines).exclude(status="in_progress")
+    placed = list(responses.order_by("-created_at", "-id").values_list("id", "timeline")[:MAX_RESPONSES])
+    roots = sorted(each.id for each in timelines.values() if each.root == each.id)
+    holders = _list_holders(timelines)
+    return Family(
+        owner=owner,
+        expiry=timelines[roots[0]].record["expiry"],
+        roots=roots,
+        timelines=[Record(row.id, row.record) for row in timelines.values()],
+        conversations=[
+            *(Record(row.id, {**row.record, "active": ""}) for row in conversations),
+            *(Record(holder, {"owner": owner, "timeline": former}) for holder, former in holders.items()),
+        ],
+        responses=[response_id for response_id, _ in placed],
+        parts=_list_parts(timelines, placed, holders),
+    )
+
+
+def read_items(timeline: str, *, after: int) -> Sequence[ItemRecord]:
+    """Some items of a timeline behind a position, in order; none: there are no more."""
+    rows = ArchivedItem.objects.filter(timeline=timeline, position__gt=after).order_by("position")[:ITEMS_A_READ]
+    return [ItemRecord(row.item_id, row.position, row.content_json, row.tokens, row.kept_json) for row in rows]
+
+
+def read_responses(response_ids: Collection[str]) -> Sequence[Record]:
+    """Responses with all their fields."""
+    return [_read_response(row) for row in ArchivedResponse.objects.filter(id__in=response_ids)]
+
+
+def _read_response(row: ArchivedResponse) -> Record:
+    columns = {field: getattr(row, column) for field, column in RESPONSE_COLUMNS.items()}
+    return Record(row.id, {**row.record, **{field: value for field, value in columns.items() if value}})
+
+
+def _find_timeline(public_id: str, owner: str) -> str | None:
+    if ids.is_of_kind(public_id, ids.CONVERSATION):
+        conversations = ArchivedConversation.objects.filter(id=public_id, owner=owner)
+        return conversations.values_list("timeline", flat=True).first()
+    return ArchivedResponse.objects.filter(id=public_id, owner=owner).values_list("timeline", flat=True).first()
+
+
+def _find_timelines(timeline: str) -> Mapping[str, ArchivedTimeline]:
+    """All that are bound to one: by their root, by a fork, or as timelines of the same conversation."""
+    found: dict[str, ArchivedTimeline] = {}
+    wanted, conversation_ids = {timeline}, {""}
+    while wanted:
+        bound = Q(id__in=wanted) | Q(root__in=wanted) | Q(origin__in=wanted)
+        rows = list(ArchivedTimeline.objects.filter(bound | Q(conversation_id__in=conversation_ids - {""})))
+        fresh = [row for row in rows if row.id not in found]
+        found |= {row.id: row for row in fresh}
+        conversation_ids = {row.conversation_id for row in fresh}
+        named = {name for row in fresh for name in (row.id, row.root, row.origin) if name}
+        wanted = named if fresh else set()
+    return found
+
+
+def _list_holders(timelines: Mapping[str, ArchivedTimeline]) -> Mapping[str, str]:
+    """The timelines that took the place of a conversation's former one, and that one (`lua/parts/staged.lua`)."""
+    of_conversations: defaultdict[str, list[str]] = defaultdict(list)
+    for row in timelines.values():
+        if row.conversation_id:
+            of_conversations[row.conversation_id].append(row.id)
+    followed = [list(zip(sorted(each)[1:], sorted(each)[:-1], strict=True)) for each in of_conversations.values()]
+    return {later: former for pairs in followed for later, former in pairs}  # ids are in order of time
+
+
+def _list_parts(
+    timelines: Mapping[str, ArchivedTimeline], responses: Sequence[tuple[str, str]], holders: Mapping[str, str]
+) -> Mapping[str, Sequence[str]]:
+    """What is erased with each root."""
+    parts: defaultdict[str, list[str]] = defaultdict(list)
+    for response_id, timeline in responses:
+        parts[timelines[timeline].root].append(f"resp:{response_id}")
+    for row in timelines.values():
+        if row.root != row.id:
+            parts[row.root].append(f"tl:{row.id}")
+        elif row.origin in timelines and row.id not in holders:
+            parts[row.origin].append(f"conv:{row.conversation_id}")
+    for later in holders:
+        parts[later].append(f"conv:{later}")
+    return parts
