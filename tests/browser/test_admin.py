@@ -14,7 +14,7 @@ from tests.support.chromium import Watch
 from tests.support.sample_archive import build_sample
 from tests.support.service import manage
 from tests.support.site import Site
-from tests.support.staff import PASSWORD, make_members, make_staff
+from tests.support.staff import PASSWORD
 
 LIST = "/admin/prompts/archivedconversation/"
 PROMPT = """
@@ -29,6 +29,8 @@ prompt_rows.create_prompt(prompt_id, PromptContent(text=text, variables=variable
 changed = PromptContent(text=text.replace("kind", "brief") + "\\nSay so when you do not know.", variables=[
     *variables, Variable(name="team", default="reception")], model="gpt-5-mini", follow_ups=True)
 prompt_rows.add_version(prompt_id, changed, owner=None, after=1, name=None, becomes_default=True)
+from django.contrib.auth.models import User
+User.objects.create_superuser("sam", password=%r)
 print("made", prompt_id)
 """
 
@@ -37,13 +39,10 @@ OpenAdmin = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def filled(site: Site) -> dict[str, str]:
-    """Paths of what there is to see: conversations, a prompt in two versions, numbers of three months."""
-    make_staff(site.environment, "sam")
-    make_members(site.environment, sue="support")
+    """Paths of what there is to see: conversations, and a prompt in two versions."""
     sample = build_sample()
     write_archive(site.environment, *sample)
-    manage(site.environment, "make_archive", "--items", "3000")
-    made = manage(site.environment, "shell", "--command", PROMPT)
+    made = manage(site.environment, "shell", "--command", PROMPT % PASSWORD)
     prompt = f"/admin/prompts/prompt/{quote(made.split('made ')[1].strip())}"
     talk = f"{LIST}{quote(sample[0]['id'])}"
     return {
@@ -166,8 +165,9 @@ def test_a_transcript_shows_an_answer_while_it_is_written(open_admin: OpenAdmin,
 
 @pytest.mark.long
 @pytest.mark.parametrize("look", LOOKS)
-def test_pictures_of_the_admin(open_admin: OpenAdmin, filled: dict[str, str], look: str) -> None:
+def test_pictures_of_the_admin(open_admin: OpenAdmin, site: Site, filled: dict[str, str], look: str) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
+    manage(site.environment, "make_archive", "--items", "1000")
     page = open_admin("/admin/", **LOOKS[look])
     for name, path in filled.items():
         page.goto(path)
