@@ -42,9 +42,8 @@ def _note_change(instance: LogEntry, created: bool, **_: Any) -> None:
         kind = content_type.model if content_type else ""
         changed = f"{instance.object_repr}: {instance.get_change_message()}"
         who = user.get_username() if user else ""
-        _note(
-            who, _ACTIONS[instance.action_flag], kind, str(instance.object_id or ""), changed
-        )  # a number before it is stored
+        subject_id = str(instance.object_id or "")  # it may be a number as yet
+        _note(who, _ACTIONS[instance.action_flag], kind, subject_id, changed)
 
 
 @admin.action(permissions=["delete"], description=delete_selected.short_description)  # type: ignore[attr-defined]  # Django's own action has one
