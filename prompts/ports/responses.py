@@ -105,6 +105,8 @@ class Outcome:
     items: Sequence[Item]
     failure: Failure | None = None
     passages: Sequence[Passage] = ()
+    first_token_ms: int | None = None
+    """From the start of the run to the first word; None when no process knows, as after a takeover."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -82,6 +82,7 @@ class Run:
         self._writing: asyncio.Future[None] | None = None
         self._unwritten: Telling | None = None
         self._untold: list[Signal] = []
+        self._first_token_ms: int | None = None
         """Signals that have told nothing yet: what may become a citation is held back. A group has events."""
         self._is_over = False
 
@@ -196,6 +197,7 @@ class Run:
         raise AssertionError("an answer ends with a Finished")
 
     def _notice_first_token(self, after_s: float) -> None:
+        self._first_token_ms = round(after_s * 1000)
         self._observer.notice(FirstTokenCame(self.response.id, self._brief.model_request.model, after_s))
 
     async def _written(self) -> None:
@@ -281,7 +283,7 @@ class Run:
         self._publish(conclusion.events)
 
     def _conclude(self, signals: Sequence[Signal], finished: Finished | None) -> Conclusion:
-        return conclude(
+        concluded = conclude(
             self._narration,
             given=self._brief.input,
             account=self._brief.model_input,
@@ -291,6 +293,7 @@ class Run:
             finished=finished,
             error=self.error,
         )
+        return replace(concluded, outcome=replace(concluded.outcome, first_token_ms=self._first_token_ms))
 
     def _conclude_unread(self) -> Conclusion:
         self.error = self.error or InternalError(CRASHED)

@@ -295,6 +295,7 @@ class RedisResponseStore:
             log_retention_s=self._retention.log_s,
             retention_ms=self._retention.history_s * 1000,
             passages=_pack_passages(outcome),
+            first_token_ms="" if outcome.first_token_ms is None else outcome.first_token_ms,
         )
         if response.conversation is UNSET:
             _check_written(await committing)

@@ -4,7 +4,7 @@
 --         | 2 what was staged is not there any more
 --         | -N the log ends at the number N, before the last signals: a fail-over has lost the log's end
 -- INCLUDES ending
-assert(#KEYS == 4 and #ARGV == 16)
+assert(#KEYS == 4 and #ARGV == 17)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
 local leases_key = KEYS[3] -- sorted set, of the partition
@@ -25,9 +25,10 @@ local retention_ms = tonumber(ARGV[13]) -- how long the history is kept from now
 local staged = ARGV[14] -- id of the timeline that has the items instead, or ""
 local staged_length = tonumber(ARGV[15]) -- where it ends
 local passages = ARGV[16] -- JSON array of what the model was given; "" when it was given none
+local first_token_ms = ARGV[17] -- how long its first word took; "" when no process knows
 
 return end_response(prefix, response_key, log_key, leases_key, expiry_key, {
   response_id = response_id, epoch = epoch, status = status, result = result, failure = failure, after = after,
   last_number = last_number, signals = signals, items = items, fresh_timeline = fresh_timeline,
   log_retention_s = log_retention_s, retention_ms = retention_ms, staged = staged, staged_length = staged_length,
-  passages = passages })
+  passages = passages, first_token_ms = first_token_ms })

@@ -17,7 +17,8 @@ end
 -- signals (the last ones: JSON array), items (array of {id, item JSON, tokens, call id or "", kept or ""}; empty: the
 -- timeline stays), staged, staged_length (the timeline that has them instead, and where it ends; ""), fresh_timeline (id,
 -- for a fork), log_retention_s, retention_ms (how long the log and the history are kept from now on), passages (JSON array
--- of what the model was given; "" when it was given none).
+-- of what the model was given; "" when it was given none), first_token_ms (how long its first word took; "" or nil when no
+-- process knows).
 --
 -- RETURNS 1 ended, or ended before by this epoch | 0 the run is stale, or the timeline is being erased
 --         | 2 what was staged is not there any more
@@ -91,6 +92,9 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
   if redis.call('HEXISTS', response_key, 'later_echo') == 1 then
     redis.call('HSET', response_key, 'short_echo', 1)
     shrunk = shrunk + shorten(response_key, 'echo', 'later_echo')
+  end
+  if (ending.first_token_ms or '') ~= '' then
+    redis.call('HSET', response_key, 'first_token_ms', ending.first_token_ms)
   end
   if ending.passages ~= '' then redis.call('HSET', response_key, 'passages', ending.passages) end
   count_bytes(prefix, owner, response_key, #ending.result + #ending.passages - shrunk)
