@@ -11,5 +11,6 @@ class PromptsConfig(AppConfig):
 
     @override
     def ready(self) -> None:
-        """Import what listens to changes of users."""
-        from prompts.page import user_secrets  # noqa: F401 -- imported to be connected
+        """Import what listens: to changes of users, and to migrations."""
+        from prompts import staff_groups  # noqa: F401 -- imported to be connected
+        from prompts.page import user_secrets  # noqa: F401 -- likewise

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
 from django.core.handlers.asgi import ASGIRequest
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.text import Truncator
 from typing_extensions import override
 
 from prompts import prompt_rows
 from prompts.admin.prompt_forms import VersionForm
+from prompts.admin.prompt_pages import PromptPages
 from prompts.api.state import get_state
 from prompts.domain import ids
 from prompts.domain.prompts import EVERYBODY
@@ -22,10 +26,8 @@ from prompts.models import Prompt, PromptVersion
 from prompts.run.publishing_prompts import publish
 
 if TYPE_CHECKING:
-    PromptModelAdmin = admin.ModelAdmin[Prompt]  # generic in the stubs only
-    VersionInline = admin.TabularInline[PromptVersion, Prompt]
+    VersionInline = admin.TabularInline[PromptVersion, Prompt]  # generic in the stubs only
 else:
-    PromptModelAdmin = admin.ModelAdmin
     VersionInline = admin.TabularInline
 
 # Of a version's text, among the others.
@@ -36,7 +38,7 @@ class Versions(VersionInline):
     """All versions, to be read."""
 
     model = PromptVersion
-    fields = readonly_fields = ("number", "created_at", "text")
+    fields = readonly_fields = ("version", "created_at", "text")
     extra = 0
     can_delete = False
     verbose_name_plural = "versions"
@@ -51,6 +53,12 @@ class Versions(VersionInline):
         """Nobody changes one."""
         return False
 
+    @admin.display(description="version")
+    def version(self, version: PromptVersion) -> str:
+        """Its number, and the way to its page."""
+        path = reverse("admin:prompts_prompt_version", args=[quote(version.prompt_id), version.number])
+        return format_html('<a href="{}">version {}</a>', path, version.number)
+
     @admin.display(description="text")
     def text(self, version: PromptVersion) -> str:
         """Its beginning."""
@@ -58,7 +66,7 @@ class Versions(VersionInline):
 
 
 @admin.register(Prompt)
-class PromptAdmin(PromptModelAdmin):
+class PromptAdmin(PromptPages):
     """Write everybody's prompts, and look at those of owners."""
 
     form = VersionForm
@@ -73,6 +81,12 @@ class PromptAdmin(PromptModelAdmin):
     def whose(self, prompt: Prompt) -> str:
         """Whose it is."""
         return prompt.owner or "everybody"
+
+    @override
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The way to the pages beside the form."""
+        context["quoted_id"] = quote(context["original"].pk) if context.get("original") else ""
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @override
     def get_inlines(self, request: HttpRequest, obj: Prompt | None) -> Any:

@@ -41,7 +41,9 @@ class ArchivedConversation(models.Model):
     record_json = models.TextField(help_text="The fields that Redis holds of it, as a JSON object of strings.")
 
     class Meta:
+        verbose_name = "conversation"
         ordering = ("-last_used_at", "-id")
+        permissions = (("erase_conversation", "Can erase a conversation everywhere, for good"),)
         indexes = (
             models.Index(fields=("-last_used_at", "-id"), name="archived_conv_newest"),
             models.Index(fields=("owner", "-last_used_at", "-id"), name="archived_conv_by_owner"),
@@ -139,6 +141,11 @@ class ArchivedResponse(models.Model):
         ordering = ("-created_at", "-id")
         indexes = (
             models.Index(fields=("-created_at", "-id"), name="archived_resp_newest"),
+            # Holds all that the dashboard counts: it is read alone.
+            models.Index(
+                fields=("created_at", "model", "status", "input_tokens", "output_tokens", "first_token_ms"),
+                name="archived_resp_usage",
+            ),
             models.Index(fields=("conversation", "-created_at", "-id"), name="archived_resp_by_conv"),
             models.Index(fields=("owner", "-created_at", "-id"), name="archived_resp_by_owner"),
             models.Index(fields=("model", "-created_at", "-id"), name="archived_resp_by_model"),

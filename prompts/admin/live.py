@@ -1,0 +1,36 @@
+"""What a conversation answers at this moment, from the event log, for the script of a transcript."""
+
+from typing import Any, cast
+
+import msgspec
+from asgiref.sync import async_to_sync
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+
+from prompts.api.state import State, get_state
+from prompts.domain.items import Item, Message, text_of
+from prompts.errors import ServiceError
+from prompts.run.ending import retell
+
+
+def read_live(request: HttpRequest, conversation_id: str, *, owner: str) -> str:
+    """JSON: the id of the active response and its words so far; nothing in it when none is active, or Redis is away."""
+    state = get_state(cast(ASGIRequest, request).scope)
+    try:
+        told = async_to_sync(_read)(state, conversation_id, owner)
+    except ServiceError:  # it ended a moment ago, or is not in Redis any more
+        told = {}
+    return msgspec.json.encode(told).decode()
+
+
+async def _read(state: State, conversation_id: str, owner: str) -> dict[str, Any]:
+    conversation = await state.conversations.get(conversation_id, owner=owner)
+    if conversation.active_response_id is None:
+        return {}
+    echo = await state.turns.event_log.get_echo(conversation.active_response_id, owner=owner)
+    narration = await retell(echo, event_log=state.turns.event_log)
+    return {"response": echo.id, "text": "\n\n".join(filter(None, map(_tell, narration.list_said())))}
+
+
+def _tell(item: Item) -> str:
+    return text_of(item) if isinstance(item, Message) else ""

@@ -1,0 +1,43 @@
+"""Conversations in which something was said, for the list: which, and with which words."""
+
+import re
+from collections.abc import Mapping
+
+from django.db import DatabaseError
+
+from prompts.archive.search import filter_said, limited_time
+from prompts.models import ArchivedItem
+
+# Of the items that match, the newest: a common word is in all of them.
+MAX_MATCHES = 1_000
+# A page's thread and connection are not kept longer than this.
+MAX_SEARCH_S = 5.0
+_WORD = re.compile(r"\w+")
+
+
+def find_said(query: str, *, owner: str = "") -> Mapping[str, str] | None:
+    """The conversations with an item that has all of these words, by their ids, and what the newest such item says.
+
+    A word may be the beginning of one that was said. None when the search took too long.
+    """
+    items = ArchivedItem.objects.filter(conversation__isnull=False)
+    if owner:
+        items = items.filter(owner=owner)
+    newest = filter_said(items, query).order_by("-id").values_list("conversation_id", "text")[:MAX_MATCHES]
+    found: dict[str, str] = {}
+    try:
+        with limited_time(MAX_SEARCH_S):
+            for conversation_id, text in newest:
+                found.setdefault(conversation_id, text)
+    except DatabaseError:
+        return None
+    return found
+
+
+def cut_out(text: str, query: str, *, characters: int = 160) -> str:
+    """The part of a text around the first of these words."""
+    lower = text.lower()
+    places = [place for word in _WORD.findall(query.lower()) if (place := lower.find(word)) >= 0]
+    begin = max(0, min(places, default=0) - characters // 3)
+    end = begin + characters
+    return f"{'…' if begin else ''}{' '.join(text[begin:end].split())}{'…' if end < len(text) else ''}"
