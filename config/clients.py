@@ -66,7 +66,7 @@ from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.tracing import UNTRACED, Tracing
-from prompts.publishing.api_keys import reconcile
+from prompts.publishing.api_keys import keep_used, reconcile
 from prompts.publishing.origins import reconcile_origins
 from prompts.publishing.reconciling import keep_reconciled
 from prompts.publishing.users import reconcile_users
@@ -256,6 +256,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
 def _list_reconciles(state: State) -> dict[str, Chore]:
     return {
         "api_keys": partial(reconcile, state.api_keys),
+        "used_keys": partial(keep_used, state.api_keys),
         "origins": partial(reconcile_origins, state.origins),
         "users": partial(reconcile_users, state.user_proofs),
         "prompts": partial(reconcile_prompts, state.prompts.store, state.prompts.published),

@@ -224,7 +224,7 @@ class ForgedRequest(ServiceError):
 
 
 class InsufficientScope(ServiceError):
-    """A client secret that was not made for this."""
+    """A key or a client secret that was not made for this."""
 
     code = "insufficient_scope"
     type = "permission_error"

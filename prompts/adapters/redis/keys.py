@@ -31,6 +31,10 @@ from prompts.domain import ids
 # Hash: hash of an API key → owner; and sorted sets: an owner's requests of the last minute. One script a request reads
 # both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
+# Hash: hash of a key that opens less than everything → what it opens, as JSON. Releases that know no such keys do not
+# read it. Hash: hash of a key → when it was used last, in seconds. The same script reads the one and writes the other.
+NARROWED_KEYS = "eps:{keys}:narrowed"
+USED_KEYS = "eps:{keys}:used"
 # Hash: signed-in user, as an owner → the proof that their client secrets carry. Read by the same script.
 USER_PROOFS = "eps:{keys}:users"
 REQUESTS_PREFIX = "eps:{keys}:requests:"

@@ -55,7 +55,7 @@ _HEADERS = {
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request is malformed or out of bounds; `param` says where.",
     HTTPStatus.UNAUTHORIZED: "No key, or not a valid one; a client secret whose time is over.",
-    HTTPStatus.FORBIDDEN: "A client secret that was not made for this, or a page whose site its project does not list.",
+    HTTPStatus.FORBIDDEN: "A key or secret that was not made for this, or a page whose site its project does not list.",
     HTTPStatus.NOT_FOUND: "Unknown, deleted, or another owner's.",
     HTTPStatus.CONFLICT: "What is there does not allow it now: another response is active, or this one has ended.",
     HTTPStatus.GONE: "The events are no longer kept; the response itself is.",

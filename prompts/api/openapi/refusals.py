@@ -143,10 +143,10 @@ REFUSALS = (
     ),
     Refusal(
         errors.InsufficientScope(
-            "This client secret may not write. Make one with the scope 'write', or use an API key."
+            "This needs the scope 'write', and this client secret has 'read'. Make one with it, or use a key."
         ),
-        "A client secret that was not made for this.",
-        "Make one with the scope that is named, or for the conversation; on a server use the key.",
+        "A key or a client secret that was not made for this.",
+        "Use one with the scope that is named; or a secret for the conversation, or for none.",
     ),
     Refusal(
         errors.OriginNotAllowed("https://elsewhere.example"),
