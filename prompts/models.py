@@ -1,6 +1,7 @@
 """What lives in SQL: projects, API keys and prompts. Never read on the way of a turn."""
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.utils import timezone
 from typing_extensions import override
@@ -9,9 +10,12 @@ from prompts.domain.ids import hash_key, hash_narrowed_key
 from prompts.domain.origins import read_origin
 from prompts.domain.owners import MAX_OWNER_CHARACTERS, check_project
 from prompts.domain.scopes import write_scopes
+from prompts.ports.project_limits import Limits
 
 # Of one project: its own sites. A platform with a site for each customer has a project for each.
 MAX_ORIGINS = 100
+# Scripts of Redis count exactly up to 2^53.
+MAX_LIMIT = 10**15
 
 
 def _validate_owner(owner: str) -> None:
@@ -20,6 +24,16 @@ def _validate_owner(owner: str) -> None:
         check_project(owner)
     except ValueError as exc:
         raise ValidationError({"owner": str(exc)}) from exc
+
+
+def _limit(what: str) -> "models.PositiveBigIntegerField[int | None, int | None]":
+    """A limit of a project."""
+    return models.PositiveBigIntegerField(
+        null=True,
+        blank=True,
+        validators=[MaxValueValidator(MAX_LIMIT)],
+        help_text=f"{what} Empty: as the server is set; 0: no limit.",
+    )
 
 
 class Project(models.Model):
@@ -33,6 +47,9 @@ class Project(models.Model):
         help_text="The sites whose pages may use the project's keys and client secrets in a browser, one a line: "
         "https://app.example.com",
     )
+    requests_per_minute = _limit("Of the owner, over all replicas.")
+    tokens_per_minute = _limit("Of what models are given and say.")
+    tokens_per_month = _limit("The same, from the first of a month on (UTC).")
 
     class Meta:
         ordering = ("owner",)
@@ -52,6 +69,11 @@ class Project(models.Model):
         if len(origins) > MAX_ORIGINS:
             raise ValidationError({"allowed_origins": f"A project has at most {MAX_ORIGINS} origins."})
         self.allowed_origins = "\n".join(origins)
+
+    @property
+    def limits(self) -> Limits:
+        """As they are published."""
+        return Limits(self.requests_per_minute, self.tokens_per_minute, self.tokens_per_month)
 
     def list_origins(self) -> list[str]:
         """The lines that are not empty."""

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
@@ -36,6 +37,7 @@ from prompts.errors import (
 )
 from prompts.ports.api_keys import Caller
 from prompts.ports.client_secrets import Scope
+from prompts.ports.token_meter import TokensLeft
 from prompts.usecases.callers import authenticate, check_rate
 from prompts.usecases.scopes import check_conversation, check_response, check_scope, refuse_conversation_secret
 
@@ -190,6 +192,11 @@ class ApiController(Controller[WireSerializer]):
     def owner(self) -> str:
         """Whose key the request carries."""
         return self.caller.owner
+
+    def tell_tokens(self, left: TokensLeft | None) -> None:
+        """Let the answer say what is left of a minute's tokens by now."""
+        if left is not None:
+            self.request.caller = replace(self.caller, tokens_left=left)  # type: ignore[attr-defined]  # as BearerKey
 
     def check_quota(self) -> None:
         """Raises QuotaExceeded when the owner may keep nothing more."""

@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from prompts.ports.client_secrets import ALL_SCOPES, Scope
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits, TokensLeft
 
 
 class NarrowedKey(Struct, frozen=True, omit_defaults=True):
@@ -32,6 +33,10 @@ class Caller:
     """How many of the owner's answers other replicas run, a moment ago."""
     scopes: frozenset[Scope] = ALL_SCOPES
     """What the caller may do."""
+    token_limits: TokenLimits = NO_TOKEN_LIMITS
+    """How many tokens the owner may use."""
+    tokens_left: TokensLeft | None = field(default=None, compare=False)
+    """What is left of a minute's tokens; None where they have no limit."""
     conversation: str | None = None
     """The only conversation that the caller reaches; None for all that the owner has."""
     maker: str | None = field(default=None, compare=False)

@@ -22,7 +22,7 @@ from prompts.errors import Unavailable
 from prompts.models import ApiKey
 from prompts.ports.api_keys import NarrowedKey
 from prompts.publishing.api_keys import keep_used, new_key, reconcile
-from tests.support.servers import ValkeyServer, eventually
+from tests.support.servers import Replica, ValkeyServer, eventually
 from tests.support.service import Service, manage
 from tests.support.staff import submit
 
@@ -352,7 +352,9 @@ async def test_a_key_is_neither_changed_nor_deleted_in_the_admin(browser: httpx.
     assert "everything" in page
 
 
-async def test_a_key_of_the_admin_has_scopes_and_an_end(service: Service, browser: httpx.AsyncClient) -> None:
+async def test_a_key_of_the_admin_has_scopes_and_an_end(
+    service: Service, other_replica: Replica, browser: httpx.AsyncClient
+) -> None:
     add = "/admin/prompts/apikey/add/"
     late = {"expires_at_0": "2099-01-01", "expires_at_1": "00:00"}
     answer = await submit(browser, add, owner="kate", name="Reader", scopes="read", **late)
@@ -366,3 +368,9 @@ async def test_a_key_of_the_admin_has_scopes_and_an_end(service: Service, browse
     for state, is_there in (("valid", True), ("expired", False), ("revoked", False)):
         listing = (await browser.get(f"/admin/prompts/apikey/?owner=kate&state={state}")).text
         assert (f"…{key[-4:]}" in listing) == is_there
+    [row] = re.findall(
+        r"/admin/prompts/apikey/(\d+)/change/", (await browser.get("/admin/prompts/apikey/?q=kate")).text
+    )
+    await submit(browser, "/admin/prompts/apikey/", action="revoke", _selected_action=row)
+    async with httpx.AsyncClient(base_url=other_replica.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        assert (await client.get("/v1/conversations")).status_code == 401

@@ -74,6 +74,8 @@ async def test_a_refusal_is_the_envelope_and_says_when_to_come_back(document: di
     for _, operation in operations(document):
         for status, answer in operation["responses"].items():
             assert answer["headers"]["x-request-id"]["required"]
+            told = {name for name in answer["headers"] if name.startswith("x-ratelimit-")}
+            assert told == (set(document["components"]["headers"]) if status in ("200", "429") else set())
             if status == "200":
                 continue
             assert answer["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorEnvelope"}

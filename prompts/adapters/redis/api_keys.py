@@ -18,6 +18,7 @@ from prompts.errors import ClientSecretExpired, InvalidApiKey
 from prompts.ports.api_keys import Caller, NarrowedKey
 from prompts.ports.client_secrets import ALL_SCOPES, ClientSecret, Scope, open_secret
 from prompts.ports.sealing import Sealer
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits, TokensLeft
 
 encode = msgspec.json.Encoder().encode
 decode_narrowed = msgspec.json.Decoder(NarrowedKey).decode
@@ -36,12 +37,14 @@ class RedisApiKeys:
         redis: Redis,
         *,
         requests_per_minute: int = 0,
+        token_limits: TokenLimits = NO_TOKEN_LIMITS,
         replica_id: str = "",
         lease_s: float = 10,
         sealer: Sealer | None = None,
     ) -> None:
         """`requests_per_minute` limits an owner's requests, over all replicas; 0 is no limit.
 
+        It and `token_limits` are for owners whose project sets none of its own.
         What is told of running answers holds for `lease_s`. Without a sealer client secrets are not valid.
         """
         self._replica_id = replica_id
@@ -50,6 +53,7 @@ class RedisApiKeys:
         self._redis = redis
         self._scripts = Scripts(redis)
         self._requests_per_minute = requests_per_minute
+        self._token_limits = token_limits
 
     async def find_caller(self, key: str) -> Caller | None:
         """See `ApiKeys.find_caller`."""
@@ -60,36 +64,29 @@ class RedisApiKeys:
             valid_key=keys.USER_PROOFS if secret and secret.is_of_user else keys.API_KEYS,
             narrowed_key=keys.NARROWED_KEYS,
             used_key=keys.USED_KEYS,
+            limits_key=keys.LIMITS,
             key_hash=key_hash,
             narrowed_hash=narrowed_hash,
             secret_owner=secret.owner if secret else "",
             proof=secret.proof if secret else "",
             expires_at=secret.expires_at if secret else 0,
             requests_a_minute=self._requests_per_minute,
+            tokens_a_minute=self._token_limits.per_minute,
+            tokens_a_month=self._token_limits.per_month,
             requests_prefix=keys.REQUESTS_PREFIX,
+            tokens_prefix=keys.TOKENS_PREFIX,
             running_prefix=keys.RUNNING_PREFIX,
             replica_id=self._replica_id,
         )
         match reply:
-            case [owner, may_ask, remaining, reset_ms, elsewhere, now_s, is_narrowed, scopes, expires_at]:
-                caller = Caller(
-                    owner.decode(),
-                    bool(may_ask),
-                    self._requests_per_minute,
-                    max(0, remaining),
-                    reset_ms / 1000,
-                    elsewhere,
-                    scopes=_read_scopes(scopes),
-                    maker=f"{NARROWED}{narrowed_hash}" if is_narrowed else key_hash,
-                    expires_at=expires_at,
-                    now_s=now_s,
-                )
-                return _narrow(caller, secret) if secret else caller
             case [b"expired"]:
                 raise ClientSecretExpired
             case [b"key_expired"]:
                 raise InvalidApiKey("This API key has expired. Ask the operator of this server for another one.")
-        return None
+            case []:
+                return None
+        caller = _read_caller(reply, key_hash, narrowed_hash)
+        return _narrow(caller, secret) if secret else caller
 
     async def tell_running(self, answers: Mapping[str, int]) -> None:
         """See `ApiKeys.tell_running`."""
@@ -152,6 +149,26 @@ def _read_maker(secret: ClientSecret) -> tuple[str, str]:
     """What a secret's maker is published under: as a key that opens everything, or a user; or as a narrowed key."""
     is_narrowed = secret.maker.startswith(NARROWED)
     return ("", secret.maker.removeprefix(NARROWED)) if is_narrowed else (secret.maker, "")
+
+
+def _read_caller(reply: Sequence[Any], key_hash: str, narrowed_hash: str) -> Caller:
+    owner, may_ask, remaining, reset_ms, elsewhere, now_s, is_narrowed, scopes, expires_at, *limited = reply
+    requests_a_minute, tokens_a_minute, tokens_a_month, tokens, tokens_reset_ms = limited
+    left = TokensLeft(tokens_a_minute, max(0, tokens_a_minute - tokens), tokens_reset_ms / 1000)
+    return Caller(
+        owner.decode(),
+        bool(may_ask),
+        requests_a_minute,
+        max(0, remaining),
+        reset_ms / 1000,
+        elsewhere,
+        scopes=_read_scopes(scopes),
+        token_limits=TokenLimits(tokens_a_minute, tokens_a_month),
+        tokens_left=left if tokens_a_minute else None,
+        maker=f"{NARROWED}{narrowed_hash}" if is_narrowed else key_hash,
+        expires_at=expires_at,
+        now_s=now_s,
+    )
 
 
 def _read_scopes(told: bytes) -> frozenset[Scope]:

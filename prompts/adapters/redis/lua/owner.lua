@@ -1,22 +1,30 @@
 -- Whose API key or client secret is this, and may its owner ask now? The limit is for the last minute, exact over all
--- replicas. A secret is valid while what it was made with is published, and its time is not over.
+-- replicas, and the project's own where it has one. A secret is valid while what it was made with is published, and its
+-- time is not over.
 --
 -- RETURNS {} not valid | {'expired'} the secret | {'key_expired'} | {owner, 1 may ask | 0 may not, remaining, ms until the
 --         oldest request is a minute old, answers of the owner that other replicas run, the time in seconds, 1 the key
---         is a narrowed one | 0, its scopes ("": all), when it expires in seconds (0: never)}
-assert(#KEYS == 3 and #ARGV == 9)
+--         is a narrowed one | 0, its scopes ("": all), when it expires in seconds (0: never), the limits of requests a
+--         minute, of tokens a minute and a month (0: none), where tokens a minute are limited: those of the last
+--         minute, ms until none of them counts any more}
+-- INCLUDES tokens
+assert(#KEYS == 4 and #ARGV == 12)
 local valid_key = KEYS[1] -- hash: the valid API keys, hash of the key → owner; or of users, owner → proof
 local narrowed_key = KEYS[2] -- hash: the keys that open less, hash of the key → JSON
 local used_key = KEYS[3] -- hash: hash of a key → when it was used last, in seconds
+local limits_key = KEYS[4] -- hash: owner → the limits of their project, as JSON
 local key_hash = ARGV[1] -- of the key, or of what has made the secret; '': a narrowed key has made it
 local narrowed_hash = ARGV[2] -- the same as narrowed keys have it; '': no narrowed key has made the secret
 local secret_owner = ARGV[3] -- of a client secret; '' for a key
 local proof = ARGV[4] -- what must be published of the secret's maker
 local expires_at = tonumber(ARGV[5]) -- of a secret, in seconds; 0 for a key
-local requests_a_minute = tonumber(ARGV[6]) -- 0: no limit
-local requests_prefix = ARGV[7] -- of the owners' requests: a sorted set each, in the same slot
-local running_prefix = ARGV[8] -- of what the owners' answers are counted in: a hash each, in the same slot
-local replica_id = ARGV[9] -- the one that asks
+local requests_a_minute = tonumber(ARGV[6]) -- of owners without a limit of their own; 0: no limit
+local tokens_a_minute = tonumber(ARGV[7]) -- likewise
+local tokens_a_month = tonumber(ARGV[8]) -- likewise
+local requests_prefix = ARGV[9] -- of the owners' requests: a sorted set each, in the same slot
+local tokens_prefix = ARGV[10] -- of the owners' tokens: a hash each, in the same slot
+local running_prefix = ARGV[11] -- of what the owners' answers are counted in: a hash each, in the same slot
+local replica_id = ARGV[12] -- the one that asks
 
 local owner = key_hash ~= '' and redis.call('HGET', valid_key, key_hash)
 local used_hash, is_narrowed, scopes, key_expires_at = key_hash, 0, '', 0
@@ -42,6 +50,14 @@ if (secret_owner == '' or secret_owner == owner) and redis.call('HGET', used_key
 end
 if secret_owner ~= '' then owner = secret_owner end
 
+local found_limits = redis.call('HGET', limits_key, owner)
+if found_limits then
+  local limits = cjson.decode(found_limits)
+  requests_a_minute = limits.requests_per_minute or requests_a_minute
+  tokens_a_minute = limits.tokens_per_minute or tokens_a_minute
+  tokens_a_month = limits.tokens_per_month or tokens_a_month
+end
+
 local elsewhere = 0
 local running_key = running_prefix .. owner
 local running = redis.call('HGETALL', running_key) -- replica, "answers deadline", …
@@ -55,7 +71,13 @@ for i = 1, #running, 2 do
 end
 
 local function tell(may_ask, remaining, reset_ms)
-  return {owner, may_ask, remaining, reset_ms, elsewhere, now_s, is_narrowed, scopes, key_expires_at}
+  local tokens, tokens_reset_ms = 0, 0
+  if tokens_a_minute > 0 then
+    local used, slots = read_minute(tokens_prefix .. owner, now_s)
+    tokens, tokens_reset_ms = used, find_wait_ms(slots, math.huge, math.floor(now_us / 1000))
+  end
+  return {owner, may_ask, remaining, reset_ms, elsewhere, now_s, is_narrowed, scopes, key_expires_at,
+    requests_a_minute, tokens_a_minute, tokens_a_month, tokens, tokens_reset_ms}
 end
 
 if requests_a_minute == 0 then return tell(1, 0, 0) end
