@@ -9,6 +9,8 @@ from prompts.history.estimates import TOKENS_AN_IMAGE
 from prompts.run.metering import OUTPUT_TOKENS
 from prompts.usecases.relay_tokens import estimate_request
 
+WRONG: list[Any] = [-1, 0, 1.5, 10**12, 10**40, "9", None, []]
+
 
 def estimate(**fields: Any) -> int:
     """Of a Chat Completions request, beside its own bytes."""
@@ -23,7 +25,7 @@ def estimate(**fields: Any) -> int:
         ({"max_tokens": 50}, 50),
         ({"max_completion_tokens": 70, "max_tokens": 50}, 70),
         ({"max_tokens": 50, "n": 3}, 150),
-        *(({"max_tokens": wrong, "n": wrong}, OUTPUT_TOKENS) for wrong in (-1, 0, 1.5, 10**12, 10**40, "9", None, [])),
+        *(({"max_tokens": wrong, "n": wrong}, OUTPUT_TOKENS) for wrong in WRONG),
     ],
 )
 def test_an_answer_is_as_long_as_it_may_be(fields: dict[str, Any], said: int) -> None:
