@@ -46,6 +46,7 @@ from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.outbox import RedisOutbox
+from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.quotas import RedisQuotas
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
@@ -53,6 +54,7 @@ from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.restoring import RedisRestoring
 from prompts.adapters.redis.storage_gauge import RedisGauge
+from prompts.adapters.redis.token_meter import RedisTokenMeter
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
@@ -72,8 +74,10 @@ from prompts.ports.passage_index import PassageIndex
 from prompts.ports.relay import RelayPath
 from prompts.ports.restoring import NO_RESTORER, Restorer
 from prompts.ports.said_search import NothingSaid, SaidSearch
+from prompts.ports.token_meter import TokenLimits
 from prompts.ports.tracing import UNTRACED, Tracing
-from prompts.publishing.api_keys import reconcile
+from prompts.publishing.api_keys import keep_used, reconcile
+from prompts.publishing.limits import reconcile_limits
 from prompts.publishing.origins import reconcile_origins
 from prompts.publishing.reconciling import keep_reconciled
 from prompts.publishing.users import reconcile_users
@@ -89,6 +93,7 @@ from prompts.run.publishing_prompts import reconcile as reconcile_prompts
 from prompts.run.run import RENEWALS_A_LEASE
 from prompts.run.runner import Limits, Runner
 from prompts.run.sweeping import keep_swept
+from prompts.run.takeover import MAX_ATTEMPTS
 from prompts.run.unindexing import Unindexer
 from prompts.usecases.ask import Defaults
 from prompts.usecases.compaction import HistoryPorts
@@ -272,7 +277,9 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
 def _list_reconciles(state: State) -> dict[str, Chore]:
     return {
         "api_keys": partial(reconcile, state.api_keys),
+        "used_keys": partial(keep_used, state.api_keys),
         "origins": partial(reconcile_origins, state.origins),
+        "limits": partial(reconcile_limits, state.project_limits),
         "users": partial(reconcile_users, state.user_proofs),
         "prompts": partial(reconcile_prompts, state.prompts.store, state.prompts.published),
     }
@@ -363,6 +370,8 @@ def _build_state(
         observer=observer,
         tracing=tracing,
         hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
+        # As long as an answer may take that loses its replica as often as it may.
+        meter=RedisTokenMeter(redis, hold_s=(MAX_ATTEMPTS + 1) * (limits.max_run_s + limits.lease_s)),
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s, restorer=restorer)
     published_prompts = RedisPublishedPrompts(redis)
@@ -411,12 +420,14 @@ def _build_state(
         api_keys=RedisApiKeys(
             redis,
             requests_per_minute=settings.REQUESTS_PER_MINUTE,
+            token_limits=TokenLimits(settings.TOKENS_PER_MINUTE, settings.TOKENS_PER_MONTH),
             replica_id=replica_id,
             lease_s=limits.lease_s,
             sealer=sealer,
         ),
         user_proofs=RedisUserProofs(redis),
         origins=RedisOrigins(redis),
+        project_limits=RedisProjectLimits(redis),
         sealer=sealer,
         observer=observer,
         reading=ReadingRules(

@@ -118,6 +118,10 @@ MAX_OWNER_RUNS_IN_ALL = env.integer("MAX_OWNER_RUNS_IN_ALL", 2_000)
 MAX_OWNER_BYTES = env.integer("MAX_OWNER_BYTES", 0)
 # As many as OpenAI allows its largest customers: who is used to its limits meets no new one.
 REQUESTS_PER_MINUTE = env.integer("REQUESTS_PER_MINUTE", 30_000)
+# What tokens cost, and how many a model's server can give, is known to its operator alone. With a limit, a turn takes
+# one round trip more.
+TOKENS_PER_MINUTE = env.integer("TOKENS_PER_MINUTE", 0)
+TOKENS_PER_MONTH = env.integer("TOKENS_PER_MONTH", 0)
 CONVERSATION_RETENTION_S = env.integer("CONVERSATION_RETENTION_S", 2_592_000, minimum=1)  # 30 days
 EVENT_LOG_RETENTION_S = env.integer("EVENT_LOG_RETENTION_S", 3_600, minimum=1)
 MAX_BODY_BYTES = 10 * 1024 * 1024  # docs/api.md, "Limits"

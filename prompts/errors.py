@@ -47,6 +47,7 @@
         BrokenRecord                     dependency_unavailable     server_error            503     yes
       ReplicaLost                        replica_lost               server_error            502     yes
       FailedEarlier                      (those of the failure it repeats)
+      MayNotBegin                        (never shown: a retry that is the first of its requests to arrive)
       StaleRun                           (never shown: a run that was taken over may write nothing)
       TailLost                           (never shown: a fail-over of Redis has lost the end of a log)
       BrokenSeal                         (shown as InvalidEncryptedContent, by whoever knows its place)
@@ -224,7 +225,7 @@ class ForgedRequest(ServiceError):
 
 
 class InsufficientScope(ServiceError):
-    """A client secret that was not made for this."""
+    """A key or a client secret that was not made for this."""
 
     code = "insufficient_scope"
     type = "permission_error"
@@ -361,14 +362,14 @@ class TooManyWaiting(RateLimited):
 
 
 class QuotaExceeded(ServiceError):
-    """The owner keeps as much as they may: no wait helps, until something is deleted or its time is over."""
+    """The owner keeps, or has used, as much as they may: no wait helps that a client would wait."""
 
     code = "quota_exceeded"
     type = "rate_limit_error"
     status = 429
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, retry_after_s=60)
+    def __init__(self, message: str, *, retry_after_s: float = 60) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
 
 
 class InsufficientQuota(ServiceError):
@@ -487,6 +488,10 @@ class ToldFailure(Protocol):
     def message(self) -> str: ...
     @property
     def retry_after_s(self) -> float | None: ...
+
+
+class MayNotBegin(Exception):
+    """A response would have to begin, and may not; never shown: whoever asked knows why."""
 
 
 class StaleRun(Exception):

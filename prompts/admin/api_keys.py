@@ -1,11 +1,13 @@
 """API keys: issued here, shown once, and revoked."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
@@ -13,31 +15,93 @@ from django.utils import timezone
 from typing_extensions import override
 
 from prompts.admin.publishing import publish_keys
-from prompts.domain.ids import hash_key
+from prompts.domain.scopes import SCOPES, write_scopes
 from prompts.models import ApiKey
 from prompts.publishing.api_keys import new_key
 
 if TYPE_CHECKING:
     ApiKeyModelAdmin = admin.ModelAdmin[ApiKey]  # generic in the stubs only
+    ApiKeyModelForm = forms.ModelForm[ApiKey]
 else:
     ApiKeyModelAdmin = admin.ModelAdmin
+    ApiKeyModelForm = forms.ModelForm
+
+
+class ApiKeyForm(ApiKeyModelForm):
+    """What a key is made with."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=[(scope, f"{scope}: {what}") for scope, what in SCOPES.items()],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="None: all of them.",
+    )
+
+    def clean_scopes(self) -> str:
+        """As they are stored."""
+        return write_scopes(self.cleaned_data["scopes"])
+
+
+class StateFilter(admin.SimpleListFilter):
+    """Whether a key opens anything now."""
+
+    title = "state"
+    parameter_name = "state"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """The three of them."""
+        return [("valid", "valid"), ("expired", "expired"), ("revoked", "revoked")]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> "QuerySet[ApiKey]":
+        """The keys in the chosen state."""
+        now = timezone.now()
+        match self.value():
+            case "valid":
+                return queryset.filter(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)
+            case "expired":
+                return queryset.filter(revoked_at=None, expires_at__lte=now)
+            case "revoked":
+                return queryset.exclude(revoked_at=None)
+        return queryset
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ApiKeyModelAdmin):
-    """Issue and revoke; a key cannot be changed or deleted, so that its history stays."""
+    """Issue and revoke; of a key only the name can be changed, and none is deleted, so that its history stays."""
 
-    list_display = ("owner", "hint", "created_at", "revoked_at")
-    list_filter = ("owner",)
-    search_fields = ("owner", "hint")
-    fields = ("owner",)
+    form = ApiKeyForm
+    list_display = ("owner", "name", "hint", "may", "state", "created_at", "expires_at", "last_used_at")
+    list_filter = (StateFilter, "owner", "scopes")
+    search_fields = ("owner", "name", "hint")
+    fields = ("owner", "name", "scopes", "expires_at")
     actions = ("revoke",)
     show_full_result_count = False
 
+    @admin.display(description="may")
+    def may(self, key: ApiKey) -> str:
+        """Its scopes."""
+        return key.scopes or "everything"
+
+    @admin.display(description="state")
+    def state(self, key: ApiKey) -> str:
+        """Whether it opens anything now."""
+        if key.revoked_at is not None:
+            return f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
+        return "expired" if key.has_expired else "valid"
+
     @override
-    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Keys are never edited: the only change is revoking."""
-        return obj is None and super().has_change_permission(request, obj)
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """Of a key that is there, all that is known of it."""
+        if obj is None:
+            return self.fields
+        return ("owner", "name", "hint", "may", "state", "created_at", "expires_at", "last_used_at", "revoked_at")
+
+    @override
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> Any:
+        """A key stays what it was made as, but for its name."""
+        return () if obj is None else [field for field in self.get_fields(request, obj) if field != "name"]
 
     @override
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
@@ -47,8 +111,11 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
     @override
     def save_model(self, request: HttpRequest, obj: ApiKey, form: "ModelForm[ApiKey]", change: bool) -> None:
         """Issue the key and publish it; `response_add` shows it."""
+        if change:
+            obj.save(update_fields=["name"])
+            return
         key = new_key()
-        obj.key_hash, obj.hint = hash_key(key), f"…{key[-4:]}"
+        obj.take(key)
         super().save_model(request, obj, form, change)
         # The admin saves in a transaction, and publishing reads over a connection of its own.
         transaction.on_commit(partial(publish_keys, request))

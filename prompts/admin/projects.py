@@ -1,7 +1,8 @@
 """Projects: what is set for an owner."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.db import transaction
@@ -10,7 +11,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from typing_extensions import override
 
-from prompts.admin.publishing import publish_origins
+from prompts.admin.publishing import publish_projects
 from prompts.models import Project
 
 if TYPE_CHECKING:
@@ -19,11 +20,36 @@ else:
     ProjectModelAdmin = admin.ModelAdmin
 
 
+class HasLimit(admin.SimpleListFilter):
+    """Which limits a project sets itself."""
+
+    title = "own limit"
+    parameter_name = "limit"
+
+    @override
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """The three of them."""
+        return [
+            ("requests_per_minute", "requests a minute"),
+            ("tokens_per_minute", "tokens a minute"),
+            ("tokens_per_month", "tokens a month"),
+        ]
+
+    @override
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> "QuerySet[Project]":
+        """The projects that set it."""
+        names = [name for name, _ in self.lookup_choices]
+        chosen = self.value()
+        return queryset.exclude(**{chosen: None}) if chosen in names else queryset
+
+
 @admin.register(Project)
 class ProjectAdmin(ProjectModelAdmin):
-    """What a project allows; a change holds at once, at every replica."""
+    """What a project allows, and how much it may ask; a change holds at once, at every replica."""
 
-    list_display = ("owner", "allowed_origins")
+    list_display = ("owner", "requests_per_minute", "tokens_per_minute", "tokens_per_month", "allowed_origins")
+    list_filter = (HasLimit,)
+    fields = ("owner", "requests_per_minute", "tokens_per_minute", "tokens_per_month", "allowed_origins")
     search_fields = ("owner", "allowed_origins")
     show_full_result_count = False
 
@@ -36,16 +62,16 @@ class ProjectAdmin(ProjectModelAdmin):
     def save_model(self, request: HttpRequest, obj: Project, form: "ModelForm[Project]", change: bool) -> None:
         """Save and publish."""
         super().save_model(request, obj, form, change)
-        transaction.on_commit(partial(publish_origins, request))
+        transaction.on_commit(partial(publish_projects, request))
 
     @override
     def delete_model(self, request: HttpRequest, obj: Project) -> None:
-        """Delete, and publish that nothing is allowed any more; the owner's keys stay."""
+        """Delete, and publish that nothing is set any more; the owner's keys stay."""
         super().delete_model(request, obj)
-        transaction.on_commit(partial(publish_origins, request))
+        transaction.on_commit(partial(publish_projects, request))
 
     @override
     def delete_queryset(self, request: HttpRequest, queryset: "QuerySet[Project]") -> None:
         """Likewise of several."""
         super().delete_queryset(request, queryset)
-        transaction.on_commit(partial(publish_origins, request))
+        transaction.on_commit(partial(publish_projects, request))

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from prompts.api.state import State, get_state
 from prompts.errors import Unavailable
 from prompts.publishing.api_keys import reconcile
+from prompts.publishing.limits import reconcile_limits
 from prompts.publishing.origins import reconcile_origins
 
 
@@ -19,9 +20,14 @@ def publish_keys(request: HttpRequest) -> None:
     _publish(request, lambda state: reconcile(state.api_keys))
 
 
-def publish_origins(request: HttpRequest) -> None:
-    """Likewise the origins that projects allow."""
-    _publish(request, lambda state: reconcile_origins(state.origins))
+def publish_projects(request: HttpRequest) -> None:
+    """Likewise the origins that projects allow, and their limits."""
+    _publish(request, _publish_projects)
+
+
+async def _publish_projects(state: State) -> None:
+    await reconcile_origins(state.origins)
+    await reconcile_limits(state.project_limits)
 
 
 def _publish(request: HttpRequest, publish: Callable[[State], Coroutine[Any, Any, None]]) -> None:

@@ -29,11 +29,15 @@ class ExpiresAfter(Struct, forbid_unknown_fields=True):
 
 
 class CreateClientSecret(Struct, forbid_unknown_fields=True):
-    """The body of `POST /v1/client_secrets`; empty: everything that the key may do, for ten minutes."""
+    """The body of `POST /v1/client_secrets`; empty: what the key may read and write, for ten minutes."""
 
     expires_after: ExpiresAfter | None = None
     scopes: (
-        Annotated[list[Scope], Meta(min_length=1, max_length=10, description="Default: all of the key's.")] | None
+        Annotated[
+            list[Scope],
+            Meta(min_length=1, max_length=10, description="Default: `read` and `write`, where the key may."),
+        ]
+        | None
     ) = None
     conversation: ConversationId | None = None
 
@@ -52,6 +56,7 @@ class ClientSecretsController(ApiController):
     """Make client secrets."""
 
     tags = ["Client secrets"]
+    change_scope = "admin"
 
     @validate(
         ResponseSpec(ClientSecretBody, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="createClientSecret"

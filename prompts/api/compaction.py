@@ -103,6 +103,7 @@ class CompactController(ApiController):
                 model_request=request,
                 claim=read_claim(self.request, body),
                 ports=self.state.histories,
+                limits=self.caller.token_limits,
             )
         response = self.render(compacted)
         if is_replay:

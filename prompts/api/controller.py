@@ -4,6 +4,7 @@
 """
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
@@ -35,6 +36,8 @@ from prompts.errors import (
     ServiceError,
 )
 from prompts.ports.api_keys import Caller
+from prompts.ports.client_secrets import Scope
+from prompts.ports.token_meter import TokensLeft
 from prompts.usecases.callers import authenticate, check_rate
 from prompts.usecases.scopes import check_conversation, check_response, check_scope, refuse_conversation_secret
 
@@ -82,21 +85,28 @@ class BearerKey(AsyncAuth):
         """For the OpenAPI document."""
         return {
             "api_key": SecurityScheme(
-                type="http", scheme="bearer", description="A key of this server's, or a client secret."
+                type="http",
+                scheme="bearer",
+                description="A key or a client secret of this server's, with the scope that is named.",
             )
         }
 
     def security_requirements(
         self, metadata: EndpointMetadata, controller_cls: type[Controller[BaseSerializer]]
     ) -> list[SecurityRequirement]:
-        """For the OpenAPI document."""
-        return [{"api_key": []}]
+        """For the OpenAPI document: the scope that is needed, which OpenAPI 3.1 calls a role."""
+        return [{"api_key": [find_scope(cast("type[ApiController]", controller_cls), metadata.method.upper())]}]
+
+
+def find_scope(controller: "ApiController | type[ApiController]", method: str | None) -> Scope:
+    """What a request needs."""
+    is_read = controller.changes_nothing or method in ("GET", "HEAD")
+    return "read" if is_read else controller.change_scope
 
 
 async def _check_reach(caller: Caller, controller: "ApiController") -> None:
-    """Raises InsufficientScope, NotFound for what the caller's secret was not made for."""
-    is_read = controller.changes_nothing or controller.request.method in ("GET", "HEAD")
-    check_scope(caller, "read" if is_read else "write")
+    """Raises InsufficientScope, NotFound for what the caller's key or secret was not made for."""
+    check_scope(caller, find_scope(controller, controller.request.method))
     if caller.conversation is None:
         return
     match controller.reach:
@@ -159,6 +169,8 @@ class ApiController(Controller[WireSerializer]):
     """Headers that a request may carry, for the OpenAPI document; the view reads them itself."""
     changes_nothing: ClassVar[bool] = False
     """Whether its POST only reads."""
+    change_scope: ClassVar[Scope] = "write"
+    """What its other methods need; `admin` where they decide for the whole project."""
     reach: ClassVar[Reach] = "owner"
     """What it reaches. A client secret of one conversation does not come to what is the owner's."""
     form_body: ClassVar[FormBody | None] = None
@@ -180,6 +192,11 @@ class ApiController(Controller[WireSerializer]):
     def owner(self) -> str:
         """Whose key the request carries."""
         return self.caller.owner
+
+    def tell_tokens(self, left: TokensLeft | None) -> None:
+        """Let the answer say what is left of a minute's tokens by now."""
+        if left is not None:
+            self.request.caller = replace(self.caller, tokens_left=left)  # type: ignore[attr-defined]  # as BearerKey
 
     def check_quota(self) -> None:
         """Raises QuotaExceeded when the owner may keep nothing more."""

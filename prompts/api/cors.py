@@ -29,7 +29,8 @@ METHODS = "GET, POST, PUT, DELETE"
 # What browsers' scripts cannot read otherwise.
 EXPOSED = (
     "x-request-id, retry-after, x-should-retry, idempotency-replayed, x-ratelimit-limit-requests, "
-    "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, content-disposition, openai-poll-after-ms, allow, "
+    "x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+    "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens, content-disposition, openai-poll-after-ms, allow, "
     "www-authenticate"
 )
 # Chromium keeps an answer no longer. It only saves questions: each request is looked at itself.

@@ -79,12 +79,18 @@ def _tell_ignored(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _with_rate(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """What is left of the caller's requests a minute, where there is a limit."""
+    """What is left of the caller's requests and tokens a minute, where there is a limit."""
     caller: Caller | None = getattr(request, "caller", None)
-    if caller is not None and caller.limit:
+    if caller is None:
+        return response
+    if caller.limit:
         response["x-ratelimit-limit-requests"] = str(caller.limit)
         response["x-ratelimit-remaining-requests"] = str(caller.remaining)
         response["x-ratelimit-reset-requests"] = f"{caller.reset_s:.3f}s"
+    if (left := caller.tokens_left) is not None:
+        response["x-ratelimit-limit-tokens"] = str(left.limit)
+        response["x-ratelimit-remaining-tokens"] = str(left.remaining)
+        response["x-ratelimit-reset-tokens"] = f"{left.reset_s:.3f}s"
     return response
 
 

@@ -90,6 +90,7 @@ class PromptsController(ApiController):
     """Templates of the key's owner, and everybody's."""
 
     tags = ["Prompts"]
+    change_scope = "admin"
 
     @validate(ResponseSpec(Prompt, status_code=HTTPStatus.OK), *NEW_ERRORS, operation_id="createPrompt")
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreatePrompt], CREATE_PROMPT]) -> HttpResponse:
@@ -117,6 +118,7 @@ class PromptController(ApiController):
     """One template."""
 
     tags = ["Prompts"]
+    change_scope = "admin"
 
     @validate(ResponseSpec(Prompt, status_code=HTTPStatus.OK), *ERRORS, operation_id="getPrompt")
     async def get(self, parsed_path: Path[PromptPath], parsed_query: Query[PromptQuery]) -> HttpResponse:
@@ -178,6 +180,7 @@ class DefaultVersionController(ApiController):
     """The default version of a template."""
 
     tags = ["Prompts"]
+    change_scope = "admin"
 
     @validate(ResponseSpec(Prompt, status_code=HTTPStatus.OK), *BODY_ERRORS, operation_id="setDefaultPromptVersion")
     async def put(

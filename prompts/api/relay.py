@@ -72,10 +72,12 @@ class RelayController(ApiController):
 
     async def hand_on(self, path: RelayPath, *, model: str | None, is_stream: bool) -> HttpResponse:
         """The server's own answer."""
-        request = RelayRequest(self.owner, path, self.request.body, model, is_stream)
-        answer, parts = await open_relayed(
+        request = RelayRequest(self.owner, path, self.request.body, model, is_stream, self.caller.token_limits)
+        opened, parts = await open_relayed(
             request, self.state.relay, quiet_s=self.state.turns.followers.pace.keep_alive_s
         )
+        self.tell_tokens(opened.tokens_left)
+        answer = opened.answer
         if answer.whole is None:
             return cast(HttpResponse, _stream(answer, parts))
         response = HttpResponse(answer.whole, status=answer.status, content_type=answer.content_type)

@@ -94,7 +94,8 @@ class ResponsesController(ApiController):
         with placing_calls(parsed_body.input, param="input"):
             ask = self._read(parsed_body)
             check_ask(self.caller, ask)
-            turn = await create_turn(ask, self.state.turns)
+            turn = await create_turn(ask, self.state.turns, limits=self.caller.token_limits)
+        self.tell_tokens(turn.tokens_left)
         if not turn.is_replay:
             return await self._deliver(parsed_body, turn)
         try:

@@ -13,6 +13,7 @@ from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.observer import Observer
 from prompts.ports.origins import Origins
+from prompts.ports.project_limits import ProjectLimits
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.said_search import SaidSearch
 from prompts.ports.sealing import Sealer
@@ -41,6 +42,7 @@ class State:
     api_keys: ApiKeys
     user_proofs: UserProofs
     origins: Origins
+    project_limits: ProjectLimits
     sealer: Sealer
     observer: Observer
     reading: ReadingRules

@@ -211,7 +211,7 @@ class Socket:
         with placing_calls(body.input or None, param="input"):
             ask = self._read(body, unknown)
             check_ask(caller, ask)
-            created = await create_turn(ask, self._state.turns, before=before)
+            created = await create_turn(ask, self._state.turns, before=before, limits=caller.token_limits)
         self._tell_ignored(unknown)
         structlog.contextvars.bind_contextvars(response_id=created.response_id)
         keep_alive_s = self._state.turns.followers.pace.keep_alive_s

@@ -60,6 +60,8 @@ class ModelRequest(Struct, frozen=True, kw_only=True):
     """Vector stores that the turn's template lets it search, and whose they are; all others are the caller's own."""
     wants_follow_ups: bool | UnsetType = UNSET
     """Whether questions that could be asked next are made when the answer is there."""
+    is_metered: bool | UnsetType = UNSET
+    """Whether tokens were reserved for the turn, which whoever ends it settles."""
     options: dict[str, Any] | UnsetType = UNSET
     """The model server's own options, by their names there (`top_k`, `min_p` …)."""
 

@@ -4,7 +4,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from prompts.ports.client_secrets import ALL_SCOPES, Scope
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits, TokensLeft
+
+
+class NarrowedKey(Struct, frozen=True, omit_defaults=True):
+    """What is published of a key that opens less than everything, or for a time only."""
+
+    owner: str
+    scopes: tuple[Scope, ...] = ()
+    """In the order of the alphabet; none: all of them."""
+    expires_at: int = 0
+    """In seconds since 1970, by the clock of Redis; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +33,16 @@ class Caller:
     """How many of the owner's answers other replicas run, a moment ago."""
     scopes: frozenset[Scope] = ALL_SCOPES
     """What the caller may do."""
+    token_limits: TokenLimits = NO_TOKEN_LIMITS
+    """How many tokens the owner may use."""
+    tokens_left: TokensLeft | None = field(default=None, compare=False)
+    """What is left of a minute's tokens; None where they have no limit."""
     conversation: str | None = None
     """The only conversation that the caller reaches; None for all that the owner has."""
     maker: str | None = field(default=None, compare=False)
-    """The hash of the API key that the request carries, for the secrets that it may make; None for a client secret."""
+    """What the API key is published under, for the secrets that it may make; None for a client secret."""
+    expires_at: int = 0
+    """When the API key expires, in seconds since 1970; 0: never."""
     now_s: int = field(default=0, compare=False)
     """When the request was counted, in seconds since 1970, by the clock that ends client secrets."""
 
@@ -34,14 +53,26 @@ class ApiKeys(Protocol):
     async def find_caller(self, key: str) -> Caller | None:
         """Whose key or client secret this is, counting this request; None when it is not valid.
 
-        Raises ClientSecretExpired, Unavailable.
+        Raises ClientSecretExpired, InvalidApiKey (the key has expired), Unavailable.
         """
 
     async def tell_running(self, answers: Mapping[str, int]) -> None:
         """Tell the other replicas how many answers of each owner run here. Raises Unavailable."""
 
     async def published(self) -> dict[str, str]:
-        """All published keys: the hash of each, and its owner."""
+        """All published keys that open everything: the hash of each, and its owner."""
 
     async def publish(self, *, added: Mapping[str, str], removed: Sequence[str]) -> None:
         """Make keys valid (hash → owner) and invalid (hashes), in one step."""
+
+    async def published_narrowed(self) -> dict[str, NarrowedKey]:
+        """All other published keys, by their hashes, which are made in another way (`hash_narrowed_key`)."""
+
+    async def publish_narrowed(self, *, added: Mapping[str, NarrowedKey], removed: Sequence[str]) -> None:
+        """Likewise of these."""
+
+    async def list_used(self) -> dict[str, int]:
+        """When keys were used last, in seconds since 1970, by their hashes; of those that `forget_used` has left."""
+
+    async def forget_used(self, used: Mapping[str, int]) -> None:
+        """Forget these times, but for those of keys that were used again since."""

@@ -12,8 +12,10 @@ from msgspec import Struct
 from prompts.errors import BrokenSeal
 from prompts.ports.sealing import Sealer
 
-Scope: TypeAlias = Literal["read", "write"]
-ALL_SCOPES: frozenset[Scope] = frozenset(("read", "write"))
+Scope: TypeAlias = Literal["read", "write", "admin"]
+ALL_SCOPES: frozenset[Scope] = frozenset(("read", "write", "admin"))
+# What a secret gets that does not ask for more: a page seldom decides for a whole project.
+PAGE_SCOPES: frozenset[Scope] = frozenset(("read", "write"))
 
 # As OpenAI's begin; the pattern that scanners for leaked secrets know.
 PREFIX = "ek_"
@@ -28,7 +30,7 @@ class ClientSecret(Struct, frozen=True):
 
     owner: str = msgspec.field(name="o")
     maker: str = msgspec.field(name="m")
-    """The hash of the API key that made it; of a signed-in user their name as an owner."""
+    """What the API key that made it is published under; of a signed-in user their name as an owner."""
     expires_at: int = msgspec.field(name="e")
     """In seconds since 1970, by the clock of Redis."""
     scopes: frozenset[Scope] = msgspec.field(name="s", default=ALL_SCOPES)

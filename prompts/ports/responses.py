@@ -38,6 +38,8 @@ class Draft:
     """Ids of calls that somebody must have made in the history."""
     reader_id: str = ""
     """Who reads the response from its admission on (`prompts/ports/reader_marks.py`)."""
+    may_begin: bool = True
+    """Whether there is a response to begin; if not, a retry is only attached to what its first request has made."""
 
     @property
     def yields(self) -> bool:
@@ -184,7 +186,7 @@ class ResponseStore(Protocol):
         abandoned response of the same body is attached to. `met_id` is a response that was in the way before: when it
         has ended since, uncancelled, the conversation stays locked for this turn, so that of several at once one wins.
         Raises NotFound (conversation, previous response), UnknownCall, ConversationLocked, ResponseNotEnded, KeyReused,
-        Unavailable.
+        MayNotBegin, Unavailable.
         Cancelled in flight, the response may exist without a run; its lease then expires.
         """
 

@@ -1,10 +1,13 @@
 """API keys: SQL has the truth (only a hash), Redis a published copy, and the publisher makes the two agree.
 
 A key is made and revoked in SQL and published at once; what failed to be published, or was flushed, heals within a
-minute, and a revoked key that is still published goes the same way.
+minute, and a revoked key that is still published goes the same way. The other way comes when a key was used last.
 """
 
 import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import cast
 
 import structlog
 from asgiref.sync import sync_to_async
@@ -12,9 +15,13 @@ from django.db import close_old_connections
 
 from prompts.domain.owners import USER_PREFIX
 from prompts.models import ApiKey
-from prompts.ports.api_keys import ApiKeys
+from prompts.ports.api_keys import ApiKeys, NarrowedKey
+from prompts.ports.client_secrets import Scope
 
 log = structlog.get_logger(__name__)
+
+# Of one statement: SQLite takes 32,766 parameters, and a row has three.
+ROWS_AT_ONCE = 500
 
 
 def new_key() -> str:
@@ -28,19 +35,58 @@ async def reconcile(published_keys: ApiKeys) -> None:
     Redis is read first: a key that was published before SQL is read is in SQL, unless it was revoked; so a key that is
     being made at this moment is never taken for one to remove.
     """
-    published = await published_keys.published()
-    wanted = await sync_to_async(_read_valid, thread_sensitive=False)()
+    published, published_narrowed = await published_keys.published(), await published_keys.published_narrowed()
+    wanted, wanted_narrowed = await sync_to_async(_read_valid, thread_sensitive=False)()
     added = {key_hash: owner for key_hash, owner in wanted.items() if published.get(key_hash) != owner}
     removed = [key_hash for key_hash in published if key_hash not in wanted]
     if added or removed:
         await published_keys.publish(added=added, removed=removed)
         log.info("api_keys_published", added=len(added), removed=len(removed))
+    narrowed = {each: key for each, key in wanted_narrowed.items() if published_narrowed.get(each) != key}
+    removed = [key_hash for key_hash in published_narrowed if key_hash not in wanted_narrowed]
+    if narrowed or removed:
+        await published_keys.publish_narrowed(added=narrowed, removed=removed)
+        log.info("narrowed_keys_published", added=len(narrowed), removed=len(removed))
 
 
-def _read_valid() -> dict[str, str]:
+async def keep_used(published_keys: ApiKeys) -> None:
+    """Write down in SQL when keys were used last, as Redis has noted it. Raises Unavailable."""
+    if used := await published_keys.list_used():
+        await sync_to_async(_write_used, thread_sensitive=False)(used)
+        await published_keys.forget_used(used)
+
+
+def _read_valid() -> tuple[dict[str, str], dict[str, NarrowedKey]]:
+    """Keys that open everything, and the others, each by their hashes."""
     close_old_connections()  # no request ends in this thread, so Django does not close them
     try:
-        valid = ApiKey.objects.filter(revoked_at=None).exclude(owner__istartswith=USER_PREFIX)  # a user's things
-        return dict(valid.values_list("key_hash", "owner"))
+        valid = list(ApiKey.objects.filter(revoked_at=None).exclude(owner__istartswith=USER_PREFIX))  # a user's things
     finally:
         close_old_connections()
+    whole = {row.key_hash: row.owner for row in valid if not row.is_narrowed}
+    return whole, {row.key_hash: _narrow(row) for row in valid if row.is_narrowed}
+
+
+def _narrow(row: ApiKey) -> NarrowedKey:
+    """An expired key stays published, so that whoever has it is told why it opens nothing."""
+    scopes = cast("list[Scope]", row.scopes.split())  # the model's `clean` has checked them
+    return NarrowedKey(row.owner, tuple(scopes), 0 if row.expires_at is None else int(row.expires_at.timestamp()))
+
+
+def _write_used(used: Mapping[str, int]) -> None:
+    close_old_connections()
+    hashes = list(used)
+    try:
+        for at in range(0, len(hashes), ROWS_AT_ONCE):
+            rows = ApiKey.objects.filter(key_hash__in=hashes[at : at + ROWS_AT_ONCE])
+            changed = [row for row in rows if _note(row, datetime.fromtimestamp(used[row.key_hash], UTC))]
+            ApiKey.objects.bulk_update(changed, ["last_used_at"])
+    finally:
+        close_old_connections()
+
+
+def _note(row: ApiKey, used_at: datetime) -> bool:
+    """Whether the row did not know of this use yet: another replica may have told of a later one."""
+    is_news = row.last_used_at is None or row.last_used_at < used_at
+    row.last_used_at = used_at if is_news else row.last_used_at
+    return is_news

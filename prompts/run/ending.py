@@ -18,7 +18,9 @@ from prompts.history.account import calibrate, with_passages
 from prompts.ports.event_log import BEHIND_ALL, EventLog, Group
 from prompts.ports.observer import UNOBSERVED, EndedOutsideRun, Observer
 from prompts.ports.responses import Failure, Outcome, ResponseStore, Seized, Unreadable
+from prompts.ports.token_meter import UNMETERED, TokenMeter
 from prompts.run.log_reader import read_entries
+from prompts.run.metering import count_used, find_reservation
 from prompts.run.usage import sum_usage
 
 log = structlog.get_logger(__name__)
@@ -136,13 +138,18 @@ async def end_unread(
 
 
 async def end_cancelled(
-    seized: Seized | Unreadable, *, store: ResponseStore, event_log: EventLog, observer: Observer = UNOBSERVED
+    seized: Seized | Unreadable,
+    *,
+    store: ResponseStore,
+    event_log: EventLog,
+    observer: Observer = UNOBSERVED,
+    meter: TokenMeter = UNMETERED,
 ) -> Outcome:
     """End a response that its owner has cancelled, with what can be read of it. Raises as `end_seized`."""
     if isinstance(seized, Seized):
         try:
             narration = await retell(seized.response, event_log=event_log)
-            return await end_seized(seized, narration, store=store, observer=observer)
+            return await end_seized(seized, narration, store=store, observer=observer, meter=meter)
         except Exception as error:
             if is_passing(error):
                 raise
@@ -161,6 +168,7 @@ async def end_seized(
     *,
     store: ResponseStore,
     observer: Observer = UNOBSERVED,
+    meter: TokenMeter = UNMETERED,
     finished: Finished | None = None,
     error: ServiceError | None = None,
 ) -> Outcome:
@@ -177,9 +185,21 @@ async def end_seized(
         error=error,
     )
     await store.commit(conclusion.outcome, conclusion.last, owner=seized.owner, epoch=seized.epoch)
+    await settle_seized(seized, conclusion.outcome, meter=meter)
     ended, model, code = conclusion.outcome.response, seized.model_request.model, error.code if error else None
     observer.notice(EndedOutsideRun(ended.id, model, ended.status, code))
     return conclusion.outcome
+
+
+async def settle_seized(seized: Seized | Unreadable, outcome: Outcome, *, meter: TokenMeter) -> None:
+    """Settle what was reserved for a response that is ended from outside its run. Raises nothing.
+
+    What cannot be read says nothing of its tokens: its reservation ends by itself.
+    """
+    if isinstance(seized, Seized):
+        reservation = find_reservation(seized.response, seized.model_request, owner=seized.owner, meter=meter)
+        if reservation is not None:
+            await reservation.settle(count_used(outcome.response.usage))
 
 
 async def retell(response: Response, *, event_log: EventLog) -> Narration:

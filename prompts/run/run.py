@@ -23,12 +23,15 @@ from prompts.errors import InternalError, ReplicaLost, ServiceError, StaleRun, T
 from prompts.ports.event_log import Group
 from prompts.ports.observer import Appended, FirstTokenCame, Observer, RunHandedOver, RunLost
 from prompts.ports.responses import Outcome, ResponseStore
+from prompts.ports.token_meter import UNMETERED, TokenMeter
 from prompts.run.answering import Answering
 from prompts.run.brief import Brief
 from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing
 from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
 from prompts.run.log_writer import LogWriter
+from prompts.run.metering import count_used, find_reservation
 from prompts.run.quiet import Quiet
+from prompts.run.usage import sum_usage
 from prompts.run.waypoints import SIGNALS_A_WAYPOINT, WaypointPace
 
 log = structlog.get_logger(__name__)
@@ -56,6 +59,7 @@ class Run:
         store: ResponseStore,
         observer: Observer,
         lease_s: float,
+        meter: TokenMeter = UNMETERED,
         max_kept_bytes: int = MAX_KEPT_BYTES,
         signals_a_waypoint: int = SIGNALS_A_WAYPOINT,
     ) -> None:
@@ -65,10 +69,13 @@ class Run:
         self.error: ServiceError | None = None
         self.is_let_go = False
         """Whether it was taken away; whoever took it may be waiting for the model's connection to be closed."""
+        self.is_erased = False
+        """Whether the response was taken away to be erased: nobody else ends it."""
         self.is_handed_over = False
         """Whether this process has asked others to go on with it."""
         self._brief = brief
         self._observer = observer
+        self._reservation = find_reservation(brief.response, brief.model_request, owner=brief.owner, meter=meter)
         self._writer = LogWriter(brief.response.id, owner=brief.owner, epoch=brief.epoch, store=store, lease_s=lease_s)
         self._renewal_s = lease_s / RENEWALS_A_LEASE
         self._narration = brief.narration
@@ -116,9 +123,15 @@ class Run:
         """The number of the latest event that was published."""
         return self._buffer.last_number
 
-    def let_go(self) -> None:
-        """Stop writing: another run has the response from now on."""
-        self.is_let_go = True
+    def let_go(self, *, is_erased: bool = False) -> None:
+        """Stop writing: another run has the response from now on, or it is erased."""
+        self.is_let_go, self.is_erased = True, is_erased
+
+    async def settle_erased(self) -> None:
+        """Of a response that was erased under its run: settle what it has used until then, about. Raises nothing."""
+        if self._reservation is not None and self.is_erased and self.outcome is None:
+            used, _ = sum_usage(self._narration, self._brief.model_input, finished=None)
+            await self._reservation.settle(count_used(used))
 
     async def wait(self) -> None:
         """Until the run is over, with `outcome` set, or without one when it was lost to another replica."""
@@ -272,15 +285,24 @@ class Run:
         signals, self._pending = self._pending, []
         try:
             conclusion = self._conclude(signals, finished)
-            await self._writer.commit(conclusion.outcome, conclusion.last)
+            await self._commit(conclusion)
         except Exception as error:
             if is_passing(error) or isinstance(error, TailLost):
                 raise
             log.exception("end_crashed")  # it would crash on every replica: it ends without its answer
             conclusion = self._conclude_unread()
-            await self._writer.commit(conclusion.outcome, conclusion.last)
+            await self._commit(conclusion)
         self.outcome = conclusion.outcome
         self._publish(conclusion.events)
+
+    async def _commit(self, conclusion: Conclusion) -> None:
+        """The tokens are settled beside it, so that they are when the client asks next."""
+        committing = self._writer.commit(conclusion.outcome, conclusion.last)
+        if self._reservation is None:
+            await committing
+            return
+        used = count_used(conclusion.outcome.response.usage)
+        await asyncio.gather(committing, self._reservation.settle(used))
 
     def _conclude(self, signals: Sequence[Signal], finished: Finished | None) -> Conclusion:
         concluded = conclude(

@@ -18,6 +18,7 @@ from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.observer import Observer, RunEnded, RunLeft, RunStarted
 from prompts.ports.responses import Outcome, ResponseStore
 from prompts.ports.sealing import Sealer
+from prompts.ports.token_meter import UNMETERED, TokenMeter
 from prompts.ports.tracing import UNTRACED, RunTrace, Tracing
 from prompts.run.answer_size import MAX_ANSWER_BYTES
 from prompts.run.answering import Answering
@@ -67,6 +68,7 @@ class Runner:
         observer: Observer,
         tracing: Tracing = UNTRACED,
         hosted_tools: Sequence[HostedTool] = (),
+        meter: TokenMeter = UNMETERED,
     ) -> None:
         """`release` is awaited with the id of a response that was let go, once the model's connection is closed.
 
@@ -82,6 +84,8 @@ class Runner:
         self._observer = observer
         self._tracing = tracing
         self._hosted_tools = hosted_tools
+        self.meter = meter
+        """Where the tokens of owners who have limits are counted."""
         self.after_commit: Callable[[Brief, Outcome], None] = _leave_it
         """What comes after a response that was written here has ended; it raises nothing and takes no time."""
         self._tasks: dict[Run, asyncio.Task[None]] = {}
@@ -182,7 +186,7 @@ class Runner:
                 self._taken_early[response_id] = epoch
             self.keep(self._release(response_id))
         elif not run.is_let_go:  # not twice: a second cancellation would interrupt the closing of the connection
-            run.let_go()
+            run.let_go(is_erased=not epoch)
             asyncio.get_running_loop().call_soon(
                 self._tasks[run].cancel
             )  # a task that is cancelled before its first step never ends
@@ -196,6 +200,7 @@ class Runner:
             store=self._store,
             observer=self._observer,
             lease_s=limits.lease_s,
+            meter=self.meter,
             max_kept_bytes=limits.max_kept_bytes,
             signals_a_waypoint=limits.signals_a_waypoint,
         )
@@ -207,7 +212,7 @@ class Runner:
         task.add_done_callback(lambda _: self._leave(run, brief.owner))
         taken_by = self._taken_early.pop(run.response.id, None)
         if taken_by is not None and _outranks(taken_by, run.epoch):  # cancelled between its admission and now
-            run.let_go()
+            run.let_go(is_erased=not taken_by)
         if self._is_closed or run.is_let_go:  # its task begins, and is then cancelled like the others
             loop.call_soon(task.cancel)
         return run
@@ -219,7 +224,7 @@ class Runner:
     async def _discard(self, response_id: str) -> None:
         run = self._runs.get(response_id)
         if run is not None and not run.is_let_go:
-            run.let_go()
+            run.let_go(is_erased=True)
             self._tasks[run].cancel()
             await asyncio.wait([self._tasks[run]])
         try:
@@ -245,6 +250,8 @@ class Runner:
                 if run.outcome is not None:
                     self.after_commit(brief, run.outcome)
             finally:
+                if run.is_erased:
+                    self.keep(run.settle_erased())
                 self._tell_end(run, brief, time.perf_counter() - began, trace)
                 self._forget(run)  # from here on the store answers for it
                 if run.is_let_go:

@@ -16,6 +16,7 @@ from prompts.ports.responses import ResponseStore, Seized, Unreadable
 from prompts.run.answering import count_left
 from prompts.run.brief import Brief
 from prompts.run.ending import LOST, end_seized, end_unread, is_passing, retell
+from prompts.run.metering import find_reservation
 from prompts.run.runner import Runner
 from prompts.run.usage import estimate_lost
 
@@ -40,10 +41,19 @@ async def take_over(response_id: str, *, store: ResponseStore, event_log: EventL
             seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
             if isinstance(seized, Seized | Unreadable) and not seized.response.store:
                 await store.discard(response_id)  # its client was connected to the lost replica
+                await _give_back(seized, runner)
             elif isinstance(seized, Seized | Unreadable):
                 await _go_on_or_end(seized, store=store, event_log=event_log, runner=runner)
     except (Draining, Overloaded, StaleRun):
         return
+
+
+async def _give_back(seized: Seized | Unreadable, runner: Runner) -> None:
+    """What was reserved for a response that is discarded with its replica: nobody knows what it has used."""
+    if isinstance(seized, Seized):
+        found = find_reservation(seized.response, seized.model_request, owner=seized.owner, meter=runner.meter)
+        if found is not None:
+            await found.settle(0)
 
 
 async def _go_on_or_end(
@@ -68,12 +78,14 @@ async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, r
     narration = await retell(seized.response, event_log=event_log)
     pieces = narration.find_open_text()
     if seized.ending == "cancelled":
-        await end_seized(seized, narration, store=store, observer=runner.observer)
+        await end_seized(seized, narration, store=store, observer=runner.observer, meter=runner.meter)
     elif error := _find_error(seized, pieces):
-        await end_seized(seized, narration, store=store, observer=runner.observer, error=error)
+        await end_seized(seized, narration, store=store, observer=runner.observer, meter=runner.meter, error=error)
         log.warning("response_lost", response_id=seized.response.id, owner=seized.owner, attempts=seized.attempts)
     elif not _has_room(seized.model_request, narration, len(pieces or ())):
-        await end_seized(seized, narration, store=store, observer=runner.observer, finished=Finished("length"))
+        await end_seized(
+            seized, narration, store=store, observer=runner.observer, meter=runner.meter, finished=Finished("length")
+        )
     else:
         runner.start(_brief(seized, narration))
         shown = len(pieces or ())

@@ -40,7 +40,7 @@ from prompts.ports.responses import (
     Seized,
     Unreadable,
 )
-from prompts.run.ending import conclude_cancelled, retell
+from prompts.run.ending import conclude_cancelled, retell, settle_seized
 from prompts.run.followers import Followers
 from prompts.run.runner import Runner
 from prompts.usecases.ask import IfBusy
@@ -190,6 +190,7 @@ class Admission:
         if not isinstance(seized, Seized | Unreadable):
             return seized
         conclusion = await conclude_cancelled(seized, event_log=self.event_log)
+        self.runner.keep(settle_seized(seized, conclusion.outcome, meter=self.runner.meter))
         return Ending(conclusion.outcome, conclusion.last, seized.epoch)
 
     async def _end_seized(self, seizing: Awaitable[Ending | Status | None]) -> None:

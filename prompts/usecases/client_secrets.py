@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from prompts.errors import InsufficientScope, NotFound, unknown_conversation
 from prompts.ports.api_keys import Caller
-from prompts.ports.client_secrets import ALL_SCOPES, LIFE_S, ClientSecret, Scope, seal_secret
+from prompts.ports.client_secrets import ALL_SCOPES, LIFE_S, PAGE_SCOPES, ClientSecret, Scope, seal_secret
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.sealing import Sealer
 from prompts.ports.user_proofs import UserProofs
@@ -30,7 +30,11 @@ async def make_secret(
     conversations: ConversationStore,
     sealer: Sealer,
 ) -> MadeSecret:
-    """A secret that opens what the caller's key does, or less. Raises InsufficientScope, NotFound, Unavailable."""
+    """A secret that opens what the caller's key does, or less, and no longer than that.
+
+    Without `scopes` it is for a page: to read and to write, as far as the key may. Raises InsufficientScope (a secret
+    makes none; a scope that the key has not), NotFound, Unavailable.
+    """
     if caller.maker is None:
         raise InsufficientScope("A client secret cannot make client secrets. Make them with an API key, on a server.")
     if conversation is not None:
@@ -38,8 +42,8 @@ async def make_secret(
     secret = ClientSecret(
         owner=caller.owner,
         maker=caller.maker,
-        expires_at=caller.now_s + life_s,
-        scopes=caller.scopes if scopes is None else scopes & caller.scopes,
+        expires_at=min(caller.now_s + life_s, caller.expires_at or caller.now_s + life_s),
+        scopes=_choose_scopes(caller, scopes),
         conversation=conversation,
     )
     return _seal(secret, sealer)
@@ -52,6 +56,17 @@ async def make_user_secret(owner: str, *, proofs: UserProofs, sealer: Sealer) ->
         owner=owner, maker=owner, user_proof=known.proof, expires_at=known.now_s + LIFE_S, scopes=ALL_SCOPES
     )
     return _seal(secret, sealer)
+
+
+def _choose_scopes(caller: Caller, wanted: frozenset[Scope] | None) -> frozenset[Scope]:
+    chosen = caller.scopes & PAGE_SCOPES if wanted is None else wanted
+    if missing := sorted(chosen - caller.scopes):
+        message = f"This API key has no scope '{missing[0]}' itself. Leave it out, or ask the operator for another key."
+        raise InsufficientScope(message, param="scopes")
+    if not chosen:
+        message = "This API key may neither read nor write, so its client secrets may not either. Name other 'scopes'."
+        raise InsufficientScope(message, param="scopes")
+    return chosen
 
 
 async def _check_conversation(conversation_id: str, *, owner: str, store: ConversationStore) -> None:

@@ -18,7 +18,7 @@ from prompts.domain.kept_thoughts import hide_all_kept
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import JsonSchema
-from prompts.errors import UnknownCall, UpstreamError, UpstreamTimeout
+from prompts.errors import ServiceError, UnknownCall, UpstreamError, UpstreamTimeout
 from prompts.history.calls import find_unanswered
 from prompts.history.compaction import apply_compactions, list_user_messages
 from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
@@ -28,6 +28,8 @@ from prompts.ports.compactions import Compactions
 from prompts.ports.conversations import Histories
 from prompts.ports.responses import Claim
 from prompts.ports.sealing import Sealer
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits
+from prompts.run.metering import OUTPUT_TOKENS, count_used, meter_question
 from prompts.run.summary import Summary, summarize
 from prompts.usecases.ask import Ask, build_model_request
 from prompts.usecases.items import StoredItem, build_items
@@ -57,6 +59,7 @@ async def compact_history(
     model_request: ModelRequest,
     claim: Claim,
     ports: HistoryPorts,
+    limits: TokenLimits = NO_TOKEN_LIMITS,
 ) -> tuple[bytes, bool]:
     """The user's messages and one compaction for all the rest, as JSON; and whether it is that of an earlier request.
 
@@ -75,7 +78,10 @@ async def compact_history(
         )
         items = await _read_all(given, anchor, owner=owner, histories=ports.histories)
         with turns.runner.attend(owner):
-            summary = await _summarize(items, instructions, model_request, owner=owner, ports=ports)
+            factor = turns.calibration.get_factor(model_request.model, owner=owner)
+            summary = await _summarize_metered(
+                items, instructions, model_request, owner=owner, ports=ports, limits=limits, factor=factor
+            )
         compacted = _build(items, summary, partition, owner=owner, sealer=ports.sealer)
         earlier = await ports.compactions.keep(compacted, given, claim, owner=owner, anchor=anchor)
         if earlier is None:
@@ -120,6 +126,30 @@ async def _read_all(
         if call_id not in made:
             raise UnknownCall(call_id)
     return [*history, *given]
+
+
+async def _summarize_metered(
+    items: Sequence[Item],
+    instructions: str | None,
+    model_request: ModelRequest,
+    *,
+    owner: str,
+    ports: HistoryPorts,
+    limits: TokenLimits,
+    factor: float,
+) -> Summary:
+    """The same, its tokens reserved and settled. Raises QuotaExceeded, RateLimited besides."""
+    runner = ports.turns.runner
+    tokens = round(estimate_items(items) * factor) + OUTPUT_TOKENS
+    metering = await meter_question(owner=owner, tokens=tokens, limits=limits, meter=runner.meter, keep=runner.keep)
+    with metering as question:
+        try:
+            summary = await _summarize(items, instructions, model_request, owner=owner, ports=ports)
+        except ServiceError:
+            question.used = 0
+            raise
+        question.used = count_used(summary.usage)
+    return summary
 
 
 async def _summarize(

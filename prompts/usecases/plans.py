@@ -22,12 +22,21 @@ from prompts.history.found_tools import with_found_tools
 from prompts.ports.calibration import Calibration
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.responses import Admitted, Claim, Draft
+from prompts.ports.token_meter import TokenLimits
 from prompts.run.brief import Brief
 from prompts.run.followers import new_reader
 from prompts.usecases.ask import Ask, Defaults, build_echo
 from prompts.usecases.files import FilePorts
 from prompts.usecases.items import build_items
 from prompts.usecases.remembered import Remembered
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTokens:
+    """How many tokens a turn may need, an estimate, and the limits that it is held against."""
+
+    needed: int
+    limits: TokenLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,8 @@ class Plan:
     history_tokens: int
     """What is left for the history that the store holds."""
     is_remembered: bool
+    tokens: TurnTokens | None = None
+    """What is reserved for it; None where its owner has no limit."""
 
 
 async def plan_turn(

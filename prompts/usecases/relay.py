@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from contextlib import AbstractContextManager, aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -14,15 +14,16 @@ from prompts.domain.usage import Usage
 from prompts.errors import ServiceError
 from prompts.ports.observer import ModelCalled, Observer
 from prompts.ports.relay import RelayedAnswer, RelayPath
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits, TokensLeft
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.guarded_relay import GuardedRelay
+from prompts.run.metering import Question, meter_question
 from prompts.run.runner import Runner
+from prompts.usecases.relay_tokens import decode_fields, estimate_request
 
 log = structlog.get_logger(__name__)
 
 encode = msgspec.json.Encoder().encode
-# Nothing of the values is looked at.
-decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,45 +47,63 @@ class RelayRequest:
     body: bytes
     model: str | None
     is_stream: bool
+    limits: TokenLimits = NO_TOKEN_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer, and what is left of a minute's tokens, where these have a limit."""
+
+    answer: RelayedAnswer
+    tokens_left: TokensLeft | None
 
 
 async def open_relayed(
     request: RelayRequest, ports: RelayPorts, *, quiet_s: float
-) -> tuple[RelayedAnswer, AsyncGenerator[bytes, None]]:
+) -> tuple[Opened, AsyncGenerator[bytes, None]]:
     """The answer, and its body as it comes, if that is not whole already; see `RelayedAnswer.read`.
 
     It has a place among the runs, and the time of one; then the task that called this is cancelled. When that task
     ends, for whatever reason, the connection to the model's server is closed and the place is free.
-    Raises UpstreamUnavailable, Draining, Overloaded, RateLimited, and as `Relay.open`.
+    Raises UpstreamUnavailable, Draining, Overloaded, RateLimited, QuotaExceeded, and as `Relay.open`.
     """
     parts = _relay(request, ports, quiet_s=quiet_s)
     _close_after_task(parts, ports.closing)
-    answer = await anext(parts)
-    assert not isinstance(answer, bytes)
-    if answer.whole is not None:
+    opened = await anext(parts)
+    assert not isinstance(opened, bytes)
+    if opened.answer.whole is not None:
         await anext(parts, None)
-    return answer, cast(AsyncGenerator[bytes, None], parts)
+    return opened, cast(AsyncGenerator[bytes, None], parts)
 
 
-async def _relay(
-    request: RelayRequest, ports: RelayPorts, *, quiet_s: float
-) -> AsyncGenerator[RelayedAnswer | bytes, None]:
+async def _relay(request: RelayRequest, ports: RelayPorts, *, quiet_s: float) -> AsyncGenerator[Opened | bytes, None]:
     """First the answer itself, then its body."""
     ports.model.check()
     with ports.runner.attend(request.owner, is_kept=False), _limited(ports.runner.limits.max_run_s):
         await ports.model.list_models()
         model = ports.relay.resolve(request.model or ports.default_models[request.path])
         body = request.body if model == request.model else _put_model(request.body, model)
-        with _told(request.path, model, ports.runner.observer) as call:
+        with (
+            await _meter(request, ports) as question,
+            _told(request.path, model, ports.runner.observer, question) as call,
+        ):
             opened = ports.relay.open(request.path, body, is_stream=request.is_stream, quiet_s=quiet_s)
             async with opened as answer:
                 call.answer = answer
-                yield answer
+                yield Opened(answer, question.left)
                 if answer.whole is None:
                     async with aclosing(answer.read()) as parts:
                         async for data in parts:
                             yield data
                 call.has_ended = True
+
+
+async def _meter(request: RelayRequest, ports: RelayPorts) -> AbstractContextManager[Question]:
+    tokens = estimate_request(request.path, request.body) if request.limits.has_any else 0
+    runner = ports.runner
+    return await meter_question(
+        owner=request.owner, tokens=tokens, limits=request.limits, meter=runner.meter, keep=runner.keep
+    )
 
 
 def _close_after_task(parts: AsyncGenerator[object, None], closing: set[asyncio.Future[None]]) -> None:
@@ -120,8 +139,8 @@ def _get_task() -> asyncio.Task[object]:
 
 
 @contextmanager
-def _told(path: RelayPath, model: str, observer: Observer) -> Iterator["_Call"]:
-    """Log the request and count it, however it ends."""
+def _told(path: RelayPath, model: str, observer: Observer, question: Question) -> Iterator["_Call"]:
+    """Log the request and count it and its tokens, however it ends."""
     call, began = _Call(), time.perf_counter()
     try:
         yield call
@@ -130,6 +149,7 @@ def _told(path: RelayPath, model: str, observer: Observer) -> Iterator["_Call"]:
         raise
     finally:
         took_s = time.perf_counter() - began
+        question.used = call.count_used(question.used)
         log.info("relayed", path=path, model=model, **call.describe(), took_ms=round(took_s * 1000, 1))
         observer.notice(ModelCalled(model, took_s, call.code, call.usage, None, None))
 
@@ -150,6 +170,12 @@ class _Call:
     @property
     def usage(self) -> Usage | None:
         return self.answer.usage if self.answer else None
+
+    def count_used(self, reserved: int) -> int:
+        """The tokens that the server has reported, none for a refusal; where it reports nothing, what was reserved."""
+        if self.answer is None or self.answer.failure is not None:
+            return 0
+        return self.usage.total_tokens if self.usage else reserved
 
     def describe(self) -> dict[str, str | int | None]:
         """For the log. One that neither ended nor failed was left by its client."""

@@ -61,7 +61,9 @@ async def cancel_response(
             if not isinstance(seized, Seized | Unreadable):
                 return await _get_cancelled(response_id, owner=owner, store=store), True
             try:
-                outcome = await end_cancelled(seized, store=store, event_log=event_log, observer=runner.observer)
+                outcome = await end_cancelled(
+                    seized, store=store, event_log=event_log, observer=runner.observer, meter=runner.meter
+                )
             except StaleRun:  # another's cancellation: seizing again would only delay it
                 await wait_for_end(response_id, owner=owner, store=store, watch=watch, within_s=CONFIRM_S)
                 continue

@@ -1,6 +1,6 @@
-"""What a client secret may do: its scopes, and the one conversation that it may be limited to.
+"""What a key or a client secret may do: its scopes, and the one conversation that a secret may be limited to.
 
-A key may do everything that its owner may. What a secret may not, is refused before anything is read or written.
+A key without scopes may do everything that its owner may. What a caller may not is refused before anything is read.
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,15 @@ _read_place = msgspec.json.Decoder(_Place).decode
 
 
 def check_scope(caller: Caller, scope: Scope) -> None:
-    """Raises InsufficientScope when the caller's secret was not made for it."""
-    if scope not in caller.scopes:
-        message = f"This client secret may not {scope}. Make one with the scope '{scope}', or use an API key."
-        raise InsufficientScope(message)
+    """Raises InsufficientScope when the caller's key or secret was not made for it."""
+    if scope in caller.scopes:
+        return
+    has = " and ".join(f"'{each}'" for each in sorted(caller.scopes)) or "none"
+    if caller.maker is None:
+        message = f"This needs the scope '{scope}', and this client secret has {has}. Make one with it, or use a key."
+    else:
+        message = f"This needs the scope '{scope}', and this API key has {has}. Ask the operator for a key that has it."
+    raise InsufficientScope(message)
 
 
 def check_conversation(caller: Caller, conversation_id: str | None, *, param: str = "conversation_id") -> None:

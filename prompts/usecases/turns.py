@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from prompts.answer.events import Event
 from prompts.domain.anchors import Anchor
+from prompts.domain.model_request import ModelRequest
 from prompts.errors import FailedEarlier, NotFound, unknown_previous_response
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
@@ -23,6 +24,7 @@ from prompts.ports.prompts import NO_PROMPTS, PublishedPrompts
 from prompts.ports.quotas import UNLIMITED, Quotas
 from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import Admitted, Attached, ResponseStore
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits, TokensLeft
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.ports.vector_stores import VectorStores
 from prompts.run.followers import Followers
@@ -39,6 +41,7 @@ from prompts.usecases.passages import check_searched
 from prompts.usecases.plans import Plan, brief_run, plan_turn
 from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
 from prompts.usecases.remembered import HistoryLimits, Remembered, remember
+from prompts.usecases.turn_tokens import admit_metered, plan_tokens
 
 encode = msgspec.json.Encoder().encode
 
@@ -79,23 +82,26 @@ class Turn:
     is_stored: bool
     reader: Reader
     """Whoever sent the request; admission has marked it."""
+    tokens_left: TokensLeft | None = None
+    """What is left of a minute's tokens, with those that this turn may need taken; None where they have no limit."""
 
 
-async def create_turn(ask: Ask, ports: TurnPorts, *, before: Remembered | None = None) -> Turn:
+async def create_turn(
+    ask: Ask, ports: TurnPorts, *, before: Remembered | None = None, limits: TokenLimits = NO_TOKEN_LIMITS
+) -> Turn:
     """Admit a response and start its run, which goes on whatever becomes of the caller; a retry gets the first one's.
 
     `before` is the response that the ask's anchor names, when a connection remembers it. What is stored after it takes
     its history over, as input of its own. With `if_busy` "wait" it may take a while; a caller who is cancelled
-    meanwhile leaves nothing behind.
+    meanwhile leaves nothing behind. With `limits` the turn's tokens are reserved before its admission.
     Raises NotFound (model, conversation, previous response, item, file, vector store, prompt), InvalidRequest (what a
     file holds, a variable), ConversationLocked, ResponseNotEnded, KeyReused, UnknownCall, UpstreamUnavailable,
     Draining, Overloaded, RateLimited, QuotaExceeded, StorageFull, Unavailable.
     """
     said = ask
     ask = await apply_prompt(said, ports.prompts)
-    request = build_model_request(ask, ports.defaults)
-    if traceparent := ports.tracing.find_traceparent():
-        request = replace(request, traceparent=traceparent)
+    limits = NO_TOKEN_LIMITS if ask.is_warm_up else limits
+    request = _build_request(ask, ports, is_metered=limits.has_any)
     if ask.store is not False:
         ports.quotas.check(ask.owner)
     with placing_defaults(said):
@@ -117,7 +123,7 @@ async def create_turn(ask: Ask, ports: TurnPorts, *, before: Remembered | None =
             calibration=ports.calibration,
         )
     admission = Admission(ask.owner, ports.store, ports.event_log, ports.runner, ports.followers)
-    begin = partial(_begin, ask, plan, admission, ports)
+    begin = partial(_begin, ask, plan_tokens(plan, limits), admission, ports)
     match ask.if_busy:
         case None if not ask.claim.is_retry:  # a retry of what was left attaches
             return await admission.when_left(begin)
@@ -126,17 +132,33 @@ async def create_turn(ask: Ask, ports: TurnPorts, *, before: Remembered | None =
     return await begin()
 
 
+def _build_request(ask: Ask, ports: TurnPorts, *, is_metered: bool) -> ModelRequest:
+    request = build_model_request(ask, ports.defaults)
+    if traceparent := ports.tracing.find_traceparent():
+        request = replace(request, traceparent=traceparent)
+    return replace(request, is_metered=True) if is_metered else request
+
+
 async def _begin(ask: Ask, plan: Plan, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
     runner, draft, is_stored = ports.runner, plan.draft, ask.store is not False
     with runner.reserve(ask.owner):
-        admitted = await _admit(ask, plan, admission, met_id)
+        admitted, left = await admit_metered(plan, admission, partial(_admit, ask, plan, admission, met_id))
         is_replay = isinstance(admitted, Attached)
         if isinstance(admitted, Attached):
             response_id, run = admitted.response_id, runner.find(admitted.response_id)
         else:
             response_id, run = draft.response.id, runner.start(brief_run(plan, admitted, owner=ask.owner))
     reader = Reader(response_id, draft.reader_id)
-    return Turn(response_id, ask.owner, run, draft.anchor, is_replay=is_replay, is_stored=is_stored, reader=reader)
+    return Turn(
+        response_id,
+        ask.owner,
+        run,
+        draft.anchor,
+        is_replay=is_replay,
+        is_stored=is_stored,
+        reader=reader,
+        tokens_left=left,
+    )
 
 
 async def _admit(ask: Ask, plan: Plan, admission: Admission, met_id: str) -> Admitted | Attached:

@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.keys import RUNNING_PREFIX
 from prompts.adapters.redis.user_proofs import RedisUserProofs
-from prompts.domain.ids import hash_key
-from prompts.errors import ClientSecretExpired
-from prompts.ports.api_keys import ApiKeys, Caller
+from prompts.domain.ids import hash_key, hash_narrowed_key
+from prompts.errors import ClientSecretExpired, InvalidApiKey
+from prompts.ports.api_keys import ApiKeys, Caller, NarrowedKey
 from prompts.ports.client_secrets import ALL_SCOPES, ClientSecret, seal_secret
 from tests.contract.port_turns import OWNER, STRANGER
 from tests.support.sealer import SEALER
@@ -84,6 +84,92 @@ async def test_publishing_nothing_changes_nothing(api_keys: ApiKeys) -> None:
     before = await api_keys.published()
     await api_keys.publish(added={}, removed=[])
     assert await api_keys.published() == before
+
+
+# --- keys that open less, or for a time ---
+
+READERS_KEY = "a key of Alice's, to read"
+
+
+async def narrow(api_keys: ApiKeys, key: str = READERS_KEY, **narrowed: Any) -> None:
+    """Publish a key that opens less than everything."""
+    await api_keys.publish_narrowed(added={hash_narrowed_key(key): NarrowedKey(OWNER, **narrowed)}, removed=[])
+
+
+async def test_a_narrowed_key_is_its_owners_and_says_what_it_may_do(api_keys: ApiKeys) -> None:
+    await narrow(api_keys, scopes=("read", "write"))
+    caller = await ask(api_keys, READERS_KEY)
+    assert (caller.owner, caller.scopes, caller.expires_at) == (OWNER, frozenset({"read", "write"}), 0)
+    assert (await ask(api_keys)).scopes == ALL_SCOPES
+
+
+async def test_a_narrowed_key_ends_with_its_time(api_keys: ApiKeys) -> None:
+    now_s = (await ask(api_keys)).now_s
+    await narrow(api_keys, expires_at=now_s + 60)
+    caller = await ask(api_keys, READERS_KEY)
+    assert (caller.scopes, caller.expires_at) == (ALL_SCOPES, now_s + 60)
+    for expires_at in (now_s, 1):
+        await narrow(api_keys, expires_at=expires_at)
+        with pytest.raises(InvalidApiKey, match="has expired"):
+            await api_keys.find_caller(READERS_KEY)
+
+
+async def test_narrowed_keys_come_and_go_in_one_step(api_keys: ApiKeys) -> None:
+    await narrow(api_keys, scopes=("read",))
+    published = await api_keys.published_narrowed()
+    assert published == {hash_narrowed_key(READERS_KEY): NarrowedKey(OWNER, ("read",))}
+    await api_keys.publish_narrowed(added={"another": NarrowedKey(STRANGER, expires_at=1)}, removed=list(published))
+    assert await api_keys.published_narrowed() == {"another": NarrowedKey(STRANGER, expires_at=1)}
+    assert await find_owner(api_keys, READERS_KEY) is None
+
+
+@pytest.mark.parametrize("text", [hash_narrowed_key(READERS_KEY), f"narrowed:{hash_narrowed_key(READERS_KEY)}"])
+async def test_the_hash_of_a_narrowed_key_is_no_key(api_keys: ApiKeys, text: str) -> None:
+    await narrow(api_keys, scopes=("read",))
+    # A release that knows no narrowed keys publishes each as one that opens everything.
+    await api_keys.publish(added={hash_narrowed_key(READERS_KEY): OWNER}, removed=[])
+    assert await find_owner(api_keys, text) is None
+    assert (await ask(api_keys, READERS_KEY)).scopes == frozenset({"read"})
+
+
+async def test_a_secret_has_no_more_than_the_narrowed_key_that_made_it(api_keys: ApiKeys) -> None:
+    await narrow(api_keys, scopes=("admin", "read"), expires_at=2**40)
+    maker = (await ask(api_keys, READERS_KEY)).maker or ""
+    secret = seal(maker=maker, scopes=frozenset({"read", "write"}))
+    assert (await ask(api_keys, secret)).scopes == frozenset({"read"})
+    await narrow(api_keys, scopes=("admin", "read"), expires_at=1)
+    with pytest.raises(InvalidApiKey):
+        await api_keys.find_caller(secret)
+    await api_keys.publish_narrowed(added={}, removed=[hash_narrowed_key(READERS_KEY)])
+    await api_keys.publish(added={hash_narrowed_key(READERS_KEY): OWNER}, removed=[])
+    assert await find_owner(api_keys, secret) is None
+
+
+# --- when they were used ---
+
+
+async def test_a_use_is_noted_until_it_was_written_down(api_keys: ApiKeys) -> None:
+    await narrow(api_keys, scopes=("read",))
+    assert await find_owner(api_keys, "wrong") is None
+    now_s = (await ask(api_keys)).now_s
+    await ask(api_keys, READERS_KEY)
+    await ask(api_keys, seal(maker=hash_key(OTHER_KEY), owner=STRANGER))
+    used = await api_keys.list_used()
+    assert set(used) == {hash_key(KEY), hash_narrowed_key(READERS_KEY), hash_key(OTHER_KEY)}
+    assert all(0 <= used_s - now_s < 60 for used_s in used.values())
+    await api_keys.forget_used({**used, hash_key(KEY): now_s - 1})  # it was used again since
+    assert set(await api_keys.list_used()) == {hash_key(KEY)}
+
+
+async def test_what_opens_nothing_was_not_used(redis: Redis, api_keys: ApiKeys) -> None:
+    proofs = RedisUserProofs(redis)
+    await narrow(api_keys, expires_at=1)
+    with pytest.raises(InvalidApiKey):
+        await api_keys.find_caller(READERS_KEY)
+    with pytest.raises(ClientSecretExpired):
+        await api_keys.find_caller(seal(expires_at=0))
+    await ask(api_keys, seal(owner="user:1", maker="user:1", user_proof=(await proofs.get_proof("user:1")).proof))
+    assert await api_keys.list_used() == {}
 
 
 # --- the limit ---

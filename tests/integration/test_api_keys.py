@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 from openai import AsyncOpenAI, AuthenticationError
 from redis.asyncio import Redis
@@ -15,11 +17,12 @@ from typing_extensions import override
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.api_keys import RedisApiKeys
-from prompts.domain.ids import hash_key
+from prompts.domain.ids import hash_key, hash_narrowed_key
 from prompts.errors import Unavailable
 from prompts.models import ApiKey
-from prompts.publishing.api_keys import new_key, reconcile
-from tests.support.servers import ValkeyServer
+from prompts.ports.api_keys import NarrowedKey
+from prompts.publishing.api_keys import keep_used, new_key, reconcile
+from tests.support.servers import Replica, ValkeyServer, eventually
 from tests.support.service import Service, manage
 from tests.support.staff import submit
 
@@ -111,9 +114,9 @@ async def test_a_chosen_key_belongs_to_its_first_owner(service: Service) -> None
 
 
 @pytest.mark.parametrize("key", ["short", "a key with blanks in it", "ключ-" * 10])
-async def test_a_key_that_cannot_be_sent_or_could_be_guessed_is_not_made(service: Service, key: str) -> None:
-    with pytest.raises(AssertionError, match="visible ASCII characters"):
-        await run_manage(service, "create_api_key", "gus", "--key", key)
+def test_a_key_that_cannot_be_sent_or_could_be_guessed_is_not_made(key: str) -> None:
+    with pytest.raises(CommandError, match="visible ASCII characters"):
+        call_command("create_api_key", "gus", "--key", key)
 
 
 # --- `reconcile` with a real Redis and a real SQL database --------------------------------------------------------
@@ -210,6 +213,85 @@ async def test_a_key_made_while_reconciling_is_not_removed(published_keys: Redis
     assert await find_owner(published_keys, raced.raced_key) == "hank"
 
 
+@pytest.mark.django_db(transaction=True)
+async def test_narrowed_keys_are_published_apart_and_heal(published_keys: RedisApiKeys) -> None:
+    key, later = new_key(), timezone.now() + timedelta(hours=1)
+    row = ApiKey(owner="alice", scopes="read", expires_at=later)
+    row.take(key)
+    await row.asave()
+    expected = {hash_narrowed_key(key): NarrowedKey("alice", ("read",), int(later.timestamp()))}
+    forged = NarrowedKey("alice", ("read", "write"))
+    for _ in range(2):
+        await reconcile(published_keys)
+        assert (await published_keys.published(), await published_keys.published_narrowed()) == ({}, expected)
+        # A release that knows no such keys publishes them as whole ones; and somebody has tried to widen it.
+        await published_keys.publish(added={hash_narrowed_key(key): "alice"}, removed=[])
+        await published_keys.publish_narrowed(added={hash_narrowed_key(key): forged, "x": forged}, removed=[])
+    await ApiKey.objects.aupdate(revoked_at=timezone.now())
+    await reconcile(published_keys)
+    assert (await published_keys.published(), await published_keys.published_narrowed()) == ({}, {})
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_when_keys_were_used_comes_to_sql_and_never_goes_back(published_keys: RedisApiKeys) -> None:
+    key, unused = await make_key("alice"), await make_key("bob")
+    await reconcile(published_keys)
+    await published_keys.find_caller(key)
+    [used_s] = (await published_keys.list_used()).values()
+    await keep_used(published_keys)
+    assert await published_keys.list_used() == {}
+    row = await ApiKey.objects.aget(key_hash=hash_key(key))
+    assert row.last_used_at is not None
+    assert row.last_used_at.timestamp() == used_s
+    assert (await ApiKey.objects.aget(key_hash=hash_key(unused))).last_used_at is None
+    await published_keys._redis.hset(keys.USED_KEYS, mapping={hash_key(key): used_s - 100, "of no key": 1})
+    await keep_used(published_keys)
+    assert (await ApiKey.objects.aget(key_hash=hash_key(key))).last_used_at == row.last_used_at
+
+
+# --- `create_api_key` with scopes and an expiry ---
+
+
+async def test_a_key_may_be_made_with_scopes_and_for_a_time(service: Service) -> None:
+    key = new_key()
+    made = ("create_api_key", "nina", "--key", key, "--name", "Nina's job", "--scopes", "read", "--expires-in", "90d")
+    assert await run_manage(service, *made) == key
+    assert await run_manage(service, *made) == key
+    async with httpx.AsyncClient(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        assert (await client.get("/v1/conversations")).status_code == 200
+        refused = await client.post("/v1/conversations")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope")
+        assert "'write', and this API key has 'read'" in refused.json()["error"]["message"]
+    with pytest.raises(AssertionError, match="with other scopes"):
+        await run_manage(service, "create_api_key", "nina", "--key", key)
+
+
+async def test_an_expired_key_opens_nothing_and_says_so(service: Service) -> None:
+    key = await run_manage(service, "create_api_key", "nora", "--expires-in", "1s")
+    async with httpx.AsyncClient(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as client:
+
+        async def has_expired() -> bool:
+            answer = await client.get("/v1/conversations")
+            return answer.status_code == 401 and "has expired" in answer.json()["error"]["message"]
+
+        await eventually(has_expired)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--scopes", "read,delete"), "no scope 'delete'"),
+        (("--expires-in", "soon"), "a number and a unit"),
+        (("--expires-in", "0d"), "a number and a unit"),
+        (("--expires-in", "9999999999d"), "at most"),
+        (("--name", "x" * 101), "at most 100 characters"),
+    ],
+)
+def test_a_key_with_wrong_wishes_is_not_made(arguments: Sequence[str], told: str) -> None:
+    with pytest.raises(CommandError, match=told):
+        call_command("create_api_key", "olga", *arguments)
+
+
 # --- The admin of the running service ----------------------------------------------------------------------------
 
 
@@ -262,4 +344,33 @@ async def test_a_key_is_neither_changed_nor_deleted_in_the_admin(browser: httpx.
     form = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], "post": "yes"}
     assert (await browser.post(delete, data=form)).status_code == 403
     change = f"/admin/prompts/apikey/{row[1]}/change/"
-    assert (await browser.post(change, data=form | {"owner": "mallory"})).status_code == 403
+    wider = {"owner": "mallory", "scopes": "admin", "expires_at_0": "2099-01-01", "expires_at_1": "00:00", "hint": "x"}
+    await submit(browser, change, name="Judy's <b>job</b>", **wider)
+    page = (await browser.get(change)).text
+    assert "Judy&#x27;s &lt;b&gt;job&lt;/b&gt;" in page
+    assert "mallory" not in page
+    assert "everything" in page
+
+
+async def test_a_key_of_the_admin_has_scopes_and_an_end(
+    service: Service, other_replica: Replica, browser: httpx.AsyncClient
+) -> None:
+    add = "/admin/prompts/apikey/add/"
+    late = {"expires_at_0": "2099-01-01", "expires_at_1": "00:00"}
+    answer = await submit(browser, add, owner="kate", name="Reader", scopes="read", **late)
+    [key] = re.findall(r"eps-[\w-]{43}", answer.text)
+    assert await ask(service, key) == 200
+    async with httpx.AsyncClient(base_url=service.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        assert (await client.post("/v1/conversations")).status_code == 403
+    for wrong in ({"scopes": "root"}, {"expires_at_0": "2001-01-01", "expires_at_1": "00:00"}):
+        page = (await submit(browser, add, owner="kate", **wrong)).text
+        assert "Please correct the error" in page
+    for state, is_there in (("valid", True), ("expired", False), ("revoked", False)):
+        listing = (await browser.get(f"/admin/prompts/apikey/?owner=kate&state={state}")).text
+        assert (f"…{key[-4:]}" in listing) == is_there
+    [row] = re.findall(
+        r"/admin/prompts/apikey/(\d+)/change/", (await browser.get("/admin/prompts/apikey/?q=kate")).text
+    )
+    await submit(browser, "/admin/prompts/apikey/", action="revoke", _selected_action=row)
+    async with httpx.AsyncClient(base_url=other_replica.url, headers={"Authorization": f"Bearer {key}"}) as client:
+        assert (await client.get("/v1/conversations")).status_code == 401

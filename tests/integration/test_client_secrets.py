@@ -67,7 +67,7 @@ async def test_a_secret_makes_no_secrets(browser: httpx.AsyncClient) -> None:
         ({"expires_after": {"seconds": "60"}}, "expires_after.seconds"),
         ({"expires_after": {"anchor": "now", "seconds": 60}}, "expires_after.anchor"),
         ({"scopes": []}, "scopes"),
-        ({"scopes": ["admin"]}, "scopes[0]"),
+        ({"scopes": ["all"]}, "scopes[0]"),
         ({"scopes": "read"}, "scopes"),
         ({"conversation": "resp_1"}, "conversation"),
         ({"conversation": 5}, "conversation"),
@@ -83,6 +83,22 @@ async def test_what_is_not_known_is_named(http: httpx.AsyncClient) -> None:
     answer = await http.post("/v1/client_secrets", json={"session": {"type": "realtime"}})
     assert answer.status_code == 200
     assert answer.json()["eps:ignored"] == ["session"]
+
+
+async def test_a_narrowed_key_makes_no_wider_secret(service: Service) -> None:
+    made = ("create_api_key", "paula", "--scopes", "admin,read", "--expires-in", "5m")
+    key = (await asyncio.to_thread(manage, service.environment, *made)).strip()
+    async with open_browser(service.url, key) as server:
+        for scopes in (["write"], ["read", "write"]):
+            answer = await server.post("/v1/client_secrets", json={"scopes": scopes})
+            assert get_code(answer) == FORBIDDEN
+            assert answer.json()["error"]["param"] == "scopes"
+        made_secret = (await server.post("/v1/client_secrets", json={"expires_after": {"seconds": 7200}})).json()
+    assert made_secret["scopes"] == ["read"]
+    assert made_secret["expires_at"] <= time.time() + 300
+    async with open_browser(service.url, made_secret["value"]) as browser:
+        assert (await browser.get("/v1/conversations")).status_code == 200
+        assert get_code(await browser.post("/v1/conversations")) == FORBIDDEN
 
 
 # --- time ---
@@ -323,5 +339,6 @@ async def test_a_secret_for_a_conversation_that_is_not_there_is_not_made(
     assert answer.json()["error"]["param"] == "conversation"
 
 
-async def test_all_scopes_is_what_a_key_has() -> None:
-    assert sorted(ALL_SCOPES) == ["read", "write"]
+async def test_all_scopes_is_what_a_key_has(http: httpx.AsyncClient) -> None:
+    made = (await http.post("/v1/client_secrets", json={"scopes": sorted(ALL_SCOPES)})).json()
+    assert made["scopes"] == ["admin", "read", "write"]

@@ -2,17 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.domain.owners import name_user
 from prompts.models import ApiKey, Project
+from prompts.ports.project_limits import Limits
 from prompts.publishing.api_keys import reconcile
+from prompts.publishing.limits import reconcile_limits
 from prompts.publishing.origins import reconcile_origins
 from prompts.publishing.reconciling import keep_reconciled
 from prompts.publishing.users import reconcile_users
@@ -47,6 +52,32 @@ async def test_origins_are_those_of_sql_after_a_flush_a_forgery_and_a_change(red
     await Project.objects.filter(owner="alice").adelete()
     await reconcile_origins(origins)
     assert await origins.published() == {OTHER: frozenset({"bob"})}
+
+
+async def test_limits_are_those_of_sql_after_a_flush_a_forgery_and_a_change(redis: Redis) -> None:
+    limits = RedisProjectLimits(redis)
+    await Project.objects.acreate(owner="alice", requests_per_minute=0, tokens_per_month=10**15)
+    await Project.objects.acreate(owner="bob", tokens_per_minute=5)
+    await Project.objects.acreate(owner="carol")
+    wanted = {"alice": Limits(0, None, 10**15), "bob": Limits(None, 5, None)}
+    await reconcile_limits(limits)
+    assert await limits.published() == wanted
+    await limits.publish({"alice": Limits(), "mallory": Limits(0, 0, 0), "bob": Limits(tokens_per_minute=0)})
+    await reconcile_limits(limits)
+    assert await limits.published() == wanted
+    await redis.flushdb()
+    await Project.objects.filter(owner="alice").adelete()
+    await Project.objects.filter(owner="bob").aupdate(tokens_per_minute=None, requests_per_minute=7)
+    await reconcile_limits(limits)
+    assert await limits.published() == {"bob": Limits(requests_per_minute=7)}
+
+
+@pytest.mark.parametrize("limit", [-1, 10**15 + 1, "many"])
+def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
+    project = Project(owner="alice", tokens_per_minute=limit)
+    with pytest.raises(ValidationError) as raised:
+        project.full_clean()
+    assert set(raised.value.message_dict) == {"tokens_per_minute"}
 
 
 async def test_who_was_deactivated_or_deleted_in_sql_has_no_secrets(redis: Redis) -> None:

@@ -106,7 +106,9 @@ def replicas(
     """One replica of each version, on a Valkey of their own. The working tree has migrated last."""
     directory = tmp_path_factory.mktemp("two-versions")
     with ValkeyServer(directory / "valkey") as valkey:
-        environment = {**service_environment(valkey, standin, directory), "LEASE_S": str(LEASE_S)}
+        # The working tree reserves tokens for each turn; the release knows nothing of that, and ends some of them.
+        settings = {"LEASE_S": str(LEASE_S), "TOKENS_PER_MINUTE": str(10**9)}
+        environment = {**service_environment(valkey, standin, directory), **settings}
         for source in (release_source, REPO_ROOT):
             manage(environment, "migrate", "--verbosity", "0", source=source)
         manage(environment, "create_api_key", "alice", "--key", ALICE_KEY, source=release_source)
@@ -322,3 +324,18 @@ async def test_what_one_version_wrote_the_other_deletes(writer: Version, reader:
 async def is_ready(version: Version) -> bool:
     """Whether its replica takes requests."""
     return (await version.http.get("/readyz")).status_code == 200
+
+
+async def test_a_key_that_opens_less_opens_nothing_at_the_release(
+    replicas: dict[str, Replica], release_source: Path
+) -> None:
+    environment = replicas["tree"].get_environment()
+    key = f"eps-{secrets.token_urlsafe(32)}"
+    await asyncio.to_thread(manage, environment, "create_api_key", "alice", "--key", key, "--scopes", "read")
+    # The release makes Redis equal to SQL as it understands it, and can still make keys in the tables of the tree.
+    await asyncio.to_thread(manage, environment, "create_api_key", "bob", source=release_source)
+    for version, statuses in (("release", [401, 401]), ("tree", [200, 403])):
+        async with open_version(replicas[version]) as client:
+            client.http.headers["Authorization"] = f"Bearer {key}"
+            asked = [await client.http.get("/v1/models"), await client.http.post("/v1/conversations")]
+        assert [answer.status_code for answer in asked] == statuses, version

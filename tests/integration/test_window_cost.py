@@ -11,8 +11,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.domain import ids
 from prompts.history.estimates import estimate_tokens
+from prompts.ports.project_limits import Limits
 from tests.support import builders
 from tests.support.builders import Stores, build_draft, build_item, open_stores
 from tests.support.servers import Replica, StandinServer, ValkeyServer
@@ -130,6 +132,25 @@ async def test_a_turn_costs_its_window_and_three_round_trips(own_service: Servic
         assert abs(many.read_bytes - few.read_bytes) <= 600
         groups = await count_groups(redis)
         assert many.scripts <= SCRIPTS_A_TURN + groups
+
+
+async def test_a_limit_of_tokens_costs_one_round_trip_more_and_its_settlement(own_service: Service) -> None:
+    headers = {"Authorization": f"Bearer {ALICE_KEY}"}
+    async with (
+        Redis.from_url(own_service.valkey.url) as redis,
+        httpx.AsyncClient(base_url=own_service.url, headers=headers, timeout=30) as http,
+    ):
+
+        async def turn() -> None:
+            assert (await ask(http, ASKED, max_output_tokens=16)).status_code == 200
+
+        costs = []
+        for limits in (Limits(), Limits(tokens_per_minute=10**6, tokens_per_month=10**6)):
+            await RedisProjectLimits(redis).publish({"alice": limits})
+            # The fewest of several tries: a turn's groups differ in number, and background work falls between others.
+            costs.append(min([(await measure_once(redis, turn)).scripts for _ in range(7)]))
+        free, limited = costs
+        assert limited - free == 2  # the settlement goes beside the commit
 
 
 async def count_window_tokens(http: httpx.AsyncClient, answer: httpx.Response, is_streamed: bool) -> int:

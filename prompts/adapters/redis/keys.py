@@ -31,9 +31,19 @@ from prompts.domain import ids
 # Hash: hash of an API key → owner; and sorted sets: an owner's requests of the last minute. One script a request reads
 # both, so they are in one slot.
 API_KEYS = "eps:{keys}:valid"
+# Hash: hash of a key that opens less than everything → what it opens, as JSON. Releases that know no such keys do not
+# read it. Hash: hash of a key → when it was used last, in seconds. The same script reads the one and writes the other.
+NARROWED_KEYS = "eps:{keys}:narrowed"
+USED_KEYS = "eps:{keys}:used"
 # Hash: signed-in user, as an owner → the proof that their client secrets carry. Read by the same script.
 USER_PROOFS = "eps:{keys}:users"
 REQUESTS_PREFIX = "eps:{keys}:requests:"
+# Hash: owner → the limits of their project, as JSON; and hashes: an owner's tokens, by second and by month. Read by the
+# same script. Hashes: what is reserved of them, by reservation; and sorted sets: until when, in milliseconds.
+LIMITS = "eps:{keys}:limits"
+TOKENS_PREFIX = "eps:{keys}:tokens:"
+RESERVED_PREFIX = "eps:{keys}:reserved:"
+RESERVED_ENDS_PREFIX = "eps:{keys}:reserved_ends:"
 # Hashes: the answers of an owner that run now, by replica; read by the same script.
 RUNNING_PREFIX = "eps:{keys}:running:"
 # Hash: origin of a page → the owners who allow it, as JSON.

@@ -33,6 +33,7 @@ from prompts.domain.text import TextConfig
 from prompts.errors import (
     BrokenRecord,
     HistoryTooDeep,
+    MayNotBegin,
     ServiceError,
     StaleRun,
     TailLost,
@@ -204,6 +205,7 @@ class RedisResponseStore:
             is_large=int(is_large(draft.input, len(given))),
             later_request=_shorten(draft.model_request, model_request),
             later_echo=shorten_echo(draft.response, echo),
+            may_begin=int(draft.may_begin),
         )
         match reply:
             case [b"ok", created_ms, epoch, account, has_displaced, *newest_first]:
@@ -450,6 +452,8 @@ def _read_admission(reply: Sequence[Any], draft: Draft, place: AnchorPlace | Non
             return InTheWay(active.decode(), missing_calls=tuple(call_id.decode() for call_id in missing))
         case [b"ending", active]:
             return InTheWay(active.decode(), is_ending=True)
+        case [b"may_not_begin"]:
+            raise MayNotBegin
     raise _read_refusal(reply, draft, place)
 
 

@@ -11,6 +11,7 @@ from dmr.openapi.openapi import OpenAPI
 from dmr.types import EMPTY
 
 from prompts.api.errors import render_error
+from prompts.api.openapi.document import LIMIT_HEADERS
 from prompts.api.openapi.events import EVENT_TYPES, StreamEvent
 from prompts.api.openapi.recorded import Recorded, read_recorded
 from prompts.api.openapi.refusals import REFUSALS, Place, Refusal, list_refusals
@@ -25,6 +26,7 @@ def complete_document(document: OpenAPI) -> OpenAPI:
     assert document.components is not None
     recorded = read_recorded()
     _add_events(document.components, recorded)
+    document.components.headers = {**LIMIT_HEADERS}
     document.components.examples = {each.code: _show_refusal(each) for each in REFUSALS}
     for path, operation in list_operations(document):
         _tell_summary(operation)

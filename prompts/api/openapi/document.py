@@ -55,7 +55,7 @@ _HEADERS = {
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "The request is malformed or out of bounds; `param` says where.",
     HTTPStatus.UNAUTHORIZED: "No key, or not a valid one; a client secret whose time is over.",
-    HTTPStatus.FORBIDDEN: "A client secret that was not made for this, or a page whose site its project does not list.",
+    HTTPStatus.FORBIDDEN: "A key or secret that was not made for this, or a page whose site its project does not list.",
     HTTPStatus.NOT_FOUND: "Unknown, deleted, or another owner's.",
     HTTPStatus.CONFLICT: "What is there does not allow it now: another response is active, or this one has ended.",
     HTTPStatus.GONE: "The events are no longer kept; the response itself is.",
@@ -156,9 +156,10 @@ class DocumentedEndpoint(Endpoint):
         form: FormBody | None = getattr(controller_cls, "form_body", None)
         if form is not None and operation.operation_id == form.operation_id:
             operation.request_body = RequestBody(content={"multipart/form-data": form.content}, required=True)
-        for response in (operation.responses or {}).values():
+        for status, response in (operation.responses or {}).items():
             assert isinstance(response, Response)
-            response.headers = {"x-request-id": REQUEST_ID, **(response.headers or {})}
+            limits = LIMIT_REFERENCES if status in ("200", "429") else {}
+            response.headers = {"x-request-id": REQUEST_ID, **limits, **(response.headers or {})}
         return operation
 
 
@@ -177,6 +178,25 @@ REQUEST_ID = Header(
     required=True,
     schema=Schema(type=OpenAPIType.STRING),
 )
+
+
+_PAUSE = "^[0-9]+\\.[0-9]{3}s$"
+_COUNT = "^[0-9]+$"
+LIMIT_HEADERS = {
+    f"x-ratelimit-{kind}-{what}": Header(
+        description=f"{words} Where {what} a minute are limited.",
+        required=False,
+        schema=Schema(type=OpenAPIType.STRING, pattern=pattern),
+    )
+    for what, back in (("requests", "the oldest request does not count any more"), ("tokens", "all of them are back"))
+    for kind, words, pattern in (
+        ("limit", f"How many {what} the owner may use within a minute.", _COUNT),
+        ("remaining", f"How many {what} are left of that, with this request counted.", _COUNT),
+        ("reset", f"How long it takes until {back}.", _PAUSE),
+    )
+}
+"""What an answer says of its owner's limits; components of the document."""
+LIMIT_REFERENCES = {name: Reference(ref=f"#/components/headers/{name}") for name in LIMIT_HEADERS}
 
 
 def header(name: str, description: str, *, pattern: str) -> Parameter:

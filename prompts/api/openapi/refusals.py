@@ -143,10 +143,10 @@ REFUSALS = (
     ),
     Refusal(
         errors.InsufficientScope(
-            "This client secret may not write. Make one with the scope 'write', or use an API key."
+            "This needs the scope 'write', and this client secret has 'read'. Make one with it, or use a key."
         ),
-        "A client secret that was not made for this.",
-        "Make one with the scope that is named, or for the conversation; on a server use the key.",
+        "A key or a client secret that was not made for this.",
+        "Use one with the scope that is named; or a secret for the conversation, or for none.",
     ),
     Refusal(
         errors.OriginNotAllowed("https://elsewhere.example"),
@@ -352,16 +352,16 @@ REFUSALS = (
     ),
     Refusal(
         errors.RateLimited("You asked 60 times within a minute, the limit.", retry_after_s=12),
-        "Too many requests, of this key's owner or to the model's server.",
+        "Too many requests or tokens, of this key's owner or at the model's server.",
         "Wait as long as `Retry-After` says.",
     ),
     Refusal(
         errors.QuotaExceeded(
             "You keep 1,024.2 MB of conversations and responses, the limit is 1,024.0 MB. Delete some of them."
         ),
-        "The owner keeps as much as they may.",
-        "Delete conversations, responses or files. Waiting does not help.",
-        _only(*_KEEPS),
+        "The owner keeps as much as they may, has used the tokens of the month, or asks for more than a minute's.",
+        "The message says which. Delete conversations, responses or files; ask for less, or the operator for more.",
+        _only(*_KEEPS, "createChatCompletion", "createEmbeddings"),
     ),
     Refusal(
         errors.InsufficientQuota("This server's quota at the model's server is used up. Tell its operator."),

@@ -15,6 +15,7 @@ from prompts.domain.passages import Passage
 from prompts.domain.responses import Status
 from prompts.domain.signals import Signal, unpack
 from prompts.errors import (
+    MayNotBegin,
     StaleRun,
     TailLost,
     unknown_response,
@@ -103,6 +104,8 @@ class FakeResponseStore:
             if met := earlier or meet_active(self.memory, draft, owner, displaces, lease_s, met_id=met_id):
                 return met
             check_race(self.memory, draft, owner, "" if has_displaced else met_id)
+            if not draft.may_begin:
+                raise MayNotBegin
             kept = begin_response(self.memory, draft, owner)
             if ending is not None and has_displaced:
                 self.memory.responses[ending.outcome.response.id].displaced_by = response_id

@@ -9,8 +9,9 @@
 --         | {"ending", response id}: the same, and another call is ending it at this moment
 --         | {"locked", response id} | {"not_ended", status}; with one more word "followed" when somebody reads it who may
 --           be leaving | {"attach", response id} | {"key_reused"} | {"not_found"} | {"unknown_call", call id}
+--         | {"may_not_begin"}
 -- INCLUDES account calls clock ending expiry idempotency outbox readers statuses timelines window
-assert(#KEYS == 6 and #ARGV == 29)
+assert(#KEYS == 6 and #ARGV == 30)
 local response_key = KEYS[1] -- hash
 local log_key = KEYS[2] -- stream: its event log
 local leases_key = KEYS[3] -- sorted set, of the partition
@@ -46,6 +47,7 @@ local history_bytes = tonumber(ARGV[26]) -- budget of the window
 local is_large = ARGV[27] == '1' -- whether its items will be staged, and come on a timeline of their own
 local later_request = ARGV[28] -- JSON: what of the model request is needed when the run has ended; "": all of it
 local later_echo = ARGV[29] -- JSON: what of the echo the result will not say; "": all of it is kept
+local may_begin = ARGV[30] == '1' -- false: it only attaches to a response that is there
 
 -- Far beyond the longest answer: what is not stored is erased when it is delivered, or with its replica's lease.
 local UNSTORED_S = 3600
@@ -206,6 +208,7 @@ else
   local refusal
   timeline, position, refusal = find_history()
   if refusal then return refusal[1] == 'in_the_way' and make_way(refusal, timeline, position) or refusal end
+  if not may_begin then return {'may_not_begin'} end
   created_ms = now_ms
   if is_too_deep(timeline, position) then return {'too_deep'} end
   local missing = find_missing_calls(prefix, timeline, position, unanswered)
