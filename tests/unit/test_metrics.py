@@ -12,6 +12,8 @@ from prompts.adapters.metrics.observer import PrometheusObserver
 from prompts.domain.usage import Usage
 from prompts.ports.observer import (
     Appended,
+    Archived,
+    ArchiveLooked,
     BreakerChanged,
     EndedOutsideRun,
     FirstTokenCame,
@@ -55,6 +57,8 @@ ONE_OF_EACH: list[Happening] = [
     KnowledgeFailed("timeout"),
     IndexingStopped("failed"),
     BreakerChanged("model", "open"),
+    ArchiveLooked(lag_s=0),
+    Archived({"items": 1}),
 ]
 
 
@@ -94,6 +98,7 @@ def test_everything_that_may_happen_is_counted(counted: Counted) -> None:
         "eps_ignored_parameters_total": {"kind": "tool"},
         "eps_weaviate_errors_total": {"kind": "timeout"},
         "eps_indexings_total": {"outcome": "failed"},
+        "eps_archive_rows_total": {"kind": "items"},
         "eps_breaker_state": {"target": "model", "state": "open"},
     }
     assert {name: seen.get(name, **labels) for name, labels in ones.items()} == dict.fromkeys(ones, 1)
