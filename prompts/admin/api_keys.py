@@ -15,6 +15,7 @@ from django.utils import timezone
 from typing_extensions import override
 
 from prompts.admin.publishing import publish_keys
+from prompts.admin.staff_actions import note_action
 from prompts.domain.scopes import SCOPES, write_scopes
 from prompts.models import ApiKey
 from prompts.publishing.api_keys import new_key
@@ -132,6 +133,9 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
     @admin.action(description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
         """Revoke these keys; they stop working at once."""
-        revoked = queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        valid = list(queryset.filter(revoked_at=None))
+        queryset.filter(pk__in=[key.pk for key in valid]).update(revoked_at=timezone.now())
         publish_keys(request)
-        messages.success(request, f"{revoked} key(s) revoked.")
+        for key in valid:
+            note_action(request, "revoked", "apikey", str(key.pk), str(key))
+        messages.success(request, f"{len(valid)} key(s) revoked.")
