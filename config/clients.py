@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from config.connections import build_checks, open_files, open_openai, open_redis, open_weaviate
+from config.connections import build_checks, build_retention, open_files, open_openai, open_redis, open_weaviate
 from config.files import MB
 from config.knowledge import keep_prepared, name_passage_index, open_passage_index
 from config.metrics import HttpMetrics, ProcessSampler
@@ -250,6 +250,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             "indexing": knowledge.indexer.keep_indexing,
             "unindexing": knowledge.unindexer.keep_erased,
             "archive": archiver.keep_copied if settings.ARCHIVE else archiver.keep_closed,
+            "retention": build_retention(redis).keep_applied,
             "shares": partial(
                 turns.runner.shares.keep_told, state.api_keys.tell_running, settings.LEASE_S / RENEWALS_A_LEASE
             ),

@@ -19,9 +19,12 @@ from config.files import MB, list_failures
 from config.redis_pools import build_pool, check_master
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.redis.api_keys import RedisApiKeys
+from prompts.adapters.redis.eraser import RedisEraser
+from prompts.adapters.redis.families import RedisFamilies
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.storage.file_storage import DjangoFileStorage
+from prompts.archive.retention import Retention
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.observer import UNOBSERVED, Observer
 from prompts.ports.origins import Origins
@@ -59,6 +62,18 @@ async def open_origins() -> AsyncIterator[Origins]:
     """The published origins alone, for a command."""
     async with open_redis() as redis:
         yield RedisOrigins(redis)
+
+
+@asynccontextmanager
+async def open_retention() -> AsyncIterator[Retention]:
+    """What erases what projects do not keep any longer alone, for a command."""
+    async with open_redis() as redis:
+        yield build_retention(redis)
+
+
+def build_retention(redis: Redis) -> Retention:
+    """The same on a connection that is open."""
+    return Retention(RedisFamilies(redis), RedisEraser(redis))
 
 
 @asynccontextmanager

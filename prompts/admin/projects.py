@@ -47,9 +47,16 @@ class HasLimit(admin.SimpleListFilter):
 class ProjectAdmin(ProjectModelAdmin):
     """What a project allows, and how much it may ask; a change holds at once, at every replica."""
 
-    list_display = ("owner", "requests_per_minute", "tokens_per_minute", "tokens_per_month", "allowed_origins")
+    list_display = (
+        "owner",
+        "requests_per_minute",
+        "tokens_per_minute",
+        "tokens_per_month",
+        "keep_days",
+        "allowed_origins",
+    )
     list_filter = (HasLimit,)
-    fields = ("owner", "requests_per_minute", "tokens_per_minute", "tokens_per_month", "allowed_origins")
+    fields = list_display
     search_fields = ("owner", "allowed_origins")
     show_full_result_count = False
 

@@ -19,7 +19,7 @@ IDS_AT_ONCE = 500
 def erase_conversations(conversation_ids: Collection[str]) -> Counter[str]:
     """Erase conversations, their items and responses, and what was forked from them: it goes with its origin."""
     timelines: set[str] = set()
-    for some in _slice(conversation_ids):
+    for some in slice_ids(conversation_ids):
         timelines |= {*ArchivedConversation.objects.filter(id__in=some).values_list("timeline", flat=True)}
         timelines |= {*ArchivedTimeline.objects.filter(conversation_id__in=some).values_list("id", flat=True)}
     return _erase(timelines - {""}, {*conversation_ids})
@@ -28,6 +28,11 @@ def erase_conversations(conversation_ids: Collection[str]) -> Counter[str]:
 def erase_chain(root: str) -> Counter[str]:
     """Erase a chain of responses with its items."""
     return _erase({root}, set())
+
+
+def erase_family(*, timelines: Collection[str], conversations: Collection[str]) -> Counter[str]:
+    """Erase all of these, and what hangs on them."""
+    return _erase({*timelines}, {*conversations})
 
 
 def erase_responses(response_ids: Collection[str]) -> Counter[str]:
@@ -45,18 +50,18 @@ def _erase(timelines: set[str], conversation_ids: set[str]) -> Counter[str]:
     fresh = timelines
     while fresh:
         found: set[tuple[str, str]] = set()
-        for some in _slice(fresh):
+        for some in slice_ids(fresh):
             below = ArchivedTimeline.objects.filter(Q(root__in=some) | Q(origin__in=some))
             found |= {*below.values_list("id", "conversation_id")}
         conversation_ids |= {conversation_id for _, conversation_id in found if conversation_id}
         fresh = {timeline for timeline, _ in found} - timelines
         timelines |= fresh
     erased: Counter[str] = Counter()
-    for some in _slice(timelines):
+    for some in slice_ids(timelines):
         erased += _delete(ArchivedItem.objects.filter(timeline__in=some), "items")
         erased += _delete(ArchivedResponse.objects.filter(timeline__in=some), "responses")
         erased += _delete(ArchivedTimeline.objects.filter(id__in=some), "timelines")
-    for some in _slice(conversation_ids):
+    for some in slice_ids(conversation_ids):
         erased += _delete(ArchivedResponse.objects.filter(conversation_id__in=some), "responses")
         erased += _delete(ArchivedItem.objects.filter(conversation_id__in=some), "items")
         erased += _delete(ArchivedConversation.objects.filter(id__in=some), "conversations")
@@ -68,6 +73,7 @@ def _delete(rows: QuerySet[Any], kind: str) -> Counter[str]:
     return Counter({kind: count} if count else {})
 
 
-def _slice(wanted: Collection[str]) -> list[list[str]]:
+def slice_ids(wanted: Collection[str]) -> list[list[str]]:
+    """Ids in slices that one statement takes."""
     ordered = sorted(wanted)
     return [ordered[start : start + IDS_AT_ONCE] for start in range(0, len(ordered), IDS_AT_ONCE)]

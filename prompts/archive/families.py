@@ -5,8 +5,10 @@ Sync, for a thread. Records are as Redis had them.
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Max, Q
 
 from prompts.archive.rows import RESPONSE_COLUMNS
 from prompts.domain import ids
@@ -41,6 +43,37 @@ def find_family(public_id: str, *, owner: str) -> Family | None:
         ],
         responses=[response_id for response_id, _ in placed],
         parts=_list_parts(timelines, placed, holders),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArchivedFamily:
+    """What the archive has of a family; `members` are all that it may live by in Redis."""
+
+    used_at: datetime | None
+    members: Collection[str]
+    roots: Collection[str]
+    timelines: Collection[str]
+    conversations: Collection[str]
+
+
+def find_archived(timeline: str) -> ArchivedFamily:
+    """The family of a timeline, without what it holds, and when any of it was used last."""
+    timelines = _find_timelines(timeline)
+    conversation_ids = {row.conversation_id for row in timelines.values() if row.conversation_id}
+    roots = {row.root for row in timelines.values()}
+    conversations = ArchivedConversation.objects.filter(id__in=conversation_ids)
+    answered = ArchivedResponse.objects.filter(timeline__in=timelines)
+    times = [
+        conversations.aggregate(at=Max("last_used_at"))["at"],
+        answered.aggregate(at=Max("created_at"))["at"],
+    ]
+    return ArchivedFamily(
+        used_at=max((at for at in times if at is not None), default=None),
+        members={*(f"conv:{each}" for each in conversation_ids), *(f"chain:{root}" for root in roots)},
+        roots=roots,
+        timelines={*timelines},
+        conversations=conversation_ids,
     )
 
 

@@ -1,7 +1,7 @@
 """Projects and API keys."""
 
 from django.core.exceptions import ValidationError
-from django.core.validators import MaxValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from typing_extensions import override
@@ -16,6 +16,8 @@ from prompts.ports.project_limits import Limits
 MAX_ORIGINS = 100
 # Scripts of Redis count exactly up to 2^53.
 MAX_LIMIT = 10**15
+# A hundred years: dates stay possible.
+MAX_KEEP_DAYS = 36_500
 
 
 def _validate_owner(owner: str) -> None:
@@ -50,6 +52,13 @@ class Project(models.Model):
     requests_per_minute = _limit("Of the owner, over all replicas.")
     tokens_per_minute = _limit("Of what models are given and say.")
     tokens_per_month = _limit("The same, from the first of a month on (UTC).")
+    keep_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_KEEP_DAYS)],
+        help_text="Conversations and responses that were not used for so many days are erased everywhere, for good, "
+        "archive included; a turn is a use, reading is none. Empty: no such policy.",
+    )
 
     class Meta:
         ordering = ("owner",)

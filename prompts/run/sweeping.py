@@ -102,7 +102,12 @@ async def erase_due(eraser: Eraser, *, within_s: float = math.inf) -> bool:
 
 async def erase_deleted(eraser: Eraser, conversation_id: str) -> None:
     """Erase all that a deleted conversation has left, and nothing else. Raises Unavailable."""
-    due = list(await eraser.list_due(near=conversation_id))
+    await erase_left(eraser, await eraser.list_due(near=conversation_id))
+
+
+async def erase_left(eraser: Eraser, handles: Sequence[str]) -> None:
+    """Erase all that these handles stand for, and what goes with it. Raises Unavailable."""
+    due = list(handles)
     while due:
         handle = due.pop()
         erased = await _erase_slice(eraser, handle)  # other commands run between two slices

@@ -10,10 +10,13 @@ from prompts.domain import ids
 TOMBSTONE_S = 24 * 3600
 
 
-async def delete_conversation(redis: Redis, scripts: Scripts, conversation_id: str, *, owner: str | None) -> bool:
+async def delete_conversation(
+    redis: Redis, scripts: Scripts, conversation_id: str, *, owner: str | None, found_due: str = ""
+) -> bool:
     """Delete it for its owner, or for nobody (None) when its time is over; what hangs below it is due from then on.
 
-    False when it is unknown, another owner's, or was used meanwhile. Raises Unavailable.
+    With `found_due` only when that is still its time in the expiry. False when it is unknown, another owner's, or was
+    used meanwhile. Raises Unavailable.
     """
     partition = ids.get_partition(conversation_id)
     found_owner: bytes = await scripts.call(
@@ -27,6 +30,7 @@ async def delete_conversation(redis: Redis, scripts: Scripts, conversation_id: s
         tombstone_s=TOMBSTONE_S,
         replica_channels=keys.replica_channel(""),
         call_id=new_call_id(),
+        found_due_ms=found_due,
     )
     if not found_owner:
         return False

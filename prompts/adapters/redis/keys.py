@@ -50,6 +50,8 @@ RUNNING_PREFIX = "eps:{keys}:running:"
 ORIGINS = "eps:{keys}:origins"
 # Hash: template → the revision of it that is published.
 PROMPTS = "eps:{prompts}:published"
+# String, for a while: somebody erases what projects do not keep any longer.
+RETENTION = "eps:retention"
 # Channel: says that a response waits for a replica to take it over.
 LOST_CHANNEL = "eps:lost"
 

@@ -2,7 +2,7 @@
 --
 -- RETURNS whose it was; the same call again says the same | "" unknown, another owner's, used meanwhile, or not archived yet
 -- INCLUDES clock letting_go outbox
-assert(#KEYS == 3 and #ARGV == 6)
+assert(#KEYS == 3 and #ARGV == 7)
 local conversation_key = KEYS[1] -- hash
 local leases_key = KEYS[2] -- sorted set, of the partition
 local expiry_key = KEYS[3] -- sorted set, of the partition
@@ -12,6 +12,7 @@ local conversation_id = ARGV[3]
 local tombstone_s = ARGV[4] -- how long the tombstone stays
 local replica_channels = ARGV[5] -- prefix of their names
 local call_id = ARGV[6]
+local found_due_ms = ARGV[7] -- "": in any case; else only when it is due then, so that nothing has used it since that was read
 
 local found_owner, active, timeline, deleted, forked_from =
   unpack(redis.call('HMGET', conversation_key, 'owner', 'active', 'timeline', 'deleted', 'forked_from'))
@@ -25,6 +26,10 @@ if owner == '' then
   if waits_for_archive(prefix, expiry_key, 'conv:' .. conversation_id, due_ms, now_ms) then return '' end
 elseif found_owner ~= owner then
   return ''
+end
+if found_due_ms ~= '' then
+  local due_ms = redis.call('ZSCORE', expiry_key, 'conv:' .. conversation_id)
+  if active ~= '' or not due_ms or tonumber(due_ms) ~= tonumber(found_due_ms) then return '' end
 end
 
 -- What frees memory comes first: then Redis, when it is full, lets the script do the rest as well.
