@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -39,11 +39,11 @@ async def run_manage(service: Service, *arguments: str) -> str:
     return (await asyncio.to_thread(manage, service.environment, *arguments)).strip()
 
 
-async def read_everything(redis_url: str) -> bytes:
-    """All keys and values of a Redis database, joined."""
+async def read_everything(redis_url: str, *, only: Collection[bytes] | None = None) -> bytes:
+    """All keys and values of a Redis database, or those of some keys, joined."""
     parts: list[Any] = []
     async with Redis.from_url(redis_url) as redis:
-        for key in await redis.keys():
+        for key in await redis.keys() if only is None else only:
             match await redis.type(key):
                 case b"string":
                     parts.append(await redis.get(key))
