@@ -9,9 +9,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.keys import RUNNING_PREFIX, calibration
 from prompts.domain.nesting import MAX_DEPTH
 from tests.support.service import Service
+from tests.support.upkeep import list_upkeep
 
 JSON = {"Content-Type": "application/json"}
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -36,10 +36,6 @@ HOSTILE_IDS = (
 Refused = Callable[[httpx.Response], Awaitable[dict[str, Any]]]
 
 
-# From time to time, by the service: what it has learned of models, and what runs.
-WRITTEN_BY_ITSELF = {calibration("alice").encode(), f"{RUNNING_PREFIX}alice".encode()}
-
-
 @pytest.fixture
 async def redis(service: Service) -> AsyncIterator[Redis]:
     """The service's own Redis."""
@@ -50,7 +46,7 @@ async def redis(service: Service) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def nothing_stored(redis: Redis) -> AsyncIterator[None]:
     """Check that no key appears in Redis."""
-    before = set(await redis.keys()) | WRITTEN_BY_ITSELF
+    before = set(await redis.keys()) | list_upkeep()
     yield
     assert set(await redis.keys()) <= before
 
@@ -231,7 +227,7 @@ async def test_a_stream_that_cannot_begin_is_an_ordinary_refusal(http: httpx.Asy
 
 async def test_a_refused_turn_leaves_its_conversation_free(http: httpx.AsyncClient, redis: Redis) -> None:
     conversation = (await http.post("/v1/conversations")).json()
-    before = set(await redis.keys()) | WRITTEN_BY_ITSELF
+    before = set(await redis.keys()) | list_upkeep()
     faults: list[dict[str, Any]] = [{"model": "nobody-serves-this"}, {"temperature": 3}, {"tools": [{}]}]
     for fault in faults:
         assert (await post(http, but(conversation=conversation["id"], **fault))).is_client_error

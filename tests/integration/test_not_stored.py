@@ -7,13 +7,13 @@ import pytest
 from openai import AsyncOpenAI
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.keys import RUNNING_PREFIX, calibration
 from tests.support.model_calls import open_control
 from tests.support.oracle import check_events, read_frames
 from tests.support.refusals import check_refusal
 from tests.support.servers import StandinServer, eventually
 from tests.support.service import Service
 from tests.support.turns import Stream, ask, get_text
+from tests.support.upkeep import list_upkeep
 
 SECRET = "My name is Swordfish."
 SLOW = f"{SECRET} count to 500 [[standin token_s=0.05]]"
@@ -55,10 +55,7 @@ async def test_nothing_can_be_retrieved(http: httpx.AsyncClient, stream: bool) -
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_nothing_is_kept(http: httpx.AsyncClient, redis: Redis, stream: bool) -> None:
-    before = set(await redis.keys()) | {
-        calibration("alice").encode(),
-        f"{RUNNING_PREFIX}alice".encode(),
-    }  # written from time to time by itself
+    before = set(await redis.keys()) | list_upkeep()
     answer = await ask(http, SECRET, store=False, stream=stream)
     assert answer.status_code == 200
 

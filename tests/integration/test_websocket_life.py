@@ -14,7 +14,6 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidStatus
 
 from prompts.adapters.redis import keys
-from prompts.adapters.redis.keys import RUNNING_PREFIX
 from tests.support.model_calls import open_control
 from tests.support.refusals import check_refusal
 from tests.support.scraping import scrape
@@ -22,6 +21,7 @@ from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
 from tests.support.service import ALICE_KEY, Service, manage, service_environment
 from tests.support.turns import Stream, get_text, open_client
+from tests.support.upkeep import list_upkeep
 from tests.support.websockets import Talk, open_connection, open_refused, open_talk, upgrade
 
 FOUR_SECONDS = "count to 80 [[standin token_s=0.05]]"
@@ -300,8 +300,7 @@ async def test_what_is_opened_and_dropped_leaves_nothing_behind(
     with Replica(tmp_path / "replica", environment) as replica:
         async with Redis.from_url(own_valkey.url) as redis:
             await (await eventually_open(replica.url, ALICE_KEY)).connection.close()
-            by_themselves = {f"{RUNNING_PREFIX}alice".encode(), keys.calibration("alice").encode()}
-            before = set(await redis.keys()) | by_themselves
+            before = set(await redis.keys()) | list_upkeep()
             room = asyncio.Semaphore(40)
 
             async def drop(number: int) -> None:
