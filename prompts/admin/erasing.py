@@ -89,7 +89,7 @@ async def _erase_in_redis(
             await delete_conversation(row.id, owner=row.owner, store=state.conversations, eraser=state.eraser)
             counts["Redis: conversations"] = 1
             counts["Redis: forks"] = len(with_forks) - 1
-            counts["Redis: responses, with event logs and idempotency records"] = known["responses"]
+            counts["Redis: responses, with event logs"] = known["responses"]
             counts["Redis: passages kept with responses"] = known["passages"]
             counts["Redis: feedback"] = known["feedback"]
         except NotFound:  # its retention has ended, or a part of it is left of an erasure that was broken off
