@@ -9,6 +9,7 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
+from tests.support.model_calls import wait_until_left
 from tests.support.oracle import check_events, read_frames
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import StandinServer
@@ -22,6 +23,11 @@ SILENT = {
     "after three words": "count to 9 [[standin silence_after=3]]",
 }
 MEASURED = 100
+
+
+@pytest.fixture(autouse=True)
+async def quiet_model(standin: StandinServer) -> None:
+    await wait_until_left(standin)
 
 
 async def check_model_is_left(standin: StandinServer) -> None:

@@ -88,7 +88,7 @@ async def test_the_page_asks_the_api_with_a_secret_of_its_user_at_every_replica(
     made = await get_secret(browser)
     assert (made.status_code, made.headers["content-type"]) == (200, "application/json")
     assert "no-store" in made.headers["cache-control"]
-    assert made.json()["scopes"] == ["read", "write"]
+    assert made.json()["scopes"] == ["admin", "read", "write"]
     async with open_browser(other_replica.url, made.json()["value"]) as api:
         conversation = (await api.post("/v1/conversations")).json()["id"]
         assert [entry["id"] for entry in (await api.get("/v1/conversations")).json()["data"]][:1] == [conversation]

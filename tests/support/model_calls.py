@@ -11,6 +11,13 @@ from tests.support.servers import StandinServer
 SetModel = Callable[..., Awaitable[None]]
 
 
+async def wait_until_left(standin: StandinServer, within_s: float = 60) -> None:
+    """Until no connection to the model is open: an earlier test may have left an answer behind."""
+    async with open_control(standin) as control:
+        params = {"until": "0", "within_s": str(within_s)}
+        await control.get("/_control/active", params=params, timeout=within_s + 5)
+
+
 class ModelCalls:
     """The requests to the stand-in since this object was made."""
 
