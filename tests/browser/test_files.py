@@ -83,7 +83,9 @@ def test_the_way_of_a_file_is_shown(alice: Person, tmp_path: Path) -> None:
 
 def test_a_file_is_removed_before_it_is_sent(alice: Person, lease: Path) -> None:
     attach(alice, lease)
-    alice.page.get_by_role("button", name="Remove lease.md").click()
+    # What was on its way arrives, and is deleted.
+    with alice.page.expect_response(lambda answer: answer.request.method == "DELETE" and "/v1/files/" in answer.url):
+        alice.page.get_by_role("button", name="Remove lease.md").click()
     expect(alice.page.get_by_role("list", name="Attachments")).to_be_hidden()
     with alice.open_api() as api:
         expect(alice.message).to_be_focused()

@@ -82,7 +82,8 @@ def list_titles(page: str) -> list[str]:
 
 @pytest.mark.usefixtures("sample")
 async def test_the_newest_come_first_and_filters_choose(sue: httpx.AsyncClient) -> None:
-    titles = list_titles((await sue.get(LIST, params={"owner": "bob"})).text)
+    # Other tests of this process talk today.
+    titles = list_titles((await sue.get(LIST, params={"owner": "bob", "until": "2026-11-29"})).text)
     assert titles[:2] == ["Quadratic equations", "Invoices of March"]
     chosen: dict[tuple[tuple[str, str], ...], str] = {
         (("status", "cancelled"), ("owner", "bob")): "Quadratic equations",

@@ -344,9 +344,12 @@ async def test_a_closing_connection_does_not_wait_for_who_reads_nothing(serve: S
     deaf, loop = await open_deaf(await serve(application, Parting)), asyncio.get_running_loop()
     [protocol] = application.connections
     async with asyncio.timeout(MAX_S):
+        asked = 0
         while not protocol.transport.get_write_buffer_size():  # until the network takes no more
-            await loop.sock_sendall(deaf, frame(Opcode.TEXT, b"send 500", fin=True))
-            await asyncio.sleep(0)
+            asked += 1
+            await loop.sock_sendall(deaf, frame(Opcode.TEXT, b"send 5000", fin=True))
+            while len(application.seen) < asked:  # noqa: ASYNC110 -- one answer at a time; a test may look often
+                await asyncio.sleep(0)
         assert protocol.writable.is_set()
         if way == "close":
             await loop.sock_sendall(deaf, frame(Opcode.CLOSE, b"\x03\xe8", fin=True))

@@ -10,6 +10,8 @@ import { indexFile, uploadFile } from "./uploads.js";
 
 const PICTURES = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const MAX_FILES = 20;
+/** An upload that is broken off may have arrived all the same. So much is sent at once: it is deleted when it is there. */
+const SENT_AT_ONCE = 1024 * 1024;
 
 /** One file: `status` goes uploading → indexing → ready, or failed. */
 class Attachment {
@@ -19,6 +21,8 @@ class Attachment {
     this.isPicture = PICTURES.includes(file.type);
     this.status = "uploading";
     this.stored = null;
+    this.share = 0;
+    this.isDiscarded = false;
     this.leaving = new AbortController();
   }
 }
@@ -83,6 +87,7 @@ export class Attachments {
       this.#show(attachment, "uploading", 0);
       const onProgress = (share) => this.#show(attachment, "uploading", share);
       attachment.stored = await uploadFile(this.api, file, { purpose: isPicture ? "vision" : "assistants", onProgress, signal });
+      if (attachment.isDiscarded) return this.#erase(attachment);
       if (!isPicture) {
         this.#show(attachment, "indexing");
         const store = await this.getStore();
@@ -91,7 +96,7 @@ export class Attachments {
       }
       this.#show(attachment, "ready");
     } catch (error) {
-      if (!signal.aborted) this.#show(attachment, "failed", 0, nameProblem(error));
+      if (!signal.aborted && !attachment.isDiscarded) this.#show(attachment, "failed", 0, nameProblem(error));
     }
     this.#changed();
   }
@@ -109,6 +114,7 @@ export class Attachments {
 
   #show(attachment, status, share, problem = "") {
     attachment.status = status;
+    attachment.share = share ?? 0;
     const { bar, note, element: drawn } = attachment;
     drawn.dataset.status = status;
     bar.hidden = status === "ready" || status === "failed";
@@ -128,8 +134,15 @@ export class Attachments {
 
   /** Nobody will send it. Deleted, it leaves the vector store too. */
   #discard(attachment) {
+    const { status, share, file } = attachment;
+    attachment.isDiscarded = true;
+    if (status === "uploading" && (share === 1 || file.size <= SENT_AT_ONCE)) return;
     attachment.leaving.abort();
-    if (attachment.stored) this.api.del(`/files/${attachment.stored.id}`).catch(() => {});
+    if (attachment.stored) this.#erase(attachment);
+  }
+
+  #erase({ stored }) {
+    this.api.del(`/files/${stored.id}`).catch(() => {});
   }
 
   #changed() {
