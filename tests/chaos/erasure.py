@@ -8,10 +8,10 @@ from tests.support.servers import eventually
 # The next sweep, at most two seconds later, erases children in slices; thousands of them take a while.
 ERASED_WITHIN_S = 60
 # Keys that may stay until they expire: tombstones, idempotency keys, what readiness writes.
-EXPIRING = {"conv", "resp", "vs", "idem", "gone", "write"}
+EXPIRING = {"conv", "resp", "vs", "idem", "gone", "write", "archiver", "eps:retention"}
 TOMBSTONES = {"conv", "resp", "vs"}
-# Keys that stay for good: valid API keys and token factors.
-PERMANENT = {"valid", "factors"}
+# Keys that stay for good: valid API keys, when they were used, token factors, and how far the archive has come.
+PERMANENT = {"valid", "used", "factors", "archive"}
 SHOWN = 20
 
 
