@@ -113,9 +113,9 @@ class Person:
 @pytest.fixture
 async def people(service: Service) -> AsyncIterator[list[Person]]:
     """Carol, and Dave."""
-    manage(service.environment, "shell", "--command", MAKE.format(owners=["carol", "dave"]))
+    manage(service.environment, "shell", "--command", MAKE.format(owners=["rosalind", "cyrano"]))
     found = []
-    for owner in ("carol", "dave"):
+    for owner in ("rosalind", "cyrano"):
         key = f"eps-test-key-of-{owner}-0123456789"
         http = httpx.AsyncClient(base_url=service.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
         found.append(Person(owner, http, AsyncOpenAI(base_url=service.api_url, api_key=key)))
@@ -156,51 +156,55 @@ def erase(service: Service, *arguments: str) -> tuple[int, str]:
 
 
 async def test_nothing_is_left_of_an_owner_and_others_have_everything(service: Service, people: list[Person]) -> None:
-    carol, dave = people
+    rosalind, cyrano = people
     database = Path(service.environment["DATABASE_URL"].removeprefix("sqlite:///"))
     knowledge = service.replica.directory / "knowledge.sqlite3"
 
     def is_archived() -> bool:
-        return carol.ids[1] in read_tables(database)["prompts_archivedresponse"]
+        return rosalind.ids[1] in read_tables(database)["prompts_archivedresponse"]
 
     await eventually(is_archived)
-    await dave.check_everything()
-    assert {name for name, rows in read_tables(database).items() if "carol" in rows} >= HAVE_WORDS
-    assert {"passages", "files"} <= {name for name, rows in read_tables(knowledge).items() if "carol" in rows}
-    assert carol.word in (await read_everything(service.valkey.url)).decode()
+    await cyrano.check_everything()
+    assert {name for name, rows in read_tables(database).items() if "rosalind" in rows} >= HAVE_WORDS
+    assert {"passages", "files"} <= {name for name, rows in read_tables(knowledge).items() if "rosalind" in rows}
+    assert rosalind.word in (await read_everything(service.valkey.url)).decode()
     with pytest.raises(CommandError, match="--yes"):
-        call_command("erase_owner", "carol")
-    path = service.replica.directory / "files" / carol.file[-2:] / carol.file
+        call_command("erase_owner", "rosalind")
+    path = service.replica.directory / "files" / rosalind.file[-2:] / rosalind.file
     path.unlink()
     (path / "in the way").mkdir(parents=True)  # what is no file cannot be removed
-    code, told = erase(service, "carol", "--yes")
+    code, told = erase(service, "rosalind", "--yes")
     assert code != 0
     assert "Run this again." in told
     assert "files: " in told
-    assert (await carol.http.get("/v1/models")).status_code == 401
+    assert (await rosalind.http.get("/v1/models")).status_code == 401
     (path / "in the way").rmdir()
     path.rmdir()
-    code, told = erase(service, "carol", "--yes")
+    code, told = erase(service, "rosalind", "--yes")
     assert (code, "Everything of this owner is erased." in told) == (0, True), told
 
     async def is_settled() -> bool:  # what is noted for the archive is settled about a second later
         left = await read_lasting(service.valkey.url)
-        return not [each for each in carol.ids if each in left]
+        return not [each for each in rosalind.ids if each in left]
 
     await eventually(is_settled)
     everything = (await read_everything(service.valkey.url)).decode()
-    for word in (carol.word, "carol"):
+    for word in (rosalind.word, "rosalind"):
         assert word not in everything
     tables = read_tables(database, without=["prompts_erasurereceipt"])
-    assert not [name for name, rows in tables.items() if "carol" in rows or any(each in rows for each in carol.ids)]
+    assert not [
+        name for name, rows in tables.items() if "rosalind" in rows or any(each in rows for each in rosalind.ids)
+    ]
     tables = read_tables(knowledge)
-    assert not [name for name, rows in tables.items() if "carol" in rows or any(each in rows for each in carol.ids)]
+    assert not [
+        name for name, rows in tables.items() if "rosalind" in rows or any(each in rows for each in rosalind.ids)
+    ]
     files = [each for each in (service.replica.directory / "files").rglob("*") if each.is_file()]
-    assert not [each for each in files if carol.file in each.name or b"carol" in each.read_bytes()]
+    assert not [each for each in files if rosalind.file in each.name or b"rosalind" in each.read_bytes()]
     receipts = read_tables(database)["prompts_erasurereceipt"]
-    assert carol.word not in receipts
+    assert rosalind.word not in receipts
     assert "Search index: items" in receipts
-    async with open_browser(service.url, carol.secret) as browser:
+    async with open_browser(service.url, rosalind.secret) as browser:
         assert (await browser.get("/v1/models")).status_code == 401
-    await dave.check_everything()
-    assert "dave" in read_tables(database)["prompts_project"]
+    await cyrano.check_everything()
+    assert "cyrano" in read_tables(database)["prompts_project"]
