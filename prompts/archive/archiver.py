@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import structlog
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connections
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 
 from prompts.archive.copying import Copied, Copier, Value, sort_notes
 from prompts.archive.writing import LeaseLostError
@@ -21,6 +21,7 @@ from prompts.errors import BrokenRecord, Unavailable
 from prompts.ports.observer import Archived, ArchiveLooked, Observer
 from prompts.ports.outbox import Note, Outbox, Settlement, Taken
 from prompts.run.chores import jitter
+from prompts.sql_calls import call_and_close
 
 log = structlog.get_logger(__name__)
 
@@ -117,7 +118,7 @@ class Archiver:
         settlements.add(notes, copier.copied)
 
     async def _in_thread(self, call: Callable[[], Value]) -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(_call, call))
+        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call_and_close, call))
 
 
 class _Settlements:
@@ -155,11 +156,3 @@ class _Settlements:
 
 def _slice(notes: Sequence[Note]) -> Sequence[Sequence[Note]]:
     return [notes[start : start + NOTES_A_BATCH] for start in range(0, len(notes), NOTES_A_BATCH)]
-
-
-def _call(call: Callable[[], Value]) -> Value:
-    """In the thread: no request ends here, so nobody else closes its connection."""
-    try:
-        return call()
-    finally:
-        connections.close_all()

@@ -1,12 +1,7 @@
 """Erases a family of conversations everywhere: in Redis by its guarded deletion, then in the archive and its index."""
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
-
-from asgiref.sync import sync_to_async
-from django.db import connections
 
 from prompts.archive.counting import count_archived
 from prompts.archive.erasing import erase_family
@@ -14,16 +9,10 @@ from prompts.archive.families import ArchivedFamily
 from prompts.ports.eraser import Eraser
 from prompts.ports.families import Families, LivingFamily
 from prompts.run.sweeping import erase_left
-
-Value = TypeVar("Value")
+from prompts.sql_calls import ask_sql
 
 REDIS_CONVERSATIONS = "Redis: conversations, forks included"
 REDIS_RESPONSES = "Redis: responses, with event logs"
-
-
-async def ask_sql(call: Callable[[], Value]) -> Value:
-    """Make the call in a thread. Raises DatabaseError, InterfaceError."""
-    return await sync_to_async(partial(_call, call), thread_sensitive=False)()
 
 
 async def erase_living(
@@ -54,11 +43,3 @@ async def erase_archived(family: ArchivedFamily, *, families: Families) -> Count
         return None
     await ask_sql(partial(erase_family, timelines=family.timelines, conversations=family.conversations))
     return counts
-
-
-def _call(call: Callable[[], Value]) -> Value:
-    """In a thread: no request ends here, so nobody else closes its connection."""
-    try:
-        return call()
-    finally:
-        connections.close_all()

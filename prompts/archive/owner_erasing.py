@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError
 from prompts.archive import owner_rows
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import find_archived
-from prompts.archive.family_erasing import ask_sql, erase_archived, erase_living
+from prompts.archive.family_erasing import erase_archived, erase_living
 from prompts.domain import ids
 from prompts.domain.files import File
 from prompts.errors import NotFound, ServiceError, Unavailable
@@ -36,6 +36,7 @@ from prompts.publishing.origins import reconcile_origins
 from prompts.run.erasing_files import erase_due_files, erase_file
 from prompts.run.publishing_prompts import reconcile as reconcile_prompts
 from prompts.run.unindexing import Unindexer
+from prompts.sql_calls import ask_sql
 from prompts.usecases.files import FilePorts
 from prompts.usecases.prompts import PromptPorts
 

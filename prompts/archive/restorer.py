@@ -12,12 +12,13 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError
 
 from prompts.archive.families import find_family, read_items, read_responses
 from prompts.domain import ids
 from prompts.errors import Unavailable
 from prompts.ports.restoring import Family, Restoring
+from prompts.sql_calls import call_and_close
 
 log = structlog.get_logger(__name__)
 
@@ -98,15 +99,7 @@ class ArchiveRestorer:
 
     async def _ask(self, call: Callable[[], Value]) -> Value:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(_call, call))
+            return await asyncio.get_running_loop().run_in_executor(self._threads, partial(call_and_close, call))
         except (DatabaseError, InterfaceError) as exc:
             log.warning("not_restored", reason=type(exc).__name__)
             raise Unavailable("The archive cannot be reached right now. Try again in a moment.") from exc
-
-
-def _call(call: Callable[[], Value]) -> Value:
-    """In a thread: no request ends here, so nobody else closes its connection."""
-    try:
-        return call()
-    finally:
-        connections.close_all()

@@ -21,13 +21,14 @@ from django.db.models import Q
 from prompts.archive.counting import count_archived
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import find_archived
-from prompts.archive.family_erasing import ask_sql, count_living, erase_archived, erase_living
+from prompts.archive.family_erasing import count_living, erase_archived, erase_living
 from prompts.domain import ids
 from prompts.errors import BrokenRecord, ServiceError
 from prompts.models import ArchivedConversation, ArchivedResponse, Project
 from prompts.ports.eraser import Eraser
 from prompts.ports.families import Families
 from prompts.run.chores import jitter
+from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
 

@@ -7,16 +7,16 @@ minute, and a revoked key that is still published goes the same way. The other w
 import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import cast
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 
 from prompts.domain.owners import USER_PREFIX
 from prompts.models import ApiKey
 from prompts.ports.api_keys import ApiKeys, NarrowedKey
 from prompts.ports.client_secrets import Scope
+from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
 
@@ -36,7 +36,7 @@ async def reconcile(published_keys: ApiKeys) -> None:
     being made at this moment is never taken for one to remove.
     """
     published, published_narrowed = await published_keys.published(), await published_keys.published_narrowed()
-    wanted, wanted_narrowed = await sync_to_async(_read_valid, thread_sensitive=False)()
+    wanted, wanted_narrowed = await ask_sql(_read_valid)
     added = {key_hash: owner for key_hash, owner in wanted.items() if published.get(key_hash) != owner}
     removed = [key_hash for key_hash in published if key_hash not in wanted]
     if added or removed:
@@ -52,17 +52,13 @@ async def reconcile(published_keys: ApiKeys) -> None:
 async def keep_used(published_keys: ApiKeys) -> None:
     """Write down in SQL when keys were used last, as Redis has noted it. Raises Unavailable."""
     if used := await published_keys.list_used():
-        await sync_to_async(_write_used, thread_sensitive=False)(used)
+        await ask_sql(partial(_write_used, used))
         await published_keys.forget_used(used)
 
 
 def _read_valid() -> tuple[dict[str, str], dict[str, NarrowedKey]]:
     """Keys that open everything, and the others, each by their hashes."""
-    close_old_connections()  # no request ends in this thread, so Django does not close them
-    try:
-        valid = list(ApiKey.objects.filter(revoked_at=None).exclude(owner__istartswith=USER_PREFIX))  # a user's things
-    finally:
-        close_old_connections()
+    valid = list(ApiKey.objects.filter(revoked_at=None).exclude(owner__istartswith=USER_PREFIX))  # a user's things
     whole = {row.key_hash: row.owner for row in valid if not row.is_narrowed}
     return whole, {row.key_hash: _narrow(row) for row in valid if row.is_narrowed}
 
@@ -74,15 +70,11 @@ def _narrow(row: ApiKey) -> NarrowedKey:
 
 
 def _write_used(used: Mapping[str, int]) -> None:
-    close_old_connections()
     hashes = list(used)
-    try:
-        for at in range(0, len(hashes), ROWS_AT_ONCE):
-            rows = ApiKey.objects.filter(key_hash__in=hashes[at : at + ROWS_AT_ONCE])
-            changed = [row for row in rows if _note(row, datetime.fromtimestamp(used[row.key_hash], UTC))]
-            ApiKey.objects.bulk_update(changed, ["last_used_at"])
-    finally:
-        close_old_connections()
+    for at in range(0, len(hashes), ROWS_AT_ONCE):
+        rows = ApiKey.objects.filter(key_hash__in=hashes[at : at + ROWS_AT_ONCE])
+        changed = [row for row in rows if _note(row, datetime.fromtimestamp(used[row.key_hash], UTC))]
+        ApiKey.objects.bulk_update(changed, ["last_used_at"])
 
 
 def _note(row: ApiKey, used_at: datetime) -> bool:

@@ -1,11 +1,10 @@
 """The limits of projects: SQL has the truth, Redis a published copy, and this makes the two agree."""
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 
 from prompts.models import Project
 from prompts.ports.project_limits import Limits, ProjectLimits
+from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
 
@@ -15,7 +14,7 @@ NOTHING_SET = Limits()
 async def reconcile_limits(project_limits: ProjectLimits) -> None:
     """Make the published limits those of SQL; Redis is read first, as for the keys. Raises Unavailable."""
     published = await project_limits.published()
-    wanted = await sync_to_async(_read_set, thread_sensitive=False)()
+    wanted = await ask_sql(_read_set)
     changed = {
         owner: wanted.get(owner, NOTHING_SET)
         for owner in {*published, *wanted}
@@ -27,9 +26,5 @@ async def reconcile_limits(project_limits: ProjectLimits) -> None:
 
 
 def _read_set() -> dict[str, Limits]:
-    close_old_connections()  # no request ends in this thread, so Django does not close them
-    try:
-        found = {project.owner: project.limits for project in Project.objects.all()}
-    finally:
-        close_old_connections()
+    found = {project.owner: project.limits for project in Project.objects.all()}
     return {owner: limits for owner, limits in found.items() if limits != NOTHING_SET}

@@ -3,11 +3,10 @@
 from collections import defaultdict
 
 import structlog
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
 
 from prompts.models import Project
 from prompts.ports.origins import Origins
+from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
 
@@ -15,7 +14,7 @@ log = structlog.get_logger(__name__)
 async def reconcile_origins(origins: Origins) -> None:
     """Make the published origins those of SQL; Redis is read first, as for the keys. Raises Unavailable."""
     published = await origins.published()
-    wanted = await sync_to_async(_read_allowed, thread_sensitive=False)()
+    wanted = await ask_sql(_read_allowed)
     changed = {
         origin: wanted.get(origin, frozenset())
         for origin in {*published, *wanted}
@@ -27,12 +26,8 @@ async def reconcile_origins(origins: Origins) -> None:
 
 
 def _read_allowed() -> dict[str, frozenset[str]]:
-    close_old_connections()  # no request ends in this thread, so Django does not close them
     owners: defaultdict[str, set[str]] = defaultdict(set)
-    try:
-        for project in Project.objects.all():
-            for origin in project.list_origins():
-                owners[origin].add(project.owner)
-    finally:
-        close_old_connections()
+    for project in Project.objects.all():
+        for origin in project.list_origins():
+            owners[origin].add(project.owner)
     return {origin: frozenset(names) for origin, names in owners.items()}

@@ -8,9 +8,10 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError
 
 from prompts.errors import Unavailable
+from prompts.sql_calls import call_and_close
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +41,8 @@ class SqlThreads:
 
 
 def _call(call: Callable[[], Value]) -> Value:
-    """In a thread: no request ends here, so nobody else closes its connection."""
     with translated_errors():
-        try:
-            return call()
-        finally:
-            connections.close_all()
+        return call_and_close(call)
 
 
 @contextmanager
