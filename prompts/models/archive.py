@@ -20,7 +20,18 @@ def _read_json(text: str) -> Any:
     return json.loads(text) if text else None
 
 
-class ArchivedConversation(models.Model):
+class Recorded:
+    """What is kept of a thing as Redis holds it, so that it can be restored."""
+
+    record_json: str
+
+    @property
+    def record(self) -> dict[str, str]:
+        """The fields of its hash in Redis; of a response those that have no column of their own here."""
+        return json.loads(self.record_json)  # type: ignore[no-any-return]  # an object of strings
+
+
+class ArchivedConversation(Recorded, models.Model):
     """A conversation. What stands in `last_…` is its newest response's; a list filters by it."""
 
     id = models.CharField(primary_key=True, max_length=MAX_ID_CHARACTERS)
@@ -65,17 +76,12 @@ class ArchivedConversation(models.Model):
         return self.title or self.id
 
     @property
-    def record(self) -> dict[str, str]:
-        """The fields of its hash in Redis."""
-        return json.loads(self.record_json)  # type: ignore[no-any-return]  # an object of strings
-
-    @property
     def metadata(self) -> dict[str, str]:
         """What clients keep with it."""
         return _read_json(self.record.get("metadata", "")) or {}
 
 
-class ArchivedTimeline(models.Model):
+class ArchivedTimeline(Recorded, models.Model):
     """A timeline: which history its items belong to, and where it was forked. `copied`: so far its items are here."""
 
     id = models.CharField(primary_key=True, max_length=MAX_ID_CHARACTERS)
@@ -93,13 +99,8 @@ class ArchivedTimeline(models.Model):
     def __str__(self) -> str:
         return self.id
 
-    @property
-    def record(self) -> dict[str, str]:
-        """The fields of its hash in Redis."""
-        return json.loads(self.record_json)  # type: ignore[no-any-return]  # an object of strings
 
-
-class ArchivedResponse(models.Model):
+class ArchivedResponse(Recorded, models.Model):
     """A response: what was asked, what came of it, and what that took."""
 
     id = models.CharField(primary_key=True, max_length=MAX_ID_CHARACTERS)
@@ -164,11 +165,6 @@ class ArchivedResponse(models.Model):
     @override
     def __str__(self) -> str:
         return self.id
-
-    @property
-    def record(self) -> dict[str, str]:
-        """The fields of its hash in Redis that have no column of their own here."""
-        return json.loads(self.record_json)  # type: ignore[no-any-return]  # an object of strings
 
     @property
     def input(self) -> list[dict[str, Any]]:
