@@ -209,7 +209,7 @@ async def test_a_process_that_leaves_takes_nothing_away_from_the_others(tmp_path
     """The locks of a process are those of all its connections: a second one must not lose them for the first."""
     path, store = tmp_path / "knowledge.sqlite3", new_store()
     async with open_sqlite_index(path) as index:
-        for number in range(3):
+        for number in range(2):
             await index.put(store, a_file(new_file(), f"harbour {number}"))
             assert await index.search(store, ["harbour"], limit=5)  # by another connection
             leaver = await asyncio.create_subprocess_exec(
