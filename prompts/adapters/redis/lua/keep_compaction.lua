@@ -24,7 +24,6 @@ if staged_length > 0 and not is_staged(prefix, timeline, staged_length) then ret
 if idempotency_key ~= response_key then
   local earlier = find_earlier(idempotency_key, body_hash)
   if earlier then return earlier end
-  redis.call('SET', idempotency_key, response_id .. ' ' .. body_hash, 'PX', idempotency_ms)
 end
 
 local now_ms = read_clock_ms()
@@ -43,6 +42,7 @@ end
 redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'completed', 'anchor_kind', 'none', 'anchor', '',
   'echo', '', 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
   'ended_ms', now_ms, 'timeline', timeline, 'position', length)
+if idempotency_key ~= response_key then claim(prefix, idempotency_key, response_id, body_hash, idempotency_ms) end
 count_fields(prefix, owner, response_key, {'input', 'result'})
 note_hash(prefix, response_key)
 return {'ok'}
