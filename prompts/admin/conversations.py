@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 from typing_extensions import override
 
 from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
-from prompts.admin.erasing import EraseForm, erase_conversation
+from prompts.admin.erasing import EraseForm, erase_conversation, show_files
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
 from prompts.admin.histories import list_stretches
 from prompts.admin.keyset import KeysetPage, read_page
@@ -172,7 +172,7 @@ class ConversationAdmin(ConversationModelAdmin):
             raise PermissionDenied
         form = EraseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            receipt = erase_conversation(request, row, reason=form.cleaned_data["reason"])
+            receipt = erase_conversation(request, row, **form.cleaned_data)
             note_action(request, "erased", KIND, row.id, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
         context = {
@@ -182,6 +182,7 @@ class ConversationAdmin(ConversationModelAdmin):
             "conversation": row,
             "quoted_id": quote(row.id),
             "form": form,
+            "files": show_files(request, row),
             "responses": row.responses.count(),
             "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
         }

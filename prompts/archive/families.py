@@ -6,10 +6,12 @@ Sync, for a thread. Records are as Redis had them.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Max, Q
+from django.utils import timezone
 
+from prompts.archive.erasing import slice_ids
 from prompts.archive.rows import RESPONSE_COLUMNS
 from prompts.domain import ids
 from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
@@ -19,6 +21,8 @@ from prompts.ports.restoring import Family
 # Found from one moment on, in one script; of a family with more, the oldest stay in the archive.
 MAX_RESPONSES = 2_000
 ITEMS_A_READ = 50
+# An idempotency record is kept for 24 hours from the last request that named it, while the response was being made.
+CLAIMS_KEPT_S = 48 * 3600
 
 
 def find_family(public_id: str, *, owner: str) -> Family | None:
@@ -59,8 +63,29 @@ class ArchivedFamily:
 
 def find_archived(timeline: str) -> ArchivedFamily:
     """The family of a timeline, without what it holds, and when any of it was used last."""
-    timelines = _find_timelines(timeline)
-    conversation_ids = {row.conversation_id for row in timelines.values() if row.conversation_id}
+    return _sum_up(_find_timelines(timeline))
+
+
+def find_branch(conversation_id: str, *, owner: str) -> ArchivedFamily | None:
+    """A conversation with all that hangs on it, which may itself be a fork; None when this owner has no such one."""
+    found: dict[str, ArchivedTimeline] = {}
+    timelines = ArchivedTimeline.objects.filter(owner=owner)
+    named = list(
+        ArchivedConversation.objects.filter(id=conversation_id, owner=owner).values_list("timeline", flat=True)
+    )
+    rows = list(timelines.filter(Q(conversation_id=conversation_id) | Q(id__in=named)))
+    if not named and not rows:
+        return None
+    while fresh := {row.id: row for row in rows if row.id not in found}:
+        found |= fresh
+        conversation_ids = {row.conversation_id for row in fresh.values()} - {""}
+        bound = Q(root__in=fresh) | Q(origin__in=fresh) | Q(conversation_id__in=conversation_ids)
+        rows = list(timelines.filter(bound))
+    return _sum_up(found, conversation_id)
+
+
+def _sum_up(timelines: Mapping[str, ArchivedTimeline], conversation_id: str = "") -> ArchivedFamily:
+    conversation_ids = {conversation_id, *(row.conversation_id for row in timelines.values())} - {""}
     roots = {row.root for row in timelines.values()}
     conversations = ArchivedConversation.objects.filter(id__in=conversation_ids)
     answered = ArchivedResponse.objects.filter(timeline__in=timelines)
@@ -75,6 +100,14 @@ def find_archived(timeline: str) -> ArchivedFamily:
         timelines={*timelines},
         conversations=conversation_ids,
     )
+
+
+def read_claims(timelines: Collection[str]) -> Mapping[str, str]:
+    """Which idempotency records may still lead to responses on these timelines, by the responses' ids."""
+    since = timezone.now() - timedelta(seconds=CLAIMS_KEPT_S)
+    rows = ArchivedResponse.objects.filter(created_at__gte=since)
+    found = [row for some in slice_ids(timelines) for row in rows.filter(timeline__in=some).only("id", "record_json")]
+    return {row.id: claims for row in found if (claims := row.record.get("claims", ""))}
 
 
 def read_items(timeline: str, *, after: int) -> Sequence[ItemRecord]:

@@ -37,6 +37,8 @@ class Backlog:
 
     partitions: Sequence[str]
     lag_s: float
+    is_whole: bool = True
+    """Whether changes are noted everywhere, and nothing from before that waits for its backfill."""
 
 
 @dataclass(frozen=True, slots=True)

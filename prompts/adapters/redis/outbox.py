@@ -58,14 +58,16 @@ class RedisOutbox:
             pipeline = self._redis.pipeline(transaction=False)
             for partition in partitions:
                 pipeline.zrange(keys.outbox(partition), 0, 0, withscores=True)
-                pipeline.hexists(keys.archive(partition), "cursor")
+                pipeline.hmget(keys.archive(partition), ["since_ms", "cursor"])
             found = await pipeline.execute()
         now_us = seconds * 1_000_000 + micros
         oldest = {partition: noted[0][1] for partition, noted in zip(partitions, found[::2], strict=True) if noted}
-        filling = [partition for partition, is_filling in zip(partitions, found[1::2], strict=True) if is_filling]
+        archives = list(zip(partitions, found[1::2], strict=True))
+        filling = [partition for partition, (_, cursor) in archives if cursor is not None]
+        is_whole = not filling and all(since_ms is not None for _, (since_ms, _) in archives)
         due = [partition for partition, at_us in oldest.items() if at_us <= now_us]
         lag_s = max((now_us - at_us) / 1_000_000 for at_us in [*oldest.values(), now_us])
-        return Backlog([*dict.fromkeys([*due, *filling])], lag_s)
+        return Backlog([*dict.fromkeys([*due, *filling])], lag_s, is_whole)
 
     async def take(self, partitions: Sequence[str], *, token: str, count: int) -> Sequence[Taken]:
         """See `Outbox.take`."""
