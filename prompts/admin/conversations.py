@@ -15,13 +15,12 @@ from typing_extensions import override
 from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
 from prompts.admin.erasing import EraseForm, erase_conversation, show_files
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
-from prompts.admin.histories import list_stretches
 from prompts.admin.keyset import KeysetPage, read_page
 from prompts.admin.live import read_live
 from prompts.admin.said import cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
-from prompts.archive.histories import list_history
+from prompts.archive.histories import list_history, walk_history
 from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ class ConversationAdmin(ConversationModelAdmin):
         note_action(request, "read raw", KIND, row.id, f"{kind} {raw_id}")
         if kind == "item":
             item = ArchivedItem.objects.filter(item_id=raw_id, owner=row.owner).first()
-            stretches = list_stretches(row.timeline, row.head)
+            stretches = list(walk_history(row.timeline, row.head))
             if item and any(
                 item.timeline == each.timeline and each.after < item.position <= each.upto for each in stretches
             ):
