@@ -7,6 +7,7 @@ same erasure again goes on with what is left.
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 
 import structlog
@@ -15,7 +16,7 @@ from prompts.archive.conversation_files import COPIED_S, ConversationFiles, find
 from prompts.archive.counting import FILES, KEPT_FILES, KEPT_VECTOR_STORES, VECTOR_STORES
 from prompts.archive.erasing import drop_deleted_words
 from prompts.archive.erasure_receipts import ReceiptWriter
-from prompts.archive.families import find_branch
+from prompts.archive.families import ArchivedFamily, find_branch, find_compacted
 from prompts.archive.family_erasing import erase_archived, erase_living
 from prompts.archive.knowledge_erasing import (
     ErasurePorts,
@@ -24,6 +25,7 @@ from prompts.archive.knowledge_erasing import (
     wait_until_unindexed,
 )
 from prompts.errors import ServiceError, Unavailable
+from prompts.ports.families import LivingFamily
 from prompts.run.sweeping import erase_deleted, erase_left
 from prompts.sql_calls import ask_sql
 
@@ -70,12 +72,19 @@ async def erase_conversation(
 
 async def find_files(conversation_id: str, *, owner: str, ports: ErasurePorts) -> ConversationFiles:
     """What `erase_conversation` would find as its files. Raises Unavailable, DatabaseError, InterfaceError."""
-    branch = await ask_sql(partial(find_branch, conversation_id, owner=owner))
-    if branch is None:
-        return ConversationFiles()
+    found = await ask_sql(partial(_find_archived, conversation_id, owner))
     return await find_conversation_files(
-        owner, timelines=branch.timelines, conversations=branch.conversations, ports=ports
+        owner,
+        timelines={timeline for family in found for timeline in family.timelines},
+        conversations={conversation for family in found for conversation in family.conversations},
+        ports=ports,
     )
+
+
+def _find_archived(conversation_id: str, owner: str) -> Sequence[ArchivedFamily]:
+    """The conversation with what hangs on it, and each chain that was made of its words."""
+    branch = find_branch(conversation_id, owner=owner)
+    return [] if branch is None else [branch, *find_compacted(branch, owner=owner)]
 
 
 async def _erase_files(conversation_id: str, owner: str, ports: ErasurePorts, receipt: ReceiptWriter) -> None:
@@ -104,19 +113,32 @@ async def _erase_history(conversation_id: str, owner: str, ports: ErasurePorts, 
 
 
 async def _try_to_erase(conversation_id: str, owner: str, ports: ErasurePorts, receipt: ReceiptWriter) -> bool:
-    """False when it is restored, or erased by somebody else, at this moment."""
+    """False when some of it is restored, or erased by somebody else, at this moment."""
+    archived = await ask_sql(partial(_find_archived, conversation_id, owner))
+    branch = archived[0] if archived else None
+    for chain in archived[1:]:
+        for root in chain.roots:
+            living = await ports.families.find(f"chain:{root}")
+            if not await _erase_family(living, chain, ports, receipt):
+                return False
+    living = await ports.families.find_conversation(conversation_id)
+    if living is None or living.owner != owner:
+        living = None
+        await erase_deleted(ports.eraser, conversation_id)  # what an erasure has left that broke off
+    return (living is None and branch is None) or await _erase_family(living, branch, ports, receipt)
+
+
+async def _erase_family(
+    living: LivingFamily | None, archived: ArchivedFamily | None, ports: ErasurePorts, receipt: ReceiptWriter
+) -> bool:
     families, eraser = ports.families, ports.eraser
-    branch = await ask_sql(partial(find_branch, conversation_id, owner=owner))
-    living = await families.find_conversation(conversation_id)
-    if living is not None and living.owner == owner:
-        erased = await erase_living(living, families=families, eraser=eraser, only_unused=False, archived=branch)
+    if living is not None:
+        erased = await erase_living(living, families=families, eraser=eraser, only_unused=False, archived=archived)
+    elif archived is not None:
+        await erase_left(eraser, await families.list_left(archived.timelines))
+        erased = await erase_archived(archived, families=families)
     else:
-        # What an erasure has left that broke off.
-        await erase_deleted(eraser, conversation_id)
-        if branch is None:
-            return True
-        await erase_left(eraser, await families.list_left(branch.timelines))
-        erased = await erase_archived(branch, families=families)
+        erased = Counter()
     if erased is None:
         return False
     await ask_sql(partial(receipt.add, erased))

@@ -84,6 +84,27 @@ def find_branch(conversation_id: str, *, owner: str) -> ArchivedFamily | None:
     return _sum_up(found, conversation_id)
 
 
+def find_compacted(branch: ArchivedFamily, *, owner: str) -> Sequence[ArchivedFamily]:
+    """The chains that begin with a compaction of its history, or of such a chain: they have its words."""
+    rows = ArchivedResponse.objects.filter(owner=owner, conversation=None, record_json__contains='"compacted":')
+    made = {row.timeline: row.record["compacted"] for row in rows.only("timeline", "record_json").iterator()}
+    found: list[ArchivedFamily] = []
+    seen = {*branch.timelines}
+    fresh: Collection[str] = branch.timelines
+    while made and fresh:
+        responses = {found_id for some in slice_ids(fresh) for found_id in _list_responses(some)}
+        begun = [timeline for timeline, source in made.items() if source in responses and timeline not in seen]
+        families = [find_archived(timeline) for timeline in begun]
+        fresh = {timeline for family in families for timeline in family.timelines} - seen
+        seen |= fresh
+        found += families
+    return found
+
+
+def _list_responses(timelines: Collection[str]) -> Sequence[str]:
+    return list(ArchivedResponse.objects.filter(timeline__in=timelines).values_list("id", flat=True))
+
+
 def _sum_up(timelines: Mapping[str, ArchivedTimeline], conversation_id: str = "") -> ArchivedFamily:
     conversation_ids = {conversation_id, *(row.conversation_id for row in timelines.values())} - {""}
     roots = {row.root for row in timelines.values()}

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from config.files import compose_storage
 from prompts.adapters.extraction.extractor import DocumentExtractor
+from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.families import RedisFamilies
 from prompts.adapters.redis.file_store import RedisFileStore
@@ -27,8 +28,11 @@ from prompts.archive.knowledge_erasing import ErasurePorts
 from prompts.archive.named_knowledge import PAGE_STORE
 from prompts.archive.restorer import ArchiveRestorer
 from prompts.domain import ids
+from prompts.domain.anchors import AfterResponse
 from prompts.domain.files import File
-from prompts.domain.items import InputFile, InputText, Message, Part
+from prompts.domain.items import Compaction, InputFile, InputText, Message, Part
+from prompts.domain.responses import CompactedHistory
+from prompts.domain.usage import Usage
 from prompts.domain.vector_stores import AutoChunking, VectorStore
 from prompts.models import ErasureReceipt
 from prompts.ports.passage_index import PassageIndex
@@ -114,8 +118,24 @@ class World:
         fork_id = await fork(self.stores, conversation_id)
         await self.turn(word, conversation_id=fork_id)
         chained = await self.turn(word, previous_response_id=response_id)
+        compacted = await self.compact(word, response_id)
+        later = await self.turn(word, previous_response_id=compacted)
         await archive_all(self.redis)
-        return Everything(conversation_id, fork_id, [response_id, chained], [named, kept], store_id)
+        responses = [response_id, chained, compacted, later]
+        return Everything(conversation_id, fork_id, responses, [named, kept], store_id)
+
+    async def compact(self, word: str, response_id: str) -> str:
+        """A compaction of a response's history: a chain of its own. Returns its id."""
+        partition = ids.get_partition(response_id)
+        said = build_item(word, partition)
+        compaction = Compaction(ids.new_id(ids.COMPACTION, partition), f"sealed {word}")
+        compacted = CompactedHistory(
+            id=ids.new_id(ids.RESPONSE, partition), created_at=1, output=[said, compaction], usage=Usage(1, 2, 3)
+        )
+        claim = Claim(body_hash="hash", idempotency_key=f"compact {word}")
+        compactions = RedisCompactions(self.redis, retention_s=RETENTION_S)
+        await compactions.keep(compacted, [said], claim, owner=self.owner, anchor=AfterResponse(response_id))
+        return compacted.id
 
     async def erase(
         self, conversation_id: str, *, ports: ErasurePorts | None = None, with_files: bool = True, copied_s: float = 5.0

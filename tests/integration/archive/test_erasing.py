@@ -1,7 +1,8 @@
 """Staff erase a conversation: nothing of it is left in any store, and what others use stays. On both databases."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +11,29 @@ from django.db import DatabaseError
 from redis.asyncio import Redis
 from typing_extensions import override
 
+from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.families import RedisFamilies
+from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.project_limits import RedisProjectLimits
+from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
+from prompts.adapters.redis.user_proofs import RedisUserProofs
+from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.archive.knowledge_erasing import ErasurePorts
+from prompts.archive.owner_erasing import OwnerPorts, erase_owner
 from prompts.domain import ids
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.tools import FileSearchTool
 from prompts.errors import NotFound, StaleRun, Unavailable
-from prompts.models import ArchivedConversation, Prompt, PromptVersion
+from prompts.models import ArchivedConversation, ErasureReceipt, Prompt, PromptVersion
 from prompts.ports.families import LivingFamily
+from prompts.usecases.prompts import PromptPorts
 from tests.contract.port_turns import fork, read_conversation
 from tests.integration.archive.conftest import DATABASE
 from tests.support.archive import archive_all, count_rows, read, run_sql
 from tests.support.builders import admit, build_draft, commit, replace_request
 from tests.support.erasing import World, open_world, say
-from tests.support.servers import ValkeyServer
+from tests.support.knowledge import open_weaviate_index
+from tests.support.servers import ValkeyServer, WeaviateAddress
 
 WORD = "xylophonesecret"
 OTHER = "harpsichord"
@@ -66,13 +76,13 @@ async def test_nothing_is_left_of_it_and_others_have_theirs(world: World) -> Non
     assert receipt.counts == {
         "Archive: conversations": 2,
         "Archive: feedback": 1,
-        "Archive: items": 6,
-        "Archive: responses": 3,
+        "Archive: items": 10,
+        "Archive: responses": 5,
         "Files, with their bytes and passages": 2,
         "Redis: conversations, forks included": 2,
-        "Redis: idempotency records": 3,
-        "Redis: responses, with event logs": 3,
-        "Search index: items": 6,
+        "Redis: idempotency records": 5,
+        "Redis: responses, with event logs": 5,
+        "Search index: items": 10,
         "Vector stores, with their passages in the index": 1,
     }
     assert len(await world.find(OTHER)) == before
@@ -125,7 +135,7 @@ async def test_what_is_in_the_archive_only_goes_and_does_not_come_back(world: Wo
     await world.let_go()
     receipt = await world.erase(made.conversation)
     assert receipt.is_complete
-    assert receipt.counts["Redis: idempotency records"] == 3
+    assert receipt.counts["Redis: idempotency records"] == 5
     assert "Redis: conversations, forks included" not in receipt.counts
     await archive_all(world.redis)
     assert await world.find(WORD) == []
@@ -142,7 +152,7 @@ async def test_what_was_restored_goes(world: World) -> None:
     assert f"Redis: {WORD}" in await world.find(WORD)
     receipt = await world.erase(made.conversation)
     assert receipt.counts["Redis: conversations, forks included"] == 2
-    assert receipt.counts["Redis: idempotency records"] == 3
+    assert receipt.counts["Redis: idempotency records"] == 5
     await archive_all(world.redis)
     assert await world.find(WORD) == []
 
@@ -179,7 +189,7 @@ async def test_an_answer_that_runs_and_a_second_erasure(world: World) -> None:
     running = await admit(world.stores, draft)
     await archive_all(world.redis)
     receipt = await world.erase(made.conversation)
-    assert receipt.counts["Redis: responses, with event logs"] == 4
+    assert receipt.counts["Redis: responses, with event logs"] == 6
     with pytest.raises(StaleRun):
         await commit(world.stores, running, *draft.input)
     await archive_all(world.redis)
@@ -189,7 +199,7 @@ async def test_an_answer_that_runs_and_a_second_erasure(world: World) -> None:
 
 
 class Disturbed(RedisFamilies):
-    """Something happens just before the deletion."""
+    """Something happens just before the deletion of the conversation."""
 
     def __init__(self, redis: Redis, happen: Any) -> None:
         super().__init__(redis)
@@ -197,7 +207,8 @@ class Disturbed(RedisFamilies):
 
     @override
     async def delete(self, family: LivingFamily, *, only_unused: bool) -> Sequence[str] | None:
-        await self._happen()
+        if family.member.startswith("conv:"):
+            await self._happen()
         return await super().delete(family, only_unused=only_unused)
 
 
@@ -278,6 +289,60 @@ async def test_owners_with_alike_names_and_others_conversations_stay(world: Worl
     await world.erase(made.conversation)
     await alike.stores.conversations.get(theirs, owner="alice2")
     assert await is_there(alike, file_id)
+
+
+async def test_of_two_erasures_at_once_both_end(world: World) -> None:
+    made = await world.make_everything(WORD)
+    receipts = await asyncio.gather(*(world.erase(made.conversation) for _ in range(2)))
+    await archive_all(world.redis)
+    assert [receipt.is_complete for receipt in receipts] == [True, True]
+    assert max(receipt.counts.get("Redis: conversations, forks included", 0) for receipt in receipts) == 2
+    assert await world.find(WORD) == []
+
+
+async def test_an_owner_is_erased_in_the_same_words(world: World) -> None:
+    made = await world.make_everything(WORD)
+    other = replace(world, owner="alice2")
+    theirs = await other.make_conversation(OTHER, say(ids.new_partition(), OTHER, await other.upload(OTHER)))
+    await archive_all(world.redis)
+    sql_prompts = SqlPrompts()
+    held = {each.name: getattr(world.ports, each.name) for each in fields(world.ports)}
+    ports = OwnerPorts(
+        **held,
+        prompts=PromptPorts(sql_prompts, RedisPublishedPrompts(world.redis)),
+        api_keys=RedisApiKeys(world.redis),
+        origins=RedisOrigins(world.redis),
+        limits=RedisProjectLimits(world.redis),
+        proofs=RedisUserProofs(world.redis),
+    )
+    erased = await erase_owner("alice", by="command", ports=ports, quiet_s=0)
+    sql_prompts.close()
+    await archive_all(world.redis)
+    assert erased.failures == []
+    assert await world.find(WORD) == []
+    assert await list_lasting(world, made.ids) == []
+    receipt = await read(lambda: ErasureReceipt.objects.get(owner="alice"))
+    assert receipt.counts == dict(erased.counts)
+    assert receipt.counts["Files, with their bytes and passages"] == 2
+    assert receipt.counts["Redis: idempotency records"] == 5
+    assert receipt.counts["Archive: responses"] == 5
+    await other.stores.conversations.get(theirs, owner="alice2")
+
+
+async def test_passages_in_weaviate_go_too(
+    redis: Redis, valkey: ValkeyServer, tmp_path: Path, weaviate: WeaviateAddress
+) -> None:
+    url = f"redis://127.0.0.1:{valkey.port}/{DATABASE}"
+    async with open_weaviate_index(weaviate, collection=f"Erasing{ids.new_partition()}") as index:
+        await index.prepare()
+        async with open_world(redis, url, tmp_path, index) as world:
+            made, others = await world.make_everything(WORD), await world.make_everything(OTHER)
+            assert await index.search(made.store, [WORD], limit=1)
+            receipt = await world.erase(made.conversation)
+            assert receipt.counts["Vector stores, with their passages in the index"] == 1
+            assert not await index.list_stretches(made.store, made.files[1])
+            assert await index.search(made.store, [WORD], limit=1) == []
+            assert await index.search(others.store, [OTHER], limit=1)
 
 
 async def test_a_thousand_items(world: World) -> None:
