@@ -6,7 +6,7 @@ from functools import partial
 from prompts.archive.counting import REDIS_CONVERSATIONS, REDIS_RECORDS, REDIS_RESPONSES, count_archived
 from prompts.archive.erasing import erase_family
 from prompts.archive.families import ArchivedFamily, read_claims
-from prompts.errors import Unavailable
+from prompts.errors import BrokenRecord
 from prompts.ports.eraser import Eraser
 from prompts.ports.families import Families, LivingFamily
 from prompts.run.sweeping import erase_left
@@ -23,8 +23,8 @@ async def erase_living(
 ) -> Counter[str] | None:
     """Erase what is in Redis, and its copy; what was deleted, for a receipt. None when it was used, or is gone.
 
-    With what the archive has of it that Redis may not have. Raises Unavailable, DatabaseError, InterfaceError: the same
-    call again goes on with what is left.
+    With what the archive has of it that Redis may not have. Raises Unavailable (BrokenRecord: others can be erased),
+    DatabaseError, InterfaceError: the same call again goes on with what is left.
     """
     timelines = {*family.timelines, *(archived.timelines if archived else ())}
     conversations = {*family.conversations, *(archived.conversations if archived else ())}
@@ -38,7 +38,7 @@ async def erase_living(
     # Whoever sweeps may have erased some of it, and what that left is due by itself.
     await erase_left(eraser, await families.list_left(family.timelines))
     if await families.list_left(family.timelines):
-        raise Unavailable("Some of it is still being erased. Erase it again.")
+        raise BrokenRecord("Some of it could not be erased. Erase it again.")
     await families.erase_records(records)
     await ask_sql(partial(erase_family, timelines=timelines, conversations=conversations))
     return +(counts + count_living(family) + Counter({REDIS_RECORDS: len(records)}))

@@ -27,7 +27,7 @@ from prompts.archive.knowledge_erasing import (
 )
 from prompts.domain import ids
 from prompts.domain.files import File
-from prompts.errors import ServiceError
+from prompts.errors import BrokenRecord, ServiceError
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.origins import Origins
 from prompts.ports.project_limits import ProjectLimits
@@ -143,10 +143,14 @@ class _OwnerErasure:
 
     async def _erase_family(self, member: str) -> None:
         family = await self._ports.families.find(member)
-        if family is not None:
-            erased = await erase_living(
-                family, families=self._ports.families, eraser=self._ports.eraser, only_unused=False
-            )
+        if family is None:
+            return
+        families, eraser = self._ports.families, self._ports.eraser
+        try:
+            erased = await erase_living(family, families=families, eraser=eraser, only_unused=False)
+        except BrokenRecord as error:  # it must not keep the others
+            self._fail(member, error.message)
+        else:
             await self._count(erased or Counter())
 
     async def _erase_archive(self) -> None:
