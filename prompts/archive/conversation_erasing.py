@@ -5,7 +5,6 @@ same erasure again goes on with what is left.
 """
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
@@ -14,10 +13,9 @@ import structlog
 
 from prompts.archive.conversation_files import COPIED_S, ConversationFiles, find_conversation_files, is_copied
 from prompts.archive.counting import FILES, KEPT_FILES, KEPT_VECTOR_STORES, VECTOR_STORES
-from prompts.archive.erasing import drop_deleted_words
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import ArchivedFamily, find_branch, find_compacted
-from prompts.archive.family_erasing import erase_archived, erase_living
+from prompts.archive.family_erasing import drop_words, erase_archived, erase_living
 from prompts.archive.knowledge_erasing import (
     ErasurePorts,
     erase_vector_store,
@@ -57,7 +55,7 @@ async def erase_conversation(
     what = "files"
     try:
         if with_files:
-            if not await is_copied(ports, since=time.monotonic(), within_s=copied_s):
+            if not await is_copied(ports, within_s=copied_s):
                 raise Unavailable("The archive is behind: it does not know yet what else uses the files.")
             await _erase_files(conversation_id, owner, ports, receipt)
         what = "conversation"
@@ -106,7 +104,7 @@ async def _erase_files(conversation_id: str, owner: str, ports: ErasurePorts, re
 async def _erase_history(conversation_id: str, owner: str, ports: ErasurePorts, receipt: ReceiptWriter) -> None:
     for _ in range(TRIES):
         if await _try_to_erase(conversation_id, owner, ports, receipt):
-            await ask_sql(drop_deleted_words)
+            await drop_words()
             return
         await asyncio.sleep(PAUSE_S)
     raise Unavailable("It is being restored, or another erasure has not ended.")

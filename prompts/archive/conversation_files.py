@@ -1,7 +1,6 @@
 """The files of a conversation: what was uploaded for it, and whether anything else uses it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from functools import partial
@@ -63,19 +62,15 @@ async def find_conversation_files(
     return found
 
 
-async def is_copied(ports: ErasurePorts, *, since: float, within_s: float) -> bool:
-    """Wait until the archive has all that Redis had at this time (`time.monotonic()`); whether it has.
-
-    Raises Unavailable.
-    """
-    while True:
-        asked_at = time.monotonic()
-        backlog = await ports.outbox.look()
-        if backlog.is_whole and backlog.lag_s <= asked_at - since:
-            return True
-        if asked_at - since > within_s:
+async def is_copied(ports: ErasurePorts, *, within_s: float) -> bool:
+    """Wait until the archive has all that Redis has now; whether it has. Raises Unavailable."""
+    began = looked = await ports.outbox.find_copied()
+    while looked.copied_us is not None and looked.copied_us < began.now_us:
+        if looked.now_us - began.now_us >= within_s * 1_000_000:
             return False
         await asyncio.sleep(LOOK_S)
+        looked = await ports.outbox.find_copied()
+    return looked.copied_us is not None
 
 
 async def _read_stores(named: Collection[str], owner: str, ports: ErasurePorts) -> AsyncIterator[VectorStore]:

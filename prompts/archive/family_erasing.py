@@ -3,14 +3,19 @@
 from collections import Counter
 from functools import partial
 
+import structlog
+from django.db import DatabaseError, InterfaceError
+
 from prompts.archive.counting import REDIS_CONVERSATIONS, REDIS_RECORDS, REDIS_RESPONSES, count_archived
-from prompts.archive.erasing import erase_family
+from prompts.archive.erasing import drop_deleted_words, erase_family
 from prompts.archive.families import ArchivedFamily, read_claims
 from prompts.errors import BrokenRecord
 from prompts.ports.eraser import Eraser
 from prompts.ports.families import Families, LivingFamily
 from prompts.run.sweeping import erase_left
 from prompts.sql_calls import ask_sql
+
+log = structlog.get_logger(__name__)
 
 
 async def erase_living(
@@ -59,3 +64,11 @@ async def erase_archived(family: ArchivedFamily, *, families: Families) -> Count
     await families.erase_records(records)
     await ask_sql(partial(erase_family, timelines=family.timelines, conversations=family.conversations))
     return +(counts + Counter({REDIS_RECORDS: len(records)}))
+
+
+async def drop_words() -> None:
+    """Take what was erased out of the files of SQLite as well; while these are busy, the next erasure does."""
+    try:
+        await ask_sql(drop_deleted_words)
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("deleted_words_stay", reason=type(error).__name__)

@@ -1,6 +1,7 @@
 """Staff erase a conversation: nothing of it is left in any store, and what others use stays. On both databases."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from django.db import DatabaseError
 from redis.asyncio import Redis
 from typing_extensions import override
 
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.families import RedisFamilies
 from prompts.adapters.redis.origins import RedisOrigins
@@ -276,7 +278,12 @@ async def test_while_the_storage_or_the_archive_is_behind_nothing_is_erased(worl
     assert (receipt.is_complete, receipt.counts) == (False, {"Not erased, try again: files": 1})
     await world.stores.conversations.get(made.conversation, owner=world.owner)
     await archive_all(world.redis)
-    assert (await world.erase(made.conversation)).is_complete
+    later_us = 2 * time.time_ns() // 1000  # put off, because it cannot be copied
+    await world.redis.zadd(keys.outbox("00"), {f"conv:{ids.new_id(ids.CONVERSATION, '00')}": later_us})
+    assert not (await world.erase(made.conversation)).is_complete
+    await world.ports.outbox.close()
+    assert not (await world.erase(made.conversation)).is_complete
+    assert (await world.erase(made.conversation, with_files=False)).is_complete
 
 
 async def test_owners_with_alike_names_and_others_conversations_stay(world: World) -> None:
