@@ -1,37 +1,28 @@
 """Staff erase a conversation: nothing of it is left in any store, and what others use stays. On both databases."""
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from django.db import DatabaseError
 from redis.asyncio import Redis
-from typing_extensions import override
 
-from prompts.adapters.redis import keys
 from prompts.adapters.redis.api_keys import RedisApiKeys
-from prompts.adapters.redis.families import RedisFamilies
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.sql.prompt_store import SqlPrompts
-from prompts.archive.knowledge_erasing import ErasurePorts
 from prompts.archive.owner_erasing import OwnerPorts, erase_owner
 from prompts.domain import ids
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.tools import FileSearchTool
-from prompts.errors import NotFound, StaleRun, Unavailable
-from prompts.models import ArchivedConversation, ErasureReceipt, Prompt, PromptVersion
-from prompts.ports.families import LivingFamily
+from prompts.errors import NotFound, StaleRun
+from prompts.models import ErasureReceipt, Prompt, PromptVersion
 from prompts.usecases.prompts import PromptPorts
 from tests.contract.port_turns import fork, read_conversation
 from tests.integration.archive.conftest import DATABASE
-from tests.support.archive import archive_all, count_rows, read, run_sql
+from tests.support.archive import archive_all, count_rows, read
 from tests.support.builders import admit, build_draft, commit, replace_request
 from tests.support.erasing import World, open_world, say
 from tests.support.knowledge import open_weaviate_index
@@ -40,12 +31,6 @@ from tests.support.servers import ValkeyServer, WeaviateAddress
 WORD = "xylophonesecret"
 OTHER = "harpsichord"
 NOTHING = {"ArchivedConversation": 0, "ArchivedItem": 0, "ArchivedResponse": 0, "ArchivedTimeline": 0}
-
-
-@pytest.fixture
-async def world(redis: Redis, valkey: ValkeyServer, tmp_path: Path) -> AsyncIterator[World]:
-    async with open_world(redis, f"redis://127.0.0.1:{valkey.port}/{DATABASE}", tmp_path) as opened:
-        yield opened
 
 
 async def is_there(world: World, file_id: str) -> bool:
@@ -200,92 +185,6 @@ async def test_an_answer_that_runs_and_a_second_erasure(world: World) -> None:
     assert await world.find(WORD) == []
 
 
-class Disturbed(RedisFamilies):
-    """Something happens just before the deletion of the conversation."""
-
-    def __init__(self, redis: Redis, happen: Any) -> None:
-        super().__init__(redis)
-        self._happen = happen
-
-    @override
-    async def delete(self, family: LivingFamily, *, only_unused: bool) -> Sequence[str] | None:
-        if family.member.startswith("conv:"):
-            await self._happen()
-        return await super().delete(family, only_unused=only_unused)
-
-
-def disturb(world: World, happen: Any) -> ErasurePorts:
-    return replace(world.ports, families=Disturbed(world.redis, happen))
-
-
-async def test_a_fork_that_is_made_meanwhile_goes_too(world: World) -> None:
-    made = await world.make_everything(WORD)
-    late: list[str] = []
-
-    async def fork_it() -> None:
-        late.append(await fork(world.stores, made.conversation))
-        await world.turn(f"{WORD} again", conversation_id=late[0])
-        await archive_all(world.redis)
-
-    await world.erase(made.conversation, ports=disturb(world, fork_it))
-    await archive_all(world.redis)
-    with pytest.raises(NotFound):
-        await world.stores.conversations.get(late[0], owner=world.owner)
-    assert await world.find(WORD) == []
-
-
-async def test_redis_away_in_the_middle(world: World) -> None:
-    made = await world.make_everything(WORD)
-
-    async def be_away() -> None:
-        raise Unavailable("away")
-
-    receipt = await world.erase(made.conversation, ports=disturb(world, be_away))
-    assert not receipt.is_complete
-    assert receipt.counts["Not erased, try again: conversation"] == 1
-    assert await read(ArchivedConversation.objects.filter(pk=made.conversation).exists)
-    assert (await world.erase(made.conversation)).is_complete
-    await archive_all(world.redis)
-    assert await world.find(WORD) == []
-
-
-async def test_sql_away_in_the_middle(world: World) -> None:
-    made = await world.make_everything(WORD)
-    away = "ALTER TABLE prompts_archiveditem RENAME TO away"
-
-    async def be_away() -> None:
-        await run_sql(away)
-
-    with pytest.raises(DatabaseError):
-        await world.erase(made.conversation, ports=disturb(world, be_away))
-    await run_sql("ALTER TABLE away RENAME TO prompts_archiveditem")
-    await archive_all(world.redis)
-    await world.erase(made.conversation)  # SQLite keeps deleted words in its index until then
-    assert await world.find(WORD) == []
-
-
-async def test_while_the_storage_or_the_archive_is_behind_nothing_is_erased(world: World) -> None:
-    made = await world.make_everything(WORD)
-    [path] = [each for each in world.folder.rglob(made.files[0]) if each.is_file()]
-    path.unlink()
-    (path / "in the way").mkdir(parents=True)  # what is no file cannot be removed
-    receipt = await world.erase(made.conversation)
-    assert (receipt.is_complete, receipt.counts["Not erased, try again: files"]) == (False, 1)
-    (path / "in the way").rmdir()
-    path.rmdir()
-    await world.make_conversation(OTHER)  # not copied yet
-    receipt = await world.erase(made.conversation, copied_s=0)
-    assert (receipt.is_complete, receipt.counts) == (False, {"Not erased, try again: files": 1})
-    await world.stores.conversations.get(made.conversation, owner=world.owner)
-    await archive_all(world.redis)
-    later_us = 2 * time.time_ns() // 1000  # put off, because it cannot be copied
-    await world.redis.zadd(keys.outbox("00"), {f"conv:{ids.new_id(ids.CONVERSATION, '00')}": later_us})
-    assert not (await world.erase(made.conversation)).is_complete
-    await world.ports.outbox.close()
-    assert not (await world.erase(made.conversation)).is_complete
-    assert (await world.erase(made.conversation, with_files=False)).is_complete
-
-
 async def test_owners_with_alike_names_and_others_conversations_stay(world: World) -> None:
     alike = replace(world, owner="alice2")
     made, file_id = await world.make_everything(WORD), await alike.upload(OTHER)
@@ -296,15 +195,6 @@ async def test_owners_with_alike_names_and_others_conversations_stay(world: Worl
     await world.erase(made.conversation)
     await alike.stores.conversations.get(theirs, owner="alice2")
     assert await is_there(alike, file_id)
-
-
-async def test_of_two_erasures_at_once_both_end(world: World) -> None:
-    made = await world.make_everything(WORD)
-    receipts = await asyncio.gather(*(world.erase(made.conversation) for _ in range(2)))
-    await archive_all(world.redis)
-    assert [receipt.is_complete for receipt in receipts] == [True, True]
-    assert max(receipt.counts.get("Redis: conversations, forks included", 0) for receipt in receipts) == 2
-    assert await world.find(WORD) == []
 
 
 async def test_an_owner_is_erased_in_the_same_words(world: World) -> None:
