@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from prompts.archive.conversation_files import COPIED_S, ConversationFiles, find_conversation_files, is_copied
-from prompts.archive.counting import FILES, KEPT_FILES, KEPT_VECTOR_STORES, VECTOR_STORES
+from prompts.archive.counting import AGAIN, FILES, KEPT_FILES, KEPT_VECTOR_STORES, VECTOR_STORES
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import ArchivedFamily, find_branch, find_compacted
 from prompts.archive.family_erasing import drop_words, erase_archived, erase_living
@@ -32,7 +32,6 @@ log = structlog.get_logger(__name__)
 # While it is restored from the archive, it is neither here nor there; that takes seconds at most.
 TRIES = 20
 PAUSE_S = 0.5
-AGAIN = "Not erased, try again: "
 
 
 async def erase_conversation(

@@ -22,6 +22,8 @@ FILES = "Files, with their bytes and passages"
 VECTOR_STORES = "Vector stores, with their passages in the index"
 KEPT_FILES = "Kept, because something else uses them: files"
 KEPT_VECTOR_STORES = "Kept, because something else uses them: vector stores"
+# Before what is in the way; it has no number.
+AGAIN = "Not erased, try again: "
 
 
 def count_archived(*, timelines: Collection[str], conversations: Collection[str]) -> Counter[str]:

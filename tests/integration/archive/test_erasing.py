@@ -19,6 +19,7 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.tools import FileSearchTool
 from prompts.errors import NotFound, StaleRun
 from prompts.models import ErasureReceipt, Prompt, PromptVersion
+from prompts.usecases.conversations import delete_conversation
 from prompts.usecases.prompts import PromptPorts
 from tests.contract.port_turns import fork, read_conversation
 from tests.integration.archive.conftest import DATABASE
@@ -153,6 +154,21 @@ async def test_what_redis_has_lost_goes_from_the_archive(world: World) -> None:
     assert await count_rows() == NOTHING
 
 
+async def test_a_fork_that_is_in_the_archive_only_goes_with_its_origin(world: World) -> None:
+    made = await world.make_everything(WORD)
+    await world.ports.outbox.close()  # so the archive hears nothing of it
+    await delete_conversation(
+        made.fork, owner=world.owner, store=world.stores.conversations, eraser=world.stores.eraser
+    )
+    await world.ports.outbox.open()
+    await archive_all(world.redis)
+    receipt = await world.erase(made.conversation)
+    assert receipt.counts["Redis: conversations, forks included"] == 1
+    assert receipt.counts["Archive: conversations"] == 2
+    await archive_all(world.redis)
+    assert await world.find(WORD) == []
+
+
 async def test_a_fork_goes_alone(world: World) -> None:
     made = await world.make_everything(WORD)
     later = await fork(world.stores, made.fork)
@@ -188,8 +204,12 @@ async def test_an_answer_that_runs_and_a_second_erasure(world: World) -> None:
 async def test_owners_with_alike_names_and_others_conversations_stay(world: World) -> None:
     alike = replace(world, owner="alice2")
     made, file_id = await world.make_everything(WORD), await alike.upload(OTHER)
-    theirs = await alike.make_conversation(OTHER, say(ids.new_partition(), OTHER, file_id))
-    await archive_all(world.redis)
+    said = say(ids.new_partition(), OTHER, file_id)
+    theirs = await alike.make_conversation(OTHER, said)
+    envious = await alike.make_conversation(OTHER, say(ids.new_partition(), OTHER, made.files[0]), store_id=made.store)
+    assert (await alike.erase(envious)).is_complete
+    await world.vector_stores.get(made.store, owner="alice")
+    assert await is_there(world, made.files[0])
     assert not (await alike.erase(made.conversation)).counts.get("Redis: conversations, forks included")
     await world.stores.conversations.get(made.conversation, owner="alice")
     await world.erase(made.conversation)
