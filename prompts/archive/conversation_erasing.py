@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from prompts.archive.conversation_files import COPIED_S, ConversationFiles, find_conversation_files, is_copied
-from prompts.archive.counting import AGAIN, FILES, KEPT_FILES, KEPT_VECTOR_STORES, VECTOR_STORES
+from prompts.archive.counting import AGAIN, FILES, KEPT_FILES, KEPT_VECTOR_STORES, VECTOR_STORES, VECTORS
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import ArchivedFamily, find_branch, find_compacted
 from prompts.archive.family_erasing import drop_words, erase_archived, erase_living
@@ -104,6 +104,7 @@ async def _erase_history(conversation_id: str, owner: str, ports: ErasurePorts, 
     for _ in range(TRIES):
         if await _try_to_erase(conversation_id, owner, ports, receipt):
             await drop_words()
+            await ask_sql(partial(receipt.add, +Counter({VECTORS: await ports.traces.forget_vectors()})))
             return
         await asyncio.sleep(PAUSE_S)
     raise Unavailable("It is being restored, or another erasure has not ended.")

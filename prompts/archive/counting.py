@@ -12,6 +12,7 @@ from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedR
 REDIS_CONVERSATIONS = "Redis: conversations, forks included"
 REDIS_RESPONSES = "Redis: responses, with event logs"
 REDIS_RECORDS = "Redis: idempotency records"
+VECTORS = "Redis: cached vectors, of all texts"
 CONVERSATIONS = "Archive: conversations"
 ITEMS = "Archive: items"
 RESPONSES = "Archive: responses"

@@ -15,7 +15,7 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 
 from prompts.archive import owner_rows
-from prompts.archive.counting import FILES, REDIS_RECORDS, VECTOR_STORES
+from prompts.archive.counting import FILES, REDIS_RECORDS, VECTOR_STORES, VECTORS
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import find_archived
 from prompts.archive.family_erasing import erase_archived, erase_living
@@ -196,6 +196,7 @@ class _OwnerErasure:
         hashes = await ask_sql(partial(owner_rows.list_key_hashes, self._owner))
         erased = await self._ports.traces.erase_counters(self._owner, key_hashes=hashes)
         await self._count(Counter({"Redis: counters and indexes": erased}))
+        await self._count(Counter({VECTORS: await self._ports.traces.forget_vectors()}))
 
     async def delete_keys(self) -> None:
         """The last step."""

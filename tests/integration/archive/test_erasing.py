@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from prompts.adapters.redis import keys
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.user_proofs import RedisUserProofs
+from prompts.adapters.redis.vector_cache import name_vector
 from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.archive.owner_erasing import OwnerPorts, erase_owner
 from prompts.domain import ids
@@ -54,6 +56,8 @@ async def test_nothing_is_left_of_it_and_others_have_theirs(world: World) -> Non
     for place in ("Redis", "SQL: prompts_archiveditem", "SQL: prompts_archivedresponse", "knowledge.sqlite3", "files/"):
         assert place in found, place
     before = len(await world.find(OTHER))
+    digest = name_vector("model", WORD)
+    await world.redis.set(keys.vector(digest), digest + bytes(8))
     receipt = await world.erase(made.conversation)
     await archive_all(world.redis)
     assert await world.find(WORD) == []
@@ -67,6 +71,7 @@ async def test_nothing_is_left_of_it_and_others_have_theirs(world: World) -> Non
         "Archive: items": 10,
         "Archive: responses": 5,
         "Files, with their bytes and passages": 2,
+        "Redis: cached vectors, of all texts": 1,
         "Redis: conversations, forks included": 2,
         "Redis: idempotency records": 5,
         "Redis: responses, with event logs": 5,
