@@ -13,15 +13,14 @@ from django.views.decorators.http import require_GET, require_POST
 from typing_extensions import override
 
 from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
-from prompts.admin.erasing import EraseForm, erase_conversation
+from prompts.admin.erasing import EraseForm, erase_conversation, show_files
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
-from prompts.admin.histories import list_stretches
 from prompts.admin.keyset import KeysetPage, read_page
 from prompts.admin.live import read_live
 from prompts.admin.said import cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
-from prompts.archive.histories import list_history
+from prompts.archive.histories import list_history, walk_history
 from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ class ConversationAdmin(ConversationModelAdmin):
         note_action(request, "read raw", KIND, row.id, f"{kind} {raw_id}")
         if kind == "item":
             item = ArchivedItem.objects.filter(item_id=raw_id, owner=row.owner).first()
-            stretches = list_stretches(row.timeline, row.head)
+            stretches = list(walk_history(row.timeline, row.head))
             if item and any(
                 item.timeline == each.timeline and each.after < item.position <= each.upto for each in stretches
             ):
@@ -172,7 +171,7 @@ class ConversationAdmin(ConversationModelAdmin):
             raise PermissionDenied
         form = EraseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            receipt = erase_conversation(request, row, reason=form.cleaned_data["reason"])
+            receipt = erase_conversation(request, row, **form.cleaned_data)
             note_action(request, "erased", KIND, row.id, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
         context = {
@@ -182,6 +181,7 @@ class ConversationAdmin(ConversationModelAdmin):
             "conversation": row,
             "quoted_id": quote(row.id),
             "form": form,
+            "files": show_files(request, row),
             "responses": row.responses.count(),
             "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
         }

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 from django.db import DatabaseError
 
-from prompts.archive.search import filter_said, limited_time
-from prompts.models import ArchivedItem
+from prompts.archive.search import limited_time, list_said
 
 # Of the items that match, the newest: a common word is in all of them.
 MAX_MATCHES = 1_000
@@ -20,15 +19,13 @@ def find_said(query: str, *, owner: str = "") -> Mapping[str, str] | None:
 
     A word may be the beginning of one that was said. None when the search took too long.
     """
-    items = ArchivedItem.objects.filter(conversation__isnull=False)
-    if owner:
-        items = items.filter(owner=owner)
-    newest = filter_said(items, query).order_by("-id").values_list("conversation_id", "text")[:MAX_MATCHES]
+    newest = list_said(query, owner=owner or None).values_list("conversation_id", "text")[:MAX_MATCHES]
     found: dict[str, str] = {}
     try:
         with limited_time(MAX_SEARCH_S):
             for conversation_id, text in newest:
-                found.setdefault(conversation_id, text)
+                if conversation_id:
+                    found.setdefault(conversation_id, text)
     except DatabaseError:
         return None
     return found

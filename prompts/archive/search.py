@@ -1,6 +1,6 @@
 """Searches in what was said, by the index that each database has. Sync, for a thread or a page of the admin."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connection, connections, transaction
@@ -8,7 +8,7 @@ from django.db.models import BooleanField, QuerySet
 from django.db.models.expressions import RawSQL
 
 from prompts.archive.said import choose_words
-from prompts.models.archive import ArchivedConversation, ArchivedItem
+from prompts.models.archive import ArchivedItem
 
 # Of the items that match, the newest: a common word is in all of them.
 MAX_MATCHES = 2_000
@@ -44,19 +44,19 @@ def _filter(items: QuerySet[ArchivedItem], condition: str, words: str) -> QueryS
     return items.alias(says=said).filter(says=True)
 
 
-def find_said(query: str, *, owner: str | None = None, limit: int = 100) -> Sequence[ArchivedConversation]:
-    """The conversations in which it was said, the last used first: of an owner, or of all.
-
-    A fork is found by what was said on it, not by what it shares. Looks at the newest `MAX_MATCHES` items.
-    """
-    found = ArchivedConversation.objects.filter(id__in=find_said_ids(query, owner=owner))
-    return list(found.order_by("-last_used_at", "-id")[:limit])
-
-
 def find_said_ids(query: str, *, owner: str | None = None) -> set[str]:
-    """The ids of these conversations."""
-    items = ArchivedItem.objects.filter(role__in=("user", "assistant"))
+    """The conversations in which people and models said it: of an owner, or of all.
+
+    A fork is found by what was said on it, not by what it shares.
+    """
+    spoken = list_said(query, owner=owner).filter(role__in=("user", "assistant"))
+    # With `id`, so that each item is one, as the limit counts them.
+    return {found for found, _ in spoken.values_list("conversation_id", "id")[:MAX_MATCHES] if found}
+
+
+def list_said(query: str, *, owner: str | None = None) -> QuerySet[ArchivedItem]:
+    """The items of conversations that say it, the newest first: of an owner, or of all."""
+    items = ArchivedItem.objects.filter(conversation__isnull=False)
     if owner is not None:
         items = items.filter(owner=owner)
-    newest = filter_said(items, query).order_by("-id").values_list("conversation_id", "id")[:MAX_MATCHES]
-    return {conversation_id for conversation_id, _ in newest if conversation_id}  # a chain's item has none
+    return filter_said(items, query).order_by("-id")
