@@ -17,9 +17,10 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 
 from prompts.admin.histories import Stretch, list_stretches, read_slices
+from prompts.admin.history_rows import History, find_history
 from prompts.domain.conversations import Conversation
 from prompts.domain.items import Item
-from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse
+from prompts.models import ArchivedItem, ArchivedResponse
 from prompts.usecases.markdown import render_item, render_title
 
 decode_item = msgspec.json.Decoder(Item).decode
@@ -83,10 +84,10 @@ def _take(pieces: Iterator[str]) -> str | None:
             connections.close_all()
 
 
-def _find(conversation_ids: Sequence[str]) -> Iterator[tuple[ArchivedConversation, list[Stretch]]]:
+def _find(conversation_ids: Sequence[str]) -> Iterator[tuple[History, list[Stretch]]]:
     """Those that are still there."""
     for conversation_id in conversation_ids:
-        row = ArchivedConversation.objects.filter(pk=conversation_id).first()
+        row = find_history(conversation_id)
         if row is not None:
             yield row, list_stretches(row.timeline, row.head)
 
@@ -106,7 +107,7 @@ def _list_json(conversation_ids: Sequence[str]) -> Iterator[str]:
     yield "[]" if separator == "[" else "]"
 
 
-def _show(row: ArchivedConversation) -> dict[str, Any]:
+def _show(row: History) -> dict[str, Any]:
     return {
         "id": row.id,
         "owner": row.owner,
@@ -147,7 +148,7 @@ def _list_csv(conversation_ids: Sequence[str]) -> Iterator[str]:
             yield _write_rows([_list_cells(row, item, responses.get(item.response_id)) for item in items])
 
 
-def _list_cells(row: ArchivedConversation, item: ArchivedItem, response: ArchivedResponse | None) -> list[str]:
+def _list_cells(row: History, item: ArchivedItem, response: ArchivedResponse | None) -> list[str]:
     told = response and (response.model, response.prompt_id, response.prompt_version, response.status)
     return [
         row.id,

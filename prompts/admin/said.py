@@ -1,4 +1,4 @@
-"""Conversations in which something was said, for the list: which, and with which words."""
+"""Conversations and chains in which something was said, for the list: which, and with which words."""
 
 import re
 from collections.abc import Mapping
@@ -16,19 +16,18 @@ _WORD = re.compile(r"\w+")
 
 
 def find_said(query: str, *, owner: str = "") -> Mapping[str, str] | None:
-    """The conversations with an item that has all of these words, by their ids, and what the newest such item says.
+    """The histories with an item that has all of these words, by their ids, and what the newest such item says.
 
     A word may be the beginning of one that was said. None when the search took too long.
     """
-    items = ArchivedItem.objects.filter(conversation__isnull=False)
-    if owner:
-        items = items.filter(owner=owner)
-    newest = filter_said(items, query).order_by("-id").values_list("conversation_id", "text")[:MAX_MATCHES]
+    items = ArchivedItem.objects.filter(owner=owner) if owner else ArchivedItem.objects.all()
+    places = ("conversation_id", "timeline", "text")
+    newest = filter_said(items, query).order_by("-id").values_list(*places)[:MAX_MATCHES]
     found: dict[str, str] = {}
     try:
         with limited_time(MAX_SEARCH_S):
-            for conversation_id, text in newest:
-                found.setdefault(conversation_id, text)
+            for conversation_id, timeline, text in newest:
+                found.setdefault(conversation_id or timeline, text)
     except DatabaseError:
         return None
     return found
