@@ -360,6 +360,7 @@ def _build_state(
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
     searched = SearchPorts(knowledge.vector_stores.index, knowledge.vector_stores.stores)
+    token_limits = TokenLimits(settings.TOKENS_PER_MINUTE, settings.TOKENS_PER_MONTH)
     runner = Runner(
         store=responses,
         model=model,
@@ -371,8 +372,12 @@ def _build_state(
         observer=observer,
         tracing=tracing,
         hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
-        # As long as an answer may take that loses its replica as often as it may.
-        meter=RedisTokenMeter(redis, hold_s=(MAX_ATTEMPTS + 1) * (limits.max_run_s + limits.lease_s)),
+        meter=RedisTokenMeter(
+            redis,
+            # As long as an answer may take that loses its replica as often as it may.
+            hold_s=(MAX_ATTEMPTS + 1) * (limits.max_run_s + limits.lease_s),
+            limits=token_limits,
+        ),
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s, restorer=restorer)
     published_prompts = RedisPublishedPrompts(redis)
@@ -408,6 +413,9 @@ def _build_state(
         sealer=sealer,
         history_tokens=settings.HISTORY_TOKENS,
         attend=partial(runner.attend, is_kept=False),
+        meter=runner.meter,
+        keep=runner.keep,
+        calibration=calibration,
     )
     runner.after_commit = follow_ups.make_after
     state = State(
@@ -421,7 +429,7 @@ def _build_state(
         api_keys=RedisApiKeys(
             redis,
             requests_per_minute=settings.REQUESTS_PER_MINUTE,
-            token_limits=TokenLimits(settings.TOKENS_PER_MINUTE, settings.TOKENS_PER_MONTH),
+            token_limits=token_limits,
             replica_id=replica_id,
             lease_s=limits.lease_s,
             sealer=sealer,
