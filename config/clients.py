@@ -58,6 +58,7 @@ from prompts.adapters.redis.token_meter import RedisTokenMeter
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
+from prompts.adapters.sql.past_conversations import SqlPastConversations
 from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.adapters.sql.said_search import SqlSaidSearch
 from prompts.adapters.storage.file_storage import DjangoFileStorage
@@ -71,6 +72,7 @@ from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
+from prompts.ports.past_conversations import NothingPast, PastConversations
 from prompts.ports.relay import RelayPath
 from prompts.ports.restoring import NO_RESTORER, Restorer
 from prompts.ports.said_search import NothingSaid, SaidSearch
@@ -206,12 +208,14 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         tracing = UNTRACED if traced is None else traced.runs
         sql_prompts, said = SqlPrompts(), SqlSaidSearch()
         kept_s = settings.CONVERSATION_RETENTION_S
+        past = SqlPastConversations(retention_s=kept_s)
         restorer = ArchiveRestorer(RedisRestoring(redis, retention_s=kept_s), retention_s=kept_s)
         state, nudges = _build_state(
             replica_id,
             redis=redis,
             sql_prompts=sql_prompts,
             said=said if settings.ARCHIVE else NothingSaid(),
+            past=past if settings.ARCHIVE else NothingPast(),
             restorer=restorer if settings.ARCHIVE else NO_RESTORER,
             model=model,
             relay=relay,
@@ -227,6 +231,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         stack.callback(sql_prompts.close)
         stack.callback(archiver.close)
         stack.callback(said.close)
+        stack.callback(past.close)
         stack.callback(restorer.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
@@ -335,6 +340,7 @@ def _build_state(
     redis: Redis,
     sql_prompts: SqlPrompts,
     said: SaidSearch,
+    past: PastConversations,
     restorer: Restorer,
     model: GuardedModel,
     relay: GuardedRelay,
@@ -422,6 +428,7 @@ def _build_state(
         turns=turns,
         histories=histories,
         conversations=conversations,
+        past=past,
         said=said,
         eraser=RedisEraser(redis),
         notes=notes,
