@@ -31,7 +31,7 @@ from prompts.admin.history_rows import (
 )
 from prompts.admin.keyset import KeysetPage, read_page
 from prompts.admin.live import read_live
-from prompts.admin.said import cut_out, find_said
+from prompts.admin.said import MAX_MATCHES, cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
 from prompts.archive.histories import list_history
@@ -206,7 +206,10 @@ class ConversationAdmin(ConversationModelAdmin):
         found = find_said(query, owner=owner)
         if found is None:
             self.message_user(request, "The search took too long. Search for rarer words, or of one owner.", "warning")
-        return found or {}
+        elif found.is_cut:
+            told = f"Very much was said with these words. Shown is what fits among the newest {MAX_MATCHES:,} of it."
+            self.message_user(request, told, "warning")
+        return found.texts if found else {}
 
     def _check_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):

@@ -69,6 +69,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=['owner', 'created_at', 'input_tokens', 'output_tokens'], name='archived_resp_tokens'),
         ),
         migrations.AddIndex(
+            model_name='archiveditem',
+            index=models.Index(fields=['owner', '-id'], name='archived_item_by_owner'),
+        ),
+        migrations.AddIndex(
             model_name='archivedchain',
             index=models.Index(fields=['-last_used_at', '-id'], name='archived_chain_newest'),
         ),

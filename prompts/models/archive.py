@@ -202,6 +202,7 @@ class ArchivedItem(models.Model):
     class Meta:
         ordering = ("timeline", "position")
         constraints = (models.UniqueConstraint(fields=("timeline", "position"), name="one_archived_item_a_place"),)
+        indexes = (models.Index(fields=("owner", "-id"), name="archived_item_by_owner"),)
 
     @override
     def __str__(self) -> str:

@@ -87,7 +87,8 @@ async def test_what_was_said_in_a_chain_is_found(redis: Redis, stores: Stores) -
     await archive_all(redis)
     found = await read(lambda: find_said("axolotl", owner=OWNER))
     chain_id = await find_chain(response_id)
-    assert found == {conversation_id: "An axolotl swims", chain_id: "Where is the axolotl?"}
+    assert found is not None
+    assert found.texts == {conversation_id: "An axolotl swims", chain_id: "Where is the axolotl?"}
     item = await read(lambda: ArchivedItem.objects.get(role="user", conversation=None))
     assert await find_chain(item.item_id) == chain_id
 
