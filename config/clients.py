@@ -60,6 +60,7 @@ from prompts.adapters.redis.token_meter import RedisTokenMeter
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.sealing import AesGcmSealer
+from prompts.adapters.sql.past_conversations import SqlPastConversations
 from prompts.adapters.sql.prompt_store import SqlPrompts
 from prompts.adapters.sql.said_search import SqlSaidSearch
 from prompts.adapters.storage.file_storage import DjangoFileStorage
@@ -74,6 +75,7 @@ from prompts.domain.media_hosts import read_media_hosts
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.observer import Observer
 from prompts.ports.passage_index import PassageIndex
+from prompts.ports.past_conversations import NothingPast, PastConversations
 from prompts.ports.relay import RelayPath
 from prompts.ports.restoring import NO_RESTORER, Restorer
 from prompts.ports.said_search import NothingSaid, SaidSearch
@@ -209,12 +211,14 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         tracing = UNTRACED if traced is None else traced.runs
         sql_prompts, said = SqlPrompts(), SqlSaidSearch()
         kept_s = settings.CONVERSATION_RETENTION_S
+        past = SqlPastConversations(retention_s=kept_s)
         restorer = ArchiveRestorer(RedisRestoring(redis, retention_s=kept_s), retention_s=kept_s)
         state, nudges = _build_state(
             replica_id,
             redis=redis,
             sql_prompts=sql_prompts,
             said=said if settings.ARCHIVE else NothingSaid(),
+            past=past if settings.ARCHIVE else NothingPast(),
             restorer=restorer if settings.ARCHIVE else NO_RESTORER,
             model=model,
             relay=relay,
@@ -230,6 +234,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         stack.callback(sql_prompts.close)
         stack.callback(archiver.close)
         stack.callback(said.close)
+        stack.callback(past.close)
         stack.callback(restorer.close)
         stack.push_async_callback(nudges.close)
         stack.push_async_callback(turns.runner.close)
@@ -338,6 +343,7 @@ def _build_state(
     redis: Redis,
     sql_prompts: SqlPrompts,
     said: SaidSearch,
+    past: PastConversations,
     restorer: Restorer,
     model: GuardedModel,
     relay: GuardedRelay,
@@ -363,6 +369,7 @@ def _build_state(
     nudges = Nudges(redis, replica_id)
     sealer = AesGcmSealer(settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS)
     searched = SearchPorts(knowledge.vector_stores.index, knowledge.vector_stores.stores)
+    token_limits = TokenLimits(settings.TOKENS_PER_MINUTE, settings.TOKENS_PER_MONTH)
     runner = Runner(
         store=responses,
         model=model,
@@ -374,8 +381,12 @@ def _build_state(
         observer=observer,
         tracing=tracing,
         hosted_tools=[FileSearch(partial(search, ports=searched), max_tokens=settings.PASSAGE_TOKENS)],
-        # As long as an answer may take that loses its replica as often as it may.
-        meter=RedisTokenMeter(redis, hold_s=(MAX_ATTEMPTS + 1) * (limits.max_run_s + limits.lease_s)),
+        meter=RedisTokenMeter(
+            redis,
+            # As long as an answer may take that loses its replica as often as it may.
+            hold_s=(MAX_ATTEMPTS + 1) * (limits.max_run_s + limits.lease_s),
+            limits=token_limits,
+        ),
     )
     conversations = RedisConversationStore(redis, retention_s=retention.history_s, restorer=restorer)
     published_prompts = RedisPublishedPrompts(redis)
@@ -411,12 +422,16 @@ def _build_state(
         sealer=sealer,
         history_tokens=settings.HISTORY_TOKENS,
         attend=partial(runner.attend, is_kept=False),
+        meter=runner.meter,
+        keep=runner.keep,
+        calibration=calibration,
     )
     runner.after_commit = follow_ups.make_after
     state = State(
         turns=turns,
         histories=histories,
         conversations=conversations,
+        past=past,
         said=said,
         eraser=RedisEraser(redis),
         notes=notes,
@@ -424,7 +439,7 @@ def _build_state(
         api_keys=RedisApiKeys(
             redis,
             requests_per_minute=settings.REQUESTS_PER_MINUTE,
-            token_limits=TokenLimits(settings.TOKENS_PER_MINUTE, settings.TOKENS_PER_MONTH),
+            token_limits=token_limits,
             replica_id=replica_id,
             lease_s=limits.lease_s,
             sealer=sealer,

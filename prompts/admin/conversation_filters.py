@@ -1,16 +1,18 @@
-"""Which conversations a list shows: what staff chose in the form above it."""
+"""Which conversations and chains a list shows: what staff chose in the form above it."""
 
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, time
-from typing import Any
+from typing import Any, TypeVar
 
 from django import forms
 from django.db.models import Q, QuerySet
 
-from prompts.models import ArchivedConversation
+from prompts.models import ArchivedHistory
+
+AnyHistory = TypeVar("AnyHistory", bound=ArchivedHistory)
 
 STATUSES = ("completed", "incomplete", "failed", "cancelled", "in_progress", "queued")
-_COLUMNS = {"owner": "owner", "model": "last_model", "prompt": "last_prompt_id", "status": "last_status"}
+_COLUMNS = {"id": "pk", "owner": "owner", "model": "last_model", "prompt": "last_prompt_id", "status": "last_status"}
 
 
 def _any(choices: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -21,6 +23,10 @@ class ConversationFilters(forms.Form):
     """The form above the list; a filter that is left empty filters nothing."""
 
     q = forms.CharField(required=False, max_length=500, label="What was said")
+    kind = forms.ChoiceField(
+        required=False, choices=_any({"conversation": "conversations", "chain": "chains of responses"})
+    )
+    id = forms.CharField(required=False, max_length=64, label="Id (of any of it)")
     owner = forms.CharField(required=False, max_length=200)
     model = forms.CharField(required=False, max_length=200)
     prompt = forms.CharField(required=False, max_length=64, label="Prompt (id)")
@@ -38,12 +44,12 @@ class ConversationFilters(forms.Form):
         return {name: value for name, value in self.cleaned_data.items() if value not in ("", None, False)}
 
 
-def filter_conversations(
-    rows: "QuerySet[ArchivedConversation]", chosen: Mapping[str, Any], found: Collection[str]
-) -> "QuerySet[ArchivedConversation]":
-    """The rows that fit all of it. A time is that of the last use, in UTC, its last day included.
+def filter_histories(
+    rows: "QuerySet[AnyHistory]", chosen: Mapping[str, Any], found: Collection[str]
+) -> "QuerySet[AnyHistory]":
+    """The rows that fit all of it, but for their kind. A time is that of the last use, in UTC, its last day included.
 
-    `found` are the conversations in which what was looked for was said.
+    `found` are the histories in which what was looked for was said.
     """
     wanted = Q(**{column: chosen[name].strip() for name, column in _COLUMNS.items() if name in chosen})
     if "feedback" in chosen:

@@ -1,39 +1,50 @@
-"""Conversations in the admin: a list to search and filter, and each as a transcript. Each look at one is noted."""
+"""Conversations and chains of responses in the admin: one list to search and filter, and each as a transcript.
 
-from collections.abc import Mapping, Sequence
+Each look at one is noted.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_GET, require_POST
 from typing_extensions import override
 
-from prompts.admin.conversation_filters import ConversationFilters, filter_conversations
-from prompts.admin.erasing import EraseForm, erase_conversation, show_files
+from prompts.admin.conversation_filters import ConversationFilters, filter_histories
+from prompts.admin.erasing import EraseForm, erase_history, show_files
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
+from prompts.admin.history_rows import (
+    History,
+    find_first_words,
+    find_history,
+    find_history_id,
+    list_forks,
+    list_own,
+    list_responses,
+)
 from prompts.admin.keyset import KeysetPage, read_page
 from prompts.admin.live import read_live
-from prompts.admin.said import cut_out, find_said
+from prompts.admin.said import MAX_MATCHES, cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
 from prompts.archive.histories import list_history, walk_history
-from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
+from prompts.models import ArchivedChain, ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
 
 if TYPE_CHECKING:
     ConversationModelAdmin = admin.ModelAdmin[ArchivedConversation]  # generic in the stubs only
 else:
     ConversationModelAdmin = admin.ModelAdmin
 
-KIND = "conversation"
+# What a search looks through.
+SEARCHED = "conversation"
 # Of a transcript, on one page.
 ITEMS_A_PAGE = 100
-# Failed and unfinished answers beside them.
-MAX_RESPONSES = 400
-MAX_FORKS = 50
 
 
 @admin.register(ArchivedConversation)
@@ -55,9 +66,9 @@ class ConversationAdmin(ConversationModelAdmin):
         """Deleting rows here would leave what Redis holds: erasing is another thing, with a page of its own."""
         return False
 
-    def may_erase(self, request: HttpRequest) -> bool:
-        """Whether this user erases."""
-        return request.user.has_perm("prompts.erase_conversation")
+    def may_erase(self, request: HttpRequest, row: History) -> bool:
+        """Whether this user erases it here."""
+        return isinstance(row, ArchivedConversation) and request.user.has_perm("prompts.erase_conversation")
 
     @override
     def get_urls(self) -> list[URLPattern]:
@@ -85,9 +96,8 @@ class ConversationAdmin(ConversationModelAdmin):
         chosen = filters.chosen if filters.is_valid() else {}
         query = chosen.get("q", "")
         found = self._search(request, query, chosen.get("owner", "")) if query else {}
-        rows = filter_conversations(ArchivedConversation.objects.defer("record_json"), chosen, found)
         cursors = {name: request.GET.get(name, "") for name in ("newer", "older")}
-        shown: KeysetPage[ArchivedConversation] = read_page(rows, "last_used_at", **cursors)
+        shown: KeysetPage[History] = read_page(_choose(chosen, found), "last_used_at", **cursors)
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -104,12 +114,12 @@ class ConversationAdmin(ConversationModelAdmin):
     def transcript_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """One conversation as people read it."""
         row = self._get_row(request, object_id)
-        note_action(request, "read", KIND, row.id)
+        note_action(request, "read", row.kind, row.id)
         before = request.GET.get("before", "")
         at = int(before) if before.isascii() and before.isdecimal() and len(before) < len(str(2**31)) else None
         place = None if at is None else (row.timeline, at)
         items = list_history(row, before=place, limit=ITEMS_A_PAGE)
-        turns = build_turns(items, _list_responses(row, items, is_newest=at is None))
+        turns = build_turns(items, list_responses(row, items, is_newest=at is None))
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -120,17 +130,17 @@ class ConversationAdmin(ConversationModelAdmin):
             "earlier": items[0].position if items and items[0].position > 1 else 0,
             "is_newest": at is None,
             "metadata": sorted(row.metadata.items()),
-            "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
+            "forks": list_forks(row),
             "prompt_names": _name_prompts({turn.response.prompt_id for turn in turns if turn.response}),
             "forms": FORMS,
-            "may_erase": self.may_erase(request),
+            "may_erase": self.may_erase(request, row),
         }
         return TemplateResponse(request, "admin_pages/transcript.html", context)
 
     def raw_view(self, request: HttpRequest, object_id: str, kind: str, raw_id: str) -> HttpResponse:
         """An item or a response of it, as it is stored: JSON, which no browser runs."""
         row = self._get_row(request, object_id)
-        note_action(request, "read raw", KIND, row.id, f"{kind} {raw_id}")
+        note_action(request, "read raw", row.kind, row.id, f"{kind} {raw_id}")
         if kind == "item":
             item = ArchivedItem.objects.filter(item_id=raw_id, owner=row.owner).first()
             stretches = list(walk_history(row.timeline, row.head))
@@ -146,7 +156,7 @@ class ConversationAdmin(ConversationModelAdmin):
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What is being answered now: JSON for the script of the transcript."""
         row = self._get_row(request, object_id)
-        return _answer_json(read_live(request, row.id, owner=row.owner))
+        return _answer_json(read_live(request, row))
 
     def export_view(self, request: HttpRequest) -> HttpResponse:
         """The selected conversations as a file, written as it is sent."""
@@ -155,24 +165,28 @@ class ConversationAdmin(ConversationModelAdmin):
         form = request.POST.get("form", "")
         if form not in FORMS:
             raise Http404("There is no such form.")
-        known = {*ArchivedConversation.objects.filter(pk__in=wanted).values_list("pk", flat=True)}
-        found = [conversation_id for conversation_id in wanted if conversation_id in known]
+        known = {
+            history_id: rows.model.kind
+            for rows in (ArchivedConversation.objects, ArchivedChain.objects)
+            for history_id in rows.filter(pk__in=wanted).values_list("pk", flat=True)
+        }
+        found = [history_id for history_id in wanted if history_id in known]
         if not found:
             self.message_user(request, "Select the conversations to be exported.", level="warning")
             return HttpResponseRedirect(reverse("admin:prompts_archivedconversation_changelist"))
-        for conversation_id in found:
-            note_action(request, "exported", KIND, conversation_id, FORMS[form])
+        for history_id in found:
+            note_action(request, "exported", known[history_id], history_id, FORMS[form])
         return export_conversations(found, form)
 
     def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask whether, and erase it; then the receipt is shown."""
         row = self._get_row(request, object_id)
-        if not self.may_erase(request):
+        if not isinstance(row, ArchivedConversation) or not self.may_erase(request, row):
             raise PermissionDenied
         form = EraseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            receipt = erase_conversation(request, row, **form.cleaned_data)
-            note_action(request, "erased", KIND, row.id, form.cleaned_data["reason"])
+            receipt = erase_history(request, row, **form.cleaned_data)
+            note_action(request, "erased", row.kind, row.id, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
         context = {
             **self.admin_site.each_context(request),
@@ -182,35 +196,46 @@ class ConversationAdmin(ConversationModelAdmin):
             "quoted_id": quote(row.id),
             "form": form,
             "files": show_files(request, row),
-            "responses": row.responses.count(),
-            "forks": ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
+            "responses": list_own(row).count(),
+            "forks": list_forks(row),
         }
         return TemplateResponse(request, "admin_pages/erase.html", context)
 
     def _search(self, request: HttpRequest, query: str, owner: str) -> Mapping[str, str]:
-        note_action(request, "searched", KIND, owner, query)
+        note_action(request, "searched", SEARCHED, owner, query)
         found = find_said(query, owner=owner)
         if found is None:
             self.message_user(request, "The search took too long. Search for rarer words, or of one owner.", "warning")
-        return found or {}
+        elif found.is_cut:
+            told = f"Very much was said with these words. Shown is what fits among the newest {MAX_MATCHES:,} of it."
+            self.message_user(request, told, "warning")
+        return found.texts if found else {}
 
     def _check_view(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
 
-    def _get_row(self, request: HttpRequest, object_id: str) -> ArchivedConversation:
+    def _get_row(self, request: HttpRequest, object_id: str) -> History:
         self._check_view(request)
-        row = ArchivedConversation.objects.filter(pk=unquote(object_id)).first()
+        row = find_history(unquote(object_id))
         if row is None:
             raise Http404("The archive has no such conversation.")
         return row
 
 
-def _build_lines(rows: Any, found: Mapping[str, str], query: str) -> list[tuple[ArchivedConversation, str, str]]:
+def _choose(chosen: Mapping[str, Any], found: Collection[str]) -> "Sequence[QuerySet[Any]]":
+    """The rows of conversations and of chains that a list shows."""
+    if "id" in chosen:
+        chosen = {**chosen, "id": find_history_id(chosen["id"].strip())}
+    kinds = (ArchivedConversation.objects.defer("record_json"), ArchivedChain.objects.all())
+    wanted = [rows for rows in kinds if chosen.get("kind") in (None, rows.model.kind)]
+    return [filter_histories(rows, chosen, found) for rows in wanted]
+
+
+def _build_lines(rows: Sequence[History], found: Mapping[str, str], query: str) -> list[tuple[History, str, str]]:
     """The rows with the names of their prompts and some words: those that were found, or the first that were said."""
     names = _name_prompts({row.last_prompt_id for row in rows})
-    first = ArchivedItem.objects.filter(timeline__in=[row.timeline for row in rows], position=1)
-    begins = dict(first.values_list("timeline", "text"))
+    begins = find_first_words(rows)
     return [
         (
             row,
@@ -224,19 +249,6 @@ def _build_lines(rows: Any, found: Mapping[str, str], query: str) -> list[tuple[
 def _name_prompts(prompt_ids: set[str]) -> dict[str, str]:
     rows = Prompt.objects.filter(pk__in=prompt_ids - {""})
     return {row.pk: str(row) for row in rows}
-
-
-def _list_responses(
-    row: ArchivedConversation, items: Sequence[ArchivedItem], *, is_newest: bool
-) -> list[ArchivedResponse]:
-    """The responses of these items, and those that stand between them though they joined no history."""
-    own = ArchivedResponse.objects.filter(id__in={item.response_id for item in items} - {""})
-    beside = row.responses.exclude(status__in=("completed", "incomplete", "cancelled"))
-    if items:
-        beside = beside.filter(created_at__gte=items[0].created_at)
-        if not is_newest:
-            beside = beside.filter(created_at__lte=items[-1].created_at)
-    return [*own, *(found for found in beside[:MAX_RESPONSES] if found not in own)]
 
 
 def _keep(query: QueryDict, **cursor: str) -> str:

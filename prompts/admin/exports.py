@@ -15,10 +15,11 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 
+from prompts.admin.history_rows import History, find_history
 from prompts.archive.histories import Stretch, read_slices, walk_history
 from prompts.domain.conversations import Conversation
 from prompts.domain.items import Item
-from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse
+from prompts.models import ArchivedItem, ArchivedResponse
 from prompts.sql_calls import call_and_close
 from prompts.usecases.markdown import render_item, render_title
 
@@ -80,10 +81,10 @@ def _take(pieces: Iterator[str]) -> str | None:
         return call_and_close(lambda: next(pieces, None))
 
 
-def _find(conversation_ids: Sequence[str]) -> Iterator[tuple[ArchivedConversation, list[Stretch]]]:
+def _find(conversation_ids: Sequence[str]) -> Iterator[tuple[History, list[Stretch]]]:
     """Those that are still there."""
     for conversation_id in conversation_ids:
-        row = ArchivedConversation.objects.filter(pk=conversation_id).first()
+        row = find_history(conversation_id)
         if row is not None:
             yield row, list(walk_history(row.timeline, row.head))
 
@@ -103,7 +104,7 @@ def _list_json(conversation_ids: Sequence[str]) -> Iterator[str]:
     yield "[]" if separator == "[" else "]"
 
 
-def _show(row: ArchivedConversation) -> dict[str, Any]:
+def _show(row: History) -> dict[str, Any]:
     return {
         "id": row.id,
         "owner": row.owner,
@@ -144,7 +145,7 @@ def _list_csv(conversation_ids: Sequence[str]) -> Iterator[str]:
             yield _write_rows([_list_cells(row, item, responses.get(item.response_id)) for item in items])
 
 
-def _list_cells(row: ArchivedConversation, item: ArchivedItem, response: ArchivedResponse | None) -> list[str]:
+def _list_cells(row: History, item: ArchivedItem, response: ArchivedResponse | None) -> list[str]:
     told = response and (response.model, response.prompt_id, response.prompt_version, response.status)
     return [
         row.id,

@@ -21,23 +21,31 @@ class KeysetPage(Generic[AnyModel]):
     older: str = ""
 
 
-def read_page(rows: "QuerySet[AnyModel]", by: str, *, newer: str = "", older: str = "") -> "KeysetPage[AnyModel]":
-    """The page of rows by the time `by` and their ids, that is newer or older than a cursor; without one the first.
+def read_page(
+    tables: "Sequence[QuerySet[AnyModel]]", by: str, *, newer: str = "", older: str = ""
+) -> "KeysetPage[AnyModel]":
+    """The page by the time `by` and the ids of rows that is newer or older than a cursor; without one the first.
 
-    A cursor that cannot be read is no cursor.
+    Rows of several tables stand between each other. A cursor that cannot be read is no cursor.
     """
     if cursor := _read_cursor(newer):
-        found = list(rows.filter(_beyond(by, *cursor, "gt")).order_by(by, "pk")[: PAGE_ROWS + 1])
+        found = _merge([rows.filter(_beyond(by, *cursor, "gt")).order_by(by, "pk") for rows in tables], by)
         has_more, shown = len(found) > PAGE_ROWS, found[:PAGE_ROWS][::-1]
         return KeysetPage(shown, _cursor(shown[:1], by) if has_more else "", _cursor(shown[-1:], by))
     cursor = _read_cursor(older)
     if cursor:
-        rows = rows.filter(_beyond(by, *cursor, "lt"))
-    found = list(rows.order_by(f"-{by}", "-pk")[: PAGE_ROWS + 1])
+        tables = [rows.filter(_beyond(by, *cursor, "lt")) for rows in tables]
+    found = _merge([rows.order_by(f"-{by}", "-pk") for rows in tables], by, is_reverse=True)
     shown = found[:PAGE_ROWS]
     return KeysetPage(
         shown, _cursor(shown[:1], by) if cursor else "", _cursor(shown[-1:], by) if len(found) > PAGE_ROWS else ""
     )
+
+
+def _merge(ordered: "Sequence[QuerySet[AnyModel]]", by: str, *, is_reverse: bool = False) -> Sequence[AnyModel]:
+    """A page's rows in their order, and one more."""
+    found = [row for rows in ordered for row in rows[: PAGE_ROWS + 1]]
+    return sorted(found, key=lambda row: (getattr(row, by), row.pk), reverse=is_reverse)[: PAGE_ROWS + 1]
 
 
 def _beyond(by: str, at: datetime, key: str, sign: str) -> Q:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from typing_extensions import override
 
 from prompts.admin.publishing import publish_projects
+from prompts.admin.tokens import read_owner
 from prompts.models import Project
 
 if TYPE_CHECKING:
@@ -64,6 +65,13 @@ class ProjectAdmin(ProjectModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> tuple[str, ...]:
         """What belongs to an owner stays theirs: the owner is chosen once."""
         return () if obj is None else ("owner",)
+
+    @override
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """With the tokens that the project has used."""
+        if project := context.get("original"):
+            context["tokens"] = read_owner(request, project.owner)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     @override
     def save_model(self, request: HttpRequest, obj: Project, form: "ModelForm[Project]", change: bool) -> None:

@@ -1,11 +1,13 @@
-"""Conversations in which something was said, for the list: which, and with which words."""
+"""Conversations and chains in which something was said, for the list: which, and with which words."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.db import DatabaseError
 
-from prompts.archive.search import limited_time, list_said
+from prompts.archive.search import limited_time, list_newest
+from prompts.models import ArchivedItem
 
 # Of the items that match, the newest: a common word is in all of them.
 MAX_MATCHES = 1_000
@@ -14,21 +16,29 @@ MAX_SEARCH_S = 5.0
 _WORD = re.compile(r"\w+")
 
 
-def find_said(query: str, *, owner: str = "") -> Mapping[str, str] | None:
-    """The conversations with an item that has all of these words, by their ids, and what the newest such item says.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Histories by their ids, with what the newest such item says; `is_cut`: older items say it, too."""
+
+    texts: Mapping[str, str]
+    is_cut: bool = False
+
+
+def find_said(query: str, *, owner: str = "") -> Found | None:
+    """The histories with an item that has all of these words, of the newest `MAX_MATCHES` such items.
 
     A word may be the beginning of one that was said. None when the search took too long.
     """
-    newest = list_said(query, owner=owner or None).values_list("conversation_id", "text")[:MAX_MATCHES]
-    found: dict[str, str] = {}
+    items = ArchivedItem.objects.filter(owner=owner) if owner else ArchivedItem.objects.all()
     try:
         with limited_time(MAX_SEARCH_S):
-            for conversation_id, text in newest:
-                if conversation_id:
-                    found.setdefault(conversation_id, text)
+            newest = list_newest(items, query, "conversation_id", "timeline", "text", limit=MAX_MATCHES)
     except DatabaseError:
         return None
-    return found
+    found: dict[str, str] = {}
+    for conversation_id, timeline, text in newest:
+        found.setdefault(conversation_id or timeline, text)
+    return Found(found, is_cut=len(newest) == MAX_MATCHES)
 
 
 def cut_out(text: str, query: str, *, characters: int = 160) -> str:

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from prompts.admin.unpaged import UncountedPaginator
 from prompts.models import StaffAction
-from prompts.models.archive import MAX_NAME_CHARACTERS
+from prompts.models.histories import MAX_NAME_CHARACTERS
 
 if TYPE_CHECKING:
     StaffActionModelAdmin = admin.ModelAdmin[StaffAction]  # generic in the stubs only

@@ -22,6 +22,7 @@ from prompts.domain import ids
 from prompts.domain.conversations import Conversation
 from prompts.domain.item_kinds import ITEM_ID_PREFIXES
 from prompts.domain.items import Item
+from prompts.domain.responses import Notice
 from prompts.errors import InvalidRequest
 from prompts.usecases.conversations import (
     add_items,
@@ -31,10 +32,10 @@ from prompts.usecases.conversations import (
     fork_conversation,
     get_conversation,
     get_item,
-    list_conversations,
     list_items,
     update_conversation,
 )
+from prompts.usecases.listing import list_conversations
 from prompts.usecases.passages import show_results
 from prompts.usecases.public_ids import check_kind
 from prompts.usecases.scopes import check_items
@@ -144,6 +145,7 @@ class ConversationList(Struct):
     last_id: str | None
     has_more: bool
     object: Literal["list"] = "list"
+    notices: list[Notice] | UnsetType = field(default=UNSET, name="eps:notices")
 
 
 class ItemList(Struct):
@@ -188,18 +190,20 @@ class ConversationsController(ApiController):
         forked_from = parsed_query.forked_from
         if forked_from is not None:
             check_kind(forked_from, ids.CONVERSATION, param="forked_from")
-        found, has_more = await list_conversations(
+        listed = await list_conversations(
             owner=self.owner,
             limit=parsed_query.limit,
             after=parsed_query.after,
             forked_from=forked_from,
             query=parsed_query.query,
             store=self.state.conversations,
+            past=self.state.past,
             said=self.state.said,
         )
-        data = [show(conversation) for conversation in found]
+        data = [show(conversation) for conversation in listed.conversations]
         first_id, last_id = (data[0].id, data[-1].id) if data else (None, None)
-        return json_response(encode(ConversationList(data, first_id, last_id, has_more)))
+        notices = list(listed.notices) or UNSET
+        return json_response(encode(ConversationList(data, first_id, last_id, listed.has_more, notices=notices)))
 
 
 class ConversationController(ApiController):
@@ -357,5 +361,5 @@ def show(conversation: Conversation) -> ConversationBody:
         title=conversation.title,
         active_response_id=conversation.active_response_id,
         forked_from=conversation.forked_from,
-        last_used_at=UNSET if conversation.last_used_at is None else conversation.last_used_at,
+        last_used_at=UNSET if conversation.last_used_ms is None else conversation.last_used_ms // 1000,
     )

@@ -6,12 +6,13 @@ from typing import Literal
 import msgspec
 from django.http import HttpResponse
 from dmr import Path, ResponseSpec, validate
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, field
 
 from prompts.api.controller import ApiController, json_response
 from prompts.api.openapi.document import ERRORS, MODEL_ERRORS, refusals
 from prompts.api.responses import ResponsePath
 from prompts.domain import ids
+from prompts.domain.responses import Notice
 from prompts.usecases.public_ids import check_kind
 
 encode = msgspec.json.Encoder().encode
@@ -23,6 +24,7 @@ class FollowUpsBody(Struct):
     response_id: str
     data: list[str]
     object: Literal["response.follow_ups"] = "response.follow_ups"
+    notices: list[Notice] | UnsetType = field(default=UNSET, name="eps:notices")
 
 
 class FollowUpsController(ApiController):
@@ -41,5 +43,6 @@ class FollowUpsController(ApiController):
     async def post(self, parsed_path: Path[ResponsePath]) -> HttpResponse:
         """Up to three questions that the model suggests; kept with the response, and the same from then on."""
         response_id = check_kind(parsed_path.response_id, ids.RESPONSE, param="response_id")
-        questions = await self.state.follow_ups.get(response_id, owner=self.owner)
-        return json_response(encode(FollowUpsBody(response_id, list(questions))))
+        suggested = await self.state.follow_ups.get(response_id, owner=self.owner)
+        body = FollowUpsBody(response_id, list(suggested.questions), notices=list(suggested.notices) or UNSET)
+        return json_response(encode(body))

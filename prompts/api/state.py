@@ -14,6 +14,7 @@ from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.observer import Observer
 from prompts.ports.origins import Origins
+from prompts.ports.past_conversations import PastConversations
 from prompts.ports.project_limits import ProjectLimits
 from prompts.ports.response_notes import ResponseNotes
 from prompts.ports.said_search import SaidSearch
@@ -36,6 +37,7 @@ class State:
     turns: TurnPorts
     histories: HistoryPorts
     conversations: ConversationStore
+    past: PastConversations
     said: SaidSearch
     eraser: Eraser
     notes: ResponseNotes

@@ -90,6 +90,7 @@ class Copier:
         kind, _, name = member.partition(":")
         conversation_ids = {name} if kind == "conv" else set()
         waiting = [name] if kind == "chain" else [*await self._outbox.find_timelines([name])]
+        chains = {name} if kind == "chain" else set()
         await self._copy(conversation_ids=conversation_ids, timelines=waiting)
         while waiting:
             parts = await self._outbox.list_parts(waiting.pop())
@@ -98,6 +99,7 @@ class Copier:
             forks = [name for name in holders if ids.is_of_kind(name, ids.CONVERSATION)]
             waiting += await self._outbox.find_timelines(holders)
             conversation_ids.update(forks)
+            chains.update(name for kind, name in parts if kind == "tl")
             for some in _slice(parts):
                 await self._copy(
                     {name for kind, name in some if kind == "resp"},
@@ -105,7 +107,7 @@ class Copier:
                     {name for kind, name in some if kind == "tl"},
                 )
         if is_let_go:
-            await self._write(expired=conversation_ids)
+            await self._write(expired=conversation_ids | chains)
             self.copied.let_go.append(member)
 
     async def _copy(

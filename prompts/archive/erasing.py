@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
+from prompts.models.histories import ArchivedChain
 
 # Of one statement: what a database takes as parameters.
 IDS_AT_ONCE = 500
@@ -61,6 +62,7 @@ def _erase(timelines: set[str], conversation_ids: set[str]) -> Counter[str]:
         erased += _delete(ArchivedItem.objects.filter(timeline__in=some), "items")
         erased += _delete(ArchivedResponse.objects.filter(timeline__in=some), "responses")
         erased += _delete(ArchivedTimeline.objects.filter(id__in=some), "timelines")
+        erased += _delete(ArchivedChain.objects.filter(id__in=some), "chains")
     for some in slice_ids(conversation_ids):
         erased += _delete(ArchivedResponse.objects.filter(conversation_id__in=some), "responses")
         erased += _delete(ArchivedItem.objects.filter(conversation_id__in=some), "items")

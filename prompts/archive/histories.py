@@ -1,4 +1,7 @@
-"""A conversation's whole history from the archive, with what it shares with others. Sync, for a page or a thread."""
+"""The history of a conversation or a chain from the archive, with what it shares with others.
+
+Sync, for a page or a thread.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,6 +9,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedTimeline
+from prompts.models.histories import ArchivedChain
 
 # As many timelines as a history may stand on (`lua/parts/timelines.lua`), and one more.
 MAX_TIMELINES = 257
@@ -32,10 +36,10 @@ def walk_history(timeline: str, head: int) -> Iterator[Stretch]:
 
 
 def list_history(
-    conversation: ArchivedConversation, *, before: tuple[str, int] | None = None, limit: int = 100
+    history: ArchivedConversation | ArchivedChain, *, before: tuple[str, int] | None = None, limit: int = 100
 ) -> Sequence[ArchivedItem]:
     """Its newest items, oldest first; or those before the place (timeline, position) of an item of it."""
-    timeline, position = before or (conversation.timeline, conversation.head + 1)
+    timeline, position = before or (history.timeline, history.head + 1)
     found: list[ArchivedItem] = []
     for stretch in walk_history(timeline, position - 1):
         found += _list_items(stretch).order_by("-position")[: limit - len(found)]

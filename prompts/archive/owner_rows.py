@@ -13,6 +13,7 @@ from prompts.archive.erasing import drop_deleted_words
 from prompts.domain.owners import USER_PREFIX, is_user
 from prompts.models import (
     ApiKey,
+    ArchivedChain,
     ArchivedConversation,
     ArchivedItem,
     ArchivedResponse,
@@ -70,6 +71,7 @@ def erase_rows(owner: str) -> Counter[str]:
     counts[ITEMS] = counts[SEARCH_INDEX] = _delete(ArchivedItem.objects.filter(owner=owner))
     counts[RESPONSES] = _delete(ArchivedResponse.objects.filter(owner=owner))
     counts[CONVERSATIONS] = _delete(ArchivedConversation.objects.filter(owner=owner))
+    _delete(ArchivedChain.objects.filter(owner=owner))
     _delete(ArchivedTimeline.objects.filter(owner=owner))
     drop_deleted_words()
     return +counts

@@ -9,14 +9,8 @@ import msgspec
 
 from prompts.archive.said import clean, list_forms, tell_text
 from prompts.domain import ids
-from prompts.models.archive import (
-    MAX_ID_CHARACTERS,
-    MAX_NAME_CHARACTERS,
-    ArchivedConversation,
-    ArchivedItem,
-    ArchivedResponse,
-    ArchivedTimeline,
-)
+from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
+from prompts.models.histories import MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS
 from prompts.ports.outbox import ItemRecord, Record
 
 # The fields of a response that have a column as they are.

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Subquery, Value
-from django.db.models.functions import Coalesce
 
 from prompts.archive.erasing import erase_chain, erase_conversations, erase_items, erase_responses
 from prompts.archive.rows import build_conversation, build_item, build_response, build_timeline
+from prompts.archive.summing import sum_up_chains, sum_up_conversations
 from prompts.domain import ids
 from prompts.models.archive import (
     ArchivedConversation,
@@ -20,6 +19,7 @@ from prompts.models.archive import (
     ArchivedTimeline,
     ArchivePartition,
 )
+from prompts.models.histories import ArchivedChain
 from prompts.ports.outbox import ItemRecord, Record
 
 Row = TypeVar("Row", ArchivedConversation, ArchivedTimeline, ArchivedResponse)
@@ -50,7 +50,7 @@ class Batch:
     gone: Mapping[str, Collection[str]] = field(default_factory=dict)
     """Ids of what was erased, by its kind: conv, resp, chain, item."""
     expired: Collection[str] = ()
-    """Conversations that Redis lets go."""
+    """Conversations and timelines that Redis lets go."""
 
 
 def find_copied(timelines: Collection[str]) -> dict[str, int]:
@@ -70,12 +70,15 @@ def write_batch(batch: Batch) -> Counter[str]:
         written["items"] += _write_items(copy)
     written["timelines"] = _write_timelines(batch.timelines)
     written["conversations"] = _write_conversations(batch.conversations)
+    chains = _find_timelines([each.id for each in batch.responses])  # an answer may be put on a branch when it ends
     written["responses"] = _write_responses(batch.responses)
     written["erased"] = _erase(batch.gone)
-    ArchivedConversation.objects.filter(id__in=batch.expired).update(expired_at=datetime.now(UTC))
+    for histories in (ArchivedConversation, ArchivedChain):
+        histories.objects.filter(id__in=batch.expired).update(expired_at=datetime.now(UTC))
     concerned = {each.id for each in batch.conversations}
     concerned |= {each.fields["anchor"] for each in batch.responses if each.fields["anchor_kind"] == "conversation"}
-    _sum_up(concerned)
+    sum_up_conversations(concerned)
+    sum_up_chains(chains | {each.fields["timeline"] for each in batch.responses}, is_used=True)
     return +written
 
 
@@ -138,23 +141,15 @@ def _erase(gone: Mapping[str, Collection[str]]) -> int:
     if response_ids := gone.get("resp"):
         concerned = ArchivedResponse.objects.filter(id__in=response_ids, conversation__isnull=False)
         conversation_ids = {*concerned.values_list("conversation_id", flat=True)}
+        chains = _find_timelines(response_ids)
         erased += erase_responses(response_ids)
-        _sum_up(conversation_ids)
+        sum_up_conversations(conversation_ids)
+        sum_up_chains(chains, is_used=False)
     if item_ids := gone.get("item"):
         erased += erase_items(item_ids)
     return erased.total()
 
 
-def _sum_up(conversation_ids: Collection[str]) -> None:
-    """Note at conversations what their newest response is, so that a list can filter by it."""
-    if not conversation_ids:
-        return
-    of_it = ArchivedResponse.objects.filter(conversation=OuterRef("pk")).order_by("-created_at", "-id")
-    rated = of_it.filter(feedback_score__isnull=False).order_by("-feedback_at", "-id")
-    ArchivedConversation.objects.filter(id__in=conversation_ids).update(
-        last_model=Coalesce(Subquery(of_it.values("model")[:1]), Value("")),
-        last_prompt_id=Coalesce(Subquery(of_it.values("prompt_id")[:1]), Value("")),
-        last_status=Coalesce(Subquery(of_it.values("status")[:1]), Value("")),
-        last_feedback=Subquery(rated.values("feedback_score")[:1]),
-        has_error=Exists(of_it.filter(status="failed")),
-    )
+def _find_timelines(response_ids: Collection[str]) -> set[str]:
+    """Where these responses stand in the archive."""
+    return {*ArchivedResponse.objects.filter(id__in=response_ids).values_list("timeline", flat=True)}

@@ -18,7 +18,7 @@ class Conversation(Struct, frozen=True, kw_only=True):
     title: str | None = None
     active_response_id: str | None = None
     forked_from: str | None = None
-    last_used_at: int | None = None
+    last_used_ms: int | None = None
     """Known where an owner's conversations are listed, and only there."""
 
 

@@ -40,7 +40,7 @@ class ConversationRef(Struct, frozen=True):
 class Notice(Struct, frozen=True):
     """Something that a client should know of an answer that has not failed: a stable code and one sentence."""
 
-    code: Literal["knowledge_unavailable"]
+    code: Literal["knowledge_unavailable", "rate_limit_exceeded", "quota_exceeded", "archive_unavailable"]
     message: str
 
 

@@ -12,13 +12,16 @@ from prompts.models.archive import (
     ErasureReceipt,
     StaffAction,
 )
+from prompts.models.histories import ArchivedChain, ArchivedHistory
 from prompts.models.projects import ApiKey, Project
 from prompts.models.prompts import Prompt, PromptVersion
 
 __all__ = [
     "ApiKey",
     "ArchivePartition",
+    "ArchivedChain",
     "ArchivedConversation",
+    "ArchivedHistory",
     "ArchivedItem",
     "ArchivedResponse",
     "ArchivedTimeline",

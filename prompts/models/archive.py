@@ -11,13 +11,7 @@ from typing import Any
 from django.db import models
 from typing_extensions import override
 
-MAX_ID_CHARACTERS = 64
-# Longer ones are cut.
-MAX_NAME_CHARACTERS = 200
-
-
-def _read_json(text: str) -> Any:
-    return json.loads(text) if text else None
+from prompts.models.histories import MAX_ID_CHARACTERS, MAX_NAME_CHARACTERS, ArchivedHistory, index_lists, read_json
 
 
 class Recorded:
@@ -31,24 +25,13 @@ class Recorded:
         return json.loads(self.record_json)  # type: ignore[no-any-return]  # an object of strings
 
 
-class ArchivedConversation(Recorded, models.Model):
-    """A conversation. What stands in `last_…` is its newest response's; a list filters by it."""
+class ArchivedConversation(Recorded, ArchivedHistory):
+    """A conversation."""
 
-    id = models.CharField(primary_key=True, max_length=MAX_ID_CHARACTERS)
-    owner = models.CharField(max_length=MAX_NAME_CHARACTERS)
+    kind = "conversation"
+
     title = models.TextField(blank=True)
-    forked_from = models.CharField(max_length=MAX_ID_CHARACTERS, blank=True, db_index=True)
     timeline = models.CharField(max_length=MAX_ID_CHARACTERS, blank=True)
-    head = models.PositiveBigIntegerField(default=0)
-    created_at = models.DateTimeField()
-    last_used_at = models.DateTimeField()
-    expired_at = models.DateTimeField(null=True, blank=True, help_text="When Redis let it go; empty: Redis has it.")
-    changed_at = models.DateTimeField(auto_now=True)
-    last_model = models.CharField(max_length=MAX_NAME_CHARACTERS, blank=True)
-    last_prompt_id = models.CharField(max_length=MAX_ID_CHARACTERS, blank=True)
-    last_status = models.CharField(max_length=20, blank=True)
-    last_feedback = models.SmallIntegerField(null=True, blank=True, help_text="The newest feedback on any response.")
-    has_error = models.BooleanField(default=False, help_text="Some response has failed.")
     record_json = models.TextField(help_text="The fields that Redis holds of it, as a JSON object of strings.")
 
     class Meta:
@@ -56,18 +39,12 @@ class ArchivedConversation(Recorded, models.Model):
         ordering = ("-last_used_at", "-id")
         permissions = (("erase_conversation", "Can erase a conversation everywhere, for good"),)
         indexes = (
-            models.Index(fields=("-last_used_at", "-id"), name="archived_conv_newest"),
-            models.Index(fields=("owner", "-last_used_at", "-id"), name="archived_conv_by_owner"),
-            models.Index(fields=("last_model", "-last_used_at", "-id"), name="archived_conv_by_model"),
-            models.Index(fields=("last_prompt_id", "-last_used_at", "-id"), name="archived_conv_by_prompt"),
-            models.Index(fields=("last_status", "-last_used_at", "-id"), name="archived_conv_by_status"),
+            *index_lists("archived_conv"),
+            # A client's own list goes on with these.
             models.Index(
-                fields=("last_feedback", "-last_used_at", "-id"),
-                name="archived_conv_by_feedback",
-                condition=models.Q(last_feedback__isnull=False),
-            ),
-            models.Index(
-                fields=("-last_used_at", "-id"), name="archived_conv_failed", condition=models.Q(has_error=True)
+                fields=("owner", "-last_used_at", "-id"),
+                name="archived_conv_expired",
+                condition=models.Q(expired_at__isnull=False),
             ),
         )
 
@@ -78,7 +55,7 @@ class ArchivedConversation(Recorded, models.Model):
     @property
     def metadata(self) -> dict[str, str]:
         """What clients keep with it."""
-        return _read_json(self.record.get("metadata", "")) or {}
+        return read_json(self.record.get("metadata", "")) or {}
 
 
 class ArchivedTimeline(Recorded, models.Model):
@@ -113,7 +90,7 @@ class ArchivedResponse(Recorded, models.Model):
         db_index=False,
         related_name="responses",
     )
-    timeline = models.CharField(max_length=MAX_ID_CHARACTERS, db_index=True, help_text="The one that its items are on.")
+    timeline = models.CharField(max_length=MAX_ID_CHARACTERS, help_text="The one that its items are on.")
     position = models.PositiveBigIntegerField(default=0, help_text="Where its items end on the timeline.")
     previous_response_id = models.CharField(max_length=MAX_ID_CHARACTERS, blank=True, db_index=True)
     model = models.CharField(max_length=MAX_NAME_CHARACTERS)
@@ -148,7 +125,10 @@ class ArchivedResponse(Recorded, models.Model):
                 name="archived_resp_usage",
             ),
             models.Index(fields=("conversation", "-created_at", "-id"), name="archived_resp_by_conv"),
+            models.Index(fields=("timeline", "-created_at", "-id"), name="archived_resp_by_timeline"),
             models.Index(fields=("owner", "-created_at", "-id"), name="archived_resp_by_owner"),
+            # All that is counted of an owner's months: it is read alone.
+            models.Index(fields=("owner", "created_at", "input_tokens", "output_tokens"), name="archived_resp_tokens"),
             models.Index(fields=("model", "-created_at", "-id"), name="archived_resp_by_model"),
             models.Index(fields=("prompt_id", "-created_at", "-id"), name="archived_resp_by_prompt"),
             models.Index(fields=("status", "-created_at", "-id"), name="archived_resp_by_status"),
@@ -169,22 +149,22 @@ class ArchivedResponse(Recorded, models.Model):
     @property
     def input(self) -> list[dict[str, Any]]:
         """The items that the client sent."""
-        return _read_json(self.input_json) or []
+        return read_json(self.input_json) or []
 
     @property
     def request(self) -> dict[str, Any]:
         """What the model was asked with."""
-        return _read_json(self.request_json) or {}
+        return read_json(self.request_json) or {}
 
     @property
     def result(self) -> dict[str, Any] | None:
         """The response object as the API shows it, `eps:model_input` included; None until it has ended."""
-        return _read_json(self.result_json)  # type: ignore[no-any-return]  # an object
+        return read_json(self.result_json)  # type: ignore[no-any-return]  # an object
 
     @property
     def passages(self) -> list[dict[str, Any]]:
         """The passages that the model was given, by their numbers."""
-        return _read_json(self.passages_json) or []
+        return read_json(self.passages_json) or []
 
     @property
     def ignored(self) -> list[str]:
@@ -194,7 +174,7 @@ class ArchivedResponse(Recorded, models.Model):
     @property
     def follow_ups(self) -> list[str]:
         """The questions that were suggested behind it."""
-        return _read_json(self.record.get("follow_ups", "")) or []
+        return read_json(self.record.get("follow_ups", "")) or []
 
 
 class ArchivedItem(models.Model):
@@ -222,6 +202,7 @@ class ArchivedItem(models.Model):
     class Meta:
         ordering = ("timeline", "position")
         constraints = (models.UniqueConstraint(fields=("timeline", "position"), name="one_archived_item_a_place"),)
+        indexes = (models.Index(fields=("owner", "-id"), name="archived_item_by_owner"),)
 
     @override
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """The store of conversations and their items, and histories read without a turn."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 from prompts.domain.anchors import AfterResponse, InConversation
@@ -67,14 +67,25 @@ class ConversationStore(Protocol):
         owner: str,
         limit: int,
         after: str | None,
+        behind_ms: int | None = None,
         forked_from: str | None = None,
         words: Sequence[str] = (),
         said_in: Collection[str] = (),
     ) -> tuple[Sequence[Conversation], bool]:
-        """The owner's conversations with `last_used_at`, last used first, and whether there are more.
+        """The owner's conversations with `last_used_ms`, last used first, and whether there are more.
 
-        `forked_from` leaves the forks of one, the newest first. `words` leaves those that have them all in their title,
-        or are `said_in`, of the first `MAX_LOOKED_AT`. Raises NotFound for an unknown `after` or `forked_from`.
+        `behind_ms` leaves those that were used before, in place of `after`. `forked_from` leaves the forks of one, the
+        newest first. `words` leaves those that have them all in their title, or are `said_in`, of the first
+        `MAX_LOOKED_AT`. Raises NotFound for an unknown `after` or `forked_from`.
+        """
+
+    async def find_last_use(self, conversation_id: str, *, owner: str) -> int | None:
+        """When it was used last, in milliseconds since 1970, as the list has it; None when it is not in the list."""
+
+    async def find_let_go(self, lineages: Mapping[str, Sequence[str]]) -> Collection[str]:
+        """Of conversations by their ids, each with its origins, those that the store has let go.
+
+        They are not there, and neither they nor an origin was deleted, as far as the archive may not know yet.
         """
 
     async def add_items(

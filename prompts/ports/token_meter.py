@@ -1,5 +1,6 @@
 """How many tokens an owner may use: reserved before a model is asked, and settled when it has answered."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,18 @@ class TokensLeft:
     reset_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class TokenAccount:
+    """How many tokens an owner may use now, and what counts of the last minute and of the month.
+
+    Reserved ones are included. Without a limit nothing is counted.
+    """
+
+    limits: TokenLimits = NO_TOKEN_LIMITS
+    minute: int = 0
+    month: int = 0
+
+
 class TokenMeter(Protocol):
     """Counts the tokens of owners who have limits, exactly and over all replicas."""
 
@@ -46,6 +59,9 @@ class TokenMeter(Protocol):
         It may be called again within a minute, and the last number counts. Nothing for a reservation that has ended.
         """
 
+    async def look(self, owners: Sequence[str]) -> Sequence[TokenAccount]:
+        """The accounts of these owners, in their order. Not for the way of a turn. Raises Unavailable."""
+
 
 class Unmetered:
     """`TokenMeter` that counts nothing."""
@@ -56,6 +72,10 @@ class Unmetered:
 
     async def settle(self, reservation_id: str, *, owner: str, used: int) -> None:
         """See `TokenMeter.settle`."""
+
+    async def look(self, owners: Sequence[str]) -> Sequence[TokenAccount]:
+        """See `TokenMeter.look`."""
+        return [TokenAccount() for _ in owners]
 
 
 UNMETERED = Unmetered()

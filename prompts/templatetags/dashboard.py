@@ -6,6 +6,7 @@ from django import template
 from django.http import HttpRequest
 
 from prompts.admin.dashboard import build_dashboard
+from prompts.admin.tokens import list_owners
 
 register = template.Library()
 
@@ -16,4 +17,4 @@ def dashboard(context: dict[str, Any]) -> dict[str, Any]:
     request: HttpRequest = context["request"]
     if not request.user.has_perm("prompts.view_archivedconversation"):
         return {}
-    return {"dashboard": build_dashboard(request.GET.get("days", ""))}
+    return {"dashboard": build_dashboard(request.GET.get("days", "")), "owners": list_owners(request)}

@@ -1,26 +1,21 @@
 """Use cases on conversations and their items."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Literal
-
-import structlog
 
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation, Metadata
 from prompts.domain.items import Item
 from prompts.domain.kept_thoughts import hide_kept
-from prompts.errors import Unavailable, UnknownCall
+from prompts.errors import UnknownCall
 from prompts.history.calls import find_unanswered
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
 from prompts.ports.pages import Page
-from prompts.ports.said_search import SaidSearch
 from prompts.run.sweeping import erase_deleted
 from prompts.usecases.files import FilePorts
 from prompts.usecases.items import StoredItem, build_items
 from prompts.usecases.public_ids import check_conversation_id, check_item_id
-
-log = structlog.get_logger(__name__)
 
 
 async def create_conversation(
@@ -53,40 +48,6 @@ async def update_conversation(
     """Replace the metadata, and the title when one is given; an empty one goes. Raises NotFound, Unavailable."""
     check_conversation_id(conversation_id)
     return await store.update(conversation_id, owner=owner, metadata=metadata, title=title)
-
-
-async def list_conversations(
-    *,
-    owner: str,
-    limit: int,
-    after: str | None,
-    forked_from: str | None,
-    query: str,
-    store: ConversationStore,
-    said: SaidSearch,
-) -> tuple[Sequence[Conversation], bool]:
-    """The owner's conversations, last used first, and whether there are more.
-
-    Only the forks of one, the newest first, with `forked_from`; only those whose titles have the words of the `query`,
-    or in which they were said. Without the archive titles alone are searched. Raises NotFound, Unavailable.
-    """
-    if after is not None:
-        check_conversation_id(after, param="after")
-    if forked_from is not None:
-        check_conversation_id(forked_from, param="forked_from")
-    words = query.split()
-    said_in = await _find_said(query, owner=owner, said=said) if words else ()
-    return await store.list(
-        owner=owner, limit=limit, after=after, forked_from=forked_from, words=words, said_in=said_in
-    )
-
-
-async def _find_said(query: str, *, owner: str, said: SaidSearch) -> Collection[str]:
-    try:
-        return await said.find(query, owner=owner)
-    except Unavailable as error:
-        log.warning("titles_alone_searched", code=error.code)
-        return ()
 
 
 async def delete_conversation(conversation_id: str, *, owner: str, store: ConversationStore, eraser: Eraser) -> None:

@@ -31,7 +31,15 @@ changed = PromptContent(text=text.replace("kind", "brief") + "\\nSay so when you
 prompt_rows.add_version(prompt_id, changed, owner=None, after=1, name=None, becomes_default=True)
 from django.contrib.auth.models import User
 User.objects.create_superuser("sam", password=%r)
-print("made", prompt_id)
+from datetime import timedelta
+from django.utils import timezone
+from prompts.models import ArchivedResponse, Project
+project = Project.objects.create(owner="acme", tokens_per_month=2_000_000, tokens_per_minute=50_000)
+columns = dict(owner="acme", model="stand-in", status="completed", timeline="tl_acme", record_json="{}")
+ArchivedResponse.objects.bulk_create([
+    ArchivedResponse(id=f"resp_acme{day}", created_at=timezone.now() - timedelta(days=day),
+        input_tokens=91_000 - 311 * day, output_tokens=7_000 + 57 * day, **columns) for day in range(150)])
+print("project", project.pk, "made", prompt_id)
 """
 
 OpenAdmin = Callable[..., Page]
@@ -50,6 +58,8 @@ def filled(site: Site) -> dict[str, str]:
         "list": LIST,
         "found": f"{LIST}?q=notice&owner=alice",
         "transcript": f"{talk}/change/",
+        "chain": f"{LIST}{quote(sample[-1]['id'])}/change/",
+        "project": f"/admin/prompts/project/{made.split('project ')[1].split()[0]}/change/",
         "erase": f"{talk}/erase/",
         "editor": f"{prompt}/change/",
         "version": f"{prompt}/versions/2/",

@@ -211,15 +211,15 @@ async def test_a_list_shows_what_a_conversation_is(stores: Stores) -> None:
     conversation_id = await make_conversation(stores)
     await begin(stores, build_draft(conversation_id=conversation_id))
     found, _ = await stores.conversations.list(owner=OWNER, limit=1, after=None)
-    assert [replace(each, last_used_at=None) for each in found] == [await get(stores, conversation_id)]
+    assert [replace(each, last_used_ms=None) for each in found] == [await get(stores, conversation_id)]
 
 
 async def test_a_list_tells_when_each_was_used_last(stores: Stores) -> None:
     await make_several(stores, 3)
     found, _ = await stores.conversations.list(owner=OWNER, limit=3, after=None)
-    used = [each.last_used_at or 0 for each in found]
+    used = [each.last_used_ms or 0 for each in found]
     assert used == sorted(used, reverse=True)
-    assert all(each.created_at <= (each.last_used_at or 0) <= each.created_at + 120 for each in found)
+    assert all(each.created_at <= (each.last_used_ms or 0) // 1000 <= each.created_at + 120 for each in found)
 
 
 async def test_a_list_is_its_owners(stores: Stores) -> None:

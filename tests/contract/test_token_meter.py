@@ -19,7 +19,7 @@ from prompts.domain.ids import hash_key
 from prompts.errors import QuotaExceeded, RateLimited, ServiceError
 from prompts.ports.api_keys import Caller
 from prompts.ports.project_limits import Limits
-from prompts.ports.token_meter import TokenLimits
+from prompts.ports.token_meter import TokenAccount, TokenLimits
 from tests.contract.port_turns import OWNER, STRANGER
 
 KEY = "a key of Alice's"
@@ -279,3 +279,22 @@ async def test_a_request_is_told_what_is_left_of_the_minute(redis: Redis, api_ke
     assert left is not None
     assert left.remaining == 3_800
     assert 50 < left.reset_s <= 61
+
+
+async def test_an_account_says_what_counts_now_and_what_may(redis: Redis, at: At) -> None:
+    await RedisProjectLimits(redis).publish({OWNER: Limits(tokens_per_minute=500), "carol": Limits(tokens_per_month=0)})
+    await reserve(at("2026-10-31 23:59:00"), 100, MONTH, "old")
+    await reserve(at("2026-11-30 11:59:00"), 200, MONTH, "earlier")
+    await reserve(at("2026-11-30 11:59:30"), 300, MONTH, "just now")
+    meter = at("2026-11-30 12:00:05")
+    await meter.settle("just now", owner=OWNER, used=50)
+    assert await meter.look([]) == []
+    assert await meter.look([OWNER, STRANGER]) == [TokenAccount(TokenLimits(500), 50, 250), TokenAccount()]
+    [gone] = await at("2026-12-01 00:00:00").look([OWNER])
+    assert (gone.minute, gone.month) == (0, 0)
+    limited = RedisTokenMeter(redis, hold_s=HOLD_S, limits=TokenLimits(10, 20))
+    assert [account.limits for account in await limited.look([OWNER, STRANGER, "carol"])] == [
+        TokenLimits(500, 20),
+        TokenLimits(10, 20),
+        TokenLimits(10, 0),
+    ]

@@ -9,8 +9,9 @@ import httpx
 import pytest
 from django.contrib.admin.utils import quote
 
-from tests.support.archived import answer, new_conversation_id, say, write_archive
+from tests.support.archived import answer, new_chain_id, new_conversation_id, say, write_archive
 from tests.support.sample_archive import ANSWER, build_sample
+from tests.support.servers import eventually
 from tests.support.service import Service
 from tests.support.staff import submit, wait_archived
 from tests.support.turns import ask, make_conversation
@@ -23,12 +24,14 @@ OWNER = "somebody else"
 
 @pytest.fixture(scope="session")
 def sample(service: Service) -> list[dict[str, Any]]:
-    """The sample, 120 conversations of one owner, and one in which everything is hostile."""
+    """The sample, 120 conversations and three chains of one owner, and one in which everything is hostile."""
     sample = build_sample()
     many = [
         {"id": new_conversation_id(), "owner": OWNER, "title": f"talk {number:03d}", "said": [say("user", "hi")]}
         for number in range(120)
     ]
+    for place in (0, 50, 100):
+        many.insert(place, {"id": new_chain_id(), "owner": OWNER, "said": [say("user", "hi")]})
     write_archive(service.environment, *sample, *many, build_hostile())
     return sample
 
@@ -107,6 +110,62 @@ async def test_a_search_shows_the_words_that_were_said(sue: httpx.AsyncClient) -
         assert (await sue.get(LIST, params={"q": query})).status_code == 200
 
 
+async def test_a_chain_is_found_and_read_as_a_conversation_is(
+    sue: httpx.AsyncClient, oscar: httpx.AsyncClient, sample: list[dict[str, Any]]
+) -> None:
+    chain_id = sample[-1]["id"]
+    page = (await sue.get(LIST, params={"q": "zwetschgen"})).text
+    assert list_titles(page) == [chain_id]
+    assert "Translate: der Zwetschgenkuchen" in page
+    assert 'eps-badge">chain' in page
+    transcript = html.unescape((await sue.get(page_of(chain_id))).text)
+    assert transcript.index("Translate:") < transcript.index("The plum cake.") < transcript.index("The plum cakes.")
+    raw = re.findall(r'href="\.\./(raw/[^"]+)"', transcript)
+    told = [await sue.get(f"{LIST}{quote(chain_id)}/{path}") for path in raw]
+    assert "The plum cakes." in json.dumps([answer.json() for answer in told])
+    response_id = next(path.split("/")[2] for path in raw if path.startswith("raw/response/"))
+    before = {"owner": "alice", "until": "2026-11-29"}
+    for query, is_there in (
+        ({"kind": "chain", **before}, True),
+        ({"kind": "conversation", **before}, False),
+        ({"id": response_id}, True),
+        ({"id": chain_id, "feedback": "1"}, True),
+        ({"id": chain_id, "status": "failed"}, False),
+        (before, True),
+    ):
+        assert (chain_id in list_titles((await sue.get(LIST, params=query)).text)) is is_there, query
+    assert (await oscar.get(page_of(chain_id, "erase"))).status_code == 403
+    assert "Erase …" not in (await oscar.get(page_of(chain_id))).text
+    assert (await sue.get(page_of(chain_id, "live"))).json() == {}
+    log = html.unescape((await oscar.get(ACTIONS, params={"q": chain_id})).text)
+    assert re.search(rf'field-who">sue</td><td[^>]*>read</td><td[^>]*>chain</td><td[^>]*>{chain_id}', log)
+
+
+async def test_a_chain_is_told_live(sue: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
+    first = (await ask(http, "A chain begins")).json()["id"]
+
+    async def find_path() -> str:
+        page = (await sue.get(LIST, params={"id": first})).text
+        [path] = re.findall(r'<th scope="row"><a href="([^"]*)"', page)
+        return str(path)
+
+    path = await eventually(find_path)
+    slow = {"input": "write 200 words [[standin token_s=0.05]]", "previous_response_id": first, "stream": True}
+    async with http.stream("POST", "/v1/responses", json=slow) as stream:
+        async for line in stream.aiter_lines():
+            if "output_text.delta" in line:
+                break
+        live = path.replace("/change/", "/live/")
+
+        async def is_told() -> dict[str, Any]:
+            told: dict[str, Any] = (await sue.get(live)).json()
+            return told
+
+        told = await eventually(is_told)
+        assert told["text"]
+        await http.post(f"/v1/responses/{told['response']}/cancel")
+
+
 @pytest.mark.usefixtures("sample")
 async def test_a_list_is_leafed_through_both_ways(sue: httpx.AsyncClient) -> None:
     seen: list[str] = []
@@ -120,7 +179,9 @@ async def test_a_list_is_leafed_through_both_ways(sue: httpx.AsyncClient) -> Non
         older = re.search(r'rel="next" href="([^"]*)"', page)
         newer = re.search(r'rel="prev" href="([^"]*)"', page)
         path = f"{LIST}{html.unescape(older[1])}" if older else ""
-    assert seen == [f"talk {number:03d}" for number in reversed(range(120))]
+    talks = [title for title in seen if not title.startswith("tl_")]
+    assert talks == [f"talk {number:03d}" for number in reversed(range(120))]
+    assert [place for place, title in enumerate(seen) if title.startswith("tl_")] == [22, 72, 122]
     assert newer is not None
     assert list_titles((await sue.get(f"{LIST}{html.unescape(newer[1])}")).text) == pages[-2]
     for cursor in ("x", "20261101T000000000000", "99999999T-", "-", "20261101T000000000000-'"):

@@ -63,6 +63,7 @@ async def test_a_list_of_a_million_items_opens_at_once(
     first = (await browser.get(LIST)).text
     [older] = re.findall(r'rel="next" href="([^"]*)"', first)
     [transcript, *_] = re.findall(r'<th scope="row"><a href="([^"]*)"', first)
+    [chain, *_] = re.findall(r'<th scope="row"><a href="([^"]*)"', (await browser.get(f"{LIST}?kind=chain")).text)
     lists = {
         "list": LIST,
         "older": f"{LIST}{older.replace('&amp;', '&')}",
@@ -72,7 +73,10 @@ async def test_a_list_of_a_million_items_opens_at_once(
         "with feedback": f"{LIST}?feedback=-1",
         "of a day": f"{LIST}?since=2026-01-01&until=2036-01-01",
         "of nobody": f"{LIST}?owner=nobody",
+        "chains": f"{LIST}?kind=chain",
+        "chains of an owner": f"{LIST}?kind=chain&owner=sample-7",
         "transcript": transcript,
+        "chain": chain,
     }
     took = {name: round(await measure_ms(browser, path)) for name, path in lists.items()}
     others = {"search": f"{LIST}?q=Tokyo+printer+salary+phone", "dashboard": "/admin/?days=90"}

@@ -363,3 +363,34 @@ async def test_at_four_replicas_no_more_is_used_than_the_limits(
     assert 3_000 < sum(tokens for _, tokens in used) <= 5_000
     for at, _ in used:
         assert sum(tokens for when, tokens in used if at <= when < at + 55) <= 3_000
+
+
+async def test_suggested_follow_ups_count(make_project: MakeProject) -> None:
+    client = await make_project(tokens_per_minute=5_000)
+    answer = (await ask(client, "My name is Ada.")).json()
+    before = await find_used(client)
+    assert (await client.post(f"/v1/responses/{answer['id']}/follow_ups")).json()["data"]
+    await becomes(client, lambda used: before < used < before + OUTPUT)
+
+
+async def test_without_tokens_nothing_is_suggested_and_that_is_said(make_project: MakeProject) -> None:
+    client = await make_project(tokens_per_month=1_000)
+    answer = (await ask(client, "My name is Ada.", max_output_tokens=16)).json()
+    suggested = await client.post(f"/v1/responses/{answer['id']}/follow_ups")
+    assert (suggested.status_code, suggested.json()["data"]) == (200, [])
+    [notice] = suggested.json()["eps:notices"]
+    assert notice["code"] == "quota_exceeded"
+    assert "within a month" in notice["message"]
+
+
+async def test_staff_see_what_a_project_has_used_beside_its_limits(
+    make_project: MakeProject, browser: httpx.AsyncClient
+) -> None:
+    client = await make_project(tokens_per_month=50_000, tokens_per_minute=20_000)
+    used = (await ask(client, "count to 100")).json()["usage"]["total_tokens"]
+    listing = (await browser.get("/admin/prompts/project/?o=-1")).text
+    found = re.findall(r"/admin/prompts/project/(\d+)/change/[^>]*>(limited-\w+)", listing)
+    pk, _ = max(found, key=lambda row: int(row[0]))
+    page = (await browser.get(f"/admin/prompts/project/{pk}/change/")).text
+    assert f"{used:,} of 50,000 ({round(used / 500)} %)" in page
+    assert f"{used:,} of 20,000" in page

@@ -16,6 +16,7 @@ from prompts.adapters.redis.outbox import LEASE_S, RedisOutbox
 from prompts.archive.archiver import Archiver
 from prompts.domain import ids
 from prompts.models import (
+    ArchivedChain,
     ArchivedConversation,
     ArchivedItem,
     ArchivedResponse,
@@ -31,6 +32,7 @@ TABLES: tuple[type[Model], ...] = (
     ArchivedItem,
     ArchivedResponse,
     ArchivedConversation,
+    ArchivedChain,
     ArchivedTimeline,
     ArchivePartition,
     ErasureReceipt,

@@ -19,6 +19,10 @@ def new_conversation_id() -> str:
     return ids.new_id(ids.CONVERSATION, ids.new_partition())
 
 
+def new_chain_id() -> str:
+    return ids.new_id(ids.TIMELINE, ids.new_partition())
+
+
 def say(role: str, *texts: str, **fields: Any) -> dict[str, Any]:
     """A message with these parts."""
     kind = "output_text" if role == "assistant" else "input_text"
@@ -36,7 +40,7 @@ def write_archive(environment: Mapping[str, str], *conversations: dict[str, Any]
     """Write conversations in a process of the service's own.
 
     Each is `{id, owner, title, said: [item | response, …]}` and columns of its row; `forked_from` shares all of what
-    that one said.
+    that one said. One whose id is a timeline's is a chain.
     """
     told = json.dumps(conversations)
     manage(environment, "shell", "--command", f"from tests.support.archived import write_rows\nwrite_rows({told!r})")
@@ -57,7 +61,9 @@ class _Writer:
         self._told = dict(told)
         self._id: str = self._told.pop("id")
         self._owner: str = self._told.pop("owner", "alice")
-        self._timeline = f"tl_{self._id}"
+        self._is_chain = ids.is_of_kind(self._id, ids.TIMELINE)
+        self._timeline = self._id if self._is_chain else f"tl_{self._id}"
+        self._conversation_id = None if self._is_chain else self._id
         self._position = 0
         self._at = BEGUN + timedelta(minutes=next(_numbers))
 
@@ -74,7 +80,7 @@ class _Writer:
         self._models.ArchivedTimeline.objects.create(
             id=self._timeline,
             owner=self._owner,
-            conversation_id=self._id,
+            conversation_id=self._conversation_id or "",
             root=self._timeline,
             length=self._position,
             copied=self._position,
@@ -82,6 +88,9 @@ class _Writer:
             **parent,
         )
         columns = {"created_at": BEGUN, "last_used_at": self._at, **self._told}
+        if self._is_chain:
+            self._models.ArchivedChain.objects.create(id=self._id, owner=self._owner, head=self._position, **columns)
+            return
         self._models.ArchivedConversation.objects.create(
             id=self._id,
             owner=self._owner,
@@ -100,13 +109,13 @@ class _Writer:
 
     def _add(self, content: dict[str, Any], response_id: str = "") -> None:
         self._position += 1
-        content = {"id": ids.new_id("msg", self._id[5:7]), **content}
+        content = {"id": ids.new_id("msg", ids.get_partition(self._id)), **content}
         parts = content.get("content") or []
         text = parts if isinstance(parts, str) else "\n".join(part.get("text", "") for part in parts)
         self._models.ArchivedItem.objects.create(
             item_id=content["id"],
             owner=self._owner,
-            conversation_id=self._id,
+            conversation_id=self._conversation_id,
             timeline=self._timeline,
             position=self._position,
             response_id=response_id,
@@ -119,7 +128,7 @@ class _Writer:
 
     def _respond(self, told: dict[str, Any]) -> None:
         output = told.pop("output")
-        response_id = told.pop("id", ids.new_id(ids.RESPONSE, self._id[5:7]))
+        response_id = told.pop("id", ids.new_id(ids.RESPONSE, ids.get_partition(self._id)))
         asked_at = self._at
         if told.get("status") != "failed":
             for item in output:
@@ -141,7 +150,7 @@ class _Writer:
         self._models.ArchivedResponse.objects.create(
             id=response_id,
             owner=self._owner,
-            conversation_id=self._id,
+            conversation_id=self._conversation_id,
             timeline=self._timeline,
             position=self._position,
             result_json=json.dumps(result),

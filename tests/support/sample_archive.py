@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.support.archived import answer, new_conversation_id, say
+from tests.support.archived import answer, new_chain_id, new_conversation_id, say
 
 LEASE = "The notice period for the Berlin office is three months, counted from the end of a month."
 RENT = "The rent is due on the third of each month. A reminder is sent on the fifth."
@@ -10,7 +10,7 @@ ANSWER = "The notice period is three months. It is counted from the end of the m
 
 
 def build_sample() -> list[dict[str, Any]]:
-    """A conversation about a lease with citations, calls, a failure and feedback; its fork; and some small ones."""
+    """A conversation about a lease with citations, calls, a failure and feedback; its fork; small ones; a chain."""
     lease = new_conversation_id()
     cites = [
         {"type": "file_citation", "file_id": "file-1", "filename": "lease.md", "index": 34, "eps:passage": 1},
@@ -83,4 +83,11 @@ def build_sample() -> list[dict[str, Any]]:
         sample.append(
             {"id": new_conversation_id(), "title": title, "owner": ("bob", "user:7")[number % 2], "said": talk}
         )
+    said = [
+        say("user", "Translate: der Zwetschgenkuchen"),
+        answer([say("assistant", "The plum cake.")]),
+        say("user", "And in the plural?"),
+        answer([say("assistant", "The plum cakes.")], feedback_score=1),
+    ]
+    sample.append({"id": new_chain_id(), "said": said})
     return sample

@@ -1,7 +1,7 @@
 """Follow-up questions: what the model suggested is stored; after a failure the model may be asked again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -12,17 +12,29 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Status
 from prompts.domain.signals import Finished, Refused, Text, Thought
 from prompts.domain.text import JsonSchema, ReasoningConfig
+from prompts.domain.usage import Usage
 from prompts.errors import (
     InvalidPrompt,
     NotFound,
     Overloaded,
+    QuotaExceeded,
     RateLimited,
     ResponseNotEnded,
     ServiceError,
     UpstreamError,
     UpstreamTimeout,
 )
-from prompts.usecases.follow_ups import INSTRUCTION, MAX_AT_ONCE, MAX_CHARACTERS, MAX_OWNERS_AT_ONCE, FollowUps
+from prompts.ports.token_meter import UNMETERED, TokenAccount, TokenLimits, TokensLeft
+from prompts.run.metering import OUTPUT_TOKENS
+from prompts.usecases.follow_ups import (
+    INSTRUCTION,
+    MAX_AT_ONCE,
+    MAX_CHARACTERS,
+    MAX_OWNERS_AT_ONCE,
+    FollowUps,
+    Suggested,
+)
+from tests.support.fakes.calibration import FakeCalibration
 from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.memory import Memory
 from tests.support.fakes.records import KeptResponse, new_root
@@ -68,21 +80,66 @@ class Answered:
         return self._kept.follow_ups
 
 
-def open_follow_ups(answered: Answered, model: ScriptedModel, *, max_s: float = 10) -> FollowUps:
+class Meter:
+    """`TokenMeter` of one owner with so many tokens a month."""
+
+    def __init__(self, per_month: int) -> None:
+        self._limits = TokenLimits(per_month=per_month)
+        self.reserved: list[int] = []
+        self.settled: list[int] = []
+        self._settling: list[Awaitable[None]] = []
+
+    async def look(self, owners: Sequence[str]) -> Sequence[TokenAccount]:
+        assert list(owners) == [OWNER]
+        return [TokenAccount(self._limits)]
+
+    async def reserve(self, reservation_id: str, *, owner: str, tokens: int, limits: TokenLimits) -> TokensLeft | None:
+        assert (owner, limits) == (OWNER, self._limits)
+        if tokens > limits.per_month:
+            raise QuotaExceeded("The month is full.")
+        self.reserved.append(tokens)
+        return None
+
+    async def settle(self, reservation_id: str, *, owner: str, used: int) -> None:
+        self.settled.append(used)
+
+    def keep(self, work: Awaitable[None]) -> None:
+        self._settling.append(work)
+
+    async def list_settled(self) -> list[int]:
+        """What was settled, once it is."""
+        for work in self._settling:
+            await work
+        self._settling.clear()
+        return self.settled
+
+
+def open_follow_ups(
+    answered: Answered, model: ScriptedModel, *, max_s: float = 10, meter: Meter | None = None
+) -> FollowUps:
     return FollowUps(
         notes=answered.notes,
         model=model,
         sealer=SEALER,
         history_tokens=1_000,
         attend=lambda _: nullcontext(),
+        meter=UNMETERED if meter is None else meter,
+        keep=keep_nothing if meter is None else meter.keep,
+        calibration=FakeCalibration(),
         max_s=max_s,
     )
+
+
+def keep_nothing(_: Awaitable[None]) -> None:
+    raise AssertionError("nothing was reserved")
 
 
 async def get(answered: Answered, *steps: Step) -> tuple[Sequence[str], ScriptedModel]:
     """The follow-ups for a client, and the model that was asked."""
     model = ScriptedModel(steps)
-    return await open_follow_ups(answered, model).get(RESPONSE_ID, owner=OWNER), model
+    suggested = await open_follow_ups(answered, model).get(RESPONSE_ID, owner=OWNER)
+    assert suggested.notices == ()
+    return suggested.questions, model
 
 
 async def test_the_model_goes_on_from_its_own_turn() -> None:
@@ -237,8 +294,35 @@ async def test_a_process_asks_for_a_few_at_once() -> None:
     with pytest.raises(Overloaded):
         await follow_ups.get(BOBS_ID, owner="bob")
     answering.set()
-    assert await asyncio.gather(*getting) == [QUESTIONS] * MAX_AT_ONCE
-    assert await follow_ups.get(RESPONSE_ID, owner=OWNER) == QUESTIONS
+    assert await asyncio.gather(*getting) == [Suggested(QUESTIONS)] * MAX_AT_ONCE
+    assert await follow_ups.get(RESPONSE_ID, owner=OWNER) == Suggested(QUESTIONS)
+
+
+async def get_metered(meter: Meter, *steps: Step, answered: Answered | None = None) -> Suggested:
+    """The follow-ups for an owner whose tokens are limited."""
+    return await open_follow_ups(answered or Answered(), ScriptedModel(steps), meter=meter).get(
+        RESPONSE_ID, owner=OWNER
+    )
+
+
+async def test_what_they_use_counts_among_their_owners_tokens() -> None:
+    meter = Meter(per_month=5_000)
+    assert await get_metered(meter, [Text(DOCUMENT), Finished("stop", Usage(300, 40, 340))]) == Suggested(QUESTIONS)
+    assert (len(meter.reserved), await meter.list_settled()) == (1, [340])
+    await get_metered(meter, [Text(DOCUMENT), END])  # its server reports nothing: it is estimated
+    assert OUTPUT_TOKENS < meter.reserved[1] < OUTPUT_TOKENS + 150
+    assert 0 < (await meter.list_settled())[1] < 150
+    with pytest.raises(UpstreamError):
+        await get_metered(meter, UpstreamError("Away."))
+    assert (await meter.list_settled())[2] == 0
+
+
+async def test_without_tokens_left_there_are_none_and_that_is_said() -> None:
+    answered = Answered()
+    suggested = await get_metered(Meter(per_month=500), answered=answered)
+    assert (suggested.questions, [notice.code for notice in suggested.notices]) == ([], ["quota_exceeded"])
+    assert answered.kept is None  # with tokens again, the model is asked
+    assert (await get(answered, [Text(DOCUMENT), END]))[0] == QUESTIONS
 
 
 @pytest.mark.parametrize(

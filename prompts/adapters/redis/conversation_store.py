@@ -123,6 +123,7 @@ class RedisConversationStore:
         owner: str,
         limit: int,
         after: str | None,
+        behind_ms: int | None = None,
         forked_from: str | None = None,
         words: Sequence[str] = (),
         said_in: Collection[str] = (),
@@ -137,6 +138,9 @@ class RedisConversationStore:
         if after is not None:
             unknown = unknown_conversation(after, param="after")
             start = await find_rank(self._redis, listing, after, "desc", unknown) + 1
+        elif behind_ms is not None:
+            with translated_errors():
+                start = await self._redis.zcount(listing, behind_ms, "+inf")
         batch = LOOKED_AT_AT_ONCE if words else limit + 1
         found: list[Conversation] = []
         looked_at = 0
@@ -150,11 +154,32 @@ class RedisConversationStore:
                 break
             there = await self._read_all(listing, [conversation_id.decode() for conversation_id, _ in listed], owner)
             if forked_from is None:  # the forks of one are in the order of their making
-                there = _tell_last_use(there, {key.decode(): int(used_ms) // 1000 for key, used_ms in listed})
+                there = _tell_last_use(there, {key.decode(): int(used_ms) for key, used_ms in listed})
             start += len(there)  # the others are no longer in the index
             looked_at += len(listed)
             found += [each for each in there if has_words(each.title, words) or each.id in said_in]
         return found[:limit], len(found) > limit
+
+    async def find_last_use(self, conversation_id: str, *, owner: str) -> int | None:
+        """See `ConversationStore.find_last_use`."""
+        with translated_errors():
+            used_ms = await self._redis.zscore(keys.listing(owner), conversation_id)
+        return None if used_ms is None else int(used_ms)
+
+    async def find_let_go(self, lineages: Mapping[str, Sequence[str]]) -> Collection[str]:
+        """See `ConversationStore.find_let_go`. A deletion is noted in the outbox until the archive knows of it."""
+        named = list(dict.fromkeys(each for found, origins in lineages.items() for each in (found, *origins)))
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for each in named:
+                pipeline.hmget(keys.conversation(each), ["owner", "deleted", "let_go"])
+                pipeline.zscore(keys.outbox(ids.get_partition(each)), f"gone:conv:{each}")
+            found = await pipeline.execute()
+        marks = dict(zip(named, zip(found[::2], found[1::2], strict=True), strict=True))
+        there = {each for each, (mark, _) in marks.items() if mark[0] is not None}
+        # A fork that went with its origin has an empty mark: its origin says why.
+        gone = {each for each, (mark, noted) in marks.items() if noted is not None or (mark[1] and mark[2] is None)}
+        return [each for each, origins in lineages.items() if each not in there and gone.isdisjoint((each, *origins))]
 
     async def _read_all(self, listing: str, conversation_ids: Sequence[str], owner: str) -> Sequence[Conversation]:
         """The conversations that exist. The ids of those that do not are removed from the index."""
@@ -400,7 +425,7 @@ def _read(conversation_id: str, found: Sequence[bytes | None], owner: str) -> Co
 
 
 def _tell_last_use(found: Sequence[Conversation], used_at: Mapping[str, int]) -> Sequence[Conversation]:
-    return [replace(conversation, last_used_at=used_at[conversation.id]) for conversation in found]
+    return [replace(conversation, last_used_ms=used_at[conversation.id]) for conversation in found]
 
 
 def _prefix_of(public_id: str) -> str:

@@ -10,7 +10,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.scripts import translated_errors
 from prompts.ports.project_limits import Limits
 
-_decode = msgspec.json.Decoder(Limits).decode
+decode_limits = msgspec.json.Decoder(Limits).decode
 _encode = msgspec.json.Encoder().encode
 NOTHING_SET = Limits()
 
@@ -25,7 +25,7 @@ class RedisProjectLimits:
         """See `ProjectLimits.published`."""
         with translated_errors():
             found = cast("dict[bytes, bytes]", await self._redis.hgetall(keys.LIMITS))
-        return {owner.decode(): _decode(limits) for owner, limits in found.items()}
+        return {owner.decode(): decode_limits(limits) for owner, limits in found.items()}
 
     async def publish(self, changed: Mapping[str, Limits]) -> None:
         """See `ProjectLimits.publish`."""

@@ -1,26 +1,33 @@
 """The tokens of owners in Redis: two scripts, of which the first decides. Everything of an owner is in one slot."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
-from prompts.adapters.redis.scripts import Scripts
+from prompts.adapters.redis.project_limits import decode_limits
+from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.errors import QuotaExceeded, RateLimited
-from prompts.ports.token_meter import TokenLimits, TokensLeft
+from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenAccount, TokenLimits, TokensLeft
 
 # How long what is settled may be settled again: a run that is stopped and whoever stopped it may both do so.
 KEPT_MS = 60_000
+# As in lua/parts/tokens.lua.
+SLOT_S = 61
 
 
 class RedisTokenMeter:
     """`TokenMeter` on Redis."""
 
-    def __init__(self, redis: Redis, *, hold_s: float, now_ms: int = 0) -> None:
+    def __init__(self, redis: Redis, *, hold_s: float, limits: TokenLimits = NO_TOKEN_LIMITS, now_ms: int = 0) -> None:
         """A reservation is held for `hold_s`: longer than any answer takes, takeovers included.
 
-        `now_ms` is the time, where it is not that of Redis (0).
+        `limits` are those of owners whose project sets none. `now_ms` is the time, where it is not that of Redis (0).
         """
+        self._redis = redis
+        self._limits = limits
         self._scripts = Scripts(redis)
         self._hold_ms = int(hold_s * 1000)
         self._now_ms = now_ms
@@ -55,6 +62,30 @@ class RedisTokenMeter:
             kept_ms=KEPT_MS,
             told_ms=self._now_ms,
         )
+
+    async def look(self, owners: Sequence[str]) -> Sequence[TokenAccount]:
+        """See `TokenMeter.look`."""
+        if not owners:
+            return []
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.time()
+            pipeline.hmget(keys.LIMITS, list(owners))
+            for owner in owners:
+                pipeline.hgetall(f"{keys.TOKENS_PREFIX}{owner}")
+            (seconds, _), limits, *tokens = await pipeline.execute()
+        now_s = self._now_ms // 1000 or seconds
+        return [self._read_account(*found, now_s=now_s) for found in zip(limits, tokens, strict=True)]
+
+    def _read_account(self, limits: bytes | None, tokens: Mapping[bytes, Any], *, now_s: int) -> TokenAccount:
+        own = decode_limits(limits or b"{}")
+        minute = sum(
+            int(count) for name, count in tokens.items() if name.startswith(b"s:") and int(name[2:]) + SLOT_S > now_s
+        )
+        month = int(tokens.get(f"m:{datetime.fromtimestamp(now_s, UTC):%Y%m}".encode(), 0))
+        per_minute = self._limits.per_minute if own.tokens_per_minute is None else own.tokens_per_minute
+        per_month = self._limits.per_month if own.tokens_per_month is None else own.tokens_per_month
+        return TokenAccount(TokenLimits(per_minute, per_month), minute, month)
 
 
 def _name_keys(owner: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""`manage.py make_archive`: conversations that nobody had, to try the archive's pages and their speed with."""
+"""`manage.py make_archive`: what nobody said, to try the archive's pages and their speed with."""
 
 import json
 import random
@@ -13,9 +13,11 @@ from django.utils import timezone
 from typing_extensions import override
 
 from prompts.domain import ids
-from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
+from prompts.models import ArchivedChain, ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
 
 ITEMS_A_CONVERSATION = 10
+# Of so many histories one is a chain of responses.
+A_CHAIN_IN = 4
 CONVERSATIONS_A_BATCH = 1_000
 ROWS_A_STATEMENT = 500
 DAYS = 90
@@ -38,7 +40,9 @@ class Command(BaseCommand):
     @override
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Its options."""
-        parser.add_argument("--items", type=int, default=10_000, help="How many items; ten make a conversation.")
+        parser.add_argument(
+            "--items", type=int, default=10_000, help="How many items; ten make a conversation or a chain."
+        )
 
     @override
     def handle(self, *args: Any, items: int, **options: Any) -> None:
@@ -54,63 +58,74 @@ class Command(BaseCommand):
 
 
 def _write_batch(chance: random.Random, size: int) -> None:
-    conversations, timelines, items, responses = [], [], [], []
-    for _ in range(size):
-        conversation, timeline, said, answers = _make(chance)
-        conversations.append(conversation)
+    conversations, chains, timelines, items, responses = [], [], [], [], []
+    for number in range(size):
+        history, timeline, said, answers = _make(chance, is_chain=number % A_CHAIN_IN == 0)
+        if isinstance(history, ArchivedChain):
+            chains.append(history)
+        else:
+            conversations.append(history)
         timelines.append(timeline)
         items += said
         responses += answers
     ArchivedConversation.objects.bulk_create(conversations, batch_size=ROWS_A_STATEMENT)
+    ArchivedChain.objects.bulk_create(chains, batch_size=ROWS_A_STATEMENT)
     ArchivedTimeline.objects.bulk_create(timelines, batch_size=ROWS_A_STATEMENT)
     ArchivedItem.objects.bulk_create(items, batch_size=ROWS_A_STATEMENT)
     ArchivedResponse.objects.bulk_create(responses, batch_size=ROWS_A_STATEMENT)
 
 
 def _make(
-    chance: random.Random,
-) -> tuple[ArchivedConversation, ArchivedTimeline, list[ArchivedItem], list[ArchivedResponse]]:
-    conversation_id = ids.new_id(ids.CONVERSATION, ids.new_partition())
-    owner, timeline = chance.choice(OWNERS), f"tl_{conversation_id}"
+    chance: random.Random, *, is_chain: bool
+) -> tuple[ArchivedConversation | ArchivedChain, ArchivedTimeline, list[ArchivedItem], list[ArchivedResponse]]:
+    partition = ids.new_partition()
+    timeline = ids.new_id(ids.TIMELINE, partition)
+    conversation_id = None if is_chain else ids.new_id(ids.CONVERSATION, partition)
+    owner = chance.choice(OWNERS)
     begun = timezone.now() - timedelta(seconds=chance.randrange(DAYS * 86_400))
     responses = [
         _make_response(chance, conversation_id, owner, timeline, begun + timedelta(minutes=turn), position=2 * turn + 2)
         for turn in range(ITEMS_A_CONVERSATION // 2)
     ]
     items = list(_make_items(chance, conversation_id, owner, timeline, responses))
-    last = responses[-1]
-    conversation = ArchivedConversation(
-        id=conversation_id,
-        owner=owner,
-        title=_write(chance, 4).capitalize(),
-        timeline=timeline,
-        head=len(items),
-        created_at=begun,
-        last_used_at=last.created_at,
-        last_model=last.model,
-        last_status=last.status,
-        last_feedback=last.feedback_score,
-        has_error=any(response.error_code for response in responses),
-        record_json="{}",
-    )
     row = ArchivedTimeline(
         id=timeline,
         owner=owner,
-        conversation_id=conversation_id,
+        conversation_id=conversation_id or "",
         root=timeline,
         length=len(items),
         copied=len(items),
         record_json="{}",
     )
-    return conversation, row, items, responses
+    return _make_history(chance, conversation_id, row, responses), row, items, responses
+
+
+def _make_history(
+    chance: random.Random, conversation_id: str | None, row: ArchivedTimeline, responses: list[ArchivedResponse]
+) -> ArchivedConversation | ArchivedChain:
+    last = responses[-1]
+    columns: dict[str, Any] = {
+        "owner": row.owner,
+        "head": row.length,
+        "created_at": responses[0].created_at,
+        "last_used_at": last.created_at,
+        "last_model": last.model,
+        "last_status": last.status,
+        "last_feedback": last.feedback_score,
+        "has_error": any(response.error_code for response in responses),
+    }
+    if conversation_id is None:
+        return ArchivedChain(id=row.id, **columns)
+    title = _write(chance, 4).capitalize()
+    return ArchivedConversation(id=conversation_id, title=title, timeline=row.id, record_json="{}", **columns)
 
 
 def _make_response(
-    chance: random.Random, conversation_id: str, owner: str, timeline: str, at: Any, *, position: int
+    chance: random.Random, conversation_id: str | None, owner: str, timeline: str, at: Any, *, position: int
 ) -> ArchivedResponse:
     status = chance.choice(STATUSES)
     return ArchivedResponse(
-        id=ids.new_id(ids.RESPONSE, ids.get_partition(conversation_id)),
+        id=ids.new_id(ids.RESPONSE, ids.get_partition(timeline)),
         owner=owner,
         conversation_id=conversation_id,
         timeline=timeline,
@@ -130,13 +145,13 @@ def _make_response(
 
 
 def _make_items(
-    chance: random.Random, conversation_id: str, owner: str, timeline: str, responses: list[ArchivedResponse]
+    chance: random.Random, conversation_id: str | None, owner: str, timeline: str, responses: list[ArchivedResponse]
 ) -> Iterator[ArchivedItem]:
     for place in range(ITEMS_A_CONVERSATION):
         response = responses[place // 2]
         is_answer = place % 2 == 1
         role, text = "assistant" if is_answer else "user", _write(chance, 24 if is_answer else 9)
-        item_id = ids.new_id(ids.MESSAGE, ids.get_partition(conversation_id))
+        item_id = ids.new_id(ids.MESSAGE, ids.get_partition(timeline))
         part = {"type": "output_text" if is_answer else "input_text", "text": text}
         content = {"type": "message", "id": item_id, "status": "completed", "role": role, "content": [part]}
         yield ArchivedItem(

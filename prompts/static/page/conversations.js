@@ -114,6 +114,7 @@ export class Conversations {
     }
     const drawn = [...groups].map(([name, families]) => this.#drawGroup(name, families));
     if (!drawn.length) drawn.push(element("p", { class: "hint" }, this.query ? "Nothing was found." : "Your conversations appear here."));
+    if (this.notice) drawn.push(element("p", { class: "hint", role: "status" }, this.notice));
     this.place.replaceChildren(...drawn, this.more);
     this.#watchEnd();
     if (focused) this.place.querySelector(`${focused.localName}[data-root="${CSS.escape(focused.dataset.root)}"]`)?.focus();
@@ -148,6 +149,7 @@ export class Conversations {
 
   async #take(page) {
     this.next = page.has_more ? page.last_id : null;
+    this.notice = page["eps:notices"]?.[0]?.message; // older ones are missing
     for (const conversation of page.data) this.#join(conversation);
     await Promise.all([...this.families.values()].filter((family) => family.title === undefined).map((family) => this.#findTitle(family)));
   }

@@ -6,8 +6,8 @@ from redis.asyncio import Redis
 
 from prompts.archive.histories import list_history
 from prompts.archive.said import choose_words, list_forms
-from prompts.archive.search import find_said_ids
-from prompts.models import ArchivedConversation
+from prompts.archive.search import find_said_ids, list_newest
+from prompts.models import ArchivedConversation, ArchivedItem
 from tests.contract.port_turns import OWNER, STRANGER, fork
 from tests.support.archive import archive_all, read
 from tests.support.builders import Stores, make_conversation, take_turn
@@ -81,3 +81,22 @@ async def test_a_history_is_read_with_what_it_shares(redis: Redis, stores: Store
     place = (newest[0].timeline, newest[0].position)
     older = await read(lambda: list_history(conversation, before=place, limit=100))
     assert [item.text for item in [*older, *newest]] == texts
+
+
+async def test_the_newest_come_first_however_common_the_words_are(redis: Redis, stores: Stores) -> None:
+    said = ["rare one", *(f"common {number}" for number in range(6)), "rare two"]
+    conversation_id = await make_conversation(stores, *said)
+    await make_conversation(stores, "common of a stranger", owner=STRANGER)
+    await archive_all(redis)
+    items = ArchivedItem.objects.filter(owner=OWNER)
+
+    async def find(query: str, limit: int, walked: int) -> list[str]:
+        return [text for (text,) in await read(lambda: list_newest(items, query, "text", limit=limit, walked=walked))]
+
+    for walked in (0, 1, 3, 7, 8, 100):
+        assert await find("common", 3, walked) == ["common 5", "common 4", "common 3"]
+        assert await find("common", 10, walked) == [f"common {number}" for number in range(5, -1, -1)]
+        assert await find("rar", 10, walked) == ["rare two", "rare one"]
+        assert await find("nothing", 10, walked) == []
+        assert await find("", 10, walked) == []
+    assert conversation_id in await search("common")

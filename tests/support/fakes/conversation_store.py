@@ -1,7 +1,7 @@
 """`ConversationStore` in memory."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from msgspec.structs import replace
@@ -95,6 +95,7 @@ class FakeConversationStore:
         owner: str,
         limit: int,
         after: str | None,
+        behind_ms: int | None = None,
         forked_from: str | None = None,
         words: Sequence[str] = (),
         said_in: Collection[str] = (),
@@ -112,11 +113,27 @@ class FakeConversationStore:
             if after not in listed:
                 raise unknown_conversation(after, param="after")
             start = listed.index(after) + 1
+        elif behind_ms is not None:
+            start = sum(self._memory.used_at[each] * 1000 >= behind_ms for each in listed)
         there = [conversations[each].shown for each in listed[start:] if each in conversations]
         if forked_from is None:
-            there = [replace(each, last_used_at=self._memory.used_at[each.id]) for each in there]
+            there = [replace(each, last_used_ms=self._memory.used_at[each.id] * 1000) for each in there]
         found = [shown for shown in there if has_words(shown.title, words) or shown.id in said_in]
         return found[:limit], len(found) > limit
+
+    async def find_last_use(self, conversation_id: str, *, owner: str) -> int | None:
+        """See `ConversationStore.find_last_use`."""
+        is_listed = conversation_id in self._memory.listings[owner]
+        return self._memory.used_at[conversation_id] * 1000 if is_listed else None
+
+    async def find_let_go(self, lineages: Mapping[str, Sequence[str]]) -> Collection[str]:
+        """See `ConversationStore.find_let_go`: it lets nothing go by itself."""
+        gone = self._memory.deleted_ids
+        return [
+            each
+            for each, origins in lineages.items()
+            if each not in self._memory.conversations and gone.isdisjoint((each, *origins))
+        ]
 
     async def add_items(
         self, conversation_id: str, *, owner: str, items: Sequence[Item], unanswered: Sequence[str] = ()
