@@ -24,6 +24,8 @@ from prompts.admin.history_rows import (
     find_first_words,
     find_history,
     find_history_id,
+    find_holder,
+    list_branches,
     list_forks,
     list_own,
     list_responses,
@@ -68,7 +70,7 @@ class ConversationAdmin(ConversationModelAdmin):
 
     def may_erase(self, request: HttpRequest, row: History) -> bool:
         """Whether this user erases it here."""
-        return isinstance(row, ArchivedConversation) and request.user.has_perm("prompts.erase_conversation")
+        return request.user.has_perm("prompts.erase_conversation") and find_holder(row) is None
 
     @override
     def get_urls(self) -> list[URLPattern]:
@@ -181,7 +183,7 @@ class ConversationAdmin(ConversationModelAdmin):
     def erase_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask whether, and erase it; then the receipt is shown."""
         row = self._get_row(request, object_id)
-        if not isinstance(row, ArchivedConversation) or not self.may_erase(request, row):
+        if not self.may_erase(request, row):
             raise PermissionDenied
         form = EraseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
@@ -197,7 +199,7 @@ class ConversationAdmin(ConversationModelAdmin):
             "form": form,
             "files": show_files(request, row),
             "responses": list_own(row).count(),
-            "forks": list_forks(row),
+            "branches": list_branches(row),
         }
         return TemplateResponse(request, "admin_pages/erase.html", context)
 

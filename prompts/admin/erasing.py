@@ -1,4 +1,4 @@
-"""Erasing a conversation everywhere, with a receipt that says what was deleted where."""
+"""Erasing a conversation or a chain everywhere, with a receipt that says what was deleted where."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from django import forms
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
+from prompts.admin.history_rows import History
 from prompts.api.state import State, get_state
-from prompts.archive import conversation_erasing
+from prompts.archive import history_erasing
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.errors import ServiceError
-from prompts.models import ArchivedConversation, ErasureReceipt
+from prompts.models import ErasureReceipt
 
 # Of each kind, on the page that asks.
 MAX_SHOWN = 50
@@ -28,25 +29,23 @@ class EraseForm(forms.Form):
         help_text="Stands in the receipt. Name no person in it.",
     )
     with_files = forms.BooleanField(
-        required=False, initial=True, label="Erase the files and the vector store that only this conversation uses"
+        required=False, initial=True, label="Erase the files and the vector store that only it uses"
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ShownFiles:
-    """What of a conversation's files would go, and what would stay, by their names."""
+    """What of its files would go, and what would stay, by their names."""
 
     going: Sequence[str] = ()
     kept: Sequence[str] = ()
     is_known: bool = True
 
 
-def show_files(request: HttpRequest, row: ArchivedConversation) -> ShownFiles:
+def show_files(request: HttpRequest, row: History) -> ShownFiles:
     """As the archive knows it now; erasing looks again."""
     try:
-        found = async_to_sync(conversation_erasing.find_files)(
-            row.id, owner=row.owner, ports=_get_state(request).erasing
-        )
+        found = async_to_sync(history_erasing.find_files)(row.id, owner=row.owner, ports=_get_state(request).erasing)
     except ServiceError:
         return ShownFiles(is_known=False)
     going, kept = ([file.filename for file in files] for files in (found.files, found.kept_files))
@@ -55,12 +54,10 @@ def show_files(request: HttpRequest, row: ArchivedConversation) -> ShownFiles:
     return ShownFiles(_cut(going), _cut(kept), found.is_known)
 
 
-def erase_conversation(
-    request: HttpRequest, row: ArchivedConversation, *, reason: str, with_files: bool
-) -> ErasureReceipt:
+def erase_history(request: HttpRequest, row: History, *, reason: str, with_files: bool) -> ErasureReceipt:
     """Erase it with what hangs on it; what is away is said in the receipt, and can be repeated."""
-    receipt = ReceiptWriter(row.owner, by=request.user.get_username(), reason=reason, conversation_id=row.id)
-    async_to_sync(conversation_erasing.erase_conversation)(
+    receipt = ReceiptWriter(row.owner, by=request.user.get_username(), reason=reason, subject=(row.kind, row.id))
+    async_to_sync(history_erasing.erase_history)(
         row.id, owner=row.owner, ports=_get_state(request).erasing, receipt=receipt, with_files=with_files
     )
     return receipt.row

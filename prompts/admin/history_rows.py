@@ -51,6 +51,23 @@ def list_forks(row: History) -> Sequence[History]:
     ]
 
 
+def find_holder(row: History) -> str | None:
+    """The id of the conversation that a chain goes on from, and is erased with; None when there is none."""
+    if isinstance(row, ArchivedConversation):
+        return None
+    root = ArchivedTimeline.objects.filter(pk=row.id).values("root")[:1]
+    return ArchivedTimeline.objects.filter(pk=Subquery(root)).values_list("conversation_id", flat=True).first() or None
+
+
+def list_branches(row: History) -> Sequence[History]:
+    """What is erased with it: of a conversation its forks, of a chain all others that begin with its first response."""
+    if isinstance(row, ArchivedConversation):
+        return list_forks(row)
+    root = ArchivedTimeline.objects.filter(pk=row.id).values("root")[:1]
+    family = ArchivedTimeline.objects.filter(root=Subquery(root)).exclude(pk=row.id).values("id")
+    return list(ArchivedChain.objects.filter(pk__in=family).order_by("-created_at")[:MAX_FORKS])
+
+
 def find_active(row: History) -> str | None:
     """The id of the response that the archive has last heard of as being written there."""
     active = list_own(row).filter(status="in_progress").order_by("-created_at", "-id")

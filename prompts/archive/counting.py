@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 from prompts.archive.erasing import slice_ids
 from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse
+from prompts.models.histories import ArchivedChain
 
 REDIS_CONVERSATIONS = "Redis: conversations, forks included"
 REDIS_RESPONSES = "Redis: responses, with event logs"
@@ -16,6 +17,7 @@ VECTORS = "Redis: cached vectors, of all texts"
 CONVERSATIONS = "Archive: conversations"
 ITEMS = "Archive: items"
 RESPONSES = "Archive: responses"
+CHAINS = "Archive: chains"
 PASSAGES = "Archive: passages kept with responses"
 FEEDBACK = "Archive: feedback"
 SEARCH_INDEX = "Search index: items"
@@ -32,6 +34,7 @@ def count_archived(*, timelines: Collection[str], conversations: Collection[str]
     counts: Counter[str] = Counter()
     for some in slice_ids(timelines):
         counts[ITEMS] += ArchivedItem.objects.filter(timeline__in=some).count()
+        counts[CHAINS] += ArchivedChain.objects.filter(id__in=some).count()
         responses = ArchivedResponse.objects.filter(timeline__in=some)
         counts[RESPONSES] += responses.count()
         counts[FEEDBACK] += responses.filter(feedback_score__isnull=False).count()

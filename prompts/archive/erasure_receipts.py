@@ -10,14 +10,15 @@ from prompts.models import ErasureReceipt
 class ReceiptWriter:
     """A receipt: it is there before anything is erased, and says after each step what was."""
 
-    def __init__(self, owner: str, *, by: str, reason: str, conversation_id: str | None = None) -> None:
-        """Of one conversation, or of whatever is erased of an owner."""
+    def __init__(self, owner: str, *, by: str, reason: str, subject: tuple[str, str] | None = None) -> None:
+        """Of a `conversation` or a `chain` with this id, or of whatever is erased of an owner."""
+        kind, subject_id = subject or ("owner", owner)
         self.counts: Counter[str] = Counter()
         self._is_begun = False
         self.row = ErasureReceipt(
             owner=owner,
-            subject_kind="owner" if conversation_id is None else "conversation",
-            subject_id=owner if conversation_id is None else conversation_id,
+            subject_kind=kind,
+            subject_id=subject_id,
             by=by,
             reason=reason,
         )

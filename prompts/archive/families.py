@@ -84,6 +84,16 @@ def find_branch(conversation_id: str, *, owner: str) -> ArchivedFamily | None:
     return _sum_up(found, conversation_id)
 
 
+def find_chain(chain_id: str, *, owner: str) -> ArchivedFamily | None:
+    """The chain that a timeline is of, from its first response on, with all that goes on from it.
+
+    None when this owner has no such one, or it goes on from a conversation: then it is that one's.
+    """
+    row = ArchivedTimeline.objects.filter(id=chain_id, owner=owner).first()
+    family = find_archived(row.root) if row is not None else None
+    return family if family is not None and not family.conversations else None
+
+
 def find_compacted(branch: ArchivedFamily, *, owner: str) -> Sequence[ArchivedFamily]:
     """The chains that begin with a compaction of its history, or of such a chain: they have its words."""
     rows = ArchivedResponse.objects.filter(owner=owner, conversation=None, record_json__contains='"compacted":')

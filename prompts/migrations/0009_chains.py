@@ -56,6 +56,11 @@ class Migration(migrations.Migration):
             name='timeline',
             field=models.CharField(help_text='The one that its items are on.', max_length=64),
         ),
+        migrations.AlterField(
+            model_name='erasurereceipt',
+            name='subject_kind',
+            field=models.CharField(help_text='conversation, chain or owner', max_length=20),
+        ),
         migrations.AddIndex(
             model_name='archivedconversation',
             index=models.Index(condition=models.Q(('expired_at__isnull', False)), fields=['owner', '-last_used_at', '-id'], name='archived_conv_expired'),

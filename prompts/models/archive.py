@@ -229,7 +229,7 @@ class ErasureReceipt(models.Model):
     """What an erasure deleted: counts, never content."""
 
     owner = models.CharField(max_length=MAX_NAME_CHARACTERS)
-    subject_kind = models.CharField(max_length=20, help_text="conversation, response, item or owner")
+    subject_kind = models.CharField(max_length=20, help_text="conversation, chain or owner")
     subject_id = models.CharField(max_length=MAX_NAME_CHARACTERS, db_index=True)
     by = models.CharField(max_length=150, help_text='A member of staff, or "policy", or "api".')
     reason = models.TextField(blank=True)

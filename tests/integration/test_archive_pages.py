@@ -134,8 +134,9 @@ async def test_a_chain_is_found_and_read_as_a_conversation_is(
         (before, True),
     ):
         assert (chain_id in list_titles((await sue.get(LIST, params=query)).text)) is is_there, query
-    assert (await oscar.get(page_of(chain_id, "erase"))).status_code == 403
-    assert "Erase …" not in (await oscar.get(page_of(chain_id))).text
+    assert (await sue.get(page_of(chain_id, "erase"))).status_code == 403
+    assert "Erase …" in (await oscar.get(page_of(chain_id))).text
+    assert "This deletes the chain of" in (await oscar.get(page_of(chain_id, "erase"))).text
     assert (await sue.get(page_of(chain_id, "live"))).json() == {}
     log = html.unescape((await oscar.get(ACTIONS, params={"q": chain_id})).text)
     assert re.search(rf'field-who">sue</td><td[^>]*>read</td><td[^>]*>chain</td><td[^>]*>{chain_id}', log)

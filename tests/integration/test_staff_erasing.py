@@ -1,6 +1,7 @@
 """Operators erase a conversation for good; a receipt says what was where, and holds nothing of what was said."""
 
 import html
+import re
 
 import httpx
 from django.contrib.admin.utils import quote
@@ -112,3 +113,22 @@ async def test_what_redis_let_go_is_erased_too_and_a_reason_is_needed(
     assert "Redis: " not in receipt
     assert "Archive: items: 1" in receipt
     assert (await oscar.get(f"{LIST}{quote(gone)}/change/")).status_code == 404
+
+
+async def test_a_chain_is_erased_like_a_conversation(oscar: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
+    response = (await ask(http, "A chain of pearls")).json()["id"]
+    await ask(http, "And more", previous_response_id=response)
+    branch = (await ask(http, "And other", previous_response_id=response)).json()["id"]
+
+    async def find_chain() -> str:
+        page = (await oscar.get(LIST, params={"id": branch})).text
+        return found[1] if (found := re.search(rf'{LIST}([^/"]+)/change/', page)) else ""
+
+    path = f"{LIST}{await eventually(find_chain)}/erase/"
+    assert "All that begins with its first response goes with it" in (await oscar.get(path)).text
+    receipt = html.unescape((await submit(oscar, path, reason="asked", with_files="on")).text)
+    for words in ("Archive: chains: 2", "Archive: responses: 3"):
+        assert words in receipt, words
+    for gone in (response, branch):
+        assert (await http.get(f"/v1/responses/{gone}")).status_code == 404
+    assert (await oscar.get(path)).status_code == 404

@@ -62,7 +62,7 @@ class _Writer:
         self._id: str = self._told.pop("id")
         self._owner: str = self._told.pop("owner", "alice")
         self._is_chain = ids.is_of_kind(self._id, ids.TIMELINE)
-        self._timeline = self._id if self._is_chain else f"tl_{self._id}"
+        self._timeline = self._id if self._is_chain else f"tl_{self._id.partition('_')[2]}"
         self._conversation_id = None if self._is_chain else self._id
         self._position = 0
         self._at = BEGUN + timedelta(minutes=next(_numbers))

@@ -22,8 +22,8 @@ from prompts.adapters.redis.owner_traces import RedisOwnerTraces
 from prompts.adapters.redis.restoring import RedisRestoring
 from prompts.adapters.redis.vector_stores import RedisVectorStores
 from prompts.adapters.storage.file_storage import DjangoFileStorage
-from prompts.archive.conversation_erasing import erase_conversation
 from prompts.archive.erasure_receipts import ReceiptWriter
+from prompts.archive.history_erasing import erase_history
 from prompts.archive.knowledge_erasing import ErasurePorts
 from prompts.archive.named_knowledge import PAGE_STORE
 from prompts.archive.restorer import ArchiveRestorer
@@ -138,14 +138,15 @@ class World:
         return compacted.id
 
     async def erase(
-        self, conversation_id: str, *, ports: ErasurePorts | None = None, with_files: bool = True, copied_s: float = 5.0
+        self, history_id: str, *, ports: ErasurePorts | None = None, with_files: bool = True, copied_s: float = 5.0
     ) -> ErasureReceipt:
         """Erase it as staff do. The receipt as it is written. With a `copied_s` the archive is up to date before."""
         if copied_s:
             await archive_all(self.redis)
-        receipt = ReceiptWriter(self.owner, by="oscar", reason="asked", conversation_id=conversation_id)
-        await erase_conversation(
-            conversation_id,
+        kind = "conversation" if ids.is_of_kind(history_id, ids.CONVERSATION) else "chain"
+        receipt = ReceiptWriter(self.owner, by="oscar", reason="asked", subject=(kind, history_id))
+        await erase_history(
+            history_id,
             owner=self.owner,
             ports=ports or self.ports,
             receipt=receipt,

@@ -15,12 +15,13 @@ from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_cache import name_vector
 from prompts.adapters.sql.prompt_store import SqlPrompts
+from prompts.admin.history_rows import find_history_id, find_holder
 from prompts.archive.owner_erasing import OwnerPorts, erase_owner
 from prompts.domain import ids
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.tools import FileSearchTool
 from prompts.errors import NotFound, StaleRun
-from prompts.models import ErasureReceipt, Prompt, PromptVersion
+from prompts.models import ArchivedChain, ErasureReceipt, Prompt, PromptVersion
 from prompts.usecases.conversations import delete_conversation
 from prompts.usecases.prompts import PromptPorts
 from tests.contract.port_turns import fork, read_conversation
@@ -66,6 +67,7 @@ async def test_nothing_is_left_of_it_and_others_have_theirs(world: World) -> Non
     assert await list_lasting(world, made.ids) == []
     assert receipt.is_complete
     assert receipt.counts == {
+        "Archive: chains": 2,
         "Archive: conversations": 2,
         "Archive: feedback": 1,
         "Archive: items": 10,
@@ -189,6 +191,55 @@ async def test_a_fork_goes_alone(world: World) -> None:
             await world.stores.conversations.get(gone, owner=world.owner)
     assert len(await read_conversation(world.stores, made.conversation)) == 2
     assert all([await is_there(world, each) for each in made.files])
+
+
+async def begin_chain(world: World) -> tuple[str, str]:
+    """A response, and two that go on from it; the chain's id, and the first response's."""
+    named = await world.upload(WORD)
+    first = await world.turn(WORD, file_id=named)
+    await world.turn(f"{WORD} 2", previous_response_id=first)
+    await world.turn(f"{WORD} 3", previous_response_id=first)
+    await archive_all(world.redis)
+    return await read(lambda: find_history_id(first)), first
+
+
+@pytest.mark.parametrize("is_let_go", [False, True], ids=["in Redis", "in the archive only"])
+async def test_a_chain_goes_with_its_branches(world: World, is_let_go: bool) -> None:
+    others = await world.make_everything(OTHER)
+    chain_id, first = await begin_chain(world)
+    branch = await read(lambda: ArchivedChain.objects.exclude(id=chain_id).get(owner=world.owner, forked_from=chain_id))
+    if is_let_go:
+        await world.let_go()
+    receipt = await world.erase(branch.id)  # whichever of its branches is named
+    assert (receipt.is_complete, receipt.subject_kind, receipt.subject_id) == (True, "chain", branch.id)
+    counts = {
+        "Archive: chains": 2,
+        "Archive: items": 6,
+        "Archive: responses": 3,
+        "Files, with their bytes and passages": 1,
+        "Redis: idempotency records": 3,
+        "Redis: responses, with event logs": 3,
+        "Search index: items": 6,
+    }
+    if is_let_go:
+        del counts["Redis: responses, with event logs"]
+    assert receipt.counts == counts
+    await archive_all(world.redis)
+    assert await world.find(WORD) == []
+    assert f"SQL: prompts_archiveditem: {OTHER}" in await world.find(OTHER)
+    with pytest.raises(NotFound):
+        await world.stores.responses.get(first, owner=world.owner)
+    assert (await world.erase(chain_id)).counts == {}
+    assert await is_there(world, others.files[0])
+
+
+async def test_what_hangs_on_a_conversation_is_no_chain_to_erase(world: World) -> None:
+    made = await world.make_everything(WORD)
+    [hanging] = await read(lambda: list(ArchivedChain.objects.filter(owner=world.owner, forked_from=made.conversation)))
+    assert await read(lambda: find_holder(hanging)) == made.conversation
+    before = await count_rows()
+    assert (await world.erase(hanging.id)).counts == {}
+    assert await count_rows() == before
 
 
 async def test_an_answer_that_runs_and_a_second_erasure(world: World) -> None:
