@@ -3,6 +3,7 @@
 What changes meanwhile is noted again. What is being erased is not copied: the note of its end may be settled already.
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,13 @@ class InThread(Protocol):
 
     def __call__(self, call: Callable[[], Value]) -> Awaitable[Value]:
         """What the call returns, or raises."""
+
+
+class Keep(Protocol):
+    """Told that work goes on, in steps of one transaction at most."""
+
+    def __call__(self) -> Awaitable[None]:
+        """May raise Unavailable."""
 
 
 @dataclass(slots=True)
@@ -71,10 +79,11 @@ class Copied:
 class Copier:
     """Copies subjects under the epochs of their partitions. Raises what `Outbox` and `write_batch` raise."""
 
-    def __init__(self, outbox: Outbox, in_thread: InThread, epochs: Mapping[str, int]) -> None:
+    def __init__(self, outbox: Outbox, in_thread: InThread, epochs: Mapping[str, int], *, keep: Keep) -> None:
         self._outbox = outbox
         self._in_thread = in_thread
         self._epochs = epochs
+        self._keep = keep
         self.copied = Copied()
 
     async def copy(self, subjects: Subjects) -> None:
@@ -116,6 +125,7 @@ class Copier:
         *,
         gone: Mapping[str, Collection[str]] | None = None,
     ) -> None:
+        await self._keep()
         responses = await self._outbox.read_responses([*response_ids])
         anchors = [each.fields["anchor"] for each in responses if each.fields["anchor_kind"] == "conversation"]
         conversations = await self._outbox.read_conversations([*{*conversation_ids, *anchors}])
@@ -153,10 +163,12 @@ class Copier:
         copies: list[TimelineCopy] = []
         room = _Room()
         for found in timelines:
-            copied = found.start
+            copied, ends = found.start, sorted({*list_large(found.record), found.length})
             while copied < found.length:
-                items = await self._outbox.read_items(found.record.id, after=copied)
-                copied = items[-1].position if items else found.length
+                # A large item ends what is read at once: so no reading holds several of them.
+                upto = ends[bisect_right(ends, copied)]
+                items = await self._outbox.read_items(found.record.id, after=copied, upto=upto)
+                copied = items[-1].position if items else upto
                 copies.append(found.copy(copied, items))
                 if room.is_full_with(items):
                     await self._write(timelines=copies)
@@ -176,6 +188,7 @@ class Copier:
     ) -> None:
         if not (conversations or timelines or responses or gone or expired):
             return
+        await self._keep()
         batch = Batch(
             epochs=self._epochs,
             conversations=conversations,
@@ -210,6 +223,12 @@ class _Found:
 
     def copy(self, copied: int, items: Sequence[ItemRecord] = ()) -> TimelineCopy:
         return TimelineCopy(self.record, self.owner, copied, items)
+
+
+def list_large(timeline: Record) -> Sequence[int]:
+    """The positions of its large items, as their marks say (`lua/parts/large.lua`)."""
+    marks = [mark for field, marks in timeline.fields.items() if field.startswith("large:") for mark in marks.split()]
+    return [int(mark.partition(":")[0]) for mark in marks]
 
 
 @dataclass(slots=True)

@@ -106,8 +106,8 @@ class Outbox(Protocol):
     async def find_living(self, members: Sequence[str]) -> Collection[str]:
         """The members of what expires without those that are erased, or are being erased."""
 
-    async def read_items(self, timeline: str, *, after: int) -> Sequence[ItemRecord]:
-        """Some items of a timeline behind a position, in order; none: there are no more."""
+    async def read_items(self, timeline: str, *, after: int, upto: int) -> Sequence[ItemRecord]:
+        """Some items of a timeline between two positions, the last included, in order; none: there are no more."""
 
     async def list_parts(self, root: str) -> Sequence[tuple[str, str]]:
         """What hangs on a root: the kind, `resp`, `tl` or `conv`, and the id of each."""

@@ -149,10 +149,11 @@ class RedisOutbox:
             scores = await pipeline.execute()
         return {member for member, score in zip(members, scores, strict=True) if score is not None}
 
-    async def read_items(self, timeline: str, *, after: int) -> Sequence[ItemRecord]:
+    async def read_items(self, timeline: str, *, after: int, upto: int) -> Sequence[ItemRecord]:
         """See `Outbox.read_items`."""
+        first, last = f"{after + 1}-0", f"{upto}-0"
         with translated_errors():
-            found = await self._redis.xrange(keys.timeline(timeline), min=f"{after + 1}-0", count=ITEMS_A_READ)
+            found = await self._redis.xrange(keys.timeline(timeline), min=first, max=last, count=ITEMS_A_READ)
         # The client never decodes (config/connections.py); its types cannot know that.
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
         return [_read_item(entry_id.decode(), _decode(fields)) for entry_id, fields in entries]

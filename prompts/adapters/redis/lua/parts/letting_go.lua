@@ -11,3 +11,11 @@ local function waits_for_archive(prefix, expiry_key, member, due_ms, now_ms)
   redis.call('ZADD', expiry_key, now_ms + WAIT_MS, member)
   return true
 end
+
+-- Let what hangs on a timeline not be let go as it was copied: it has changed since, and was not used.
+local function wait_once_more(prefix, timeline)
+  local root = redis.call('HGET', prefix .. 'tl:' .. timeline .. ':meta', 'root')
+  local member = root and redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'expiry')
+  local due_ms = member and tonumber(redis.call('ZSCORE', prefix .. 'expiry', member) or 0) or 0
+  if due_ms % 1 ~= 0 then redis.call('ZADD', prefix .. 'expiry', math.floor(due_ms), member) end
+end
