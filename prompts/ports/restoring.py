@@ -19,12 +19,19 @@ class Restorer(Protocol):
         is being restored for longer than a request waits.
         """
 
+    async def restore_items(self, item_ids: Sequence[str], *, owner: str) -> bool:
+        """Whether conversations or chains of this owner are back that hold any of these items. As `restore`."""
+
 
 class NoRestorer:
     """`Restorer` without an archive."""
 
     async def restore(self, public_id: str, *, owner: str) -> bool:
         """See `Restorer.restore`."""
+        return False
+
+    async def restore_items(self, item_ids: Sequence[str], *, owner: str) -> bool:
+        """See `Restorer.restore_items`."""
         return False
 
 
