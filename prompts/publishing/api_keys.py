@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 
 # Of one statement: SQLite takes 32,766 parameters, and a row has three.
 ROWS_AT_ONCE = 500
+# The next minute looks again anyway.
+MAX_LOOKS = 3
 
 
 def new_key() -> str:
@@ -33,8 +35,16 @@ async def reconcile(published_keys: ApiKeys) -> None:
     """Make the published keys those of SQL.
 
     Redis is read first: a key that was published before SQL is read is in SQL, unless it was revoked; so a key that is
-    being made at this moment is never taken for one to remove.
+    being made at this moment is never taken for one to remove. What was added is looked at once more: a key that was
+    revoked and withdrawn behind the look into SQL would be published again, for a minute.
     """
+    for _ in range(MAX_LOOKS):
+        if not await _reconcile_once(published_keys):
+            return
+
+
+async def _reconcile_once(published_keys: ApiKeys) -> bool:
+    """Whether anything was added."""
     published, published_narrowed = await published_keys.published(), await published_keys.published_narrowed()
     wanted, wanted_narrowed = await ask_sql(_read_valid)
     added = {key_hash: owner for key_hash, owner in wanted.items() if published.get(key_hash) != owner}
@@ -47,6 +57,7 @@ async def reconcile(published_keys: ApiKeys) -> None:
     if narrowed or removed:
         await published_keys.publish_narrowed(added=narrowed, removed=removed)
         log.info("narrowed_keys_published", added=len(narrowed), removed=len(removed))
+    return bool(added or narrowed)
 
 
 async def keep_used(published_keys: ApiKeys) -> None:
