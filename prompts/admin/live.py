@@ -7,6 +7,7 @@ from asgiref.sync import async_to_sync
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
+from prompts.admin.staff_actions import has_looked, note_action
 from prompts.api.state import State, get_state
 from prompts.domain.items import Item, Message, text_of
 from prompts.errors import ServiceError
@@ -14,12 +15,17 @@ from prompts.run.ending import retell
 
 
 def read_live(request: HttpRequest, conversation_id: str, *, owner: str) -> str:
-    """JSON: the id of the active response and its words so far; nothing in it when none is active, or Redis is away."""
+    """JSON: the id of the active response and its words so far; nothing in it when none is active, or Redis is away.
+
+    A transcript asks again and again. So this is noted for whoever has not opened it: the words are the same.
+    """
     state = get_state(cast(ASGIRequest, request).scope)
     try:
         told = async_to_sync(_read)(state, conversation_id, owner)
     except ServiceError:  # it ended a moment ago, or is not in Redis any more
         told = {}
+    if told and not has_looked(request, "conversation", conversation_id):
+        note_action(request, "followed", "conversation", conversation_id)
     return msgspec.json.encode(told).decode()
 
 
