@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from prompts.archive.writing import Batch, TimelineCopy, find_copied, write_batch
+from prompts.archive.writing import Batch, Known, TimelineCopy, find_copied, list_item_ids, write_batch
 from prompts.domain import ids
 from prompts.ports.outbox import ItemRecord, Note, Outbox, Record
 
@@ -131,6 +131,8 @@ class Copier:
         conversations = await self._outbox.read_conversations([*{*conversation_ids, *anchors}])
         named = [each.fields["timeline"] for each in (*responses, *conversations)]
         living = await self._find_living({*timelines, *named})
+        if lost := await self._find_lost([each.record.id for each in living.values() if each.is_cut]):
+            gone = {**(gone or {}), "resp": {*(gone or {}).get("resp", ()), *lost}}
         await self._write(
             conversations=[each for each in conversations if each.fields["timeline"] in living],
             timelines=await self._copy_items(living.values()),
@@ -141,7 +143,7 @@ class Copier:
     async def _find_living(self, timelines: set[str]) -> dict[str, "_Found"]:
         """The timelines, those that they continue where these were never copied, and what is known of each."""
         records: dict[str, Record] = {}
-        known: dict[str, int] = {}
+        known: dict[str, Known] = {}
         wanted = timelines
         while wanted:
             known |= await self._in_thread(partial(find_copied, wanted))
@@ -152,11 +154,44 @@ class Copier:
         members = {each.fields["expiry"] for each in records.values() if "expiry" in each.fields}
         living = await self._outbox.find_living([*members])
         placed = [(each, records.get(each.fields["root"])) for each in records.values()]
+        kept = [pair for pair in placed if pair[1] is not None and pair[1].fields.get("expiry") in living]
+        copied = await self._find_copied({record.id: record for record, _ in kept}, known)
         return {
-            record.id: _Found(record, root.fields.get("owner", ""), known.get(record.id))
-            for record, root in placed
-            if root is not None and root.fields.get("expiry") in living
+            each.id: _Found(each, root.fields.get("owner", ""), copied.get(each.id), each.id in {*known} - {*copied})
+            for each, root in kept
+            if root is not None
         }
+
+    async def _find_copied(self, records: Mapping[str, Record], known: Mapping[str, Known]) -> Mapping[str, int]:
+        """How far each is copied. One whose end is another in the archive counts for nothing, and is copied anew.
+
+        After a fail-over, or when an older copy of Redis was restored, others stand where those stood that it has lost.
+        """
+        here = {name: known[name] for name in records if name in known}
+        places = await self._outbox.find_places([each.item_id for each in here.values() if each.item_id])
+        copied: dict[str, int] = {}
+        for name, each in here.items():
+            is_there = not each.item_id or places.get(each.item_id) == (name, each.position)
+            if is_there or await self._was_deleted(records[name], each):
+                copied[name] = each.copied
+        return copied
+
+    async def _find_lost(self, timelines: Sequence[str]) -> set[str]:
+        """The responses that stand in the archive on these timelines and were lost with what they said."""
+        lost: set[str] = set()
+        for timeline in timelines:
+            named = await self._in_thread(partial(list_item_ids, timeline))
+            for start in range(0, len(named), MAX_ITEMS):
+                some = named[start : start + MAX_ITEMS]
+                places = await self._outbox.find_places(some)
+                lost.update(filter(None, (ids.find_response_id(each) for each in some if each not in places)))
+        return lost - {each.id for each in await self._outbox.read_responses([*lost])}
+
+    async def _was_deleted(self, record: Record, last: Known) -> bool:
+        """Whether the last item that was copied was deleted since: nothing stands in its place."""
+        if last.position > int(record.fields.get("length", 0)):
+            return False
+        return not await self._outbox.read_items(record.id, after=last.position - 1, upto=last.position)
 
     async def _copy_items(self, timelines: Iterable["_Found"]) -> list[TimelineCopy]:
         """Copies to be written; what is more than one transaction takes is written already."""
@@ -202,11 +237,13 @@ class Copier:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A living timeline; `known` is how far it is copied, None when it never was."""
+    """A living timeline; `known` is how far it is copied, None when it never was, or when it `is_cut`."""
 
     record: Record
     owner: str
     known: int | None
+    is_cut: bool
+    """Whether Redis has lost the end that the archive has."""
 
     @property
     def length(self) -> int:

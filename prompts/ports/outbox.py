@@ -109,6 +109,9 @@ class Outbox(Protocol):
     async def read_items(self, timeline: str, *, after: int, upto: int) -> Sequence[ItemRecord]:
         """Some items of a timeline between two positions, the last included, in order; none: there are no more."""
 
+    async def find_places(self, item_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """Where those of the items are that are there: the timeline and the position."""
+
     async def list_parts(self, root: str) -> Sequence[tuple[str, str]]:
         """What hangs on a root: the kind, `resp`, `tl` or `conv`, and the id of each."""
 

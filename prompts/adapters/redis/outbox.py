@@ -158,6 +158,18 @@ class RedisOutbox:
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
         return [_read_item(entry_id.decode(), _decode(fields)) for entry_id, fields in entries]
 
+    async def find_places(self, item_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """See `Outbox.find_places`."""
+        if not item_ids:
+            return {}
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for each in item_ids:
+                pipeline.get(keys.item(each))
+            found = await pipeline.execute()
+        places = {each: place.decode().split(" ") for each, place in zip(item_ids, found, strict=True) if place}
+        return {each: (timeline, int(position)) for each, (timeline, position) in places.items()}
+
     async def list_parts(self, root: str) -> Sequence[tuple[str, str]]:
         """See `Outbox.list_parts`."""
         found: set[tuple[str, str]] = set()

@@ -74,6 +74,37 @@ async def test_an_archiver_that_is_late_waits_before_it_looks_again(redis: Redis
     archiver.close()
 
 
+async def keep_copy(redis: Redis) -> dict[bytes, bytes | None]:
+    """All that Redis holds, as it stands now."""
+    return {key: await redis.dump(key) async for key in redis.scan_iter(count=1000)}
+
+
+async def go_back(redis: Redis, copy: dict[bytes, bytes | None]) -> None:
+    """As after a fail-over that loses the end, or when an older copy is restored."""
+    await redis.flushdb()
+    for key, value in copy.items():
+        await redis.restore(key, 0, value or b"")
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_what_redis_has_lost_is_not_mixed_with_what_was_said_instead(
+    redis: Redis, stores: Stores, turns: int
+) -> None:
+    conversation_id = await make_conversation(stores, "One")
+    await archive_all(redis)
+    copy = await keep_copy(redis)
+    for text in ("lost 1", "lost 2"):
+        await take_turn(stores, build_draft(text, conversation_id=conversation_id))
+    await archive_all(redis)
+    await go_back(redis, copy)
+    said = [f"said {number}" for number in range(turns)]
+    for text in said:
+        await take_turn(stores, build_draft(text, conversation_id=conversation_id))
+    await archive_all(redis)
+    assert await list_texts(conversation_id) == ["One", *(each for text in said for each in (text, "Hi."))]
+    assert await read(ArchivedResponse.objects.count) == turns
+
+
 class SlowOutbox(RedisOutbox):
     """One whose reading takes its time."""
 
