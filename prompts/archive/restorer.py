@@ -32,7 +32,10 @@ MAX_THREADS = 2
 # How long a request waits for it; what was begun goes on.
 MAX_WAIT_S = 10.0
 RESPONSES_A_SLICE = 20
+# Of one look in SQL: opening a connection takes longer than reading fifty.
+ITEMS_A_LOOK = 1_000
 # Of what Redis is given at once, unless one alone is larger: other clients wait for all of it.
+PARTS_A_SLICE = 50
 BYTES_A_SLICE = 1024 * 1024
 # Of an owner in a process: ids that they make up keep nobody else waiting.
 MAX_OWNER_TASKS = 16
@@ -120,7 +123,7 @@ class ArchiveRestorer:
         await self._store.put_timelines(family, token=token)
         for timeline in family.timelines:
             after = 0
-            while items := await self._ask(partial(read_items, timeline.id, after=after)):
+            while items := await self._ask(partial(_read_many, timeline.id, after=after)):
                 for some in _slice(items):
                     size += await self._store.put_items(timeline.id, some, root=root, token=token)
                 after = items[-1].position
@@ -138,6 +141,17 @@ class ArchiveRestorer:
             raise Unavailable("The archive cannot be reached right now. Try again in a moment.") from exc
 
 
+def _read_many(timeline: str, *, after: int) -> Sequence[ItemRecord]:
+    """Items of a timeline behind a position; none: there are no more."""
+    found: list[ItemRecord] = []
+    room = BYTES_A_SLICE
+    while room > 0 and len(found) < ITEMS_A_LOOK and (some := read_items(timeline, after=after)):
+        found += some
+        after = some[-1].position
+        room -= sum(map(_measure, some))
+    return found
+
+
 def _has(family: Family, public_id: str) -> bool:
     """Whether it comes back with its family: of very many responses the oldest stay in the archive."""
     return ids.is_of_kind(public_id, ids.CONVERSATION) or public_id in family.responses
@@ -149,7 +163,7 @@ def _slice(parts: Sequence[Part]) -> Iterator[Sequence[Part]]:
     room = BYTES_A_SLICE
     for part in parts:
         size = _measure(part)
-        if some and size > room:
+        if some and (size > room or len(some) >= PARTS_A_SLICE):
             yield some
             some, room = [], BYTES_A_SLICE
         some.append(part)
