@@ -16,14 +16,13 @@ from prompts.domain.owners import USER_PREFIX
 from prompts.models import ApiKey
 from prompts.ports.api_keys import ApiKeys, NarrowedKey
 from prompts.ports.client_secrets import Scope
+from prompts.publishing.reconciling import repeat_while_changing
 from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
 
 # Of one statement: SQLite takes 32,766 parameters, and a row has three.
 ROWS_AT_ONCE = 500
-# The next minute looks again anyway.
-MAX_LOOKS = 3
 
 
 def new_key() -> str:
@@ -35,12 +34,9 @@ async def reconcile(published_keys: ApiKeys) -> None:
     """Make the published keys those of SQL.
 
     Redis is read first: a key that was published before SQL is read is in SQL, unless it was revoked; so a key that is
-    being made at this moment is never taken for one to remove. What was added is looked at once more: a key that was
-    revoked and withdrawn behind the look into SQL would be published again, for a minute.
+    being made at this moment is never taken for one to remove. Nor is one that is revoked meanwhile published again.
     """
-    for _ in range(MAX_LOOKS):
-        if not await _reconcile_once(published_keys):
-            return
+    await repeat_while_changing(partial(_reconcile_once, published_keys))
 
 
 async def _reconcile_once(published_keys: ApiKeys) -> bool:
