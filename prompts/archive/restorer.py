@@ -39,6 +39,8 @@ PARTS_A_SLICE = 50
 BYTES_A_SLICE = 1024 * 1024
 # Of an owner in a process: ids that they make up keep nobody else waiting.
 MAX_OWNER_TASKS = 16
+# The store is not lost often.
+LOOK_S = 30.0
 # That the items of one request may bring back.
 MAX_HOLDERS = 8
 RESTORING = "This conversation is being restored. Try again in a moment."
@@ -53,6 +55,7 @@ class ArchiveRestorer:
         self._retention_ms = retention_s * 1000
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="restore")
         self._tasks: dict[tuple[str, str], asyncio.Task[bool]] = {}
+        self._begun_ms, self._looked_at = 0, -LOOK_S
 
     def close(self) -> None:
         """What has begun is given up: it is erased by itself."""
@@ -62,7 +65,7 @@ class ArchiveRestorer:
 
     async def restore(self, public_id: str, *, owner: str) -> bool:
         """See `Restorer.restore`."""
-        if not self._is_old(public_id):
+        if not await self._list_kept([public_id]):
             return False
         asked = (public_id, owner)
         task = self._tasks.get(asked)
@@ -78,15 +81,24 @@ class ArchiveRestorer:
 
     async def restore_items(self, item_ids: Sequence[str], *, owner: str) -> bool:
         """See `Restorer.restore_items`."""
-        old = [item_id for item_id in item_ids if self._is_old(item_id)]
-        if not old:
+        kept = await self._list_kept(item_ids)
+        if not kept:
             return False
-        holders = await self._ask(partial(find_holders, old, owner=owner, limit=MAX_HOLDERS))
+        holders = await self._ask(partial(find_holders, kept, owner=owner, limit=MAX_HOLDERS))
         return any([await self.restore(holder, owner=owner) for holder in holders])
 
-    def _is_old(self, public_id: str) -> bool:
-        """Whether it may have been let go."""
-        return ids.get_time_ms(public_id) + self._retention_ms <= time.time() * 1000
+    async def _list_kept(self, public_ids: Sequence[str]) -> Sequence[str]:
+        """Those that may be in the archive and not in the store: they may have been let go, or were lost with it."""
+        let_go_ms = time.time() * 1000 - self._retention_ms
+        if any(ids.get_time_ms(each) > let_go_ms for each in public_ids):
+            await self._look_when_it_began()
+        newest_ms = max(let_go_ms, self._begun_ms)
+        return [each for each in public_ids if ids.get_time_ms(each) <= newest_ms]
+
+    async def _look_when_it_began(self) -> None:
+        """Raises Unavailable."""
+        if time.monotonic() - self._looked_at >= LOOK_S:
+            self._begun_ms, self._looked_at = await self._store.get_begun_ms(), time.monotonic()
 
     def _forget(self, asked: tuple[str, str], task: asyncio.Task[bool]) -> None:
         self._tasks.pop(asked, None)

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.conversation_store import RedisConversationStore
+from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.restoring import RedisRestoring
@@ -206,6 +207,20 @@ async def test_what_cannot_have_been_let_go_is_not_looked_for(redis: Redis) -> N
     restorer = ArchiveRestorer(Unused(redis, retention_s=60), retention_s=60)
     restorer.close()  # without threads: a look in SQL would fail
     assert await restorer.restore(ids.new_id(ids.CONVERSATION, "07"), owner=OWNER) is False
+
+
+async def test_what_was_lost_with_redis_is_restored_however_young_it_is(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "One")
+    response_id = await take_turn(stores, build_draft("Two", conversation_id=conversation_id))
+    await archive_all(redis)
+    await redis.flushdb()
+    await RedisOutbox(redis).open()
+    restorer = ArchiveRestorer(RedisRestoring(redis, retention_s=RETENTION_S), retention_s=RETENTION_S)
+    later = ids.new_id(ids.CONVERSATION, "07")
+    assert await restorer.restore(response_id, owner=OWNER)
+    restorer.close()  # without threads: a look in SQL would fail
+    assert await read_conversation(stores, conversation_id) == ["One", "Two", "Hi."]
+    assert await restorer.restore(later, owner=OWNER) is False
 
 
 async def test_what_was_not_finished_is_erased_and_can_be_restored_again(redis: Redis, stores: Stores) -> None:
