@@ -80,7 +80,7 @@ class Outbox(Protocol):
         """Have changes noted from now on. What is there already is due for a backfill; `is_again`: once more."""
 
     async def close(self) -> None:
-        """Have nothing noted any more, and forget what is."""
+        """Have nothing noted any more but what is deleted, and forget the rest. `open` opens it again."""
 
     async def look(self) -> Backlog:
         """What waits to be copied."""

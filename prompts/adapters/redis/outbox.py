@@ -44,11 +44,10 @@ class RedisOutbox:
 
     async def close(self) -> None:
         """See `Outbox.close`."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for partition in ids.all_partitions():
-                pipeline.unlink(keys.archive(partition), keys.outbox(partition))
-            await pipeline.execute()
+        calls: list[Mapping[str, Arg]] = [
+            {"archive_key": keys.archive(each), "outbox_key": keys.outbox(each)} for each in ids.all_partitions()
+        ]
+        await self._scripts.call_many("close_archive", calls)
 
     async def look(self) -> Backlog:
         """See `Outbox.look`. The time is Redis's own."""
