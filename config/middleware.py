@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 from django.core.handlers.asgi import ASGIRequest
-from django.db import connections
+from django.db import DataError, connections
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
@@ -71,6 +71,25 @@ def few_pages_at_once(get_response: Callable[[HttpRequest], HttpResponseBase]) -
             connections.close_all()
             gate.release()
 
+    return answer
+
+
+@sync_only_middleware
+def refuse_what_sql_cannot_hold(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Full stack: what PostgreSQL has no value for (NUL in an id, a broken expression) is the request's fault."""
+
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        return get_response(request)
+
+    def tell(request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, DataError):
+            return None
+        log.warning("page_refused", path=request.path, reason=type(error.__cause__).__name__)
+        return HttpResponse("No such value can be looked for.", status=400, content_type="text/plain")
+
+    answer.process_exception = tell  # type: ignore[attr-defined]  # Django looks for it there
     return answer
 
 

@@ -181,6 +181,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.few_pages_at_once",
+    "config.middleware.refuse_what_sql_cannot_hold",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -254,6 +255,10 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "timeout": 5,
     }
+elif DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    # A server whose machine is gone says nothing any more, and whoever waits for it waits for hours. So it is asked.
+    silence = {"connect_timeout": 10, "keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+    DATABASES["default"]["OPTIONS"] = {**silence, "tcp_user_timeout": 30_000, **DATABASES["default"].get("OPTIONS", {})}
 # A copy of all conversations in SQL, for staff, for searches in what was said, and for what Redis lets go.
 ARCHIVE = env.flag("ARCHIVE", True)
 

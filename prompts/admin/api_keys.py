@@ -130,12 +130,13 @@ class ApiKeyAdmin(ApiKeyModelAdmin):
         context |= {"title": "API key issued", "opts": self.opts, "issued": obj, "key": key}
         return TemplateResponse(request, "admin/prompts/apikey/issued.html", context)
 
-    @admin.action(description="Revoke the selected keys")
+    @admin.action(permissions=["change"], description="Revoke the selected keys")
     def revoke(self, request: HttpRequest, queryset: "QuerySet[ApiKey]") -> None:
         """Revoke these keys; they stop working at once."""
         valid = list(queryset.filter(revoked_at=None))
-        queryset.filter(pk__in=[key.pk for key in valid]).update(revoked_at=timezone.now())
+        with transaction.atomic():
+            queryset.filter(pk__in=[key.pk for key in valid]).update(revoked_at=timezone.now())
+            for key in valid:
+                note_action(request, "revoked", "apikey", str(key.pk), str(key))
         publish_keys(request)
-        for key in valid:
-            note_action(request, "revoked", "apikey", str(key.pk), str(key))
         messages.success(request, f"{len(valid)} key(s) revoked.")

@@ -8,6 +8,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 from prompts.admin.history_rows import History, find_active
+from prompts.admin.staff_actions import has_looked, note_action
 from prompts.api.state import State, get_state
 from prompts.domain.items import Item, Message, text_of
 from prompts.errors import ServiceError
@@ -15,13 +16,18 @@ from prompts.run.ending import retell
 
 
 def read_live(request: HttpRequest, row: History) -> str:
-    """JSON: the id of the active response and its words so far; nothing in it when none is active, or Redis is away."""
+    """JSON: the id of the active response and its words so far; nothing in it when none is active, or Redis is away.
+
+    A transcript asks again and again. So this is noted for whoever has not opened it: the words are the same.
+    """
     state = get_state(cast(ASGIRequest, request).scope)
     heard_of = None if row.kind == "conversation" else find_active(row)
     try:
         told = async_to_sync(_read)(state, row, heard_of)
     except ServiceError:  # it ended a moment ago, or is not in Redis any more
         told = {}
+    if told and not has_looked(request, row.kind, row.id):
+        note_action(request, "followed", row.kind, row.id)
     return msgspec.json.encode(told).decode()
 
 

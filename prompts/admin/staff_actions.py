@@ -3,6 +3,7 @@
 A change that Django's admin notes is noted here too. A look at what was said is noted before it is shown.
 """
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
@@ -28,11 +29,19 @@ else:
 _ACTIONS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}
 # What somebody searched for, or why something was erased.
 MAX_DETAIL_CHARACTERS = 1_000
+# Who follows an answer looks once in so long.
+LOOK = timedelta(hours=1)
 
 
 def note_action(request: HttpRequest, action: str, kind: str, subject_id: str, detail: str = "") -> None:
     """Write down that the user of this request did something to a subject."""
     _note(request.user.get_username(), action, kind, subject_id, detail)
+
+
+def has_looked(request: HttpRequest, kind: str, subject_id: str) -> bool:
+    """Whether it is noted that the user of this request looked at a subject within the last hour."""
+    recent = StaffAction.objects.filter(who=request.user.get_username()[:150], at__gte=timezone.now() - LOOK)
+    return recent.filter(action__in=("read", "followed"), subject_kind=kind, subject_id=subject_id).exists()
 
 
 @receiver(post_save, sender=LogEntry, dispatch_uid="prompts.admin.staff_actions")

@@ -17,6 +17,8 @@ CONTEXT_LINES = 3
 # Comparing takes the square of these in the worst case, which an owner can write: beyond, all between is "changed".
 MAX_LINES = 3_000
 MAX_WORDS = 600
+# Of all lines together, pairs of words: about a tenth of a second, in which turns wait for the processor.
+MAX_PAIRS = 1_000_000
 # Two lines that have less in common are another line, not a changed one.
 MIN_LIKENESS = 0.4
 _WORD = re.compile(r"\w+|\s+|[^\w\s]")
@@ -117,13 +119,18 @@ def _show(number: float | None) -> str:
 
 
 def _compare_lines(old: Sequence[str], new: Sequence[str]) -> Iterator[Line]:
+    room = MAX_PAIRS
     for tag, old_from, old_to, new_from, new_to in _list_changes(old, new):
         if tag == "equal":
             for offset, text in enumerate(old[old_from:old_to]):
                 yield Line("same", old_from + offset + 1, new_from + offset + 1, [Piece(text)])
             continue
         removed, added = old[old_from:old_to], new[new_from:new_to]
-        pairs = [_compare_words(*pair) for pair in zip(removed, added, strict=False)]
+        pairs = []
+        for before, after in zip(removed, added, strict=False):
+            words, others = _WORD.findall(before), _WORD.findall(after)
+            room -= len(words) * len(others)
+            pairs.append(_compare_words(words, others) if room >= 0 else ([Piece(before)], [Piece(after)]))
         for offset, text in enumerate(removed):
             pieces = pairs[offset][0] if offset < len(pairs) else [Piece(text)]
             yield Line("removed", old=old_from + offset + 1, pieces=pieces)
@@ -147,14 +154,14 @@ def _list_changes(old: Sequence[str], new: Sequence[str]) -> Iterator[tuple[str,
     yield "equal", len(old) - end, len(old), len(new) - end, len(new)
 
 
-def _compare_words(old: str, new: str) -> tuple[list[Piece], list[Piece]]:
+def _compare_words(before: Sequence[str], after: Sequence[str]) -> tuple[list[Piece], list[Piece]]:
     """Both lines, with the words that are not in the other."""
-    before, after = _WORD.findall(old), _WORD.findall(new)
+    whole = [Piece("".join(before))], [Piece("".join(after))]
     if max(len(before), len(after)) > MAX_WORDS:
-        return [Piece(old)], [Piece(new)]
+        return whole
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
     if matcher.ratio() < MIN_LIKENESS:
-        return [Piece(old)], [Piece(new)]
+        return whole
     removed, added = [], []
     for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
         removed.append(Piece("".join(before[old_from:old_to]), tag != "equal"))

@@ -6,18 +6,20 @@ Every process looks; of each partition one holds the lease for a moment. A batch
 import asyncio
 import random
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import structlog
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError
 
-from prompts.archive.copying import Copied, Copier, Value, sort_notes
+from prompts.archive.copying import Copied, Copier, Keep, Value, sort_notes
 from prompts.archive.writing import LeaseLostError
 from prompts.domain import ids
-from prompts.errors import BrokenRecord, Unavailable
+from prompts.errors import Unavailable
 from prompts.ports.observer import Archived, ArchiveLooked, Observer
 from prompts.ports.outbox import Note, Outbox, Settlement, Taken
 from prompts.run.chores import jitter
@@ -35,16 +37,26 @@ OPEN_S = 60.0
 PARTITIONS_AT_ONCE = 16
 NOTES_A_PARTITION = 16
 NOTES_A_BATCH = 64
-# What cannot be written as it is, whoever tries.
-BROKEN = (DataError, IntegrityError, BrokenRecord, ValueError, KeyError, TypeError, RecursionError)
+# Of a lease, which is about three times as long: whoever takes longer to copy a batch renews it.
+RENEW_S = 3.0
+# So long a write is waited for before others are told that it goes on.
+PATIENCE_S = 10.0
+# PostgreSQL's class of what is beyond its own limits (a text with too many words for its index): the driver has no
+# error of its own for it.
+LIMIT_EXCEEDED = "54"
 
 
 class Archiver:
     """The archiver of a process; `close` it when nothing is copied any more."""
 
-    def __init__(self, outbox: Outbox, *, observer: Observer) -> None:
+    def __init__(
+        self, outbox: Outbox, *, observer: Observer, renew_s: float = RENEW_S, patience_s: float = PATIENCE_S
+    ) -> None:
+        """`renew_s` is less than the outbox's lease; `patience_s` is how long SQL may take before that is told."""
         self._outbox = outbox
         self._observer = observer
+        self._renew_s = renew_s
+        self._patience_s = patience_s
         self._token = secrets.token_hex(8)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
 
@@ -86,12 +98,13 @@ class Archiver:
             return False
         chosen = random.sample(backlog.partitions, min(PARTITIONS_AT_ONCE, len(backlog.partitions)))
         taken = await self._outbox.take(chosen, token=self._token, count=NOTES_A_PARTITION)
-        settlements = _Settlements(taken)
+        settlements, keep = _Settlements(taken), _Leases(self._outbox, taken, self._token, self._renew_s).keep
         try:
             for batch in _slice([note for each in taken for note in each.notes]):
-                await self._copy(batch, {each.partition: each.epoch for each in taken}, settlements)
+                await self._copy(batch, {each.partition: each.epoch for each in taken}, settlements, keep)
         except LeaseLostError:
             log.info("archive_lease_lost")
+            return False  # whoever has it copies
         finally:
             await self._outbox.settle(settlements.list(), token=self._token)
         for each in taken:
@@ -99,26 +112,62 @@ class Archiver:
                 await self._outbox.backfill(each.partition)
         return len(taken) > 0
 
-    async def _copy(self, notes: Sequence[Note], epochs: Mapping[str, int], settlements: "_Settlements") -> None:
+    async def _copy(
+        self, notes: Sequence[Note], epochs: Mapping[str, int], settlements: "_Settlements", keep: Keep
+    ) -> None:
         """Copy notes together; when something of them is broken, in halves, until it alone is left, and put off."""
         concerned = {note.partition: epochs[note.partition] for note in notes}
-        copier = Copier(self._outbox, self._in_thread, concerned)
+        copier = Copier(self._outbox, self._in_thread, concerned, keep=keep)
         try:
             await copier.copy(sort_notes(notes))
-        except BROKEN as error:
+        except Exception as error:
+            if not is_broken(error):
+                raise
             if len(notes) == 1:
                 log.exception("not_archivable", subject=notes[0].subject, reason=type(error).__name__)
                 settlements.postpone(notes[0])
                 return
             middle = len(notes) // 2
-            await self._copy(notes[:middle], epochs, settlements)
-            await self._copy(notes[middle:], epochs, settlements)
+            await self._copy(notes[:middle], epochs, settlements, keep)
+            await self._copy(notes[middle:], epochs, settlements, keep)
             return
         self._observer.notice(Archived(copier.copied.rows))
         settlements.add(notes, copier.copied)
 
     async def _in_thread(self, call: Callable[[], Value]) -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, partial(call_and_close, call))
+        """Make the call. While SQL does not answer, the lag goes on to be told: nobody else looks meanwhile."""
+        made = asyncio.get_running_loop().run_in_executor(self._thread, partial(call_and_close, call))
+        while not (await asyncio.wait({made}, timeout=self._patience_s))[0]:
+            log.warning("not_archived", reason="NoAnswer")
+            with suppress(Unavailable):
+                self._observer.notice(ArchiveLooked((await self._outbox.look()).lag_s))
+        return await made
+
+
+def is_broken(error: Exception) -> bool:
+    """Whether something cannot be written as it is, whoever tries; else Redis or SQL is away, or the lease is lost."""
+    if isinstance(error, DataError | IntegrityError):
+        return True
+    if isinstance(error, DatabaseError):
+        return str(getattr(error.__cause__, "sqlstate", None) or "").startswith(LIMIT_EXCEEDED)
+    return not isinstance(error, InterfaceError | LeaseLostError | Unavailable)
+
+
+class _Leases:
+    """The leases of the partitions that were taken."""
+
+    def __init__(self, outbox: Outbox, taken: Sequence[Taken], token: str, renew_s: float) -> None:
+        self._outbox = outbox
+        self._renew_s = renew_s
+        self._partitions = [each.partition for each in taken]
+        self._token = token
+        self._renewed_at = time.monotonic()
+
+    async def keep(self) -> None:
+        """Renew them, when it is time. Called as work goes on: who hangs loses them. Raises Unavailable."""
+        if time.monotonic() - self._renewed_at >= self._renew_s:
+            await self._outbox.take(self._partitions, token=self._token, count=0)
+            self._renewed_at = time.monotonic()
 
 
 class _Settlements:

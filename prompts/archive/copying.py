@@ -3,13 +3,14 @@
 What changes meanwhile is noted again. What is being erased is not copied: the note of its end may be settled already.
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from prompts.archive.writing import Batch, TimelineCopy, find_copied, write_batch
+from prompts.archive.writing import Batch, Known, TimelineCopy, find_copied, list_item_ids, write_batch
 from prompts.domain import ids
 from prompts.ports.outbox import ItemRecord, Note, Outbox, Record
 
@@ -27,6 +28,13 @@ class InThread(Protocol):
 
     def __call__(self, call: Callable[[], Value]) -> Awaitable[Value]:
         """What the call returns, or raises."""
+
+
+class Keep(Protocol):
+    """Told that work goes on, in steps of one transaction at most."""
+
+    def __call__(self) -> Awaitable[None]:
+        """May raise Unavailable."""
 
 
 @dataclass(slots=True)
@@ -71,10 +79,11 @@ class Copied:
 class Copier:
     """Copies subjects under the epochs of their partitions. Raises what `Outbox` and `write_batch` raise."""
 
-    def __init__(self, outbox: Outbox, in_thread: InThread, epochs: Mapping[str, int]) -> None:
+    def __init__(self, outbox: Outbox, in_thread: InThread, epochs: Mapping[str, int], *, keep: Keep) -> None:
         self._outbox = outbox
         self._in_thread = in_thread
         self._epochs = epochs
+        self._keep = keep
         self.copied = Copied()
 
     async def copy(self, subjects: Subjects) -> None:
@@ -118,11 +127,14 @@ class Copier:
         *,
         gone: Mapping[str, Collection[str]] | None = None,
     ) -> None:
+        await self._keep()
         responses = await self._outbox.read_responses([*response_ids])
         anchors = [each.fields["anchor"] for each in responses if each.fields["anchor_kind"] == "conversation"]
         conversations = await self._outbox.read_conversations([*{*conversation_ids, *anchors}])
         named = [each.fields["timeline"] for each in (*responses, *conversations)]
         living = await self._find_living({*timelines, *named})
+        if lost := await self._find_lost([each.record.id for each in living.values() if each.is_cut]):
+            gone = {**(gone or {}), "resp": {*(gone or {}).get("resp", ()), *lost}}
         await self._write(
             conversations=[each for each in conversations if each.fields["timeline"] in living],
             timelines=await self._copy_items(living.values()),
@@ -133,7 +145,7 @@ class Copier:
     async def _find_living(self, timelines: set[str]) -> dict[str, "_Found"]:
         """The timelines, those that they continue where these were never copied, and what is known of each."""
         records: dict[str, Record] = {}
-        known: dict[str, int] = {}
+        known: dict[str, Known] = {}
         wanted = timelines
         while wanted:
             known |= await self._in_thread(partial(find_copied, wanted))
@@ -144,21 +156,56 @@ class Copier:
         members = {each.fields["expiry"] for each in records.values() if "expiry" in each.fields}
         living = await self._outbox.find_living([*members])
         placed = [(each, records.get(each.fields["root"])) for each in records.values()]
+        kept = [pair for pair in placed if pair[1] is not None and pair[1].fields.get("expiry") in living]
+        copied = await self._find_copied({record.id: record for record, _ in kept}, known)
         return {
-            record.id: _Found(record, root.fields.get("owner", ""), known.get(record.id))
-            for record, root in placed
-            if root is not None and root.fields.get("expiry") in living
+            each.id: _Found(each, root.fields.get("owner", ""), copied.get(each.id), each.id in {*known} - {*copied})
+            for each, root in kept
+            if root is not None
         }
+
+    async def _find_copied(self, records: Mapping[str, Record], known: Mapping[str, Known]) -> Mapping[str, int]:
+        """How far each is copied. One whose end is another in the archive counts for nothing, and is copied anew.
+
+        After a fail-over, or when an older copy of Redis was restored, others stand where those stood that it has lost.
+        """
+        here = {name: known[name] for name in records if name in known}
+        places = await self._outbox.find_places([each.item_id for each in here.values() if each.item_id])
+        copied: dict[str, int] = {}
+        for name, each in here.items():
+            is_there = not each.item_id or places.get(each.item_id) == (name, each.position)
+            if is_there or await self._was_deleted(records[name], each):
+                copied[name] = each.copied
+        return copied
+
+    async def _find_lost(self, timelines: Sequence[str]) -> set[str]:
+        """The responses that stand in the archive on these timelines and were lost with what they said."""
+        lost: set[str] = set()
+        for timeline in timelines:
+            named = await self._in_thread(partial(list_item_ids, timeline))
+            for start in range(0, len(named), MAX_ITEMS):
+                some = named[start : start + MAX_ITEMS]
+                places = await self._outbox.find_places(some)
+                lost.update(filter(None, (ids.find_response_id(each) for each in some if each not in places)))
+        return lost - {each.id for each in await self._outbox.read_responses([*lost])}
+
+    async def _was_deleted(self, record: Record, last: Known) -> bool:
+        """Whether the last item that was copied was deleted since: nothing stands in its place."""
+        if last.position > int(record.fields.get("length", 0)):
+            return False
+        return not await self._outbox.read_items(record.id, after=last.position - 1, upto=last.position)
 
     async def _copy_items(self, timelines: Iterable["_Found"]) -> list[TimelineCopy]:
         """Copies to be written; what is more than one transaction takes is written already."""
         copies: list[TimelineCopy] = []
         room = _Room()
         for found in timelines:
-            copied = found.start
+            copied, ends = found.start, sorted({*list_large(found.record), found.length})
             while copied < found.length:
-                items = await self._outbox.read_items(found.record.id, after=copied)
-                copied = items[-1].position if items else found.length
+                # A large item ends what is read at once: so no reading holds several of them.
+                upto = ends[bisect_right(ends, copied)]
+                items = await self._outbox.read_items(found.record.id, after=copied, upto=upto)
+                copied = items[-1].position if items else upto
                 copies.append(found.copy(copied, items))
                 if room.is_full_with(items):
                     await self._write(timelines=copies)
@@ -178,6 +225,7 @@ class Copier:
     ) -> None:
         if not (conversations or timelines or responses or gone or expired):
             return
+        await self._keep()
         batch = Batch(
             epochs=self._epochs,
             conversations=conversations,
@@ -191,11 +239,13 @@ class Copier:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A living timeline; `known` is how far it is copied, None when it never was."""
+    """A living timeline; `known` is how far it is copied, None when it never was, or when it `is_cut`."""
 
     record: Record
     owner: str
     known: int | None
+    is_cut: bool
+    """Whether Redis has lost the end that the archive has."""
 
     @property
     def length(self) -> int:
@@ -212,6 +262,12 @@ class _Found:
 
     def copy(self, copied: int, items: Sequence[ItemRecord] = ()) -> TimelineCopy:
         return TimelineCopy(self.record, self.owner, copied, items)
+
+
+def list_large(timeline: Record) -> Sequence[int]:
+    """The positions of its large items, as their marks say (`lua/parts/large.lua`)."""
+    marks = [mark for field, marks in timeline.fields.items() if field.startswith("large:") for mark in marks.split()]
+    return [int(mark.partition(":")[0]) for mark in marks]
 
 
 @dataclass(slots=True)

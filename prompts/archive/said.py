@@ -11,8 +11,10 @@ from prompts.domain.items import Item, Refusal
 
 decode_item = msgspec.json.Decoder(Item).decode
 
-# PostgreSQL indexes no more than a megabyte of one text.
 MAX_SAID_CHARACTERS = 100_000
+# PostgreSQL's index takes a megabyte of words of one text: of words in words (`one-two`) each part and the whole. In
+# letters of four bytes fewer characters come to that.
+MAX_SAID_BYTES = 200_000
 MAX_WORDS = 16
 MAX_WORD_CHARACTERS = 64
 _WORD = re.compile(r"\w+")
@@ -25,6 +27,11 @@ def clean(text: str) -> str:
     return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+def cut(text: str) -> str:
+    """The beginning of a text, as much of it as can be indexed."""
+    return text[:MAX_SAID_CHARACTERS].encode("utf-8", "replace")[:MAX_SAID_BYTES].decode("utf-8", "ignore")
+
+
 def tell_text(item_json: str) -> str:
     """What an item says in words; nothing where it says nothing, or is of a kind that a later release knows."""
     try:
@@ -33,9 +40,9 @@ def tell_text(item_json: str) -> str:
         return ""
     body = ITEM_KINDS[type(item)].body(item)
     if body is None or isinstance(body, str):
-        return clean(body or "")[:MAX_SAID_CHARACTERS]
+        return cut(clean(body or ""))
     parts = [part.refusal if isinstance(part, Refusal) else getattr(part, "text", "") for part in body]
-    return clean("\n".join(filter(None, parts)))[:MAX_SAID_CHARACTERS]
+    return cut(clean("\n".join(filter(None, parts))))
 
 
 def list_forms(text: str) -> str:
@@ -49,7 +56,7 @@ def list_forms(text: str) -> str:
     for name in text.split():
         if len(parts := _WORD.findall(name)) > 1:
             forms.update(map(fold, parts))
-    return " ".join(sorted(forms))[:MAX_SAID_CHARACTERS]
+    return cut(" ".join(sorted(forms)))
 
 
 def choose_words(query: str) -> Sequence[str]:

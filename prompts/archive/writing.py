@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 
 from prompts.archive.erasing import erase_chain, erase_conversations, erase_items, erase_responses
 from prompts.archive.rows import build_conversation, build_item, build_response, build_timeline
@@ -53,9 +54,27 @@ class Batch:
     """Conversations and timelines that Redis lets go."""
 
 
-def find_copied(timelines: Collection[str]) -> dict[str, int]:
-    """How far the items of those timelines are copied that are here."""
-    return dict(ArchivedTimeline.objects.filter(id__in=timelines).values_list("id", "copied"))
+@dataclass(frozen=True, slots=True)
+class Known:
+    """How far a timeline is copied, and the last item that is here; "", 0: none of its own."""
+
+    copied: int
+    item_id: str
+    position: int
+
+
+def find_copied(timelines: Collection[str]) -> dict[str, Known]:
+    """Those of the timelines that are here."""
+    last = ArchivedItem.objects.filter(timeline=OuterRef("pk")).order_by("-position")
+    rows = ArchivedTimeline.objects.filter(id__in=timelines).annotate(
+        last_id=Subquery(last.values("item_id")[:1]), last_position=Subquery(last.values("position")[:1])
+    )
+    return {row.id: Known(row.copied, row.last_id or "", row.last_position or 0) for row in rows}
+
+
+def list_item_ids(timeline: str) -> list[str]:
+    """The items of a timeline that are here."""
+    return list(ArchivedItem.objects.filter(timeline=timeline).values_list("item_id", flat=True))
 
 
 @transaction.atomic

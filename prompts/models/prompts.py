@@ -1,5 +1,7 @@
 """Prompts and their versions."""
 
+from typing import Any
+
 from django.db import models
 from typing_extensions import override
 
@@ -41,3 +43,10 @@ class PromptVersion(models.Model):
     @override
     def __str__(self) -> str:
         return f"{self.prompt} v{self.number}"
+
+    @override
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Make it. Raises TypeError for one that is there: turns and receipts of them name it."""
+        if not self._state.adding:
+            raise TypeError("A version is never changed. Make the next one.")
+        super().save(*args, **kwargs)

@@ -89,7 +89,7 @@ class Outbox(Protocol):
         """Have changes noted from now on. What is there already is due for a backfill; `is_again`: once more."""
 
     async def close(self) -> None:
-        """Have nothing noted any more, and forget what is."""
+        """Have nothing noted any more but what is deleted, and forget the rest. `open` opens it again."""
 
     async def look(self) -> Backlog:
         """What waits to be copied."""
@@ -118,8 +118,11 @@ class Outbox(Protocol):
     async def find_living(self, members: Sequence[str]) -> Collection[str]:
         """The members of what expires without those that are erased, or are being erased."""
 
-    async def read_items(self, timeline: str, *, after: int) -> Sequence[ItemRecord]:
-        """Some items of a timeline behind a position, in order; none: there are no more."""
+    async def read_items(self, timeline: str, *, after: int, upto: int) -> Sequence[ItemRecord]:
+        """Some items of a timeline between two positions, the last included, in order; none: there are no more."""
+
+    async def find_places(self, item_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """Where those of the items are that are there: the timeline and the position."""
 
     async def list_parts(self, root: str) -> Sequence[tuple[str, str]]:
         """What hangs on a root: the kind, `resp`, `tl` or `conv`, and the id of each."""

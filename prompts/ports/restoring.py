@@ -15,9 +15,12 @@ class Restorer(Protocol):
     async def restore(self, public_id: str, *, owner: str) -> bool:
         """Whether a conversation or a response of this owner is back; False when there is none, or it was deleted.
 
-        The archive is asked only about an id that is old enough to have been let go. Raises Unavailable, also while it
-        is being restored for longer than a request waits.
+        The archive is asked only about an id that is old enough to have been let go, or older than the store itself.
+        Raises Unavailable, also while it is being restored for longer than a request waits.
         """
+
+    async def restore_items(self, item_ids: Sequence[str], *, owner: str) -> bool:
+        """Whether conversations or chains of this owner are back that hold any of these items. As `restore`."""
 
 
 class NoRestorer:
@@ -25,6 +28,10 @@ class NoRestorer:
 
     async def restore(self, public_id: str, *, owner: str) -> bool:
         """See `Restorer.restore`."""
+        return False
+
+    async def restore_items(self, item_ids: Sequence[str], *, owner: str) -> bool:
+        """See `Restorer.restore_items`."""
         return False
 
 
@@ -52,6 +59,9 @@ class Restoring(Protocol):
 
     Every method raises Unavailable; all but `begin` when another has taken the lock meanwhile, too.
     """
+
+    async def get_begun_ms(self) -> int:
+        """Since when the store notes what changes, in milliseconds: one that was lost begins anew. 0: unknown."""
 
     async def begin(self, family: Family, subject: str, *, token: str) -> Beginning:
         """Whether it may be restored: `subject`, which was asked for, is not there, and nothing of it was deleted."""

@@ -16,6 +16,7 @@ from prompts.domain.owners import USER_PREFIX
 from prompts.models import ApiKey
 from prompts.ports.api_keys import ApiKeys, NarrowedKey
 from prompts.ports.client_secrets import Scope
+from prompts.publishing.reconciling import repeat_while_changing
 from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
@@ -33,8 +34,13 @@ async def reconcile(published_keys: ApiKeys) -> None:
     """Make the published keys those of SQL.
 
     Redis is read first: a key that was published before SQL is read is in SQL, unless it was revoked; so a key that is
-    being made at this moment is never taken for one to remove.
+    being made at this moment is never taken for one to remove. Nor is one that is revoked meanwhile published again.
     """
+    await repeat_while_changing(partial(_reconcile_once, published_keys))
+
+
+async def _reconcile_once(published_keys: ApiKeys) -> bool:
+    """Whether anything was added."""
     published, published_narrowed = await published_keys.published(), await published_keys.published_narrowed()
     wanted, wanted_narrowed = await ask_sql(_read_valid)
     added = {key_hash: owner for key_hash, owner in wanted.items() if published.get(key_hash) != owner}
@@ -47,6 +53,7 @@ async def reconcile(published_keys: ApiKeys) -> None:
     if narrowed or removed:
         await published_keys.publish_narrowed(added=narrowed, removed=removed)
         log.info("narrowed_keys_published", added=len(narrowed), removed=len(removed))
+    return bool(added or narrowed)
 
 
 async def keep_used(published_keys: ApiKeys) -> None:

@@ -1,11 +1,13 @@
 """The origins that projects allow: SQL has the truth, Redis a published copy, and this makes the two agree."""
 
 from collections import defaultdict
+from functools import partial
 
 import structlog
 
 from prompts.models import Project
 from prompts.ports.origins import Origins
+from prompts.publishing.reconciling import repeat_while_changing
 from prompts.sql_calls import ask_sql
 
 log = structlog.get_logger(__name__)
@@ -13,6 +15,11 @@ log = structlog.get_logger(__name__)
 
 async def reconcile_origins(origins: Origins) -> None:
     """Make the published origins those of SQL; Redis is read first, as for the keys. Raises Unavailable."""
+    await repeat_while_changing(partial(_reconcile_once, origins))
+
+
+async def _reconcile_once(origins: Origins) -> bool:
+    """Whether anything was published."""
     published = await origins.published()
     wanted = await ask_sql(_read_allowed)
     changed = {
@@ -23,6 +30,7 @@ async def reconcile_origins(origins: Origins) -> None:
     if changed:
         await origins.publish(changed)
         log.info("origins_published", changed=len(changed))
+    return bool(changed)
 
 
 def _read_allowed() -> dict[str, frozenset[str]]:

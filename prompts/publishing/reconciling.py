@@ -11,6 +11,19 @@ log = structlog.get_logger(__name__)
 
 # Healed within a minute, at some time of it: replicas do not ask SQL all at once.
 RECONCILE_S = 60.0
+# The next minute looks again anyway.
+MAX_LOOKS = 3
+
+
+async def repeat_while_changing(reconcile: Callable[[], Awaitable[bool]]) -> None:
+    """Reconcile until it changes nothing, a few times at most; it gives whether it has published anything.
+
+    What was changed in SQL and published by another behind the look into SQL would be published as it was before, for a
+    minute.
+    """
+    for _ in range(MAX_LOOKS):
+        if not await reconcile():
+            return
 
 
 async def keep_reconciled(reconciles: Mapping[str, Callable[[], Awaitable[None]]]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from tests.chaos.archive_audit import audit_archive, audit_empty_archive
 from tests.chaos.audit import audit
 from tests.chaos.cluster import Cluster
 from tests.chaos.erasure import erase_everything
@@ -67,7 +68,9 @@ async def run_scenarios(cluster: Cluster, options: argparse.Namespace) -> Sequen
         for title, scenario in list_scenarios(options):
             await _run_scenario(experiment, title, scenario)
         await _run_scenario(experiment, "the audit", audit)
+        await _run_scenario(experiment, "the audit of the archive", audit_archive)
         left = await erase_everything(experiment)
+        await audit_empty_archive(experiment)
         print("", render(experiment, memory=(before, await _get_memory(experiment)), left=left), sep="\n")
         return experiment.results.violations
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from launcher.valkey import Fsync
+from tests.chaos.archive_audit import audit_archive, audit_empty_archive
 from tests.chaos.audit import audit
 from tests.chaos.cluster import Cluster
 from tests.chaos.erasure import erase_everything
@@ -37,11 +38,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture
 async def experiment(cluster: Cluster) -> AsyncIterator[Experiment]:
-    """At the end: audit, delete everything, and fail on any violation."""
+    """At the end: audit Redis and the archive, delete everything, and fail on any violation."""
     async with open_experiment(cluster, api_key=ALICE_KEY) as opened:
         yield opened
         await audit(opened)
+        await audit_archive(opened)
         await erase_everything(opened)
+        await audit_empty_archive(opened)
     assert not opened.results.violations, "\n".join(opened.results.violations)
 
 

@@ -138,3 +138,11 @@ async def test_what_a_newer_release_has_written_is_away_for_the_moment(store: Sq
     await VersionRow.objects.filter(prompt_id=prompt_id).aupdate(content={"text": 1})
     with pytest.raises(Unavailable):
         await store.get(prompt_id, owner=OWNER)
+
+
+async def test_nobody_changes_a_version_that_is_there(prompt_id: str) -> None:
+    row = await VersionRow.objects.aget(prompt_id=prompt_id, number=1)
+    row.content = {"text": "another"}
+    with pytest.raises(TypeError, match="never changed"):
+        await row.asave()
+    assert (await VersionRow.objects.aget(pk=row.pk)).content["text"] == "one"

@@ -1,4 +1,4 @@
-"""The admin has few connections to PostgreSQL at any time, and none when its requests have ended."""
+"""The admin on PostgreSQL: few connections at any time, none when it is quiet; hostile requests are no errors."""
 
 import asyncio
 import html
@@ -21,6 +21,7 @@ from tests.support.service import manage, service_environment
 from tests.support.staff import make_staff, open_admin
 
 LIST = "/admin/prompts/archivedconversation/"
+HOSTILE_CURSORS = ("20260101T000000000000-%00", "00010101T000000000000-x", "99991231T235959999999-", "%00-%00", "-")
 REQUESTS = 200
 AT_ONCE = 100
 WORKERS = 2
@@ -65,6 +66,7 @@ async def test_200_admin_requests_leave_no_connections_behind(
                 watching.cancel()
                 most = max(await watching)
                 await check_exports(http)
+                await check_hostile(http)
             # Those that publish keys and copy to the archive have one each.
             assert 0 < most <= WORKERS * (MAX_PAGES_AT_ONCE + 1) + 1
             await eventually(lambda: count_files(replica) <= files_before + WORKERS * CACHE_CONNECTIONS)
@@ -96,6 +98,34 @@ async def check_exports(http: httpx.AsyncClient) -> None:
     fields: dict[str, Any] = {"csrfmiddlewaretoken": http.cookies["csrftoken"], "selected": selected}
     for form in ("json", "csv", "markdown"):
         assert (await http.post(f"{LIST}export/", data={**fields, "form": form})).content
+
+
+async def check_hostile(http: httpx.AsyncClient) -> None:
+    """What no form of a page sends is refused, or found nowhere; nothing of it is an error of ours."""
+    admin, huge = "/admin/prompts/", "9" * 400
+    nul = ["", "apikey/", "project/", "prompt/", "staffaction/", "erasurereceipt/", "archivedconversation/"]
+    paths = [f"{admin}{path}?q=%00&owner=%00&p=%00&e=%00&owner__exact=%00&scopes=%00" for path in nul[1:]]
+    paths += [f"{admin}{path}%00/change/" for path in nul[1:]]
+    paths += [f"{admin}archivedconversation/%00/{rest}/" for rest in ("erase", "live", "raw/item/%00", "history")]
+    paths += [f"{LIST}?{name}={cursor}" for name in ("older", "newer") for cursor in HOSTILE_CURSORS]
+    paths += [f"{LIST}{conversation}/change/?before={huge}" for conversation in ("conv_5F1", "x" * 3000)]
+    paths += [f"{LIST}?feedback={huge}", f"{LIST}?since=0000-00-00&until=99999-01-01", f"{LIST}?since=0001-01-01"]
+    paths += [f"{admin}staffaction/?p={huge}&all=", f"{admin}apikey/?p=-1&o=99.-99&owner__regex=%28%28"]
+    paths += [f"{admin}{path}{huge}/change/" for path in ("apikey/", "project/", "staffaction/", "erasurereceipt/")]
+    paths += [f"{admin}prompt/x/versions/{huge}/", f"{admin}prompt/x/compare/?old={huge}&new=-1"]
+    paths += [f"/admin/?days={days}" for days in ("%00", huge, "-1", "1e9", "\u0661")]
+    found = {path: (await http.get(path)).status_code for path in paths}
+    token = {"csrfmiddlewaretoken": http.cookies["csrftoken"]}
+    forms: dict[str, dict[str, Any]] = {
+        f"{LIST}export/": {"selected": ["\0", "x" * 3000, "\ud7ff"], "form": "csv"},
+        f"{admin}apikey/": {"action": "revoke", "_selected_action": ["99999999999999999999", "-1"]},
+        f"{admin}prompt/": {"action": "delete_selected", "_selected_action": ["\0", "x"], "post": "yes"},
+        f"{admin}prompt/preview/": {"of": "\0", "version": "1", "sample:\0": "\0"},
+        f"{admin}prompt/add/": {"name": "\0", "text": "\0{{\0}}", "variables": "\0: \0"},
+        f"{admin}apikey/add/": {"owner": "\0", "expires_at_0": "0001-01-01", "expires_at_1": "00:00"},
+    }
+    found |= {path: (await http.post(path, data={**token, **fields})).status_code for path, fields in forms.items()}
+    assert {path: status for path, status in found.items() if status >= 500} == {}
 
 
 async def watch_connections(url: str) -> list[int]:

@@ -213,6 +213,22 @@ async def test_a_key_made_while_reconciling_is_not_removed(published_keys: Redis
     assert await find_owner(published_keys, raced.raced_key) == "hank"
 
 
+class Overtaken(RedisApiKeys):
+    """A key is revoked, and withdrawn by who revokes it, while this one is about to publish what it has read."""
+
+    @override
+    async def publish(self, *, added: Mapping[str, str], removed: Sequence[str]) -> None:
+        await ApiKey.objects.filter(key_hash__in=added).aupdate(revoked_at=timezone.now())
+        await super().publish(added=added, removed=removed)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_key_that_is_revoked_while_it_is_published_opens_nothing(published_keys: RedisApiKeys) -> None:
+    key = await make_key("alice")
+    await reconcile(Overtaken(published_keys._redis))
+    assert await find_owner(published_keys, key) is None
+
+
 @pytest.mark.django_db(transaction=True)
 async def test_narrowed_keys_are_published_apart_and_heal(published_keys: RedisApiKeys) -> None:
     key, later = new_key(), timezone.now() + timedelta(hours=1)

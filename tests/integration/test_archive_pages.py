@@ -289,7 +289,9 @@ async def test_an_unknown_conversation_is_not_found(sue: httpx.AsyncClient, samp
     assert (await sue.get(f"{page_of(sample[0]['id'])}?before=-5")).status_code == 200
 
 
-async def test_what_is_being_answered_is_told_live(sue: httpx.AsyncClient, http: httpx.AsyncClient) -> None:
+async def test_what_is_being_answered_is_told_live(
+    sue: httpx.AsyncClient, oscar: httpx.AsyncClient, http: httpx.AsyncClient
+) -> None:
     conversation = await make_conversation(http)
     await ask(http, "Hello", conversation=conversation)
     await wait_archived(sue, conversation, "Hello")
@@ -300,8 +302,12 @@ async def test_what_is_being_answered_is_told_live(sue: httpx.AsyncClient, http:
             if "output_text.delta" in line:
                 break
         told = (await sue.get(page_of(conversation, "live"))).json()
+        for _ in range(2):  # without a look at the transcript
+            await oscar.get(page_of(conversation, "live"))
         assert told["response"].startswith("resp_")
         assert told["text"]
         await http.post(f"/v1/responses/{told['response']}/cancel")
     assert (await sue.get(page_of(conversation, "live"))).json() == {}
     await wait_archived(sue, conversation, "cancelled")
+    log = (await oscar.get(ACTIONS, params={"q": conversation})).text
+    assert re.findall(r'field-who">(\w+)</td><td[^>]*>followed</td>', log) == ["oscar"]

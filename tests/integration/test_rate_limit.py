@@ -20,12 +20,18 @@ LIMIT = 5
 
 @pytest.fixture
 async def clients(
-    service: Service, http: httpx.AsyncClient, start_valkey: StartValkey, start_replica: StartReplica
+    request: pytest.FixtureRequest,
+    service: Service,
+    http: httpx.AsyncClient,
+    start_valkey: StartValkey,
+    start_replica: StartReplica,
 ) -> AsyncIterator[list[httpx.AsyncClient]]:
-    """Alice at two replicas of a service with a limit and a new Redis."""
+    """Alice at two replicas, or at so many as the test asks for, of a service with a limit and a new Redis."""
     valkey = await asyncio.to_thread(start_valkey)
     environment = {**service.environment, "REDIS_URL": valkey.url, "REQUESTS_PER_MINUTE": str(LIMIT)}
-    replicas = await asyncio.gather(*(asyncio.to_thread(start_replica, environment) for _ in range(2)))
+    replicas = await asyncio.gather(
+        *(asyncio.to_thread(start_replica, environment) for _ in range(getattr(request, "param", 2)))
+    )
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(open_client(http, replica)) for replica in replicas]
 
@@ -62,6 +68,29 @@ async def test_of_many_requests_at_once_exactly_the_limit_passes(
     async with AsyncOpenAI(base_url=f"{clients[0].base_url}/v1", api_key=service.alice_key, max_retries=0) as alice:
         with pytest.raises(openai.RateLimitError):
             await alice.responses.create(input="Hello", model="stand-in")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("clients", [4], indirect=True)
+async def test_at_four_replicas_no_minute_has_more_than_the_limit(clients: list[httpx.AsyncClient]) -> None:
+    loop = asyncio.get_running_loop()
+    ends_at, passed = loop.time() + 130, []
+
+    async def keep_asking(client: httpx.AsyncClient) -> None:
+        while loop.time() < ends_at:
+            began = loop.time()
+            if (await client.get("/v1/models")).status_code == 200:
+                passed.append((began, loop.time()))
+            await asyncio.sleep(0.05)
+
+    await asyncio.gather(*map(keep_asking, clients * 2))
+    passed.sort()
+    assert len(passed) >= 2 * LIMIT  # the limit is used up again and again
+    # All of these were counted behind the moment when the first was sent, and before the last answer came.
+    for place in range(len(passed) - LIMIT):
+        some = passed[place : place + LIMIT + 1]
+        assert max(answered for _, answered in some) - some[0][0] >= 60
 
 
 async def test_without_a_limit_no_header_names_one(http: httpx.AsyncClient) -> None:

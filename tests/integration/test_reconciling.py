@@ -1,7 +1,7 @@
 """What is published of projects and users agrees with SQL again, whatever happened to either."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -52,6 +52,22 @@ async def test_origins_are_those_of_sql_after_a_flush_a_forgery_and_a_change(red
     await Project.objects.filter(owner="alice").adelete()
     await reconcile_origins(origins)
     assert await origins.published() == {OTHER: frozenset({"bob"})}
+
+
+class Overtaken(RedisProjectLimits):
+    """A limit is changed, and published by who changes it, while this one is about to publish what it has read."""
+
+    async def publish(self, changed: Mapping[str, Limits]) -> None:
+        """As the other does it."""
+        await Project.objects.filter(owner__in=changed).aupdate(requests_per_minute=7)
+        await super().publish(changed)
+
+
+async def test_a_limit_that_is_changed_while_it_is_published_holds(redis: Redis) -> None:
+    limits = Overtaken(redis)
+    await Project.objects.acreate(owner="alice", requests_per_minute=900)
+    await reconcile_limits(limits)
+    assert await limits.published() == {"alice": Limits(7, None, None)}
 
 
 async def test_limits_are_those_of_sql_after_a_flush_a_forgery_and_a_change(redis: Redis) -> None:

@@ -56,6 +56,15 @@ def test_nobody_waits_for_a_text_that_is_made_to_be_slow() -> None:
     assert len(words) == 2
 
 
+def test_of_very_many_long_lines_the_first_are_compared_by_words() -> None:
+    old = [f"{'a b ' * 100}{number}" for number in range(200)]
+    lines = compare_texts("\n".join(old), "\n".join(f"{line} new" for line in old))
+    removed = [line for line in lines if line.kind == "removed"]
+    added = [line for line in lines if line.kind == "added"]
+    assert ["".join(piece.text for piece in line.pieces) for line in removed] == old
+    assert [any(piece.is_changed for piece in line.pieces) for line in (added[0], added[-1])] == [True, False]
+
+
 def test_variables_are_compared_by_name() -> None:
     old = [Variable(name="guest"), Variable(name="gone", type="number", default="3")]
     new = [Variable(name="place", type="enum", values=["Bergen", "Berlin"], default="Bergen"), Variable(name="guest")]

@@ -356,6 +356,13 @@ class RedisConversationStore:
 
     async def find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         """See `ConversationStore.find_items`."""
+        found = await self._find_items(item_ids, owner=owner)
+        missing = [each for each, item in zip(item_ids, found, strict=True) if item is None]
+        if missing and await self.restorer.restore_items(missing, owner=owner):
+            found = await self._find_items(item_ids, owner=owner)
+        return found
+
+    async def _find_items(self, item_ids: Sequence[str], *, owner: str) -> Sequence[Item | None]:
         found: dict[str, bytes] = {}
         size = 0
         for start in range(0, len(item_ids), NAMED_AT_ONCE):

@@ -46,11 +46,10 @@ class RedisOutbox:
 
     async def close(self) -> None:
         """See `Outbox.close`."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for partition in ids.all_partitions():
-                pipeline.unlink(keys.archive(partition), keys.outbox(partition))
-            await pipeline.execute()
+        calls: list[Mapping[str, Arg]] = [
+            {"archive_key": keys.archive(each), "outbox_key": keys.outbox(each)} for each in ids.all_partitions()
+        ]
+        await self._scripts.call_many("close_archive", calls)
 
     async def look(self) -> Backlog:
         """See `Outbox.look`. The time is Redis's own."""
@@ -168,13 +167,26 @@ class RedisOutbox:
             scores = await pipeline.execute()
         return {member for member, score in zip(members, scores, strict=True) if score is not None}
 
-    async def read_items(self, timeline: str, *, after: int) -> Sequence[ItemRecord]:
+    async def read_items(self, timeline: str, *, after: int, upto: int) -> Sequence[ItemRecord]:
         """See `Outbox.read_items`."""
+        first, last = f"{after + 1}-0", f"{upto}-0"
         with translated_errors():
-            found = await self._redis.xrange(keys.timeline(timeline), min=f"{after + 1}-0", count=ITEMS_A_READ)
+            found = await self._redis.xrange(keys.timeline(timeline), min=first, max=last, count=ITEMS_A_READ)
         # The client never decodes (config/connections.py); its types cannot know that.
         entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", found)
         return [_read_item(entry_id.decode(), _decode(fields)) for entry_id, fields in entries]
+
+    async def find_places(self, item_ids: Sequence[str]) -> Mapping[str, tuple[str, int]]:
+        """See `Outbox.find_places`."""
+        if not item_ids:
+            return {}
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for each in item_ids:
+                pipeline.get(keys.item(each))
+            found = await pipeline.execute()
+        places = {each: place.decode().split(" ") for each, place in zip(item_ids, found, strict=True) if place}
+        return {each: (timeline, int(position)) for each, (timeline, position) in places.items()}
 
     async def list_parts(self, root: str) -> Sequence[tuple[str, str]]:
         """See `Outbox.list_parts`."""

@@ -39,6 +39,11 @@ class RedisRestoring:
         self._scripts = Scripts(redis)
         self._retention_ms = retention_s * 1000
 
+    async def get_begun_ms(self) -> int:
+        """See `Restoring.get_begun_ms`. It is opened in all partitions at once: the first says it."""
+        [since] = await read_fields(self._redis, keys.archive(ids.all_partitions()[0]), ["since_ms"])
+        return int(since or 0)
+
     async def begin(self, family: Family, subject: str, *, token: str) -> Beginning:
         """See `Restoring.begin`."""
         partition = ids.get_partition(subject)

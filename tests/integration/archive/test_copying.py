@@ -288,6 +288,23 @@ async def test_without_an_archive_nothing_is_noted(redis: Redis, stores: Stores)
         await stores.conversations.get(conversation_id, owner=OWNER)
 
 
+async def test_what_is_deleted_while_the_archive_is_closed_goes_when_it_is_open_again(
+    redis: Redis, stores: Stores
+) -> None:
+    conversation_id, other_id = await make_conversation(stores, "One"), await make_conversation(stores, "Two")
+    await archive_all(redis)
+    for _ in range(2):
+        await RedisOutbox(redis).close()
+        await stores.conversations.delete(conversation_id, owner=OWNER)
+        await take_turn(stores, build_draft("Meanwhile", conversation_id=other_id))
+        assert await list_noted(redis) == [f"gone:conv:{conversation_id}"]
+        await RedisOutbox(redis).open()
+        conversation_id = await make_conversation(stores, "Three")
+        await archive_all(redis)
+    assert await list_texts(other_id) == ["Two", "Meanwhile", "Hi.", "Meanwhile", "Hi."]
+    assert await read(ArchivedConversation.objects.count) == 2
+
+
 def test_a_note_of_no_known_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="conv_1"):
         sort_notes([Note("painted:conv_1", 1)])

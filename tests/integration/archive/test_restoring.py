@@ -1,7 +1,9 @@
 """What Redis has let go comes back when it is touched, as it was, and goes on; what was deleted does not."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any, cast
 
 import pytest
@@ -9,13 +11,16 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.conversation_store import RedisConversationStore
+from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.redis.response_notes import RedisResponseNotes
 from prompts.adapters.redis.response_store import RedisResponseStore, Retention
 from prompts.adapters.redis.restoring import RedisRestoring
 from prompts.archive.restorer import ArchiveRestorer
 from prompts.domain import ids
+from prompts.domain.items import Message, text_of
 from prompts.errors import NotFound, Unavailable
-from prompts.models import ArchivedConversation
+from prompts.models import ArchivedConversation, ArchivedItem
+from prompts.ports.restoring import Beginning, Family
 from prompts.run.sweeping import erase_due
 from tests.contract.port_turns import OWNER, STRANGER, fork, read_chain, read_conversation, take_turn
 from tests.support.archive import archive_all, end_retention, read
@@ -204,6 +209,20 @@ async def test_what_cannot_have_been_let_go_is_not_looked_for(redis: Redis) -> N
     assert await restorer.restore(ids.new_id(ids.CONVERSATION, "07"), owner=OWNER) is False
 
 
+async def test_what_was_lost_with_redis_is_restored_however_young_it_is(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "One")
+    response_id = await take_turn(stores, build_draft("Two", conversation_id=conversation_id))
+    await archive_all(redis)
+    await redis.flushdb()
+    await RedisOutbox(redis).open()
+    restorer = ArchiveRestorer(RedisRestoring(redis, retention_s=RETENTION_S), retention_s=RETENTION_S)
+    later = ids.new_id(ids.CONVERSATION, "07")
+    assert await restorer.restore(response_id, owner=OWNER)
+    restorer.close()  # without threads: a look in SQL would fail
+    assert await read_conversation(stores, conversation_id) == ["One", "Two", "Hi."]
+    assert await restorer.restore(later, owner=OWNER) is False
+
+
 async def test_what_was_not_finished_is_erased_and_can_be_restored_again(redis: Redis, stores: Stores) -> None:
     conversation_id = await make_conversation(stores, "One")
     await take_turn(stores, build_draft("Two", conversation_id=conversation_id))
@@ -230,3 +249,78 @@ async def test_what_was_not_finished_is_erased_and_can_be_restored_again(redis: 
     await end_retention(redis)
     await erase_due(stores.eraser)
     assert await dump(redis) == {}
+
+
+async def test_a_response_that_is_lost_does_not_exist_while_what_it_was_in_is_there(
+    redis: Redis, stores: Stores
+) -> None:
+    conversation_id = await make_conversation(stores, "One")
+    first = await take_turn(stores, build_draft("Two", conversation_id=conversation_id))
+    chain = await take_turn(stores, build_draft("Three"))
+    await take_turn(stores, build_draft("Four", previous_response_id=chain))
+    await archive_all(redis)
+    for response_id in (first, chain):
+        await redis.delete(keys.response(response_id))  # as a fail-over may
+        with pytest.raises(NotFound):
+            await stores.responses.get(response_id, owner=OWNER)
+
+
+async def test_an_item_that_is_named_alone_brings_back_what_it_is_in(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "One")
+    response_id = await take_turn(stores, build_draft("Two", conversation_id=conversation_id))
+    await take_turn(stores, build_draft("On a branch", previous_response_id=response_id))
+    await take_turn(stores, build_draft("A chain"))
+    await archive_all(redis)
+    said = dict(await read(lambda: list(ArchivedItem.objects.values_list("text", "item_id"))))
+    for text in ("One", "On a branch", "A chain"):
+        await let_go(redis, stores)
+        assert await stores.conversations.find_items([said[text]], owner=STRANGER) == [None]
+        assert await dump(redis) == {}
+        unknown = ids.new_id(ids.MESSAGE, "07")
+        missing, found = await stores.conversations.find_items([unknown, said[text]], owner=OWNER)
+        assert missing is None
+        assert isinstance(found, Message)
+        assert text_of(found) == text
+
+
+@pytest.mark.parametrize("is_chain", [True, False])
+async def test_who_found_it_before_it_was_deleted_brings_nothing_back(
+    redis: Redis, stores: Stores, *, is_chain: bool
+) -> None:
+    conversation_id = None if is_chain else await make_conversation(stores, "One")
+    response_id = await take_turn(stores, build_draft("Two", conversation_id=conversation_id))
+    await let_go(redis, stores)
+
+    class Sleepy(RedisRestoring):
+        """A process that sleeps behind its look, while others restore, delete and archive."""
+
+        async def begin(self, family: Family, subject: str, *, token: str) -> Beginning:
+            if conversation_id:
+                await stores.conversations.delete(conversation_id, owner=OWNER)
+            else:
+                await stores.responses.delete(response_id, owner=OWNER)
+            await archive_all(redis)
+            await erase_due(stores.eraser)
+            return await super().begin(family, subject, token=token)
+
+    sleepy = ArchiveRestorer(Sleepy(redis, retention_s=RETENTION_S), retention_s=0)
+    with suppress(Unavailable):
+        assert not await sleepy.restore(response_id, owner=OWNER)
+    sleepy.close()
+    await redis.delete(*[key async for key in redis.scan_iter(match="*restoring*")], "none")
+    await end_retention(redis)
+    await erase_due(stores.eraser)
+    assert await dump(redis) == {}
+
+
+async def test_ids_that_somebody_makes_up_keep_nobody_else_waiting(redis: Redis, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "One")
+    await let_go(redis, stores)
+    made_up = [ids.new_id(ids.CONVERSATION, "07") for _ in range(60)]
+    asked = [stores.conversations.get(each, owner=STRANGER) for each in made_up]
+    refused = asyncio.gather(*asked, return_exceptions=True)
+    await asyncio.sleep(0)
+    assert (await stores.conversations.get(conversation_id, owner=OWNER)).id == conversation_id
+    kinds = Counter(type(each) for each in await refused)
+    assert set(kinds) == {NotFound, Unavailable}
+    assert kinds[Unavailable] > 40

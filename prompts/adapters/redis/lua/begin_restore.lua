@@ -1,9 +1,9 @@
 -- Take the lock of a family that is to be restored, unless it is there, was deleted, or is still being erased. Until
 -- finish_restore.lua lets it be found, it is due to be erased: so whatever a killed process has written goes by itself.
 --
--- RETURNS "ok"; the same call again the same | "there" | "gone" it was deleted | "busy" it is restored or erased right now,
---         or the archive does not know yet of something that was deleted
--- INCLUDES clock
+-- RETURNS "ok"; the same call again the same | "there" | "gone" it was deleted, or its family is there without it | "busy" it
+--         is restored or erased right now, or the archive does not know yet of something that was deleted
+-- INCLUDES clock expiry
 assert(#KEYS == 4 and #ARGV == 6)
 local subject_key = KEYS[1] -- hash: what was asked for
 local lock_key = KEYS[2] -- string: the token of who restores
@@ -21,8 +21,9 @@ local MAX_NOTES = 500
 
 if redis.call('HEXISTS', subject_key, 'owner') == 1 then return 'there' end
 for _, id in ipairs(conversations) do
-  local owner, deleted, let_go = unpack(redis.call('HMGET', prefix .. 'conv:' .. id, 'owner', 'deleted', 'let_go'))
-  if owner then return 'busy' end
+  local owner, deleted, let_go, timeline =
+    unpack(redis.call('HMGET', prefix .. 'conv:' .. id, 'owner', 'deleted', 'let_go', 'timeline'))
+  if owner then return timeline and find_expiry(prefix, expiry_key, timeline) and 'gone' or 'busy' end
   -- A fork that went with its origin has an empty mark: its origin says why.
   if deleted and deleted ~= '' and not let_go then return 'gone' end
 end
@@ -36,7 +37,9 @@ if holder and holder ~= token then return 'busy' end
 for _, root in ipairs(roots) do
   local found, owner, expiry = unpack(redis.call('HMGET', prefix .. 'tl:' .. root .. ':meta', 'root', 'owner', 'expiry'))
   -- Without an owner and due by itself: somebody has not come to the end of restoring it.
-  if found and (owner or expiry ~= 'chain:' .. root) then return 'busy' end
+  if found and (owner or expiry ~= 'chain:' .. root) then
+    return find_expiry(prefix, expiry_key, root) and 'gone' or 'busy'
+  end
 end
 
 redis.call('SET', lock_key, token, 'PX', lock_ms)

@@ -1,7 +1,7 @@
 -- Replace a conversation's metadata, and its title when there is a new one.
 --
 -- RETURNS 1 replaced | 0 unknown, or another owner's
--- INCLUDES account outbox
+-- INCLUDES account letting_go outbox
 assert(#KEYS == 1 and #ARGV == 5)
 local conversation_key = KEYS[1] -- hash
 local prefix = ARGV[1] -- of the partition's keys
@@ -18,4 +18,5 @@ count_bytes(prefix, owner, prefix .. 'tl:' .. timeline .. ':meta', grown)
 redis.call('HSET', conversation_key, 'metadata', metadata)
 if has_title then redis.call('HSET', conversation_key, 'title', title) end
 note_hash(prefix, conversation_key)
+wait_once_more(prefix, timeline)
 return 1
