@@ -41,11 +41,13 @@ from prompts.adapters.redis.compactions import RedisCompactions
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
+from prompts.adapters.redis.families import RedisFamilies
 from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.histories import RedisHistories
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.outbox import RedisOutbox
+from prompts.adapters.redis.owner_traces import RedisOwnerTraces
 from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
 from prompts.adapters.redis.quotas import RedisQuotas
@@ -65,6 +67,7 @@ from prompts.adapters.storage.file_storage import DjangoFileStorage
 from prompts.api.state import State
 from prompts.api.wire.unknown import ReadingRules
 from prompts.archive.archiver import Archiver
+from prompts.archive.knowledge_erasing import ErasurePorts
 from prompts.archive.restorer import ArchiveRestorer
 from prompts.consumers.sockets import SocketLimits, Sockets
 from prompts.domain import ids
@@ -456,6 +459,16 @@ def _build_state(
         vector_stores=knowledge.vector_stores,
         search=searched,
         prompts=PromptPorts(sql_prompts, published_prompts),
+        erasing=ErasurePorts(
+            families=RedisFamilies(redis),
+            eraser=RedisEraser(redis),
+            outbox=RedisOutbox(redis),
+            traces=RedisOwnerTraces(redis),
+            files=knowledge.files,
+            vector_stores=knowledge.vector_stores.stores,
+            index=knowledge.vector_stores.index,
+            unindexer=knowledge.unindexer,
+        ),
     )
     return state, nudges
 

@@ -15,6 +15,7 @@ from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.families import RedisFamilies
 from prompts.adapters.redis.file_store import RedisFileStore
 from prompts.adapters.redis.origins import RedisOrigins
+from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.redis.owner_traces import RedisOwnerTraces
 from prompts.adapters.redis.project_limits import RedisProjectLimits
 from prompts.adapters.redis.published_prompts import RedisPublishedPrompts
@@ -53,6 +54,7 @@ def _build_ports(redis: Redis, storage: FileStorage, index: PassageIndex, sql_pr
     return OwnerPorts(
         families=RedisFamilies(redis),
         eraser=RedisEraser(redis),
+        outbox=RedisOutbox(redis),
         traces=RedisOwnerTraces(redis),
         files=FilePorts(
             store=files,

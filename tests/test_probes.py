@@ -20,6 +20,8 @@ from tests.support.processes import ServerProcess
 from tests.support.server_fixtures import StartReplica, StartValkey
 from tests.support.servers import Replica, ValkeyServer, WeaviateServer, eventually, get_status
 
+pytestmark = pytest.mark.timed
+
 # Every check of a replica with a Redis and a Weaviate.
 CHECKS = ("startup", "drain", "redis", "storage", "weaviate")
 
@@ -192,7 +194,11 @@ async def test_dependency_that_is_away_is_told_in_time_and_healed(
         assert alive.status == 200
         assert alive.took_s < 0.5
     expected = dict.fromkeys(CHECKS, "ok") | dict.fromkeys(names, detail)
-    assert await get_details(service.replica) == expected
+
+    async def is_told() -> bool:
+        return await get_details(service.replica) == expected
+
+    await eventually(is_told)
     for name in names:
         single = await ask(service.replica, f"/readyz/{name}")
         assert (single.status, single.body["status"], single.body["detail"]) == (503, "failed", detail)

@@ -17,9 +17,8 @@ from django.views.decorators.http import require_GET, require_POST
 from typing_extensions import override
 
 from prompts.admin.conversation_filters import ConversationFilters, filter_histories
-from prompts.admin.erasing import EraseForm, erase_conversation
+from prompts.admin.erasing import EraseForm, erase_conversation, show_files
 from prompts.admin.exports import FORMS, MAX_EXPORTED, export_conversations
-from prompts.admin.histories import list_stretches
 from prompts.admin.history_rows import (
     History,
     find_first_words,
@@ -34,7 +33,7 @@ from prompts.admin.live import read_live
 from prompts.admin.said import MAX_MATCHES, cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
-from prompts.archive.histories import list_history
+from prompts.archive.histories import list_history, walk_history
 from prompts.models import ArchivedChain, ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
 
 if TYPE_CHECKING:
@@ -144,7 +143,7 @@ class ConversationAdmin(ConversationModelAdmin):
         note_action(request, "read raw", row.kind, row.id, f"{kind} {raw_id}")
         if kind == "item":
             item = ArchivedItem.objects.filter(item_id=raw_id, owner=row.owner).first()
-            stretches = list_stretches(row.timeline, row.head)
+            stretches = list(walk_history(row.timeline, row.head))
             if item and any(
                 item.timeline == each.timeline and each.after < item.position <= each.upto for each in stretches
             ):
@@ -186,7 +185,7 @@ class ConversationAdmin(ConversationModelAdmin):
             raise PermissionDenied
         form = EraseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
-            receipt = erase_conversation(request, row, reason=form.cleaned_data["reason"])
+            receipt = erase_conversation(request, row, **form.cleaned_data)
             note_action(request, "erased", row.kind, row.id, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
         context = {
@@ -196,6 +195,7 @@ class ConversationAdmin(ConversationModelAdmin):
             "conversation": row,
             "quoted_id": quote(row.id),
             "form": form,
+            "files": show_files(request, row),
             "responses": list_own(row).count(),
             "forks": list_forks(row),
         }

@@ -1,109 +1,75 @@
 """Erasing a conversation everywhere, with a receipt that says what was deleted where."""
 
-from collections import Counter
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from asgiref.sync import async_to_sync
 from django import forms
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
-from django.utils import timezone
 
 from prompts.api.state import State, get_state
-from prompts.archive.erasing import erase_conversations
-from prompts.errors import NotFound, ServiceError
-from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse, ErasureReceipt
-from prompts.run.sweeping import erase_deleted
-from prompts.usecases.conversations import delete_conversation
+from prompts.archive import conversation_erasing
+from prompts.archive.erasure_receipts import ReceiptWriter
+from prompts.errors import ServiceError
+from prompts.models import ArchivedConversation, ErasureReceipt
 
-# Forks go with their origin, and theirs with them.
-MAX_FORKS = 10_000
+# Of each kind, on the page that asks.
+MAX_SHOWN = 50
 
 
 class EraseForm(forms.Form):
-    """Why, in a sentence that stands in the receipt."""
+    """Why, in a sentence that stands in the receipt; and whether its files go too."""
 
     reason = forms.CharField(
         max_length=500,
         widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
         help_text="Stands in the receipt. Name no person in it.",
     )
-
-
-def erase_conversation(request: HttpRequest, row: ArchivedConversation, *, reason: str) -> ErasureReceipt:
-    """Erase it in Redis and then in SQL, with its forks; whatever is away is said in the receipt, and can be repeated.
-
-    The receipt is written first: nothing is erased of which nothing is left.
-    """
-    receipt = ErasureReceipt.objects.create(
-        owner=row.owner,
-        subject_kind="conversation",
-        subject_id=row.id,
-        by=request.user.get_username(),
-        reason=reason,
-        at=timezone.now(),
-    )
-    state = get_state(cast(ASGIRequest, request).scope)
-    with_forks = _list_forks(row)
-    known = _count_known(with_forks)
-    counts: dict[str, Any] = {}
-    receipt.is_complete = async_to_sync(_erase_in_redis)(state, row, with_forks, known, counts)
-    if receipt.is_complete:
-        # Else the rows stay: they are how it is found again.
-        erase_conversations(with_forks)
-        # Counted before: the archiver may have been quicker.
-        counts |= {f"Archive: {kind}": known[kind] for kind in ("conversations", "items", "responses")}
-        counts["Search index: items"] = known["items"]
-    receipt.counts = {name: count for name, count in counts.items() if count}
-    receipt.save()
-    return receipt
-
-
-def _list_forks(row: ArchivedConversation) -> list[str]:
-    """The conversation, and all that hangs on it."""
-    found, fresh = [row.id], [row.id]
-    while fresh and len(found) < MAX_FORKS:
-        forks = ArchivedConversation.objects.filter(forked_from__in=fresh, owner=row.owner)
-        fresh = [fork for fork in forks.values_list("id", flat=True) if fork not in found]
-        found += fresh
-    return found
-
-
-def _count_known(conversation_ids: list[str]) -> Counter[str]:
-    responses = ArchivedResponse.objects.filter(conversation_id__in=conversation_ids)
-    return Counter(
-        conversations=len(conversation_ids),
-        items=ArchivedItem.objects.filter(conversation_id__in=conversation_ids).count(),
-        responses=responses.count(),
-        passages=sum(len(each.passages) for each in responses.exclude(passages_json="")),
-        feedback=responses.filter(feedback_score__isnull=False).count(),
+    with_files = forms.BooleanField(
+        required=False, initial=True, label="Erase the files and the vector store that only this conversation uses"
     )
 
 
-async def _erase_in_redis(
-    state: State, row: ArchivedConversation, with_forks: list[str], known: Counter[str], counts: dict[str, Any]
-) -> bool:
-    """Erase it there, and see that it is gone. Whether that is done."""
+@dataclass(frozen=True, slots=True)
+class ShownFiles:
+    """What of a conversation's files would go, and what would stay, by their names."""
+
+    going: Sequence[str] = ()
+    kept: Sequence[str] = ()
+    is_known: bool = True
+
+
+def show_files(request: HttpRequest, row: ArchivedConversation) -> ShownFiles:
+    """As the archive knows it now; erasing looks again."""
     try:
-        try:
-            await delete_conversation(row.id, owner=row.owner, store=state.conversations, eraser=state.eraser)
-            counts["Redis: conversations"] = 1
-            counts["Redis: forks"] = len(with_forks) - 1
-            counts["Redis: responses, with event logs"] = known["responses"]
-            counts["Redis: passages kept with responses"] = known["passages"]
-            counts["Redis: feedback"] = known["feedback"]
-        except NotFound:  # its retention has ended, or a part of it is left of an erasure that was broken off
-            counts["Redis: had it no more"] = 1
-            await erase_deleted(state.eraser, row.id)
-        return not [fork for fork in with_forks if await _is_there(state, fork, row.owner)]
+        found = async_to_sync(conversation_erasing.find_files)(
+            row.id, owner=row.owner, ports=_get_state(request).erasing
+        )
     except ServiceError:
-        counts["Redis: away, erase it again"] = 1
-        return False
+        return ShownFiles(is_known=False)
+    going, kept = ([file.filename for file in files] for files in (found.files, found.kept_files))
+    going += [f"{store.name or store.id} (vector store)" for store in found.stores]
+    kept += [f"{store.name or store.id} (vector store)" for store in found.kept_stores]
+    return ShownFiles(_cut(going), _cut(kept), found.is_known)
 
 
-async def _is_there(state: State, conversation_id: str, owner: str) -> bool:
-    try:
-        await state.conversations.get(conversation_id, owner=owner)
-    except NotFound:
-        return False
-    return True
+def erase_conversation(
+    request: HttpRequest, row: ArchivedConversation, *, reason: str, with_files: bool
+) -> ErasureReceipt:
+    """Erase it with what hangs on it; what is away is said in the receipt, and can be repeated."""
+    receipt = ReceiptWriter(row.owner, by=request.user.get_username(), reason=reason, conversation_id=row.id)
+    async_to_sync(conversation_erasing.erase_conversation)(
+        row.id, owner=row.owner, ports=_get_state(request).erasing, receipt=receipt, with_files=with_files
+    )
+    return receipt.row
+
+
+def _get_state(request: HttpRequest) -> State:
+    return get_state(cast(ASGIRequest, request).scope)
+
+
+def _cut(names: Sequence[str]) -> Sequence[str]:
+    more = len(names) - MAX_SHOWN
+    return [*names[:MAX_SHOWN], f"and {more} more"] if more > 0 else names

@@ -12,15 +12,15 @@ from typing import Any, cast
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 
-from prompts.admin.histories import Stretch, list_stretches, read_slices
 from prompts.admin.history_rows import History, find_history
+from prompts.archive.histories import Stretch, read_slices, walk_history
 from prompts.domain.conversations import Conversation
 from prompts.domain.items import Item
 from prompts.models import ArchivedItem, ArchivedResponse
+from prompts.sql_calls import call_and_close
 from prompts.usecases.markdown import render_item, render_title
 
 decode_item = msgspec.json.Decoder(Item).decode
@@ -76,12 +76,9 @@ async def _write(conversation_ids: Sequence[str], form: str) -> AsyncIterator[st
 
 
 def _take(pieces: Iterator[str]) -> str | None:
-    """The next piece; in a thread of its own, whose connection nobody else would close."""
+    """The next piece, read in a thread of its own."""
     with _gate:
-        try:
-            return next(pieces, None)
-        finally:
-            connections.close_all()
+        return call_and_close(lambda: next(pieces, None))
 
 
 def _find(conversation_ids: Sequence[str]) -> Iterator[tuple[History, list[Stretch]]]:
@@ -89,7 +86,7 @@ def _find(conversation_ids: Sequence[str]) -> Iterator[tuple[History, list[Stret
     for conversation_id in conversation_ids:
         row = find_history(conversation_id)
         if row is not None:
-            yield row, list_stretches(row.timeline, row.head)
+            yield row, list(walk_history(row.timeline, row.head))
 
 
 def _list_json(conversation_ids: Sequence[str]) -> Iterator[str]:

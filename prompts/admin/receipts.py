@@ -8,6 +8,7 @@ from django.utils.html import format_html_join
 from typing_extensions import override
 
 from prompts.admin.unpaged import UncountedPaginator
+from prompts.archive.counting import AGAIN
 from prompts.models import ErasureReceipt
 
 if TYPE_CHECKING:
@@ -30,8 +31,9 @@ class ErasureReceiptAdmin(ReceiptModelAdmin):
 
     @admin.display(description="what was deleted")
     def deleted(self, receipt: ErasureReceipt) -> str:
-        """The counts, a line each."""
-        return format_html_join("\n", "{}: {}<br>", sorted(receipt.counts.items())) or "nothing"
+        """The counts, a line each, and what was in the way."""
+        lines = [name if name.startswith(AGAIN) else f"{name}: {count}" for name, count in receipt.counts.items()]
+        return format_html_join("\n", "{}<br>", [(line,) for line in sorted(lines)]) or "nothing"
 
     @override
     def has_add_permission(self, request: HttpRequest) -> bool:

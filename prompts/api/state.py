@@ -8,6 +8,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 
 from prompts.api.wire.unknown import ReadingRules, Unknown
+from prompts.archive.knowledge_erasing import ErasurePorts
 from prompts.ports.api_keys import ApiKeys
 from prompts.ports.conversations import ConversationStore
 from prompts.ports.eraser import Eraser
@@ -53,6 +54,7 @@ class State:
     vector_stores: VectorStorePorts
     search: SearchPorts
     prompts: PromptPorts
+    erasing: ErasurePorts
 
 
 class WithBody(Protocol):

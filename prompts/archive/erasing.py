@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
@@ -68,6 +68,17 @@ def _erase(timelines: set[str], conversation_ids: set[str]) -> Counter[str]:
         erased += _delete(ArchivedItem.objects.filter(conversation_id__in=some), "items")
         erased += _delete(ArchivedConversation.objects.filter(id__in=some), "conversations")
     return erased
+
+
+def drop_deleted_words() -> None:
+    """Take deleted words out of SQLite's files as well.
+
+    They stay in its index until the segments are merged, and in its journal until that is written anew.
+    """
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO prompts_said(prompts_said) VALUES ('optimize')")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _delete(rows: QuerySet[Any], kind: str) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Receipts of erasures that no member of staff asked for in the admin. Sync, for a thread or a command."""
+"""The receipt of an erasure, whoever asked for it. Sync, for a thread or a command."""
 
 from collections import Counter
 
@@ -8,18 +8,25 @@ from prompts.models import ErasureReceipt
 
 
 class ReceiptWriter:
-    """The receipt of one owner: it is there before anything is erased, and says after each step what was."""
+    """A receipt: it is there before anything is erased, and says after each step what was."""
 
-    def __init__(self, owner: str, *, by: str, reason: str) -> None:
+    def __init__(self, owner: str, *, by: str, reason: str, conversation_id: str | None = None) -> None:
+        """Of one conversation, or of whatever is erased of an owner."""
         self.counts: Counter[str] = Counter()
         self._is_begun = False
-        self._row = ErasureReceipt(owner=owner, subject_kind="owner", subject_id=owner, by=by, reason=reason)
+        self.row = ErasureReceipt(
+            owner=owner,
+            subject_kind="owner" if conversation_id is None else "conversation",
+            subject_id=owner if conversation_id is None else conversation_id,
+            by=by,
+            reason=reason,
+        )
 
     def begin(self) -> None:
         """Nothing is erased of which nothing is left."""
         if not self._is_begun:
-            self._row.at = timezone.now()
-            self._row.save()
+            self.row.at = timezone.now()
+            self.row.save()
             self._is_begun = True
 
     def add(self, counts: Counter[str]) -> None:
@@ -27,16 +34,21 @@ class ReceiptWriter:
         self.counts += counts
         self._write()
 
-    def end(self, *, is_complete: bool) -> None:
-        """Nothing more is erased now."""
+    def note(self, problem: str) -> None:
+        """This is in the way of the rest."""
+        self.row.counts = {**self.row.counts, problem: 1}
+        self.row.save()
+
+    def end(self, *, is_complete: bool, may_be_empty: bool = False) -> None:
+        """Nothing more is erased now. A receipt of nothing goes, unless it `may_be_empty`."""
         if not self._is_begun:
             return
-        if is_complete and not self.counts:  # all of it was used meanwhile
-            self._row.delete()
+        if is_complete and not self.counts and not may_be_empty:
+            self.row.delete()
             return
-        self._row.is_complete = is_complete
+        self.row.is_complete = is_complete
         self._write()
 
     def _write(self) -> None:
-        self._row.counts = dict(self.counts)
-        self._row.save()
+        self.row.counts = {**self.row.counts, **self.counts}
+        self.row.save()

@@ -6,10 +6,12 @@ Sync, for a thread. Records are as Redis had them.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Max, Q
+from django.utils import timezone
 
+from prompts.archive.erasing import slice_ids
 from prompts.archive.rows import RESPONSE_COLUMNS
 from prompts.domain import ids
 from prompts.models.archive import ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
@@ -19,6 +21,8 @@ from prompts.ports.restoring import Family
 # Found from one moment on, in one script; of a family with more, the oldest stay in the archive.
 MAX_RESPONSES = 2_000
 ITEMS_A_READ = 50
+# An idempotency record is kept for 24 hours from the last request that named it, while the response was being made.
+CLAIMS_KEPT_S = 48 * 3600
 
 
 def find_family(public_id: str, *, owner: str) -> Family | None:
@@ -59,8 +63,50 @@ class ArchivedFamily:
 
 def find_archived(timeline: str) -> ArchivedFamily:
     """The family of a timeline, without what it holds, and when any of it was used last."""
-    timelines = _find_timelines(timeline)
-    conversation_ids = {row.conversation_id for row in timelines.values() if row.conversation_id}
+    return _sum_up(_find_timelines(timeline))
+
+
+def find_branch(conversation_id: str, *, owner: str) -> ArchivedFamily | None:
+    """A conversation with all that hangs on it, which may itself be a fork; None when this owner has no such one."""
+    found: dict[str, ArchivedTimeline] = {}
+    timelines = ArchivedTimeline.objects.filter(owner=owner)
+    named = list(
+        ArchivedConversation.objects.filter(id=conversation_id, owner=owner).values_list("timeline", flat=True)
+    )
+    rows = list(timelines.filter(Q(conversation_id=conversation_id) | Q(id__in=named)))
+    if not named and not rows:
+        return None
+    while fresh := {row.id: row for row in rows if row.id not in found}:
+        found |= fresh
+        conversation_ids = {row.conversation_id for row in fresh.values()} - {""}
+        bound = Q(root__in=fresh) | Q(origin__in=fresh) | Q(conversation_id__in=conversation_ids)
+        rows = list(timelines.filter(bound))
+    return _sum_up(found, conversation_id)
+
+
+def find_compacted(branch: ArchivedFamily, *, owner: str) -> Sequence[ArchivedFamily]:
+    """The chains that begin with a compaction of its history, or of such a chain: they have its words."""
+    rows = ArchivedResponse.objects.filter(owner=owner, conversation=None, record_json__contains='"compacted":')
+    made = {row.timeline: row.record["compacted"] for row in rows.only("timeline", "record_json").iterator()}
+    found: list[ArchivedFamily] = []
+    seen = {*branch.timelines}
+    fresh: Collection[str] = branch.timelines
+    while made and fresh:
+        responses = {found_id for some in slice_ids(fresh) for found_id in _list_responses(some)}
+        begun = [timeline for timeline, source in made.items() if source in responses and timeline not in seen]
+        families = [find_archived(timeline) for timeline in begun]
+        fresh = {timeline for family in families for timeline in family.timelines} - seen
+        seen |= fresh
+        found += families
+    return found
+
+
+def _list_responses(timelines: Collection[str]) -> Sequence[str]:
+    return list(ArchivedResponse.objects.filter(timeline__in=timelines).values_list("id", flat=True))
+
+
+def _sum_up(timelines: Mapping[str, ArchivedTimeline], conversation_id: str = "") -> ArchivedFamily:
+    conversation_ids = {conversation_id, *(row.conversation_id for row in timelines.values())} - {""}
     roots = {row.root for row in timelines.values()}
     conversations = ArchivedConversation.objects.filter(id__in=conversation_ids)
     answered = ArchivedResponse.objects.filter(timeline__in=timelines)
@@ -75,6 +121,14 @@ def find_archived(timeline: str) -> ArchivedFamily:
         timelines={*timelines},
         conversations=conversation_ids,
     )
+
+
+def read_claims(timelines: Collection[str]) -> Mapping[str, str]:
+    """Which idempotency records may still lead to responses on these timelines, by the responses' ids."""
+    since = timezone.now() - timedelta(seconds=CLAIMS_KEPT_S)
+    rows = ArchivedResponse.objects.filter(created_at__gte=since)
+    found = [row for some in slice_ids(timelines) for row in rows.filter(timeline__in=some).only("id", "record_json")]
+    return {row.id: claims for row in found if (claims := row.record.get("claims", ""))}
 
 
 def read_items(timeline: str, *, after: int) -> Sequence[ItemRecord]:

@@ -15,29 +15,29 @@ import structlog
 from django.db import DatabaseError, InterfaceError
 
 from prompts.archive import owner_rows
+from prompts.archive.counting import FILES, REDIS_RECORDS, VECTOR_STORES, VECTORS
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import find_archived
 from prompts.archive.family_erasing import erase_archived, erase_living
+from prompts.archive.knowledge_erasing import (
+    ErasurePorts,
+    erase_vector_store,
+    erase_whole_file,
+    wait_until_unindexed,
+)
 from prompts.domain import ids
 from prompts.domain.files import File
-from prompts.errors import NotFound, ServiceError, Unavailable
+from prompts.errors import BrokenRecord, ServiceError
 from prompts.ports.api_keys import ApiKeys
-from prompts.ports.eraser import Eraser
-from prompts.ports.families import Families
 from prompts.ports.origins import Origins
-from prompts.ports.owner_traces import OwnerTraces
-from prompts.ports.passage_index import PassageIndex
 from prompts.ports.project_limits import ProjectLimits
 from prompts.ports.user_proofs import UserProofs
-from prompts.ports.vector_stores import VectorStores
 from prompts.publishing.api_keys import reconcile as reconcile_keys
 from prompts.publishing.limits import reconcile_limits
 from prompts.publishing.origins import reconcile_origins
-from prompts.run.erasing_files import erase_due_files, erase_file
+from prompts.run.erasing_files import erase_due_files
 from prompts.run.publishing_prompts import reconcile as reconcile_prompts
-from prompts.run.unindexing import Unindexer
 from prompts.sql_calls import ask_sql
-from prompts.usecases.files import FilePorts
 from prompts.usecases.prompts import PromptPorts
 
 log = structlog.get_logger(__name__)
@@ -46,25 +46,15 @@ read_file = msgspec.json.Decoder(File).decode
 
 # Until then replicas have written what they knew of the owner: which factors their answers taught, what ran.
 QUIET_S = 6.0
-# Whoever indexes a file has stopped when the lease is over; then its passages can go for good.
-UNINDEX_S = 30.0
-LOOK_S = 0.3
 FILES_A_PAGE = 100
 # The end of all time, in milliseconds.
 EVER_MS = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnerPorts:
+class OwnerPorts(ErasurePorts):
     """All that holds something of an owner."""
 
-    families: Families
-    eraser: Eraser
-    traces: OwnerTraces
-    files: FilePorts
-    vector_stores: VectorStores
-    index: PassageIndex
-    unindexer: Unindexer
     prompts: PromptPorts
     api_keys: ApiKeys
     origins: Origins
@@ -145,7 +135,7 @@ class _OwnerErasure:
     async def _erase_histories(self) -> None:
         found = await self._ports.traces.find(self._owner)  # before the responses that they lead to
         records = await self._ports.traces.erase_records(found.idempotency_records)
-        await self._count(Counter({"Redis: idempotency records": records}))
+        await self._count(Counter({REDIS_RECORDS: records}))
         for partition in ids.all_partitions():
             async for owners in self._ports.families.list_members(partition, made_before_ms=EVER_MS):
                 for member in [member for member, owner in owners.items() if owner == self._owner]:
@@ -153,10 +143,14 @@ class _OwnerErasure:
 
     async def _erase_family(self, member: str) -> None:
         family = await self._ports.families.find(member)
-        if family is not None:
-            erased = await erase_living(
-                family, families=self._ports.families, eraser=self._ports.eraser, only_unused=False
-            )
+        if family is None:
+            return
+        families, eraser = self._ports.families, self._ports.eraser
+        try:
+            erased = await erase_living(family, families=families, eraser=eraser, only_unused=False)
+        except BrokenRecord as error:  # it must not keep the others
+            self._fail(member, error.message)
+        else:
             await self._count(erased or Counter())
 
     async def _erase_archive(self) -> None:
@@ -173,21 +167,9 @@ class _OwnerErasure:
     async def _erase_vector_stores(self) -> None:
         found = (await self._ports.traces.find(self._owner)).vector_stores
         for store_id in found:
-            await self._ports.index.remove_store(
-                store_id
-            )  # while it is away, the vector store stays and is found again
-            try:
-                await self._ports.vector_stores.delete(store_id, owner=self._owner)
-            except NotFound:
-                continue
-            await self._count(Counter({"Vector stores, with their passages in the index": 1}))
-        try:
-            async with asyncio.timeout(UNINDEX_S):
-                while await self._ports.traces.list_erasing(found):
-                    await self._ports.unindexer.erase_due()
-                    await asyncio.sleep(LOOK_S)
-        except TimeoutError:
-            raise Unavailable("Their passages are still being erased by the running servers.") from None
+            if await erase_vector_store(store_id, owner=self._owner, ports=self._ports):
+                await self._count(Counter({VECTOR_STORES: 1}))
+        await wait_until_unindexed(found, ports=self._ports)
 
     async def _erase_files(self) -> None:
         ports = self._ports.files
@@ -198,19 +180,9 @@ class _OwnerErasure:
             if not page.data:
                 break
             for shown in page.data:
-                await self._erase_file(read_file(shown).id)
+                if await erase_whole_file(read_file(shown).id, owner=self._owner, ports=self._ports):
+                    await self._count(Counter({FILES: 1}))
         await erase_due_files(store=ports.store, storage=ports.storage, detach=ports.detach)  # those that have expired
-
-    async def _erase_file(self, file_id: str) -> None:
-        """Its bytes first: while the storage is away, the file stays and is found again."""
-        ports = self._ports.files
-        await ports.storage.delete(file_id)
-        try:
-            stores = await ports.store.delete(file_id, owner=self._owner)
-        except NotFound:  # it expired, and is erased by itself
-            return
-        await erase_file(file_id, stores, store=ports.store, storage=ports.storage, detach=ports.detach)
-        await self._count(Counter({"Files": 1}))
 
     async def _erase_project(self) -> None:
         deleted = await ask_sql(partial(owner_rows.delete_project, self._owner))
@@ -224,6 +196,7 @@ class _OwnerErasure:
         hashes = await ask_sql(partial(owner_rows.list_key_hashes, self._owner))
         erased = await self._ports.traces.erase_counters(self._owner, key_hashes=hashes)
         await self._count(Counter({"Redis: counters and indexes": erased}))
+        await self._count(Counter({VECTORS: await self._ports.traces.forget_vectors()}))
 
     async def delete_keys(self) -> None:
         """The last step."""

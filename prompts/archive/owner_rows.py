@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from prompts.archive.counting import CONVERSATIONS, ITEMS, RESPONSES, SEARCH_INDEX
+from prompts.archive.erasing import drop_deleted_words
 from prompts.domain.owners import USER_PREFIX, is_user
 from prompts.models import (
     ApiKey,
@@ -73,10 +73,7 @@ def erase_rows(owner: str) -> Counter[str]:
     counts[CONVERSATIONS] = _delete(ArchivedConversation.objects.filter(owner=owner))
     _delete(ArchivedChain.objects.filter(owner=owner))
     _delete(ArchivedTimeline.objects.filter(owner=owner))
-    if connection.vendor == "sqlite":
-        # A deleted word stays in the index's segments until they are merged.
-        with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO prompts_said(prompts_said) VALUES ('optimize')")
+    drop_deleted_words()
     return +counts
 
 

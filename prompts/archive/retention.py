@@ -21,7 +21,7 @@ from django.db.models import Q
 from prompts.archive.counting import count_archived
 from prompts.archive.erasure_receipts import ReceiptWriter
 from prompts.archive.families import find_archived
-from prompts.archive.family_erasing import count_living, erase_archived, erase_living
+from prompts.archive.family_erasing import count_living, drop_words, erase_archived, erase_living
 from prompts.domain import ids
 from prompts.errors import BrokenRecord, ServiceError
 from prompts.models import ArchivedConversation, ArchivedResponse, Project
@@ -96,6 +96,8 @@ class Retention:
                     for policy in policies.values():
                         is_whole = is_complete and not policy.has_failures
                         await ask_sql(partial(policy.receipt.end, is_complete=is_whole))
+                if not is_dry and any(policy.counts for policy in policies.values()):
+                    await drop_words()
         return {owner: policy.counts for owner, policy in policies.items()}
 
 

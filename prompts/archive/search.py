@@ -1,6 +1,6 @@
 """Searches in what was said, by the index that each database has. Sync, for a thread or a page of the admin."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.db.models import BooleanField, F, QuerySet
 from django.db.models.expressions import RawSQL
 
 from prompts.archive.said import choose_words
-from prompts.models.archive import ArchivedConversation, ArchivedItem
+from prompts.models.archive import ArchivedItem
 
 # Of the items that match, the newest: a common word is in all of them.
 MAX_MATCHES = 2_000
@@ -68,19 +68,12 @@ def _filter(items: QuerySet[ArchivedItem], condition: str, words: str) -> QueryS
     return items.alias(says=said).filter(says=True)
 
 
-def find_said(query: str, *, owner: str | None = None, limit: int = 100) -> Sequence[ArchivedConversation]:
-    """The conversations in which it was said, the last used first: of an owner, or of all.
+def find_said_ids(query: str, *, owner: str | None = None) -> set[str]:
+    """The conversations in which people and models said it: of an owner, or of all.
 
     A fork is found by what was said on it, not by what it shares. Looks at the newest `MAX_MATCHES` items.
     """
-    found = ArchivedConversation.objects.filter(id__in=find_said_ids(query, owner=owner))
-    return list(found.order_by("-last_used_at", "-id")[:limit])
-
-
-def find_said_ids(query: str, *, owner: str | None = None) -> set[str]:
-    """The ids of these conversations."""
-    items = ArchivedItem.objects.filter(role__in=("user", "assistant"))
+    spoken = ArchivedItem.objects.filter(conversation__isnull=False, role__in=("user", "assistant"))
     if owner is not None:
-        items = items.filter(owner=owner)
-    newest = list_newest(items, query, "conversation_id", limit=MAX_MATCHES)
-    return {conversation_id for (conversation_id,) in newest if conversation_id}  # a chain's item has none
+        spoken = spoken.filter(owner=owner)
+    return {found for (found,) in list_newest(spoken, query, "conversation_id", limit=MAX_MATCHES)}

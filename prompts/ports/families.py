@@ -31,6 +31,24 @@ class Families(Protocol):
     async def find(self, member: str) -> LivingFamily | None:
         """None when it is gone, or is being erased."""
 
+    async def find_conversation(self, conversation_id: str) -> LivingFamily | None:
+        """A conversation with what hangs on it, which may itself be a fork. None when it is gone, or is being erased.
+
+        What its origin is due by is not told: it is to be deleted whether it was used meanwhile or not.
+        """
+
+    async def list_left(self, timelines: Collection[str]) -> Sequence[str]:
+        """Of deleted timelines, handles for `Eraser.erase_slice` of those that are not erased yet."""
+
+    async def find_records(self, responses: Collection[str], *, claims: Mapping[str, str]) -> Sequence[str]:
+        """The idempotency records that lead to these responses.
+
+        `claims` says of responses that are not there what they said themselves: the names of their records.
+        """
+
+    async def erase_records(self, records: Collection[str]) -> None:
+        """Erase idempotency records. The same again changes nothing."""
+
     async def delete(self, family: LivingFamily, *, only_unused: bool) -> Sequence[str] | None:
         """Delete it at once, for its owner; gives handles for `Eraser.erase_slice` of all that it has left.
 

@@ -39,6 +39,9 @@ class FileStore(Protocol):
     async def detach(self, file_id: str, vector_store_id: str) -> None:
         """Forget that; the same again changes nothing. Raises Unavailable."""
 
+    async def list_stores(self, file_id: str) -> Sequence[str]:
+        """The vector stores that have the file; some of them may be deleted. Raises Unavailable."""
+
     async def delete(self, file_id: str, *, owner: str) -> Sequence[str]:
         """Show the file no more, and give the vector stores that have it. Raises NotFound, Unavailable.
 

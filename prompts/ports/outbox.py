@@ -40,6 +40,15 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class CopiedUpTo:
+    """Up to when all changes are copied, and what time it is, by the store's clock in microseconds."""
+
+    now_us: int
+    copied_us: int | None
+    """None where some change was never noted, waits for the backfill, or cannot be copied."""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A conversation, a timeline or a response: its fields, as they are stored."""
 
@@ -84,6 +93,9 @@ class Outbox(Protocol):
 
     async def look(self) -> Backlog:
         """What waits to be copied."""
+
+    async def find_copied(self) -> CopiedUpTo:
+        """How far the archive has come."""
 
     async def take(self, partitions: Sequence[str], *, token: str, count: int) -> Sequence[Taken]:
         """Notes of those of the partitions that nobody else holds; at most `count` of each."""

@@ -26,5 +26,8 @@ class OwnerTraces(Protocol):
     async def erase_counters(self, owner: str, *, key_hashes: Collection[str]) -> int:
         """Erase indexes and counters of the owner, and when their keys were used last; how many there were."""
 
+    async def forget_vectors(self) -> int:
+        """Forget the vectors that are kept of all texts: whose each is, nobody can tell. How many there were."""
+
     async def list_erasing(self, vector_stores: Collection[str]) -> Sequence[str]:
         """Those of these deleted vector stores of which something is left."""

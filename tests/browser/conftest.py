@@ -91,6 +91,7 @@ def alice(open_page: OpenPage) -> Person:
 @pytest.fixture
 async def chromium() -> AsyncIterator[async_api.Browser]:
     """A browser for tests that await."""
+    async_api.expect.set_options(timeout=MAX_WAIT_MS)
     async with async_playwright() as driver:
         opened = await driver.chromium.launch(executable_path=find_chromium(), args=ARGUMENTS)
         yield opened

@@ -37,6 +37,8 @@ MAX_REAL_TURN_S = 200
 # An install takes longer than a test may.
 pytestmark = pytest.mark.timeout(MAX_INSTALL_S + 60)
 
+PROTOCOLS = ["chat_completions", pytest.param("responses", marks=pytest.mark.long)]
+
 SECRET = "The code word is heliotrope."
 READ = 'My name is Ada. Call exec_command cmd="cat notes.txt"'
 PATCH = """*** Begin Patch
@@ -139,7 +141,7 @@ async def test_it_answers(codex: Codex) -> None:
     assert events[-1]["usage"]["input_tokens"] > 0
 
 
-@pytest.mark.parametrize("protocol", ["chat_completions", "responses"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_it_reads_and_writes_files_and_remembers(
     codex: Codex, service: Service, start_replica: StartReplica, protocol: str
 ) -> None:
@@ -183,7 +185,7 @@ async def test_it_shows_pictures_and_gets_data(codex: Codex) -> None:
     assert Answer.model_validate_json(get_answer(told)) == Answer(answer="Your name is Ada.")
 
 
-@pytest.mark.parametrize("protocol", ["chat_completions", "responses"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_it_works_over_a_websocket(
     codex: Codex, service: Service, start_replica: StartReplica, protocol: str
 ) -> None:

@@ -74,6 +74,7 @@ async def client(balancer: Balancer, service: Service) -> AsyncIterator[httpx.As
         yield opened
 
 
+@pytest.mark.timed
 async def test_words_pass_as_they_come(client: httpx.AsyncClient) -> None:
     began = time.monotonic()
     stream = Stream.of_turn(client, "count to 12 [[standin token_s=0.5]]")

@@ -76,6 +76,7 @@ async def followed(http: httpx.AsyncClient, conversation_id: str) -> AsyncIterat
 # --- stop, then ask ---
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "whole"])
 @pytest.mark.parametrize("by", ["its own replica", "another"])
 async def test_who_leaves_and_asks_anew_is_answered_at_once(
@@ -271,6 +272,7 @@ async def test_interrupt_ends_what_is_followed_and_its_followers_see_the_end(
     assert await list_texts(http, conversation_id) == [SLOW, get_text(final), "repeat: Good", "Good"]
 
 
+@pytest.mark.timed
 async def test_a_background_response_gives_way_to_interrupt_only(
     http: httpx.AsyncClient, other: httpx.AsyncClient, conversation_id: str
 ) -> None:
@@ -285,6 +287,7 @@ async def test_a_background_response_gives_way_to_interrupt_only(
     assert (await http.get(f"/v1/responses/{background_id}")).json()["status"] == "cancelled"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("is_streamed", [True, False], ids=["streamed", "whole"])
 async def test_wait_waits_for_the_end_and_is_answered_then(
     http: httpx.AsyncClient, other: httpx.AsyncClient, conversation_id: str, is_streamed: bool

@@ -9,7 +9,6 @@ import httpx
 import pytest
 from openai import AsyncOpenAI
 
-from tests.support.model_calls import wait_until_left
 from tests.support.oracle import check_events, read_frames
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import StandinServer
@@ -22,12 +21,8 @@ SILENT = {
     "before the first token": "Hello [[standin first_token_s=30]]",
     "after three words": "count to 9 [[standin silence_after=3]]",
 }
+pytestmark = pytest.mark.usefixtures("quiet_model")
 MEASURED = 100
-
-
-@pytest.fixture(autouse=True)
-async def quiet_model(standin: StandinServer) -> None:
-    await wait_until_left(standin)
 
 
 async def check_model_is_left(standin: StandinServer) -> None:
@@ -207,6 +202,7 @@ async def test_a_cancel_takes_moments_even_when_the_model_is_silent(
     assert p95 < 1
 
 
+@pytest.mark.timed
 async def test_a_frozen_owner_is_not_waited_for_and_writes_nothing_when_it_thaws(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:

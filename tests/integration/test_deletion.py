@@ -65,6 +65,7 @@ async def test_a_deleted_conversation_takes_everything_below_it_along(alice: Asy
         await eventually(lambda: _holds_nothing(redis, b"lilac elephant"))
 
 
+@pytest.mark.usefixtures("quiet_model")
 async def test_deleting_a_conversation_stops_what_is_written_to_it(alice: AsyncOpenAI, service: Service) -> None:
     conversation = await alice.conversations.create()
     stream = await alice.responses.create(model="stand-in", input=SLOW, conversation=conversation.id, stream=True)

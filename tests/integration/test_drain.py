@@ -74,6 +74,7 @@ async def test_a_drain_finishes_short_answers_and_refuses_new_runs(
     assert "without completing" not in replica.log
 
 
+@pytest.mark.timed
 async def test_a_drain_hands_over_long_answers_and_serves_their_clients_to_the_end(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:
@@ -100,6 +101,7 @@ async def test_a_drain_hands_over_long_answers_and_serves_their_clients_to_the_e
     assert "without completing" not in replica.log
 
 
+@pytest.mark.timed
 async def test_at_the_end_of_the_grace_a_stream_is_cut_and_continues_elsewhere(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:

@@ -6,17 +6,14 @@ from collections import Counter
 import httpx
 import pytest
 
-from tests.support.model_calls import open_control, wait_until_left
+from tests.support.model_calls import open_control
 from tests.support.refusals import check_refusal
 from tests.support.servers import StandinServer
 from tests.support.turns import Stream, ask, get_text, make_conversation
 
+pytestmark = pytest.mark.usefixtures("quiet_model")
+
 SLOW = "count to 500 [[standin token_s=0.05]]"
-
-
-@pytest.fixture(autouse=True)
-async def quiet_model(standin: StandinServer) -> None:
-    await wait_until_left(standin)
 
 
 async def check_model_is_left(standin: StandinServer) -> None:

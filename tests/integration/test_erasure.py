@@ -20,7 +20,7 @@ from prompts.adapters.redis.lua_files import SCRIPTS
 from prompts.domain import ids
 from prompts.domain.signals import Finished, Text
 from prompts.errors import NotFound, StaleRun
-from prompts.ports.responses import Seized
+from prompts.ports.responses import Claim, Seized
 from prompts.run.sweeping import erase_due, take_over_lost
 from prompts.usecases.conversations import delete_conversation
 from tests.support.builders import (
@@ -249,6 +249,30 @@ async def test_nothing_joins_a_conversation_that_is_being_erased(redis: Redis, s
         await stores.conversations.fork(new_id, fork_id, owner=OWNER, side=None, item_id="")
     await erase_due(stores.eraser)
     assert await find_left(redis) == []
+
+
+async def test_idempotency_records_go_with_what_is_deleted_and_stay_for_what_is_let_go(redis: Redis) -> None:
+    stores = open_stores(RetryingRedis.of(redis))
+    deleted, kept = [await make_conversation(stores, "Hello", partition="05") for _ in range(2)]
+    fork_id = ids.new_id(ids.CONVERSATION, "05")
+    await stores.conversations.fork(fork_id, deleted, owner=OWNER, side=None, item_id="")
+    first = await take_turn(stores, conversation_id=deleted, claim=Claim(idempotency_key="a", body_hash="b"))
+    for anchor in ({"conversation_id": fork_id}, {"previous_response_id": first}, {"conversation_id": kept}):
+        await take_turn(stores, **anchor, claim=Claim(idempotency_key="a", body_hash="b"))
+    other = keys.idempotency("05", OWNER, deleted, "c")
+    await redis.hset(keys.response(first), "claims", f"{await list_claims(redis, first)} {other.rpartition('}:')[2]}")
+    await redis.set(other, f"{ids.new_id(ids.RESPONSE, '05')} b")  # it leads to another response by now
+    assert len(await redis.keys("*:idem:*")) == 5
+    await delete_conversation(deleted, owner=OWNER, store=stores.conversations, eraser=stores.eraser)
+    await erase_due(stores.eraser)  # whoever asks twice is not told of forks again
+    assert {other.encode(), keys.idempotency("05", OWNER, kept, "a").encode()} == {*await redis.keys("*:idem:*")}
+    await redis.zadd(keys.expiry("05"), {f"conv:{kept}": 1})
+    await erase_due(stores.eraser)
+    assert await redis.exists(keys.idempotency("05", OWNER, kept, "a"))
+
+
+async def list_claims(redis: Redis, response_id: str) -> str:
+    return cast(bytes, await redis.hget(keys.response(response_id), "claims")).decode()
 
 
 async def test_a_fork_goes_alone_and_with_its_origin(redis: Redis, stores: Stores) -> None:

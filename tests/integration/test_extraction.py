@@ -426,6 +426,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("name", HOSTILE)
 async def test_what_is_hostile_fails_alone_or_is_read(spool: Path, name: str) -> None:
     """Within its time, and in little memory of the service's."""

@@ -90,6 +90,7 @@ async def test_a_reader_on_another_replica_sees_words_as_they_come(
     assert await reader.read() == await creator.read()
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("replica", ["its own", "another"])
 async def test_a_live_answer_without_events_sends_its_headers_at_once(
     http: httpx.AsyncClient, other: httpx.AsyncClient, replica: str
@@ -214,6 +215,7 @@ def is_watched(service: Service, response_id: str) -> bool:
 # --- background ---
 
 
+@pytest.mark.timed
 async def test_a_background_create_answers_at_once_and_is_read_later(
     http: httpx.AsyncClient, other: httpx.AsyncClient
 ) -> None:
@@ -351,6 +353,7 @@ async def time_turns(http: httpx.AsyncClient, during: asyncio.Future[Any] | int)
     raise AssertionError
 
 
+@pytest.mark.timed
 async def test_slow_readers_of_a_long_answer_delay_nobody_and_lose_nothing(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica
 ) -> None:

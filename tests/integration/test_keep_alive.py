@@ -46,8 +46,11 @@ async def stranger(
 
 @pytest.mark.parametrize(
     "directive",
-    [f"headers_s={SILENT_S}", f"first_token_s={SILENT_S}", f"token_s={SILENT_S}"],
-    ids=["before its headers", "before its first word", "between two words"],
+    [
+        pytest.param(f"headers_s={SILENT_S}", id="before its headers", marks=pytest.mark.long),
+        pytest.param(f"first_token_s={SILENT_S}", id="before its first word"),
+        pytest.param(f"token_s={SILENT_S}", id="between two words"),
+    ],
 )
 async def test_a_silent_model_costs_nobody_the_connection(
     client: httpx.AsyncClient, stranger: httpx.AsyncClient, directive: str

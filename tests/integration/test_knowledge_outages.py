@@ -56,6 +56,7 @@ async def fails_within(index: WeaviatePassageIndex, store: str, limit_s: float) 
     return caught.value
 
 
+@pytest.mark.timed
 async def test_nobody_there_is_unavailable_and_says_nothing_of_the_place() -> None:
     http, grpc = find_free_ports(2)
     observer = FakeObserver()
@@ -71,6 +72,7 @@ async def test_nobody_there_is_unavailable_and_says_nothing_of_the_place() -> No
             await index.prepare()
 
 
+@pytest.mark.timed
 async def test_a_refusal_is_unavailable_and_the_next_question_is_asked(weaviate: WeaviateAddress) -> None:
     observer, store = FakeObserver(), new_store()
     async with open_weaviate_index(weaviate, collection=f"Unprepared{new_file()[-8:]}", observer=observer) as index:
@@ -81,6 +83,7 @@ async def test_a_refusal_is_unavailable_and_the_next_question_is_asked(weaviate:
         assert await search(index, store) == []
 
 
+@pytest.mark.timed
 async def test_frozen_weaviate_costs_one_turn_its_limit_and_the_next_ones_nothing(
     start_weaviate: StartWeaviate,
 ) -> None:
@@ -100,6 +103,7 @@ async def test_frozen_weaviate_costs_one_turn_its_limit_and_the_next_ones_nothin
         assert BreakerChanged("weaviate", "closed") in observer.noticed
 
 
+@pytest.mark.timed
 async def test_a_text_that_a_frozen_weaviate_has_is_not_waited_for(start_weaviate: StartWeaviate) -> None:
     server, store, file_id = start_weaviate(), new_store(), new_file()
     async with open_weaviate_index(server.address, collection=COLLECTION) as index:
@@ -130,6 +134,7 @@ async def test_searches_that_are_too_many_fail_themselves_and_nobody_else(weavia
         assert not [noticed for noticed in observer.noticed if isinstance(noticed, BreakerChanged)]
 
 
+@pytest.mark.timed
 async def test_killed_weaviate_is_searched_again_after_its_restart(start_weaviate: StartWeaviate) -> None:
     server, store = start_weaviate(), new_store()
     async with open_weaviate_index(server.address, collection=COLLECTION) as index:

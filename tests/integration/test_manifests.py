@@ -2,12 +2,13 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.manifests.sources import K8S, MONITORING, find_object, get_pod, list_containers, list_pods, read_objects
-from tests.manifests.tools import GO_PROGRAMS, ToolError, get_go_program, get_promtool
+from tests.manifests.tools import COMPOSE, KUBE_SCORE, KUSTOMIZE, ToolError, get_go_program, get_promtool
 from tests.manifests.validation import (
     KUBERNETES_VERSIONS,
     OVERLAYS,
@@ -28,21 +29,31 @@ pytestmark = pytest.mark.timeout(1200)
 
 @pytest.fixture(scope="module", autouse=True)
 def _tools() -> None:
-    """Build them. Where that cannot be done, CI fails and others skip."""
+    """What most tests need."""
+    _get(get_promtool)
+    _get(lambda: get_go_program(KUSTOMIZE))
+
+
+def _get(tool: Callable[[], Path]) -> None:
+    """Build or fetch it. Where that cannot be done, CI fails and others skip."""
     try:
-        get_promtool()
-        for program in GO_PROGRAMS:
-            get_go_program(program)
+        tool()
     except ToolError as error:
         give_up(str(error))
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_an_overlay_is_what_kubernetes_takes_and_kube_score_accepts(overlay: str) -> None:
+def test_an_overlay_is_what_kubernetes_takes(overlay: str) -> None:
     rendered = render_overlay(overlay)
     for version in KUBERNETES_VERSIONS:
         assert list_schema_faults(read_rendered(rendered), version) == []
-    assert list_score_faults(rendered) == []
+
+
+@pytest.mark.long  # builds kube-score
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kube_score_accepts_an_overlay(overlay: str) -> None:
+    _get(lambda: get_go_program(KUBE_SCORE))
+    assert list_score_faults(render_overlay(overlay)) == []
 
 
 def test_a_wrong_field_is_found() -> None:
@@ -136,7 +147,9 @@ def test_monitoring_and_examples_render_and_fit_the_schemas() -> None:
     assert backend["name"] in services
 
 
+@pytest.mark.long  # builds Compose's loader
 def test_compose_reads_its_file() -> None:
+    _get(lambda: get_go_program(COMPOSE))
     services = load_compose()["services"]
     assert services["service"]["deploy"]["replicas"] == 3
     assert services["service"]["read_only"] is True

@@ -72,6 +72,7 @@ async def hear(asker: Asker, shape: Shape) -> Heard:
     return heard
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape.id} {shape.what}")
 async def test_a_shape(asker: Asker, raw_model: RawModelServer, shape: Shape) -> None:
     raw_model.play(*shape.replies)

@@ -65,6 +65,7 @@ async def test_nothing_is_kept(http: httpx.AsyncClient, redis: Redis, stream: bo
     await eventually(is_gone, within_s=5)
 
 
+@pytest.mark.usefixtures("quiet_model")
 async def test_the_run_stops_when_its_client_leaves(http: httpx.AsyncClient, standin: StandinServer) -> None:
     stream = Stream.of_turn(http, SLOW, store=False)
     await stream.see_words(2)

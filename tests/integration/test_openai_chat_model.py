@@ -118,6 +118,7 @@ async def test_answers_that_end_share_a_connection(script: Script, model: OpenAI
     assert script.connections == 1
 
 
+@pytest.mark.timed
 async def test_a_body_that_never_ends_holds_up_no_answer(script: Script, model: OpenAIChatModel) -> None:
     script.steps = [HEADERS + chunked(HI, END, DONE), 60]
     began = time.monotonic()
@@ -125,6 +126,7 @@ async def test_a_body_that_never_ends_holds_up_no_answer(script: Script, model: 
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("rest", [[LAST], [None], [60]])
 async def test_an_answer_with_a_finish_reason_has_ended_however_its_stream_ends(
     script: Script, model: OpenAIChatModel, rest: list[Step]
@@ -142,6 +144,7 @@ async def test_a_cut_before_the_finish_reason_is_a_failure(script: Script, model
     assert len(script.paths) == 1
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("beginning", [b"", HI])
 async def test_comments_of_a_proxy_are_no_words_of_the_model(
     script: Script, model: OpenAIChatModel, beginning: bytes
@@ -163,6 +166,7 @@ async def test_a_connection_that_breaks_before_the_headers_is_tried_again(
     assert script.connections > 1
 
 
+@pytest.mark.timed
 async def test_a_connection_that_was_closed_in_the_pool_is_replaced_at_once(
     script: Script, model: OpenAIChatModel
 ) -> None:

@@ -185,6 +185,7 @@ async def open_nudges(redis: Redis) -> AsyncIterator[Nudges]:
         await nudges.close()
 
 
+@pytest.mark.timed
 async def test_one_sentinel_of_several_is_enough(watched: WatchedValkeys) -> None:
     away = find_free_ports(2)
     hosts = ",".join(f"127.0.0.1:{port}" for port in [*away, watched.sentinel.port])

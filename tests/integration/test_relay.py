@@ -27,6 +27,8 @@ WEATHER: ChatCompletionToolParam = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
+pytestmark = pytest.mark.usefixtures("quiet_model")
+
 ENDLESS = "count to 2000 [[standin token_s=0.05]]"
 
 

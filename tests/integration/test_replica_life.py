@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+import pytest
 from redis import Redis
 
 from tests.support.oracle import check_events, read_frames
@@ -80,6 +81,7 @@ async def test_a_full_replica_refuses_and_a_run_has_a_time_limit(
         assert (await ask(client, "Hello", conversation=conversation_id)).status_code == 200
 
 
+@pytest.mark.timed
 async def test_a_lost_redis_is_reported_and_found_again(
     service: Service, http: httpx.AsyncClient, start_replica: StartReplica, start_valkey: StartValkey
 ) -> None:
@@ -126,6 +128,7 @@ async def test_an_answer_outlives_a_frozen_redis(
     assert "Traceback" not in replica.log
 
 
+@pytest.mark.timed
 async def test_connections_that_redis_closes_are_made_again_unnoticed(
     service: Service, http: httpx.AsyncClient
 ) -> None:

@@ -135,10 +135,12 @@ async def check_everything_works(cluster: Cluster) -> None:
     assert await follower.read_final(within_s=1) == await creator.read_final(within_s=1) == cancelled.json()
 
 
+@pytest.mark.timed
 async def test_everything_works_behind_a_sentinel(cluster: Cluster) -> None:
     await check_everything_works(cluster)
 
 
+@pytest.mark.timed
 async def test_an_answer_outlives_its_master_and_so_does_the_service(cluster: Cluster) -> None:
     conversation_id = await make_conversation(cluster.http)
     creator = Stream.of_turn(cluster.http, SLOW, conversation=conversation_id)
@@ -161,6 +163,7 @@ async def test_an_answer_outlives_its_master_and_so_does_the_service(cluster: Cl
     await check_everything_works(cluster)
 
 
+@pytest.mark.timed
 @pytest.mark.long
 async def test_a_master_that_hangs_is_replaced_as_well_and_its_return_changes_nothing(cluster: Cluster) -> None:
     conversation_id = await make_conversation(cluster.http)
@@ -218,6 +221,7 @@ async def test_the_admin_stays_signed_in(service: Service, cluster: Cluster) -> 
 # --- A fail-over that loses acknowledged writes: replication is asynchronous --------------------------------------
 
 
+@pytest.mark.timed
 @pytest.mark.long
 async def test_a_running_answer_writes_its_lost_tail_again(cluster: Cluster) -> None:
     creator = Stream.of_turn(cluster.http, SLOW, conversation=await make_conversation(cluster.http))

@@ -47,6 +47,7 @@ async def has_active(http: httpx.AsyncClient, conversation_id: str) -> bool:
     return conversation["eps:active_response_id"] is not None
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     ("text", "words"),
     [

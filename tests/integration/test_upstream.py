@@ -14,6 +14,8 @@ from tests.support.servers import StandinServer, eventually
 from tests.support.service import Service
 from tests.support.turns import ask, check_free_and_unmoved, check_stored, get_text, make_conversation
 
+pytestmark = pytest.mark.usefixtures("quiet_model")
+
 COUNTED = "1 2 3 4 5 6 7 8 9"
 
 
@@ -127,6 +129,7 @@ async def test_a_request_that_the_model_refuses_is_not_repeated(
     assert len((await standin_control.get("/_control/calls")).json()) == 3
 
 
+@pytest.mark.timed
 async def test_a_rate_limit_is_reported_at_once_with_its_pause(http: httpx.AsyncClient) -> None:
     began = time.monotonic()
     whole = await fail_whole(http, "Hello [[standin status=429 retry_after=7]]")
@@ -158,6 +161,7 @@ async def test_a_model_just_within_its_time_limits_is_waited_for(http: httpx.Asy
     assert get_text(final) == "1 2"
 
 
+@pytest.mark.timed
 async def test_the_created_event_is_sent_while_the_model_is_silent(
     http: httpx.AsyncClient, standin_control: httpx.AsyncClient
 ) -> None:

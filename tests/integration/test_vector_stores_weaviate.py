@@ -34,6 +34,7 @@ async def test_a_vector_store_on_weaviate(
             await client.vector_stores.delete(store.id)
 
 
+@pytest.mark.timed
 @pytest.mark.long
 async def test_weaviate_that_dies_in_the_middle_of_an_answer_costs_no_citation(
     start_valkey: StartValkey,

@@ -73,6 +73,7 @@ async def test_concurrent_users_share_one_client(weaviate: WeaviateAddress, conn
     assert len({id(client) for client in clients}) == 1
 
 
+@pytest.mark.timed
 async def test_nobody_there_is_unreachable_and_later_attempts_fail_at_once(connect: Connect) -> None:
     http, grpc = find_free_ports(2)
     connection = connect(WeaviateAddress(f"http://127.0.0.1:{http}", grpc))
@@ -122,6 +123,7 @@ async def test_weaviate_that_starts_later_is_found(start_weaviate: StartWeaviate
     await eventually(lambda: is_ready(connection))
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("outage_s", [2, pytest.param(18, marks=pytest.mark.long)])
 async def test_outage_is_survived_by_those_who_search_all_the_while(
     start_weaviate: StartWeaviate, connect: Connect, outage_s: int
@@ -145,6 +147,7 @@ async def test_outage_is_survived_by_those_who_search_all_the_while(
     await eventually(lambda: is_ready(connection))
 
 
+@pytest.mark.timed
 async def test_frozen_weaviate_costs_a_caller_no_more_than_its_limit(
     start_weaviate: StartWeaviate, connect: Connect
 ) -> None:
@@ -160,6 +163,7 @@ async def test_frozen_weaviate_costs_a_caller_no_more_than_its_limit(
     assert await search(connection) == 1
 
 
+@pytest.mark.timed
 async def test_weaviate_frozen_before_the_first_use_is_found_when_it_thaws(
     start_weaviate: StartWeaviate, connect: Connect
 ) -> None:

@@ -331,6 +331,7 @@ async def test_what_is_stored_goes_on_when_its_client_leaves(
     assert (await http.get(f"/v1/responses/{response_id}")).json()["status"] in ("cancelled", "completed")
 
 
+@pytest.mark.usefixtures("quiet_model")
 @pytest.mark.parametrize("way", ["close", "abort"])
 async def test_what_is_not_stored_stops_when_its_client_leaves(
     service: Service, standin: StandinServer, way: str

@@ -137,6 +137,7 @@ async def test_a_silent_model_costs_nobody_the_connection(small: Replica, servic
         assert talk.keepalives[:2] == [{"type": "keepalive", "stream_id": "a"}] * 2
 
 
+@pytest.mark.usefixtures("quiet_model")
 async def test_a_key_that_is_not_valid_any_more_closes_the_connection(service: Service, standin: StandinServer) -> None:
     """At the next turn; what another lane says goes no further."""
     key = "eps-test-key-of-carol-0123456789"

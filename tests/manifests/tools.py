@@ -16,7 +16,6 @@ KUSTOMIZE = GoProgram("kustomize", "sigs.k8s.io/kustomize/kustomize/v5", "v5.4.3
 KUBE_SCORE = GoProgram("kube-score", "github.com/zegl/kube-score/cmd/kube-score", "v1.20.0", MAX_BUILD_S)
 # The loader of Docker Compose itself, as a program that prints what it has read.
 COMPOSE = GoProgram("compose-go", "github.com/compose-spec/compose-go/v2/cmd", "v2.10.1", MAX_BUILD_S)
-GO_PROGRAMS = (KUSTOMIZE, KUBE_SCORE, COMPOSE)
 MAX_DOWNLOAD_S = 300
 
 

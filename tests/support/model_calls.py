@@ -11,7 +11,7 @@ from tests.support.servers import StandinServer
 SetModel = Callable[..., Awaitable[None]]
 
 
-async def wait_until_left(standin: StandinServer, within_s: float = 60) -> None:
+async def wait_until_left(standin: StandinServer, within_s: float = 100) -> None:
     """Until no connection to the model is open: an earlier test may have left an answer behind."""
     async with open_control(standin) as control:
         params = {"until": "0", "within_s": str(within_s)}

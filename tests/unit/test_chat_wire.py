@@ -256,6 +256,7 @@ def test_what_is_no_stream_is_refused(data: bytes) -> None:
         read(data)
 
 
+@pytest.mark.timed
 def test_one_event_holds_no_chunks_without_end() -> None:
     reading = ChatReading()
     began = time.perf_counter()
@@ -433,6 +434,7 @@ def test_a_comment_is_no_event() -> None:
     assert (reading.has_begun, reading.event_count) == (True, 1)
 
 
+@pytest.mark.timed
 def test_one_long_event_in_small_pieces_is_read_in_linear_time() -> None:
     long = frame(chunk("word " * 400_000)) + END
     reading = ChatReading()
@@ -443,6 +445,7 @@ def test_one_long_event_in_small_pieces_is_read_in_linear_time() -> None:
     assert signals == [Text("word " * 400_000)]
 
 
+@pytest.mark.timed
 def test_one_event_of_many_lines_is_read_in_linear_time() -> None:
     lines = [b'data: {"choices":', *[b"data:  "] * 100_000, b'data: [{"delta":{"content":"Hi"}}]}', b"\n"]
     reading = ChatReading()

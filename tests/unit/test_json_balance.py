@@ -35,6 +35,7 @@ def test_what_is_no_document_is_never_whole(text: str) -> None:
     assert not JsonBalance().is_whole([*text])
 
 
+@pytest.mark.timed
 def test_each_piece_is_read_once() -> None:
     pieces, balance = ['{"a":"'], JsonBalance()
     began = perf_counter()

@@ -123,6 +123,7 @@ def test_an_operator_lists_hosts(words: list[str], address: str, may_be_named: b
     assert read_media_hosts(words).may_name(address) is may_be_named
 
 
+@pytest.mark.timed
 def test_a_long_address_is_refused_at_once() -> None:
     """An expression that tried every way to cut it took seven seconds for twenty thousand characters."""
     began = perf_counter()

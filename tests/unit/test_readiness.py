@@ -121,6 +121,7 @@ async def test_unknown_check_is_none() -> None:
     assert await start(redis=Dependency().check).find_result("postgres") is None
 
 
+@pytest.mark.timed
 async def test_checks_that_hang_end_together_at_the_time_limit() -> None:
     redis, weaviate = Dependency(), Dependency()
     redis.answers.clear()
@@ -186,6 +187,7 @@ async def test_a_probe_whose_client_left_cancels_no_check() -> None:
     assert redis.asked == 1
 
 
+@pytest.mark.timed
 async def test_result_is_remembered_for_a_second_and_then_asked_for_again() -> None:
     redis = Dependency()
     readiness = start(redis=redis.check)

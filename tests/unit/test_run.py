@@ -261,6 +261,7 @@ async def test_an_answer_that_is_taken_over_may_be_as_long_as_any(harness: Harne
     assert run.outcome.response.status == "failed"
 
 
+@pytest.mark.timed
 async def test_an_answer_has_a_time_limit(harness: Harness) -> None:
     harness.make_runner(max_run_s=0.05)
     began = time.monotonic()

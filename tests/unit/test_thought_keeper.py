@@ -41,6 +41,7 @@ def test_the_pieces_of_an_entry_are_joined() -> None:
     assert keep("odd", 7, {"type": "x"}, {"type": "x"}).details == ["odd", 7, {"type": "x"}, {"type": "x"}]
 
 
+@pytest.mark.timed
 def test_each_piece_is_joined_once() -> None:
     keeper = ThoughtKeeper()
     began = perf_counter()

@@ -73,6 +73,7 @@ class RedisCompactions:
             timeline=batch.staged or ids.new_id(ids.TIMELINE, partition),
             idempotency_ms=IDEMPOTENCY_MS,
             retention_ms=self._retention_s * 1000,
+            compacted=get_anchor_id(anchor),
         )
         match reply:
             case [b"gone"]:

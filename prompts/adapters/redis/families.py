@@ -68,6 +68,72 @@ class RedisFamilies:
             responses=found.responses,
         )
 
+    async def find_conversation(self, conversation_id: str) -> LivingFamily | None:
+        """See `Families.find_conversation`."""
+        member = f"conv:{conversation_id}"
+        found = _Walk(self._redis, ids.get_partition(conversation_id))
+        owner = await found.walk(member)
+        if owner is None:
+            return None
+        return LivingFamily(
+            member=member,
+            owner=owner,
+            due_ms=0,
+            used_ms=found.used_ms,
+            is_active=found.is_active,
+            conversations=list(found.conversations),
+            timelines=list(found.timelines),
+            responses=found.responses,
+        )
+
+    async def list_left(self, timelines: Collection[str]) -> Sequence[str]:
+        """See `Families.list_left`."""
+        named = list(timelines)
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for timeline in named:
+                pipeline.zscore(keys.expiry(ids.get_partition(timeline)), f"chain:{timeline}")
+            scores = await pipeline.execute()
+        left = [timeline for timeline, score in zip(named, scores, strict=True) if score is not None]
+        return [f"{ids.get_partition(timeline)} chain:{timeline}" for timeline in left]
+
+    async def find_records(self, responses: Collection[str], *, claims: Mapping[str, str]) -> Sequence[str]:
+        """See `Families.find_records`."""
+        found: list[str] = []
+        named = list(responses)
+        for start in range(0, len(named), PARTS_A_READ):
+            found += await self._find_records(named[start : start + PARTS_A_READ], claims)
+        return found
+
+    async def _find_records(self, responses: Sequence[str], claims: Mapping[str, str]) -> Sequence[str]:
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for response_id in responses:
+                pipeline.hget(keys.response(response_id), "claims")
+            told = await pipeline.execute()
+            records = [
+                (keys.prefix(ids.get_partition(response_id)) + name, response_id)
+                for response_id, own in zip(responses, told, strict=True)
+                for name in (claims.get(response_id, "") if own is None else own.decode()).split()
+            ]
+            for record, _ in records:
+                pipeline.get(record)
+            values = await pipeline.execute()
+        # A key may lead to another response by now.
+        return [
+            record
+            for (record, response_id), value in zip(records, values, strict=True)
+            if value is not None and value.decode().partition(" ")[0] == response_id
+        ]
+
+    async def erase_records(self, records: Collection[str]) -> None:
+        """See `Families.erase_records`. Each is in a slot of its own partition."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for record in records:
+                pipeline.unlink(record)
+            await pipeline.execute()
+
     async def _has_lease(self, partition: str, response_ids: Sequence[str]) -> bool:
         for start in range(0, len(response_ids), PARTS_A_READ):
             with translated_errors():

@@ -137,6 +137,12 @@ class RedisFileStore:
         with translated_errors():
             await self._redis.srem(keys.file_stores(file_id), vector_store_id)
 
+    async def list_stores(self, file_id: str) -> Sequence[str]:
+        """See `FileStore.list_stores`."""
+        with translated_errors():
+            found = cast("set[bytes]", await self._redis.smembers(keys.file_stores(file_id)))
+        return sorted(store.decode() for store in found)
+
     async def delete(self, file_id: str, *, owner: str) -> Sequence[str]:
         """See `FileStore.delete`."""
         partition = ids.get_partition(file_id)

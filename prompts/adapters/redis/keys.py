@@ -230,6 +230,11 @@ def vector(digest: bytes) -> str:
     return f"eps:vector:{int.from_bytes(digest[:4]) % VECTORS:04x}"
 
 
+def all_vectors() -> list[str]:
+    """The places of all vectors."""
+    return [f"eps:vector:{place:04x}" for place in range(VECTORS)]
+
+
 def prompt(prompt_id: str) -> str:
     """Hash: a published template: owner, default version, and its versions by their numbers."""
     return f"eps:{{prompts}}:prompt:{prompt_id}"

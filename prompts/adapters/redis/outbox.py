@@ -10,7 +10,7 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.lua_files import Arg
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain import ids
-from prompts.ports.outbox import Backlog, ItemRecord, Note, Record, Settlement, Taken
+from prompts.ports.outbox import Backlog, CopiedUpTo, ItemRecord, Note, Record, Settlement, Taken
 
 encode = msgspec.json.Encoder().encode
 
@@ -18,6 +18,8 @@ encode = msgspec.json.Encoder().encode
 LEASE_S = 10
 # What cannot be copied is a mistake of ours, or of what is stored: a later release may read it.
 POSTPONED_S = 600
+# A note that is so far ahead was put off; others may be written while they are read.
+AHEAD_US = 60_000_000
 # Of a partition, in one step.
 BACKFILLED_ROOTS = 50
 # Of one reading; other clients wait for all of it.
@@ -66,6 +68,23 @@ class RedisOutbox:
         due = [partition for partition, at_us in oldest.items() if at_us <= now_us]
         lag_s = max((now_us - at_us) / 1_000_000 for at_us in [*oldest.values(), now_us])
         return Backlog([*dict.fromkeys([*due, *filling])], lag_s)
+
+    async def find_copied(self) -> CopiedUpTo:
+        """See `Outbox.find_copied`."""
+        partitions = ids.all_partitions()
+        with translated_errors():
+            seconds, micros = await self._redis.time()
+            now_us = seconds * 1_000_000 + micros
+            pipeline = self._redis.pipeline(transaction=False)
+            for partition in partitions:
+                pipeline.zrange(keys.outbox(partition), 0, 0, withscores=True)
+                pipeline.zcount(keys.outbox(partition), now_us + AHEAD_US, "+inf")
+                pipeline.hmget(keys.archive(partition), ["since_ms", "cursor"])
+            found = await pipeline.execute()
+        has_postponed = any(found[1::3])
+        is_whole = all(since_ms is not None and cursor is None for since_ms, cursor in found[2::3])
+        oldest = [int(noted[0][1]) for noted in found[::3] if noted]
+        return CopiedUpTo(now_us, min([now_us, *oldest]) if is_whole and not has_postponed else None)
 
     async def take(self, partitions: Sequence[str], *, token: str, count: int) -> Sequence[Taken]:
         """See `Outbox.take`."""

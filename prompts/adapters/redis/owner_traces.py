@@ -85,6 +85,12 @@ class RedisOwnerTraces:
                 pipeline.hdel(keys.USED_KEYS, *key_hashes)
             return erased + int(sum(await pipeline.execute()))
 
+    async def forget_vectors(self) -> int:
+        """See `OwnerTraces.forget_vectors`."""
+        names = keys.all_vectors()
+        slices = [names[start : start + KEYS_A_READ] for start in range(0, len(names), KEYS_A_READ)]
+        return sum([await self._unlink(some) for some in slices])
+
     async def _unlink(self, names: Sequence[str]) -> int:
         with translated_errors():
             pipeline = self._redis.pipeline(transaction=False)

@@ -33,6 +33,8 @@ Result = TypeVar("Result")
 
 SEARCH_S = 2.0
 WRITE_S = 30.0
+# How long what was removed waits for readers, to go from the journal at once.
+EMPTY_S = 0.5
 # Readers wait for nobody. Writers wait for each other in the file: they have one thread, and no reader waits for it.
 READERS = 4
 # Of the searches in one partition, which has all vector stores of an owner: others find a thread.
@@ -83,6 +85,7 @@ class SqlitePassageIndex:
                 _remove_file(sql, store, file_id)
 
         await self._write(write)
+        await self._empty_journal()
 
     async def remove_store(self, vector_store_id: str) -> None:
         """See `PassageIndex.remove_store`."""
@@ -92,6 +95,7 @@ class SqlitePassageIndex:
                 _remove_store(sql, store)
 
         await self._write(write)
+        await self._empty_journal()
 
     async def set_attributes(self, vector_store_id: str, file_id: str, attributes: Attributes) -> None:
         """See `PassageIndex.set_attributes`."""
@@ -175,6 +179,15 @@ class SqlitePassageIndex:
                 work(sql)
 
         await self._run(write, threads=self._writer, within_s=self._write_s)
+
+    async def _empty_journal(self) -> None:
+        """What was removed stands in the journal until that is written anew. Others that read now keep it."""
+
+        def empty(sql: sqlite3.Connection) -> None:
+            sql.execute(f"PRAGMA busy_timeout = {int(1000 * EMPTY_S)}")
+            sql.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+        await self._run(empty, threads=self._writer, within_s=self._write_s)
 
     async def _read(self, work: Callable[[sqlite3.Connection], Result], *, within_s: float) -> Result:
         """Do it as of one moment. Raises Unavailable."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from pytest_django.plugin import DjangoDbBlocker
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 from prompts.adapters.redis.outbox import RedisOutbox
 from tests.support.archive import archive_all, empty_archive, use_database
 from tests.support.builders import Stores, open_stores
+from tests.support.erasing import World, open_world
 from tests.support.postgres import PostgresServer
 from tests.support.servers import ValkeyServer
 
@@ -52,3 +54,10 @@ async def redis(valkey: ValkeyServer, database: str) -> AsyncIterator[Redis]:  #
 @pytest.fixture
 def stores(redis: Redis) -> Stores:
     return open_stores(redis)
+
+
+@pytest.fixture
+async def world(redis: Redis, valkey: ValkeyServer, tmp_path: Path) -> AsyncIterator[World]:
+    """All stores of a service, empty."""
+    async with open_world(redis, f"redis://127.0.0.1:{valkey.port}/{DATABASE}", tmp_path) as opened:
+        yield opened

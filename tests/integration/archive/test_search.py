@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from prompts.archive.histories import list_history
 from prompts.archive.said import choose_words, list_forms
-from prompts.archive.search import find_said, list_newest
+from prompts.archive.search import find_said_ids, list_newest
 from prompts.models import ArchivedConversation, ArchivedItem
 from tests.contract.port_turns import OWNER, STRANGER, fork
 from tests.support.archive import archive_all, read
@@ -17,7 +17,7 @@ SAID = "Das Café in Zürich: https://www.example.com/menu_card?page=3 — 東�
 
 async def search(query: str, owner: str | None = OWNER) -> list[str]:
     """The ids of what is found."""
-    return [found.id for found in await read(lambda: find_said(query, owner=owner))]
+    return sorted(await read(lambda: find_said_ids(query, owner=owner)))
 
 
 WORDS = "café|CAFE|zürich das|zur|example|com|menu card|menu_card|東京|京都|don't|page 3".split("|")

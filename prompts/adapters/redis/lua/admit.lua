@@ -58,7 +58,7 @@ local has_displaced, displaced_key = 0, nil
 
 local function remember(claimed_id)
   if not has_idempotency_key then return end
-  redis.call('SET', idempotency_key, claimed_id .. ' ' .. body_hash, 'PX', idempotency_ms)
+  claim(prefix, idempotency_key, claimed_id, body_hash, idempotency_ms)
 end
 
 local function attach(active)
@@ -157,7 +157,6 @@ end
 
 local function create_response(timeline, position)
   if anchor_kind == 'conversation' then redis.call('HSET', anchor_key, 'active', response_id, 'used_ms', now_ms) end
-  remember(response_id)
   if echo ~= '' then
     redis.call('HSET', response_key, 'echo', echo, 'input', input, 'model_request', model_request)
   else
@@ -168,6 +167,7 @@ local function create_response(timeline, position)
   redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'in_progress', 'anchor_kind', anchor_kind,
     'anchor', anchor_id, 'epoch', '1', 'attempts', 1, 'replica', replica_id, 'body_hash', body_hash,
     'created_ms', now_ms, 'timeline', timeline, 'position', position, 'logged', opening_number)
+  remember(response_id)
   -- The opening events follow from the echo alone.
   redis.call('XADD', log_key, '0-' .. opening_number, 's', '[]')
   redis.call('ZADD', leases_key, now_ms + lease_ms, response_id)

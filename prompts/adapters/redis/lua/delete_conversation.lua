@@ -55,10 +55,11 @@ end
 redis.call('HSET', conversation_key, 'deleted', call_id, 'erasing', timeline)
 redis.call('EXPIRE', conversation_key, tombstone_s)
 redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)
--- What its time lets go stays in the archive, and may be restored (begin_restore.lua).
+-- What its time lets go stays in the archive, and may be restored (begin_restore.lua): a retry finds it then.
 if owner == '' then
   redis.call('HSET', conversation_key, 'let_go', 1)
 else
+  redis.call('HSET', meta_key, 'deleted', call_id)
   note_change(prefix, 'gone:conv:' .. conversation_id)
 end
 return found_owner

@@ -2,7 +2,7 @@
 --
 -- RETURNS {1 more is left | 0 nothing (more) to erase, owner, conversation id, timeline, …} with the conversations that
 --         went, whose timelines are due by themselves
--- INCLUDES account clock entries letting_go
+-- INCLUDES account clock entries idempotency letting_go
 assert(#KEYS == 2 and #ARGV == 5)
 local expiry_key = KEYS[1] -- sorted set, of the partition
 local leases_key = KEYS[2] -- sorted set, of the partition
@@ -19,7 +19,7 @@ local BYTES_AN_ITEM = 4096
 
 local left = max_cost
 local gone = {}
-local root_owner = redis.call('HGET', prefix .. 'tl:' .. root .. ':meta', 'owner')
+local root_owner, deleted = unpack(redis.call('HMGET', prefix .. 'tl:' .. root .. ':meta', 'owner', 'deleted'))
 
 -- RETURNS true when the timeline is gone | false when the slice is spent
 local function erase_timeline(timeline)
@@ -55,8 +55,10 @@ end
 
 local function erase_response(response_id)
   local response_key = prefix .. 'resp:' .. response_id
-  local replica_id = redis.call('HGET', response_key, 'replica')
+  local replica_id, claims = unpack(redis.call('HMGET', response_key, 'replica', 'claims'))
   erase_holder(prefix, root_owner, response_key, prefix .. 'ev:' .. response_id, prefix .. 'readers:' .. response_id)
+  -- Of what its time has let go a retry still finds the response, in the archive.
+  if deleted then forget_claims(prefix, response_id, claims) end
   if redis.call('ZREM', leases_key, response_id) == 1 and replica_id then
     redis.call('PUBLISH', replica_channels .. replica_id, response_id)
     redis.call('PUBLISH', prefix .. 'grown:' .. response_id, 'deleted')
@@ -70,6 +72,7 @@ local function erase_fork(conversation_id)
   if not owner then return end
   redis.call('UNLINK', conversation_key, prefix .. 'forks:' .. conversation_id)
   redis.call('HDEL', prefix .. 'tl:' .. timeline .. ':meta', 'expiry')
+  if deleted then redis.call('HSET', prefix .. 'tl:' .. timeline .. ':meta', 'deleted', '') end
   redis.call('HSET', conversation_key, 'deleted', '')
   redis.call('EXPIRE', conversation_key, tombstone_s)
   redis.call('ZADD', expiry_key, 0, 'chain:' .. timeline)

@@ -3,7 +3,7 @@
 -- RETURNS {"ok"} | {"attach", response id} | {"key_reused"} | {"gone"} what was staged is not there any more; the same call
 --         again gives the same
 -- INCLUDES account clock idempotency items outbox staged
-assert(#KEYS == 3 and #ARGV == 11)
+assert(#KEYS == 3 and #ARGV == 12)
 local response_key = KEYS[1] -- hash: the compaction
 local expiry_key = KEYS[2] -- sorted set, of the partition
 local idempotency_key = KEYS[3] -- string; the compaction itself when the client chose no key
@@ -18,13 +18,13 @@ local timeline = ARGV[8] -- a fresh id
 local idempotency_ms = ARGV[9] -- how long the idempotency key is kept
 local retention_ms = tonumber(ARGV[10])
 local staged_length = tonumber(ARGV[11]) -- of the timeline, when it has the items already; else 0
+local compacted = ARGV[12] -- id of the response whose history it is made of; "" without one
 
 if redis.call('HEXISTS', response_key, 'v') == 1 then return {'ok'} end
 if staged_length > 0 and not is_staged(prefix, timeline, staged_length) then return {'gone'} end
 if idempotency_key ~= response_key then
   local earlier = find_earlier(idempotency_key, body_hash)
   if earlier then return earlier end
-  redis.call('SET', idempotency_key, response_id .. ' ' .. body_hash, 'PX', idempotency_ms)
 end
 
 local now_ms = read_clock_ms()
@@ -43,6 +43,9 @@ end
 redis.call('HSET', response_key, 'v', 1, 'owner', owner, 'status', 'completed', 'anchor_kind', 'none', 'anchor', '',
   'echo', '', 'epoch', '1', 'body_hash', body_hash, 'created_ms', now_ms,
   'ended_ms', now_ms, 'timeline', timeline, 'position', length)
+-- It is a chain of its own. Whoever erases what it was made of finds it by this.
+if compacted ~= '' then redis.call('HSET', response_key, 'compacted', compacted) end
+if idempotency_key ~= response_key then claim(prefix, idempotency_key, response_id, body_hash, idempotency_ms) end
 count_fields(prefix, owner, response_key, {'input', 'result'})
 note_hash(prefix, response_key)
 return {'ok'}

@@ -4,31 +4,30 @@ import asyncio
 import io
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from pytest_django.plugin import DjangoDbBlocker
 from redis.asyncio import Redis
 from typing_extensions import override
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.families import RedisFamilies
-from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.redis.restoring import RedisRestoring
 from prompts.archive.restorer import ArchiveRestorer
 from prompts.archive.retention import Retention
-from prompts.archive.search import find_said
+from prompts.archive.search import find_said_ids
 from prompts.domain import ids
 from prompts.errors import NotFound, Unavailable
 from prompts.models import ErasureReceipt, Project
 from prompts.ports.families import LivingFamily
 from prompts.run.sweeping import erase_due
 from tests.contract.port_turns import fork
-from tests.support.archive import archive_all, count_rows, empty_archive, end_retention, read, use_database
+from tests.integration.archive.conftest import DATABASE
+from tests.support.archive import archive_all, count_rows, end_retention, read
 from tests.support.builders import (
     RETENTION_S,
     RetryingRedis,
@@ -37,12 +36,10 @@ from tests.support.builders import (
     build_draft,
     build_item,
     make_conversation,
-    open_stores,
     take_turn,
 )
 from tests.support.servers import ValkeyServer, eventually
 
-DATABASE = 6
 DAY_S = 24 * 3600
 NOTHING = {"ArchivedConversation": 0, "ArchivedItem": 0, "ArchivedResponse": 0, "ArchivedTimeline": 0}
 
@@ -51,30 +48,11 @@ def in_three_days() -> float:
     return time.time() + 3 * DAY_S
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """A database of these tests."""
-    url = f"sqlite:///{tmp_path_factory.mktemp('retention')}/db.sqlite3"
-    with django_db_blocker.unblock(), use_database(url):
-        yield
-
-
-@pytest.fixture
-async def redis(valkey: ValkeyServer, database: None) -> AsyncIterator[Redis]:  # noqa: ARG001 -- the ORM uses it
-    """An empty Redis with an empty archive, in which Alice's things are kept for two days, and Bob's for ever."""
-    async with Redis.from_url(f"redis://127.0.0.1:{valkey.port}/{DATABASE}") as client:
-        await client.flushdb()
-        await asyncio.to_thread(empty_archive)
-        await read(Project.objects.all().delete)
-        await read(lambda: Project.objects.create(owner="alice", keep_days=2))
-        await RedisOutbox(client).open()
-        await archive_all(client)
-        yield client
-
-
-@pytest.fixture
-def stores(redis: Redis) -> Stores:
-    return open_stores(redis)
+@pytest.fixture(autouse=True)
+async def keep_days(redis: Redis) -> None:  # noqa: ARG001 -- the database is that of these tests by then
+    """Alice's things are kept for two days, and Bob's for ever."""
+    await read(Project.objects.all().delete)
+    await read(lambda: Project.objects.create(owner="alice", keep_days=2))
 
 
 def open_retention(redis: Redis, families: RedisFamilies | None = None) -> Retention:
@@ -109,7 +87,7 @@ async def test_what_was_not_used_goes_everywhere_and_others_keep_theirs(redis: R
             await stores.responses.get(gone, owner="alice")
     assert await is_there(stores, bobs, "bob")
     await archive_all(redis)
-    assert [found.id for found in await read(lambda: find_said("xylophone"))] == [bobs]
+    assert await read(lambda: find_said_ids("xylophone")) == {bobs}
     assert await count_rows() == {**NOTHING, "ArchivedConversation": 1, "ArchivedItem": 1, "ArchivedTimeline": 1}
     [receipt] = await list_receipts()
     assert (receipt.owner, receipt.by, receipt.is_complete) == ("alice", "policy", True)
