@@ -52,7 +52,8 @@ class OwnerTokens:
     account: TokenAccount | None
     """None while Redis is away."""
     project_id: int | None = None
-    past: Sequence[MonthLine] = ()
+    months: Sequence[MonthLine] = ()
+    """Of a year, those in which there was something, the newest first."""
 
     @property
     def used(self) -> int:
@@ -67,11 +68,10 @@ class OwnerTokens:
 
 
 def read_owner(request: HttpRequest, owner: str) -> OwnerTokens:
-    """This month, and those of the year before it in which there was something, the newest first."""
-    this_month, *past = list_months(owner)
-    return OwnerTokens(
-        owner, this_month, _look(request, [owner]).get(owner), past=[each for each in past if each.turns]
-    )
+    """This month, and those of the year before it."""
+    months = list_months(owner)
+    account = _look(request, [owner]).get(owner)
+    return OwnerTokens(owner, months[0], account, months=[month for month in months if month.turns])
 
 
 def list_owners(request: HttpRequest) -> Sequence[OwnerTokens]:

@@ -71,10 +71,9 @@ def _filter(items: QuerySet[ArchivedItem], condition: str, words: str) -> QueryS
 def find_said_ids(query: str, *, owner: str | None = None) -> set[str]:
     """The conversations in which people and models said it: of an owner, or of all.
 
-    A fork is found by what was said on it, not by what it shares.
+    A fork is found by what was said on it, not by what it shares. Looks at the newest `MAX_MATCHES` items.
     """
-    items = ArchivedItem.objects.filter(role__in=("user", "assistant"))
+    spoken = ArchivedItem.objects.filter(conversation__isnull=False, role__in=("user", "assistant"))
     if owner is not None:
-        items = items.filter(owner=owner)
-    newest = list_newest(items, query, "conversation_id", limit=MAX_MATCHES)
-    return {conversation_id for (conversation_id,) in newest if conversation_id}  # a chain's item has none
+        spoken = spoken.filter(owner=owner)
+    return {found for (found,) in list_newest(spoken, query, "conversation_id", limit=MAX_MATCHES)}

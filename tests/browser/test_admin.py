@@ -184,4 +184,7 @@ def test_pictures_of_the_admin(open_admin: OpenAdmin, site: Site, filled: dict[s
         if name == "editor":
             page.locator("#preview").get_by_role("button", name="Preview").click()
             expect(page.locator("#preview .eps-system")).to_be_visible()
+        if name == "project":  # publishes its limits
+            page.get_by_role("button", name="Save and continue editing").click()
+            expect(page.get_by_text("of 2,000,000")).to_be_visible()
         page.screenshot(path=FOLDER / f"admin-{name}-{look}.png", full_page=True)

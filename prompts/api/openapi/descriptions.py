@@ -124,6 +124,13 @@ DESCRIPTIONS: dict[str, dict[str, str]] = {
         "eps:forked_from": "The conversation whose history it shares.",
         "eps:last_used_at": "Seconds since 1970; only in the list of all conversations.",
     },
+    "ConversationList": {
+        "eps:notices": "There when something is missing: `archive_unavailable`, older conversations.",
+    },
+    "FollowUpsBody": {
+        "data": "Up to three questions.",
+        "eps:notices": "Why there are none: `rate_limit_exceeded`, `quota_exceeded`: no tokens are left for them.",
+    },
     "ErrorBody": {
         "message": "One sentence for people: what is wrong, and what to do.",
         "type": "The family of the error.",
