@@ -6,6 +6,7 @@ A client that reads slowly holds no connection, and a long conversation no memor
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from threading import BoundedSemaphore
 from typing import Any, cast
@@ -170,4 +171,7 @@ def _write_rows(rows: Sequence[Sequence[str]]) -> str:
 def guard_cell(text: str) -> str:
     """The text as a cell that no spreadsheet runs: an apostrophe stands before what could be a formula."""
     text = text.replace("\0", "")
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) else text
+    # Spreadsheets may leave out what nobody sees before it: spaces of all kinds, and marks without a width.
+    seen = next((place for place, letter in enumerate(text) if unicodedata.category(letter)[0] not in "ZC"), 0)
+    is_formula = text.startswith(_FORMULA) or text.startswith(_FORMULA, seen)
+    return f"'{text}" if is_formula else text

@@ -13,7 +13,10 @@ from tests.support.archived import answer, new_conversation_id, say, write_archi
 from tests.support.service import Service
 
 EXPORT = "/admin/prompts/archivedconversation/export/"
-FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", '=HYPERLINK("http://x")', "\0=1")
+FORMULAS = (
+    *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "＝1", '=HYPERLINK("http://x")', "\0=1"),
+    *("\u00a0=1", "\ufeff=1", "\u200b=1", "\v=1", "\u3000 =1"),
+)
 
 
 @pytest.fixture(scope="session")
