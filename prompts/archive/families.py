@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db.models import Max, Q
+from django.db.models.functions import Length
 from django.utils import timezone
 
 from prompts.archive.erasing import slice_ids
@@ -21,6 +22,8 @@ from prompts.ports.restoring import Family
 # Found from one moment on, in one script; of a family with more, the oldest stay in the archive.
 MAX_RESPONSES = 2_000
 ITEMS_A_READ = 50
+# Of items together, unless one alone has more.
+CHARACTERS_A_READ = 2_000_000
 # An idempotency record is kept for 24 hours from the last request that named it, while the response was being made.
 CLAIMS_KEPT_S = 48 * 3600
 
@@ -143,7 +146,13 @@ def read_claims(timelines: Collection[str]) -> Mapping[str, str]:
 
 def read_items(timeline: str, *, after: int) -> Sequence[ItemRecord]:
     """Some items of a timeline behind a position, in order; none: there are no more."""
-    rows = ArchivedItem.objects.filter(timeline=timeline, position__gt=after).order_by("position")[:ITEMS_A_READ]
+    left = ArchivedItem.objects.filter(timeline=timeline, position__gt=after).order_by("position")
+    room, upto = CHARACTERS_A_READ, after
+    for position, size in left.values_list("position", Length("content_json"))[:ITEMS_A_READ]:
+        if size > room and upto > after:
+            break
+        room, upto = room - size, position
+    rows = left.filter(position__lte=upto)
     return [ItemRecord(row.item_id, row.position, row.content_json, row.tokens, row.kept_json) for row in rows]
 
 
