@@ -25,6 +25,8 @@ from prompts.admin.history_rows import (
     find_history,
     find_history_id,
     find_holder,
+    find_item,
+    find_response,
     list_branches,
     list_forks,
     list_own,
@@ -35,8 +37,8 @@ from prompts.admin.live import read_live
 from prompts.admin.said import MAX_MATCHES, cut_out, find_said
 from prompts.admin.staff_actions import note_action
 from prompts.admin.transcript import build_turns
-from prompts.archive.histories import list_history, walk_history
-from prompts.models import ArchivedChain, ArchivedConversation, ArchivedItem, ArchivedResponse, Prompt
+from prompts.archive.histories import list_history
+from prompts.models import ArchivedChain, ArchivedConversation, ArchivedItem, Prompt
 
 if TYPE_CHECKING:
     ConversationModelAdmin = admin.ModelAdmin[ArchivedConversation]  # generic in the stubs only
@@ -144,16 +146,14 @@ class ConversationAdmin(ConversationModelAdmin):
         row = self._get_row(request, object_id)
         note_action(request, "read raw", row.kind, row.id, f"{kind} {raw_id}")
         if kind == "item":
-            item = ArchivedItem.objects.filter(item_id=raw_id, owner=row.owner).first()
-            stretches = list(walk_history(row.timeline, row.head))
-            if item and any(
-                item.timeline == each.timeline and each.after < item.position <= each.upto for each in stretches
-            ):
+            item = find_item(row, ArchivedItem.objects.filter(item_id=raw_id))
+            if item is not None:
                 return _answer_json(item.content_json)
-        response = ArchivedResponse.objects.filter(id=raw_id, owner=row.owner).first() if kind == "response" else None
-        if response is None:
-            raise Http404("There is no such thing in this conversation.")
-        return _answer_json(response.result_json or response.record_json)
+        if kind == "response":
+            response = find_response(row, raw_id)
+            if response is not None:
+                return _answer_json(response.result_json or response.record_json)
+        raise Http404("There is no such thing in this conversation.")
 
     def live_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """What is being answered now: JSON for the script of the transcript."""
@@ -187,8 +187,8 @@ class ConversationAdmin(ConversationModelAdmin):
             raise PermissionDenied
         form = EraseForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
+            note_action(request, "erased", row.kind, row.id, form.cleaned_data["reason"])  # before: it may break off
             receipt = erase_history(request, row, **form.cleaned_data)
-            note_action(request, "erased", row.kind, row.id, form.cleaned_data["reason"])
             return HttpResponseRedirect(reverse("admin:prompts_erasurereceipt_change", args=[receipt.pk]))
         context = {
             **self.admin_site.each_context(request),

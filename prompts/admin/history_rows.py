@@ -6,6 +6,7 @@ from typing import TypeAlias
 from django.db.models import OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Coalesce
 
+from prompts.archive.histories import walk_history
 from prompts.domain import ids
 from prompts.models import ArchivedChain, ArchivedConversation, ArchivedItem, ArchivedResponse, ArchivedTimeline
 
@@ -49,6 +50,23 @@ def list_forks(row: History) -> Sequence[History]:
         *ArchivedConversation.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
         *ArchivedChain.objects.filter(forked_from=row.id).order_by("-created_at")[:MAX_FORKS],
     ]
+
+
+def find_item(row: History, items: "QuerySet[ArchivedItem]") -> ArchivedItem | None:
+    """The first of these items that is in its history."""
+    for stretch in walk_history(row.timeline, row.head):
+        found = items.filter(timeline=stretch.timeline, position__gt=stretch.after, position__lte=stretch.upto).first()
+        if found is not None:
+            return found
+    return None
+
+
+def find_response(row: History, response_id: str) -> ArchivedResponse | None:
+    """The response of this id, when it is its own or has said something in its history."""
+    response = ArchivedResponse.objects.filter(id=response_id, owner=row.owner).first()
+    if response is None or list_own(row).filter(id=response_id).exists():
+        return response
+    return response if find_item(row, ArchivedItem.objects.filter(response_id=response_id)) else None
 
 
 def find_holder(row: History) -> str | None:

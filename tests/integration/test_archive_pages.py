@@ -124,6 +124,7 @@ async def test_a_chain_is_found_and_read_as_a_conversation_is(
     told = [await sue.get(f"{LIST}{quote(chain_id)}/{path}") for path in raw]
     assert "The plum cakes." in json.dumps([answer.json() for answer in told])
     response_id = next(path.split("/")[2] for path in raw if path.startswith("raw/response/"))
+    assert (await sue.get(page_of(sample[0]["id"], f"raw/response/{response_id}"))).status_code == 404
     before = {"owner": "alice", "until": "2026-11-29"}
     for query, is_there in (
         ({"kind": "chain", **before}, True),
