@@ -21,11 +21,13 @@ async def test_scripts_and_the_domain_agree_on_what_a_turn_can_continue_from(val
 async def test_a_script_does_nothing_with_fewer_or_more_than_it_takes(valkey: ValkeyServer, name: str) -> None:
     script = SCRIPTS[name]
     async with Redis.from_url(valkey.url) as redis:
-        for keys, args in (
+        wrong = [
             (script.keys[1:], script.args),
             ([*script.keys, "one more"], script.args),
-            (script.keys, script.args[1:]),
             (script.keys, [*script.args, "one more"]),
-        ):
+        ]
+        if script.args:
+            wrong.append((script.keys, script.args[1:]))
+        for keys, args in wrong:
             with pytest.raises(ResponseError, match="assertion failed"):
                 await redis.eval(script.text, len(keys), *keys, *args)
