@@ -171,6 +171,7 @@ async def test_what_redis_let_go_goes_from_the_archive_and_does_not_come_back(re
     assert await count_rows() == NOTHING
     [receipt] = await list_receipts()
     assert receipt.counts == {
+        "Archive: chains": 1,
         "Archive: conversations": 1,
         "Archive: items": 3,
         "Archive: responses": 1,

@@ -114,6 +114,7 @@ class SlowOutbox(RedisOutbox):
         return await super().read_responses(response_ids)
 
 
+@pytest.mark.timed
 async def test_who_goes_on_keeps_the_lease_however_long_it_takes(redis: Redis, stores: Stores) -> None:
     conversation_id = await make_conversation(stores, "One")
     for _ in range(3):
