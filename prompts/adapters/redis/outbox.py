@@ -78,10 +78,10 @@ class RedisOutbox:
             for partition in partitions:
                 pipeline.zrange(keys.outbox(partition), 0, 0, withscores=True)
                 pipeline.zcount(keys.outbox(partition), now_us + AHEAD_US, "+inf")
-                pipeline.hmget(keys.archive(partition), ["since_ms", "cursor"])
+                pipeline.hmget(keys.archive(partition), ["since_ms", "cursor", "closed"])
             found = await pipeline.execute()
         has_postponed = any(found[1::3])
-        is_whole = all(since_ms is not None and cursor is None for since_ms, cursor in found[2::3])
+        is_whole = all(since_ms and cursor is None and closed is None for since_ms, cursor, closed in found[2::3])
         oldest = [int(noted[0][1]) for noted in found[::3] if noted]
         return CopiedUpTo(now_us, min([now_us, *oldest]) if is_whole and not has_postponed else None)
 
