@@ -51,7 +51,7 @@ def find_obstacles(page: Page, axe: str) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_nobody_is_kept_out(open_page: OpenPage, axe: str, scheme: str) -> None:
     stranger = open_page("alice", storage_state=None, color_scheme=scheme)
     expect(stranger.page.get_by_role("button", name="Sign in")).to_be_visible()
@@ -112,6 +112,7 @@ def test_all_of_it_is_done_with_the_keyboard(alice: Person) -> None:
     expect(alice.last.get_by_role("textbox", name="Comment")).to_be_focused()
 
 
+@pytest.mark.long
 def test_every_place_is_reached_with_tab_and_shows_it(open_page: OpenPage) -> None:
     dora = open_page("dora")  # who has few conversations to tab over
     dora.ask("My name is Ada.")

@@ -62,6 +62,7 @@ async def test_errors_and_events_are_found_with_their_examples(page: Page) -> No
     await expect(page.get_by_role("status")).to_be_visible()
 
 
+@pytest.mark.long
 async def test_it_fits_a_narrow_screen_and_follows_the_colours_of_the_system(page: Page) -> None:
     await page.set_viewport_size({"width": 320, "height": 700})
     await page.get_by_label("Find").fill("createResponse")

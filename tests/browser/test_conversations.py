@@ -4,6 +4,7 @@ import json
 import re
 
 import httpx
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.conftest import OpenPage
@@ -52,6 +53,7 @@ def test_a_conversation_has_its_first_words_as_title_until_it_is_renamed(open_pa
     expect(link(bob, "Rivers")).to_have_attribute("aria-current", "page")
 
 
+@pytest.mark.long
 def test_a_new_title_is_seen_in_every_tab(open_page: OpenPage) -> None:
     bob = open_page("bob")
     bob.ask("Where is Oslo?")
@@ -128,6 +130,7 @@ def test_a_long_list_is_read_as_one_scrolls(open_page: OpenPage) -> None:
     expect(link(carol, "Conversation number 0")).to_be_attached()
 
 
+@pytest.mark.long
 def test_a_page_of_one_family_does_not_end_the_list(open_page: OpenPage) -> None:
     dora = open_page("dora")
     with dora.open_api() as api:

@@ -100,6 +100,7 @@ def image(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Repl
         yield replica
 
 
+@pytest.mark.long
 def test_the_page_works_as_the_image_serves_it(browser: Browser, image: Replica) -> None:
     state = sign_in(browser, image.url, "alice")
     with browser.new_context(base_url=image.url, storage_state=state) as context:

@@ -102,6 +102,7 @@ def test_a_picture_is_seen_by_the_model(alice: Person, tmp_path: Path) -> None:
     expect(alice.said.last.get_by_role("img")).to_be_visible()
 
 
+@pytest.mark.long
 def test_a_file_that_cannot_be_read_says_so(alice: Person, tmp_path: Path) -> None:
     broken = tmp_path / "broken.pdf"
     broken.write_bytes(b"%PDF-1.4 this is no document")
@@ -126,6 +127,7 @@ GIVE = """([kind, place]) => {
 }"""
 
 
+@pytest.mark.long
 def test_files_that_are_dropped_or_pasted_are_attached(alice: Person) -> None:
     alice.page.evaluate(GIVE, ["dragover", "#thread"])
     expect(alice.page.get_by_text("Drop the files to attach them")).to_be_visible()
@@ -137,6 +139,7 @@ def test_files_that_are_dropped_or_pasted_are_attached(alice: Person) -> None:
     expect(alice.page.get_by_role("list", name="Attachments").get_by_role("listitem")).to_have_count(2)
 
 
+@pytest.mark.long
 def test_more_files_than_a_message_takes_are_left_out_and_named(alice: Person, tmp_path: Path) -> None:
     files = [tmp_path / f"{number}.png" for number in range(22)]
     for file in files:

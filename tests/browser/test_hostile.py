@@ -6,6 +6,7 @@ to another host.
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenPage
@@ -57,6 +58,7 @@ def test_a_title_of_an_api_client_and_its_metadata(open_page: OpenPage) -> None:
     expect_innocent(carol)
 
 
+@pytest.mark.long
 def test_thoughts_tools_and_their_results(alice: Person) -> None:
     evil = EVIL.replace('"', "'")
     with alice.open_api() as api:
@@ -101,12 +103,14 @@ def test_the_name_of_a_file_and_its_passage(alice: Person, tmp_path: Path) -> No
     expect_innocent(alice, is_in_title=False)
 
 
+@pytest.mark.long
 def test_an_error_of_the_models_server(alice: Person) -> None:
     alice.send(f"{EVIL} [[standin status=400]]")
     expect(alice.last.get_by_role("alert")).to_be_visible()
     expect_innocent(alice)
 
 
+@pytest.mark.long
 def test_an_address_that_names_no_conversation(open_page: OpenPage) -> None:
     alice = open_page("alice", "/?c=%3Cimg%20src=x%20onerror=alert(1)%3E")
     expect(alice.page.get_by_role("alert")).to_be_visible()

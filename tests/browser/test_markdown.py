@@ -77,6 +77,7 @@ def render(
     return person.page.evaluate(RENDER, [text, options])
 
 
+@pytest.mark.long
 def test_a_text_that_has_grown_looks_like_one_that_came_whole(module_page: Person) -> None:
     whole = render(module_page, SAMPLE)["html"]
     for step in (3, 40):

@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+import pytest
 from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenPage
@@ -42,6 +43,7 @@ def test_an_answer_is_seen_while_it_is_written_and_stopped(alice: Person) -> Non
     expect(alice.last.locator(".prose")).to_have_text(text)
 
 
+@pytest.mark.long
 def test_the_first_answer_is_stopped_before_its_conversation_is_made(alice: Person) -> None:
     held: list[Route] = []
 
@@ -98,6 +100,7 @@ def test_a_second_tab_sees_a_turn_that_begins_in_the_first(alice: Person) -> Non
     expect(alice.last).to_contain_text("Your name is Ada.")
 
 
+@pytest.mark.long
 def test_another_device_sees_within_seconds_what_was_said(alice: Person, open_page: OpenPage) -> None:
     alice.ask("My name is Ada.")
     phone = open_page("alice", f"/?c={alice.conversation_id}")
@@ -155,6 +158,7 @@ def test_questions_are_suggested_and_asked_with_a_click(alice: Person) -> None:
     expect(alice.answers).to_have_count(2)
 
 
+@pytest.mark.long
 def test_a_suggested_question_leaves_alone_what_is_being_typed(alice: Person) -> None:
     answer = alice.ask("My name is Ada.")
     chips = answer.get_by_role("list", name="Suggested questions").get_by_role("button")
@@ -169,6 +173,7 @@ def test_a_suggested_question_leaves_alone_what_is_being_typed(alice: Person) ->
     expect(alice.message).to_have_value("half a thought")
 
 
+@pytest.mark.long
 def test_a_comment_that_does_not_arrive_stays_in_its_field(alice: Person) -> None:
     answer = alice.ask("My name is Ada.")
     answer.get_by_role("button", name="Good answer").click()
@@ -231,6 +236,7 @@ def test_a_model_is_chosen_and_kept(alice: Person) -> None:
     expect(models).to_have_value("another")
 
 
+@pytest.mark.long
 def test_an_answer_is_copied(alice: Person) -> None:
     alice.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answer = alice.ask("repeat: some **bold** words\n\n```\ncode\n```")
@@ -247,6 +253,7 @@ def test_who_is_not_signed_in_comes_to_the_form_and_back(open_page: OpenPage) ->
     assert "next=" in stranger.page.url
 
 
+@pytest.mark.long
 def test_signing_out_ends_the_page_in_every_tab(open_page: OpenPage) -> None:
     dora = open_page("dora")
     dora.ask("My name is Dora.")
@@ -266,6 +273,7 @@ User.objects.filter(username__in=["bob", "carol"]).update(first_name="Sam", last
 """
 
 
+@pytest.mark.long
 def test_people_with_the_same_name_share_no_draft(open_page: OpenPage, site: Site) -> None:
     manage(site.environment, "shell", "--command", NAMESAKES)
     bob, carol = open_page("bob"), open_page("carol")

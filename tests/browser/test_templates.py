@@ -70,6 +70,7 @@ def test_a_variable_that_is_needed_is_asked_for(carol: Person) -> None:
     expect(dialog).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_template_that_is_too_long_to_be_kept_says_so(carol: Person) -> None:
     with carol.open_api() as api:
         make_prompt(api, **{**TRANSLATOR, "name": "Filled to the brim"})

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, expect
 
 from tests.browser.person import Person
@@ -76,6 +77,7 @@ def test_an_answer_is_asked_for_again_and_again(alice: Person) -> None:
     expect(versions(alice.last).get_by_role("button", name="Previous version")).to_be_disabled()
 
 
+@pytest.mark.long
 def test_editing_can_be_left(alice: Person) -> None:
     alice.ask("My name is Ada.")
     alice.said.nth(0).hover()
@@ -85,6 +87,7 @@ def test_editing_can_be_left(alice: Person) -> None:
     expect(alice.said.nth(0)).to_contain_text("My name is Ada.")
 
 
+@pytest.mark.long
 def test_what_is_typed_stays_while_one_asks_again_and_a_second_click_asks_no_second_time(alice: Person) -> None:
     alice.ask("write 5 words")
     alice.message.fill("half a thought")
@@ -100,6 +103,7 @@ def test_what_is_typed_stays_while_one_asks_again_and_a_second_click_asks_no_sec
     expect(alice.message).to_have_value("half a thought")
 
 
+@pytest.mark.long
 def test_a_message_with_a_picture_is_edited_and_keeps_it(alice: Person, tmp_path: Path) -> None:
     picture = tmp_path / "red.png"
     picture.write_bytes(PICTURE)

@@ -71,6 +71,7 @@ async def test_a_replica_that_comes_back_from_the_dead_writes_nothing(experiment
     await survive_frozen_replica(experiment)
 
 
+@pytest.mark.long
 async def test_a_rolling_restart_is_not_noticed(experiment: Experiment) -> None:
     await restart_under_load(experiment, clients=6)
     assert experiment.results.counts["failed requests"] == 0

@@ -166,6 +166,7 @@ async def test_it_reads_and_writes_files_and_remembers(
     assert get_answer(remembered) == "Your name is Ada. The code word is marigold."
 
 
+@pytest.mark.long
 async def test_it_starts_an_agent_by_a_tool_of_a_namespace(codex: Codex) -> None:
     events = await codex.ask('multi_agent_v1__spawn_agent message="Hello"')
     (call,) = find_items(events, "collab_tool_call")
@@ -173,6 +174,7 @@ async def test_it_starts_an_agent_by_a_tool_of_a_namespace(codex: Codex) -> None
     assert "agent_id" in get_answer(events)
 
 
+@pytest.mark.long
 async def test_it_shows_pictures_and_gets_data(codex: Codex) -> None:
     picture, schema = codex.project / "picture.png", codex.project / "schema.json"
     picture.write_bytes(base64.b64decode(PICTURE))
@@ -217,6 +219,7 @@ async def test_where_there_is_no_websocket_it_goes_on_over_http(
     assert get_answer(await codex.ask("My name is Ada. What is my name?")) == "Your name is Ada."
 
 
+@pytest.mark.long
 async def test_without_the_catalogue_it_patches_by_its_shell(codex: Codex, service: Service) -> None:
     settings = compose_settings(service.api_url, "stand-in")
     del settings["model_providers"][PROVIDER]["model_catalog_url"]
@@ -228,7 +231,8 @@ async def test_without_the_catalogue_it_patches_by_its_shell(codex: Codex, servi
 
 
 @pytest.mark.parametrize(
-    ("provider_name", "is_asked_for_an_item"), [("Enhanced Prompt Service", False), ("OpenAI", True)]
+    ("provider_name", "is_asked_for_an_item"),
+    [("Enhanced Prompt Service", False), pytest.param("OpenAI", True, marks=pytest.mark.long)],
 )
 async def test_its_compaction_keeps_what_was_said(
     codex: Codex, model_calls: ModelCalls, provider_name: str, is_asked_for_an_item: bool

@@ -290,6 +290,7 @@ def test_a_taken_port_that_was_asked_for_is_refused(start: Start) -> None:
         assert run.output == f"make run: Port {port} is taken: choose another with PORT=…, or leave PORT out."
 
 
+@pytest.mark.long
 def test_without_a_port_the_next_free_one_is_used_and_printed(start: Start) -> None:
     try:
         taken = socket.create_server(("127.0.0.1", 8000))

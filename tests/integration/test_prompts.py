@@ -15,7 +15,7 @@ from tests.support.servers import Replica, StandinServer, ValkeyServer
 from tests.support.service import ALICE_KEY, BOB_KEY, Service, start_service
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def replicas(
     request: pytest.FixtureRequest,
     service: Service,
