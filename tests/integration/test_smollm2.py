@@ -94,6 +94,7 @@ def as_text(signals: Sequence[Signal]) -> str:
     return "".join(signal.text for signal in texts if isinstance(signal, Text))
 
 
+@pytest.mark.long
 async def test_a_real_model_goes_on_from_the_middle_of_its_answer(model: OpenAIChatModel) -> None:
     whole = await say(model)
     words = whole.split(" ")
