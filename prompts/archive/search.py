@@ -23,12 +23,9 @@ SQLITE = "prompts_archiveditem.id IN (SELECT rowid FROM prompts_said WHERE promp
 
 def filter_said(items: QuerySet[ArchivedItem], query: str) -> QuerySet[ArchivedItem]:
     """Those of the items that say each word of the query, or a word that begins with it; none without any words."""
-    words = choose_words(query)
-    if not words:
-        return items.none()
     if connections[items.db].vendor == "postgresql":
-        return _filter(items, POSTGRESQL, " & ".join(f"'{word}':*" for word in words))
-    return _filter(items, SQLITE, " ".join(f'"{word}"*' for word in words))
+        return _filter(items, POSTGRESQL, _compose_words(query))
+    return _filter(items, SQLITE, " ".join(f'"{word}"*' for word in choose_words(query)))
 
 
 @contextmanager
@@ -46,23 +43,43 @@ def list_newest(
 ) -> list[tuple[Any, ...]]:
     """These columns of those of the items that say it, the newest first; as many as the limit when there are more.
 
-    The newest `walked` are read before any other. PostgreSQL cannot tell how common the beginning of a word is, and
-    takes it for a common one: then it reads a million items from the newest on to find none. So what is not among
-    those is looked for by the index of words alone.
+    PostgreSQL cannot tell how common the beginning of a word is. So the newest `walked` are read before any other, and
+    what is not among those is looked for by the index of words alone.
     """
+    said = filter_said(items, query)
     if connections[items.db].vendor != "postgresql":
-        return list(filter_said(items, query).order_by("-id").values_list(*columns)[:limit])
-    end = list(items.order_by("-id").values_list("id", flat=True)[walked : walked + 1])
-    newest = items.filter(id__gt=end[0]) if end else items
-    found = list(filter_said(newest, query).order_by("-id").values_list(*columns)[:limit])
-    if not end or len(found) == limit:
-        return found
-    # A sum is not what the table's own order is by.
-    rows = filter_said(items, query).annotate(place=F("id") + 0).order_by("-place")
-    return list(rows.values_list(*columns)[:limit])
+        return list(said.order_by("-id").values_list(*columns)[:limit])
+    newest, is_all = _walk(items, query, walked)
+    if is_all or len(newest) >= limit:
+        return list(items.filter(id__in=newest[:limit]).order_by("-id").values_list(*columns))
+    # A sum is not what the table's own order is by: in that one, a million items would be read to find none.
+    return list(said.annotate(place=F("id") + 0).order_by("-place").values_list(*columns)[:limit])
+
+
+def _walk(items: QuerySet[ArchivedItem], query: str, count: int) -> tuple[list[int], bool]:
+    """Which of the newest items say it, the newest first; and whether these are all.
+
+    What a limit bounds, PostgreSQL reads by itself, and not by the index of words.
+    """
+    words = _compose_words(query)
+    if not words:
+        return [], True
+    walked, params = items.order_by("-id").values("id", "text", "forms")[:count].query.sql_with_params()
+    says = POSTGRESQL.replace("prompts_archiveditem.", "walked.")
+    with connections[items.db].cursor() as cursor:
+        cursor.execute(f"SELECT id, {says} FROM ({walked}) AS walked ORDER BY id DESC", [words, *params])  # noqa: S608 -- Django's own SQL, and a constant
+        found = cursor.fetchall()
+    return [place for place, is_said in found if is_said], len(found) < count
+
+
+def _compose_words(query: str) -> str:
+    """The words as PostgreSQL takes them, each as a beginning; empty without any."""
+    return " & ".join(f"'{word}':*" for word in choose_words(query))
 
 
 def _filter(items: QuerySet[ArchivedItem], condition: str, words: str) -> QuerySet[ArchivedItem]:
+    if not words:
+        return items.none()
     # `words` are letters and digits in quotes: nothing in a query is syntax.
     said = RawSQL(condition, [words], output_field=BooleanField())  # noqa: S611 -- a constant, with its parameter
     return items.alias(says=said).filter(says=True)
