@@ -267,6 +267,7 @@ async def test_the_sdk_that_gives_up_after_its_retries_leaves_nothing_behind(
 # --- concurrent requests ---
 
 
+@pytest.mark.timed  # the second must come while the first runs
 async def test_of_two_turns_at_once_in_one_conversation_exactly_one_runs(
     http: httpx.AsyncClient, other: httpx.AsyncClient
 ) -> None:
@@ -274,7 +275,7 @@ async def test_of_two_turns_at_once_in_one_conversation_exactly_one_runs(
     for _ in range(RACES):
         answers = await asyncio.gather(
             *(
-                post(client, None, input="repeat: A B [[standin token_s=0.02]]", conversation=conversation_id)
+                post(client, None, input="repeat: A B [[standin token_s=0.04]]", conversation=conversation_id)
                 for client in (http, other)
             )
         )
