@@ -62,14 +62,14 @@ async def find_conversation_files(
     return found
 
 
-async def is_copied(ports: ErasurePorts, *, within_s: float) -> bool:
-    """Wait until the archive has all that Redis has now; whether it has. Raises Unavailable."""
-    began = looked = await ports.outbox.find_copied()
+async def is_copied(ports: ErasurePorts, owner: str, *, within_s: float) -> bool:
+    """Wait until the archive has all that Redis has now of an owner; whether it has. Raises Unavailable."""
+    began = looked = await ports.outbox.find_copied(owner)
     while looked.copied_us is not None and looked.copied_us < began.now_us:
         if looked.now_us - began.now_us >= within_s * 1_000_000:
             return False
         await asyncio.sleep(LOOK_S)
-        looked = await ports.outbox.find_copied()
+        looked = await ports.outbox.find_copied(owner)
     return looked.copied_us is not None
 
 

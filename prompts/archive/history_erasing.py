@@ -55,7 +55,7 @@ async def erase_history(
     what = "files"
     try:
         if with_files:
-            if not await is_copied(ports, within_s=copied_s):
+            if not await is_copied(ports, owner, within_s=copied_s):
                 raise Unavailable("The archive is behind: it does not know yet what else uses the files.")
             await _erase_files(history_id, owner, ports, receipt)
         what = receipt.row.subject_kind

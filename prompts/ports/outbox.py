@@ -45,7 +45,7 @@ class CopiedUpTo:
 
     now_us: int
     copied_us: int | None
-    """None where some change was never noted, waits for the backfill, or cannot be copied."""
+    """None where some change was never noted or waits for the backfill, or one of the owner's cannot be copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +94,8 @@ class Outbox(Protocol):
     async def look(self) -> Backlog:
         """What waits to be copied."""
 
-    async def find_copied(self) -> CopiedUpTo:
-        """How far the archive has come."""
+    async def find_copied(self, owner: str) -> CopiedUpTo:
+        """How far the archive has come with what this owner has."""
 
     async def take(self, partitions: Sequence[str], *, token: str, count: int) -> Sequence[Taken]:
         """Notes of those of the partitions that nobody else holds; at most `count` of each."""

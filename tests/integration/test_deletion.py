@@ -62,7 +62,7 @@ async def test_a_deleted_conversation_takes_everything_below_it_along(alice: Asy
         with pytest.raises(NotFoundError):
             await alice.conversations.items.list(gone)
     async with Redis.from_url(service.valkey.url) as redis:
-        await eventually(lambda: _holds_nothing(redis, b"lilac elephant"))
+        await eventually(lambda: _holds_nothing(redis, b"lilac elephant"), within_s=30)
 
 
 @pytest.mark.usefixtures("quiet_model")

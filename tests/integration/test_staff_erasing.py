@@ -2,8 +2,10 @@
 
 import html
 import re
+from collections.abc import AsyncIterator
 
 import httpx
+import pytest
 from django.contrib.admin.utils import quote
 
 from tests.integration.test_api_keys import read_database, read_everything
@@ -27,6 +29,14 @@ COUNTED = (
     "Files, with their bytes and passages: 2",
     "Vector stores, with their passages in the index: 1",
 )
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx.AsyncClient]:
+    """Bob's. Other tests make Alice's responses unreadable: then nobody knows what of hers uses a file."""
+    headers = {"Authorization": f"Bearer {service.bob_key}"}
+    async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client:
+        yield client
 
 
 def erase_path(conversation_id: str) -> str:

@@ -68,7 +68,7 @@ class RedisOutbox:
         lag_s = max((now_us - at_us) / 1_000_000 for at_us in [*oldest.values(), now_us])
         return Backlog([*dict.fromkeys([*due, *filling])], lag_s)
 
-    async def find_copied(self) -> CopiedUpTo:
+    async def find_copied(self, owner: str) -> CopiedUpTo:
         """See `Outbox.find_copied`."""
         partitions = ids.all_partitions()
         with translated_errors():
@@ -77,13 +77,23 @@ class RedisOutbox:
             pipeline = self._redis.pipeline(transaction=False)
             for partition in partitions:
                 pipeline.zrange(keys.outbox(partition), 0, 0, withscores=True)
-                pipeline.zcount(keys.outbox(partition), now_us + AHEAD_US, "+inf")
+                pipeline.zrangebyscore(keys.outbox(partition), now_us + AHEAD_US, "+inf")
                 pipeline.hmget(keys.archive(partition), ["since_ms", "cursor", "closed"])
             found = await pipeline.execute()
-        has_postponed = any(found[1::3])
+        postponed = [member.decode() for members in found[1::3] for member in members]
+        is_held_up = bool(postponed) and owner in await self._find_owners(postponed)
         is_whole = all(since_ms and cursor is None and closed is None for since_ms, cursor, closed in found[2::3])
         oldest = [int(noted[0][1]) for noted in found[::3] if noted]
-        return CopiedUpTo(now_us, min([now_us, *oldest]) if is_whole and not has_postponed else None)
+        return CopiedUpTo(now_us, min([now_us, *oldest]) if is_whole and not is_held_up else None)
+
+    async def _find_owners(self, subjects: Sequence[str]) -> set[str]:
+        """Whose what these notes are about is; nobody's where it is gone."""
+        with translated_errors():
+            pipeline = self._redis.pipeline(transaction=False)
+            for subject in subjects:
+                pipeline.hget(_name_hash(subject), "owner")
+            owners = await pipeline.execute()
+        return {owner.decode() for owner in owners if owner is not None}
 
     async def take(self, partitions: Sequence[str], *, token: str, count: int) -> Sequence[Taken]:
         """See `Outbox.take`."""
@@ -222,3 +232,11 @@ def _decode(row: Mapping[Any, Any]) -> dict[str, str]:
 def _read_item(entry_id: str, fields: Mapping[str, str]) -> ItemRecord:
     position = int(entry_id.partition("-")[0])
     return ItemRecord(fields["k"], position, fields["i"], int(fields["t"]), fields.get("w", ""))
+
+
+def _name_hash(subject: str) -> str:
+    """The key that says whose it is; see `lua/parts/outbox.lua`."""
+    member = subject.removeprefix("all:").removeprefix("let_go:")
+    kind, _, public_id = member.partition(":")
+    prefix = keys.prefix(ids.get_partition(public_id.rpartition(":")[2]))
+    return f"{prefix}tl:{public_id}:meta" if kind == "chain" else f"{prefix}{member}"

@@ -105,7 +105,12 @@ async def test_while_the_storage_or_the_archive_is_behind_nothing_is_erased(worl
     await world.stores.conversations.get(made.conversation, owner=world.owner)
     await archive_all(world.redis)
     later_us = 2 * time.time_ns() // 1000  # put off, because it cannot be copied
-    await world.redis.zadd(keys.outbox("00"), {f"conv:{ids.new_id(ids.CONVERSATION, '00')}": later_us})
+    for owner, is_complete in (("somebody else", True), (world.owner, False)):
+        others = ids.new_id(ids.CONVERSATION, "00")
+        await world.redis.hset(keys.conversation(others), "owner", owner)
+        await world.redis.zadd(keys.outbox("00"), {f"conv:{others}": later_us})
+        copied = await world.ports.outbox.find_copied(world.owner)
+        assert (copied.copied_us is not None) is is_complete
     assert not (await world.erase(made.conversation)).is_complete
     await world.ports.outbox.close()
     assert not (await world.erase(made.conversation)).is_complete
