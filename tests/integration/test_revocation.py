@@ -12,6 +12,8 @@ from tests.support.staff import submit
 from tests.support.websockets import open_refused, open_talk
 
 KEYS = "/admin/prompts/apikey/"
+# Of whom no other test speaks.
+OWNER = "revoked-everywhere"
 
 
 @asynccontextmanager
@@ -23,8 +25,8 @@ async def open_with(url: str, key: str) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_revoked_key_opens_nothing_anywhere(
     service: Service, other_replica: Replica, oscar: httpx.AsyncClient
 ) -> None:
-    [key] = re.findall(r"eps-[\w-]{43}", (await submit(oscar, f"{KEYS}add/", owner="erin")).text)
-    [row] = re.findall(r'name="_selected_action" value="(\d+)"', (await oscar.get(f"{KEYS}?owner=erin")).text)
+    [key] = re.findall(r"eps-[\w-]{43}", (await submit(oscar, f"{KEYS}add/", owner=OWNER)).text)
+    [row] = re.findall(r'name="_selected_action" value="(\d+)"', (await oscar.get(f"{KEYS}?owner={OWNER}")).text)
     slow = {"input": "write 30 words [[standin token_s=0.05]]", "model": "stand-in"}
     async with (
         open_with(service.url, key) as here,
