@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date
 
 WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 52, 8, 10, 24
+LEFT, RIGHT, TOP, BOTTOM = 60, 8, 10, 24
 # Of the width of a day.
 GAP = 0.25
 STEPS = 4
