@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.deletion import TOMBSTONE_S, delete_conversation
+from prompts.adapters.redis.holders import find_owners
 from prompts.adapters.redis.scripts import Scripts, new_call_id, read_fields, translated_errors
 from prompts.domain import ids
 from prompts.ports.families import LivingFamily
@@ -33,18 +34,8 @@ class RedisFamilies:
             with translated_errors():
                 cursor, found = await self._redis.zscan(keys.expiry(partition), cursor, count=MEMBERS_A_READ)
             members = [cast(bytes, member).decode() for member, _ in found]
-            yield await self._find_owners([each for each in members if _is_made_before(each, made_before_ms)])
+            yield await find_owners(self._redis, [each for each in members if _is_made_before(each, made_before_ms)])
             is_more = cursor != 0
-
-    async def _find_owners(self, members: Sequence[str]) -> Mapping[str, str]:
-        if not members:
-            return {}
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for member in members:
-                pipeline.hget(_name_holder(member), "owner")
-            owners = await pipeline.execute()
-        return {member: owner.decode() for member, owner in zip(members, owners, strict=True) if owner is not None}
 
     async def find(self, member: str) -> LivingFamily | None:
         """See `Families.find`."""
@@ -261,8 +252,3 @@ def _is_made_before(member: str, time_ms: float) -> bool:
     name = _get_id(member)
     is_ours = ids.is_well_formed(name, ids.CONVERSATION) or ids.is_well_formed(name, ids.TIMELINE)
     return is_ours and ids.get_time_ms(name) < time_ms
-
-
-def _name_holder(member: str) -> str:
-    kind, _, name = member.partition(":")
-    return keys.conversation(name) if kind == "conv" else keys.timeline_meta(name)

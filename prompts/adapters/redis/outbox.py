@@ -7,6 +7,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
+from prompts.adapters.redis.holders import find_owners
 from prompts.adapters.redis.lua_files import Arg
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain import ids
@@ -80,20 +81,11 @@ class RedisOutbox:
                 pipeline.zrangebyscore(keys.outbox(partition), now_us + AHEAD_US, "+inf")
                 pipeline.hmget(keys.archive(partition), ["since_ms", "cursor", "closed"])
             found = await pipeline.execute()
-        postponed = [member.decode() for members in found[1::3] for member in members]
-        is_held_up = bool(postponed) and owner in await self._find_owners(postponed)
+        postponed = [_name_member(subject.decode()) for subjects in found[1::3] for subject in subjects]
+        is_held_up = owner in (await find_owners(self._redis, postponed)).values()
         is_whole = all(since_ms and cursor is None and closed is None for since_ms, cursor, closed in found[2::3])
         oldest = [int(noted[0][1]) for noted in found[::3] if noted]
         return CopiedUpTo(now_us, min([now_us, *oldest]) if is_whole and not is_held_up else None)
-
-    async def _find_owners(self, subjects: Sequence[str]) -> set[str]:
-        """Whose what these notes are about is; nobody's where it is gone."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            for subject in subjects:
-                pipeline.hget(_name_hash(subject), "owner")
-            owners = await pipeline.execute()
-        return {owner.decode() for owner in owners if owner is not None}
 
     async def take(self, partitions: Sequence[str], *, token: str, count: int) -> Sequence[Taken]:
         """See `Outbox.take`."""
@@ -234,9 +226,6 @@ def _read_item(entry_id: str, fields: Mapping[str, str]) -> ItemRecord:
     return ItemRecord(fields["k"], position, fields["i"], int(fields["t"]), fields.get("w", ""))
 
 
-def _name_hash(subject: str) -> str:
-    """The key that says whose it is; see `lua/parts/outbox.lua`."""
-    member = subject.removeprefix("all:").removeprefix("let_go:")
-    kind, _, public_id = member.partition(":")
-    prefix = keys.prefix(ids.get_partition(public_id.rpartition(":")[2]))
-    return f"{prefix}tl:{public_id}:meta" if kind == "chain" else f"{prefix}{member}"
+def _name_member(subject: str) -> str:
+    """What a note is about, see `lua/parts/outbox.lua`."""
+    return subject.removeprefix("all:").removeprefix("let_go:")
