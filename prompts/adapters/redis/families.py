@@ -1,6 +1,7 @@
 """Families in Redis: found by what the expiry holds, read by plain commands, deleted by one script each."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import cast
 
 import msgspec
@@ -44,25 +45,23 @@ class RedisFamilies:
             due_ms = await self._redis.zscore(keys.expiry(partition), member)  # first: what comes after it shows in it
         if due_ms is None:
             return None
-        found = _Walk(self._redis, partition)
-        owner = await found.walk(member)
-        if owner is None:
+        found = await self._walk(member)
+        if found is None:
             return None
-        return LivingFamily(
-            member=member,
-            owner=owner,
+        return replace(
+            found,
             due_ms=due_ms,
             used_ms=max(found.used_ms, *map(ids.get_time_ms, found.responses), 0),
             is_active=found.is_active or await self._has_lease(partition, found.responses),
-            conversations=list(found.conversations),
-            timelines=list(found.timelines),
-            responses=found.responses,
         )
 
     async def find_conversation(self, conversation_id: str) -> LivingFamily | None:
         """See `Families.find_conversation`."""
-        member = f"conv:{conversation_id}"
-        found = _Walk(self._redis, ids.get_partition(conversation_id))
+        return await self._walk(f"conv:{conversation_id}")
+
+    async def _walk(self, member: str) -> LivingFamily | None:
+        """What hangs on it, as its hashes say."""
+        found = _Walk(self._redis, ids.get_partition(_get_id(member)))
         owner = await found.walk(member)
         if owner is None:
             return None
