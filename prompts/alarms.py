@@ -20,7 +20,8 @@ NEVER = float("inf")
 class Alarm:
     """Calls `ring` once when the event loop's time is past `due`; to be set again by setting `due`.
 
-    It is looked at between `start` and `stop`. `ring` is called by the event loop, and raises nothing.
+    It is looked at between `start` and `stop`, or inside its context. `ring` is called by the event loop, and raises
+    nothing; when it has rung, `due` is NEVER.
     """
 
     __slots__ = ("_alarms", "due", "ring")
@@ -42,6 +43,12 @@ class Alarm:
         if self._alarms is not None:
             self._alarms.discard(self)
             self._alarms = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
 
 class Limit:

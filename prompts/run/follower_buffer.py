@@ -1,19 +1,36 @@
 """The latest events of a run, in memory for its followers, in bounds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from prompts.answer.events import Event
 
-# Bytes of events that a process keeps of a run; a reader further behind goes on from Redis.
+# Bytes of events that a process keeps of a run for readers who have not had them; who is further behind goes on from
+# Redis.
 MAX_KEPT_BYTES = 2_000_000
+# The latest are kept for whoever joins just now. An event takes half as much again beside its bytes.
+MIN_KEPT_BYTES = 4_000
 # Events in one group: about a millisecond of the event loop, and the most that a slow reader's connection holds.
 MAX_AT_ONCE = 200
 
 DROPPED = Event("", -1, b"")
 
 
+class Place:
+    """Where a reader is: the number of the last event that it has had."""
+
+    __slots__ = ("after",)
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+
 class FollowerBuffer:
-    """The latest events of a run by number; `before` is the last number of an earlier run."""
+    """The latest events of a run by number; `before` is the last number of an earlier run.
+
+    What all readers have had is dropped, but for the latest; nothing before the first one has joined, who may be on the
+    way.
+    """
 
     def __init__(self, events: Sequence[Event], *, before: int, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._events = list(events)
@@ -21,21 +38,31 @@ class FollowerBuffer:
         """How many of the list are empty places, at its beginning."""
         self._size = sum(len(event.data) for event in events)
         self._max_bytes = max_bytes
+        self._min_bytes = min(MIN_KEPT_BYTES, max_bytes)
+        self._places: set[Place] = set()
+        self.is_read = False
+        """Whether the first reader has joined, or none is expected."""
         self.last_number = before + len(events)
         """The number of the latest one."""
 
+    @contextmanager
+    def join(self, after: int) -> Iterator[Place]:
+        """A reader's place, moved by the reader: what lies behind it is kept for it."""
+        self.is_read = True
+        self._places.add(place := Place(after))
+        try:
+            yield place
+        finally:
+            self._places.discard(place)
+
     def add(self, events: Sequence[Event]) -> None:
-        """Keep these events; the oldest are dropped when there is no room."""
+        """Keep these events; the oldest are dropped when all have had them, or there is no room."""
         self._events += events
         self.last_number += len(events)
-        self._size += sum(len(event.data) for event in events)
-        while self._size > self._max_bytes and len(self._events) - self._dropped > 1:
-            self._size -= len(self._events[self._dropped].data)
-            self._events[self._dropped] = DROPPED
-            self._dropped += 1
-        if 2 * self._dropped > len(self._events):
-            del self._events[: self._dropped]
-            self._dropped = 0
+        for event in events:
+            self._size += len(event.data)
+        if self._size > self._min_bytes:
+            self._drop()
 
     def find(self, after: int) -> Sequence[Event] | None:
         """Some of the events above `after`, oldest first; None when the next one was dropped."""
@@ -44,3 +71,17 @@ class FollowerBuffer:
             return None
         start = len(self._events) - behind
         return self._events[start : start + MAX_AT_ONCE]
+
+    def _drop(self) -> None:
+        had = min((place.after for place in self._places), default=self.last_number if self.is_read else -1)
+        known = had - (self.last_number - len(self._events))  # so many of the list all readers have had
+        while len(self._events) - self._dropped > 1:
+            limit = self._min_bytes if self._dropped < known else self._max_bytes
+            if self._size <= limit:
+                break
+            self._size -= len(self._events[self._dropped].data)
+            self._events[self._dropped] = DROPPED
+            self._dropped += 1
+        if 2 * self._dropped > len(self._events):
+            del self._events[: self._dropped]
+            self._dropped = 0

@@ -1,9 +1,9 @@
 """A run: one response on its way from the model into the log, and to whoever follows.
 
 It narrates the signals of `Answering` as events, and writes them down in groups: an append that finds none in flight
-goes out at once, what arrives meanwhile goes together. No timers: latency is one round trip when idle, and groups grow
-by themselves under load. An event is published to followers only after Redis has acknowledged its group
-(docs/architecture.md, promise 2).
+goes out at once, what arrives meanwhile goes together. Latency is one round trip when idle, and groups grow by
+themselves under load. An event is published to followers only after Redis has acknowledged its group
+(docs/architecture.md, promise 2). A group costs no task and no timer: the log's writer calls back when Redis has it.
 
 A run ends in one commit. A reader that leaves changes nothing; cancelling its task (the process leaves) hands the
 response over: another replica goes on with it where it stands.
@@ -14,9 +14,12 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import structlog
 
+from prompts.alarms import NEVER, Alarm, Limit
 from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Signal, get_size, pack
 from prompts.errors import InternalError, ReplicaLost, ServiceError, StaleRun, TailLost, Unavailable, UpstreamTimeout
@@ -38,6 +41,7 @@ log = structlog.get_logger(__name__)
 
 # A third of the lease: two renewals may fail before it is lost.
 RENEWALS_A_LEASE = 3
+UNANSWERED = "The conversation store has not answered. Try again in a moment."
 CRASHED = "The server made a mistake while it wrote this answer. Send the input again."
 
 
@@ -83,15 +87,26 @@ class Run:
         before = self._narration.next_number - 1 - len(brief.opening)
         self._buffer = FollowerBuffer(brief.opening, before=before, max_bytes=max_kept_bytes)
         self._pending: list[Signal] = []
-        self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
-        self._published = asyncio.Event()
+        self._waiting: list[asyncio.Future[None]] = []
+        """Who waits for what is published next."""
         self._writing: asyncio.Future[None] | None = None
+        """The group in flight."""
         self._unwritten: Telling | None = None
+        self._is_written_again = False
+        """Whether the group in flight could not be written at once, and is tried until the lease is lost."""
+        self._is_urgent = False
+        """Whether somebody waits for the next group's first word."""
+        self._handed_at = 0.0
+        self._failure: BaseException | None = None
+        """Why the log cannot be written any more."""
+        self._reader: asyncio.Task[Any] | None = None
+        """The task that reads the answer, while it does."""
+        self._renewal = Alarm(self._renew)
         self._untold: list[Signal] = []
-        self._first_token_ms: int | None = None
         """Signals that have told nothing yet: what may become a citation is held back. A group has events."""
-        self._is_over = False
+        self._first_token_ms: int | None = None
+        self._over = asyncio.Event()
 
     async def follow(self, *, after: int, quiet: Quiet) -> AsyncIterator[Sequence[Event]]:
         """Events above the number `after`, in the groups that are ready; an empty one whenever `quiet` is due.
@@ -99,22 +114,22 @@ class Run:
         Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
         the reader fell further behind than a process keeps.
         """
-        while True:
-            published = self._published
-            ready = self._buffer.find(after)
-            if ready is None or (not ready and self._is_over):
-                return
-            if ready:
-                after = ready[-1].sequence_number
-                quiet.restart()
-                yield ready
-                if len(ready) == MAX_AT_ONCE:
-                    await asyncio.sleep(0)  # a connection with room takes all of it, and nobody else would have a turn
-            else:
-                try:
-                    async with asyncio.timeout_at(quiet.due):
-                        await published.wait()  # a renewal of the lease says so too, and tells nobody anything
-                except TimeoutError:
+        with self._buffer.join(after) as place, Alarm(_do_nothing) as alarm:
+            while True:
+                ready = self._buffer.find(place.after)
+                if ready is None or (not ready and self._over.is_set()):
+                    return
+                if ready:
+                    quiet.restart()
+                    yield ready
+                    place.after = ready[-1].sequence_number
+                    if len(ready) == MAX_AT_ONCE:
+                        await asyncio.sleep(0)  # a connection with room takes all, and nobody else would have a turn
+                    continue
+                news = self._expect_news()
+                alarm.ring, alarm.due = partial(_tell, news), quiet.due
+                await news  # a renewal of the lease is news, too, and tells nobody anything
+                if alarm.due == NEVER:  # it has rung
                     quiet.restart()
                     yield ()
 
@@ -122,6 +137,10 @@ class Run:
     def last_number(self) -> int:
         """The number of the latest event that was published."""
         return self._buffer.last_number
+
+    def expect_no_reader(self) -> None:
+        """Nobody is about to follow it here: its events need not be kept."""
+        self._buffer.is_read = True
 
     def let_go(self, *, is_erased: bool = False) -> None:
         """Stop writing: another run has the response from now on, or it is erased."""
@@ -135,8 +154,7 @@ class Run:
 
     async def wait(self) -> None:
         """Until the run is over, with `outcome` set, or without one when it was lost to another replica."""
-        while not self._is_over:
-            await self._published.wait()
+        await self._over.wait()
 
     async def execute(self, answering: Answering, *, max_run_s: float) -> None:
         """Write the answer down, to the response's end. Cancelled: what was written is kept, and handed over."""
@@ -155,7 +173,7 @@ class Run:
         finally:
             if self.outcome is None:
                 self.error = None  # another run ends the response
-            self._is_over = True
+            self._over.set()
             self._publish([])
 
     async def _execute(self, answering: Answering, max_run_s: float) -> None:
@@ -181,16 +199,24 @@ class Run:
             await self._end(finished)
 
     async def _answer(self, answering: Answering, max_run_s: float) -> Finished:
+        """Read the answer to its end, and write it down meanwhile. What the log fails at ends the reading."""
+        self._reader = task = _current_task()
+        cancellations = task.cancelling()
+        self._renewal.due = _now() + self._renewal_s
+        self._renewal.start()
         try:
-            async with asyncio.timeout(max_run_s), asyncio.TaskGroup() as tasks:
-                writing = tasks.create_task(self._write_down())
-                finished = await self._read(answering)
-                writing.cancel()
+            with Limit(_now() + max_run_s):
+                return await self._read(answering)
         except TimeoutError:
             raise UpstreamTimeout(f"The answer took longer than the {max_run_s:g} s one may take.") from None
-        except BaseExceptionGroup as group:
-            raise group.exceptions[0] from None  # the first of reader and writer to fail is the reason
-        return finished
+        except asyncio.CancelledError:
+            # Cancelled by somebody else as well: that goes on.
+            if self._failure is None or task.uncancel() > cancellations:
+                raise
+            raise self._failure from None
+        finally:
+            self._reader = None
+            self._renewal.stop()
 
     async def _read(self, answering: Answering) -> Finished:
         began = time.monotonic() if self._brief.opening else None
@@ -203,7 +229,8 @@ class Run:
                     self._notice_first_token(time.monotonic() - began)
                     began = None
                 self._pending += signals
-                self._arrived.set()
+                if self._writing is None:
+                    self._write_pending()
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
                     self._taken.clear()
                     await self._taken.wait()
@@ -211,29 +238,69 @@ class Run:
 
     def _notice_first_token(self, after_s: float) -> None:
         self._first_token_ms = round(after_s * 1000)
+        self._is_urgent = True
         self._observer.notice(FirstTokenCame(self.response.id, self._brief.model_request.model, after_s))
 
     async def _written(self) -> None:
         """Returns when every signal that was read is in the log."""
-        self._arrived.set()
         while self._pending or self._unwritten is not None:
-            await self._published.wait()
+            await self._expect_news()
 
-    async def _write_down(self) -> None:
-        """Append what has arrived, group by group; when nothing arrives, keep the lease."""
-        while True:
-            try:
-                async with asyncio.timeout(self._renewal_s):
-                    await self._arrived.wait()
-            except TimeoutError:
-                pass
-            # Shielded: a group in flight when the reader ends is finished, so that the commit follows it in order.
-            self._writing = asyncio.ensure_future(self._append(self._tell_pending()))
-            self._writing.add_done_callback(_retrieve)
-            await asyncio.shield(self._writing)
+    def _write_pending(self) -> None:
+        """Hand what has arrived to the log's writer, as one group; without any the lease is kept."""
+        telling = self._tell_pending()
+        is_urgent, self._is_urgent = self._is_urgent, False
+        self._renewal.due = _now() + self._renewal_s
+        self._handed_at = time.perf_counter()
+        self._await_written(self._writer.hand(telling.group, is_urgent=is_urgent))
+
+    def _await_written(self, writing: asyncio.Future[None]) -> None:
+        self._writing = writing
+        writing.add_done_callback(self._note_written)
+
+    def _note_written(self, writing: asyncio.Future[None]) -> None:
+        """The log has the group, or it could not be written."""
+        telling, self._writing = self._unwritten, None
+        error = Unavailable(UNANSWERED) if writing.cancelled() else writing.exception()
+        if telling is None:
+            raise AssertionError("what is in flight is known")
+        if error is None:
+            self._note_acknowledged(telling)
+        elif isinstance(error, Unavailable | TailLost) and not self._is_written_again:
+            self._is_written_again = True
+            self._await_written(asyncio.ensure_future(self._writer.append_again(telling.group, error)))
+        else:
+            self._break_off(error)
+
+    def _note_acknowledged(self, telling: Telling) -> None:
+        self._observer.notice(Appended(time.perf_counter() - self._handed_at))
+        if not self._is_written_again:
+            self._writer.acknowledge(telling.group)
+        self._is_written_again, self._unwritten = False, None
+        self._publish(telling.events)
+        if self._pending and self._reader is not None:
+            self._write_pending_later()
+
+    def _break_off(self, failure: BaseException) -> None:
+        """The log cannot be written any more: whoever reads the answer need not go on."""
+        self._failure = failure
+        if self._reader is not None:
+            self._reader.cancel()
+
+    def _renew(self) -> None:
+        """Nothing was written for a while: keep the lease."""
+        self._renewal.due = _now() + self._renewal_s
+        if self._writing is None and self._failure is None:
+            self._write_pending_later()
+
+    def _write_pending_later(self) -> None:
+        """The same, called by the event loop: what goes wrong ends the reading."""
+        try:
+            self._write_pending()
+        except Exception as error:  # noqa: BLE001  # raised again by the reading
+            self._break_off(error)
 
     def _tell_pending(self) -> Telling:
-        self._arrived.clear()
         self._taken.set()
         signals, self._pending = self._pending, []
         after = self._narration.next_number - 1
@@ -250,19 +317,12 @@ class Run:
         untold, self._untold = self._untold, []
         return pack(untold)
 
-    async def _append(self, telling: Telling) -> None:
-        began = time.perf_counter()
-        await self._writer.append(telling.group)
-        self._observer.notice(Appended(time.perf_counter() - began))
-        self._unwritten = None
-        self._publish(telling.events)
-
     async def _settle(self) -> None:
-        """Finish the group in flight; write it again if Redis did not acknowledge it, or the log had a hole."""
-        if self._writing is not None:
-            await asyncio.gather(self._writing, return_exceptions=True)
-        if self._unwritten is not None:
-            await self._append(self._unwritten)
+        """Finish the group in flight. Raises what the log fails at."""
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+        if self._unwritten is not None and self._failure is not None:
+            raise self._failure
 
     async def _fail(self, error: ServiceError) -> None:
         self.error = error
@@ -326,7 +386,8 @@ class Run:
         """Write down what is here, and let another replica go on. Raises StaleRun, TailLost, Unavailable."""
         await self._settle()
         if self._pending:
-            await self._append(self._tell_pending())
+            self._write_pending()
+            await self._settle()
         await self._writer.release()
         self.is_handed_over = True
         self._observer.notice(RunHandedOver(self.response.id))
@@ -341,12 +402,34 @@ class Run:
             log.error("run_given_up", detail="a fail-over of Redis has lost a part of this answer")
 
     def _publish(self, events: Sequence[Event]) -> None:
+        """One wake-up for all who wait."""
         self._buffer.add(events)
-        published, self._published = self._published, asyncio.Event()
-        published.set()
+        waiting, self._waiting = self._waiting, []
+        for news in waiting:
+            _tell(news)
+
+    def _expect_news(self) -> asyncio.Future[None]:
+        """Done when something is published, or the run is over."""
+        news = asyncio.get_running_loop().create_future()
+        self._waiting.append(news)
+        return news
 
 
-def _retrieve(writing: asyncio.Future[None]) -> None:
-    """Retrieve the exception, or asyncio warns about it; whoever waits for the group is told it as well."""
-    if not writing.cancelled():
-        writing.exception()
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a run is executed in a task")
+    return task
+
+
+def _tell(news: asyncio.Future[None]) -> None:
+    if not news.done():
+        news.set_result(None)
+
+
+def _do_nothing() -> None:
+    """What an alarm does that nobody has set."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -221,6 +221,7 @@ async def wait_for_answer(turn: Turn, ports: TurnPorts) -> bytes:
 async def get_queued(turn: Turn, ports: TurnPorts) -> bytes:
     """A background response's JSON as it begins; that of a retry, as it stands. Raises NotFound, Unavailable."""
     if turn.run is not None and not turn.is_replay:
+        turn.run.expect_no_reader()
         return encode(replace(turn.run.response, status="queued"))
     return (await ports.store.get(turn.response_id, owner=turn.owner)).body
 
@@ -228,6 +229,7 @@ async def get_queued(turn: Turn, ports: TurnPorts) -> bytes:
 async def _wait(turn: Turn, ports: TurnPorts) -> bytes:
     run = turn.run
     if run is not None:
+        run.expect_no_reader()
         await run.wait()
         if run.error is not None:
             raise run.error

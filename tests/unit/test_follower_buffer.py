@@ -4,10 +4,11 @@ import pytest
 
 from prompts.answer.events import Event
 from prompts.ports.event_log import Group
-from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
+from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, MIN_KEPT_BYTES, FollowerBuffer
 from prompts.run.log_writer import AcknowledgedGroups
 
-SIZE = MAX_KEPT_BYTES // 20
+# Twenty fit, with what a group takes beside.
+SIZE = MAX_KEPT_BYTES // 20 - 20
 
 
 def events(numbers: range, *, size: int = SIZE) -> list[Event]:
@@ -64,6 +65,29 @@ def test_an_event_larger_than_what_is_kept_is_kept_until_the_next() -> None:
     recent.add(events(range(1, 2)))
     assert recent.find(-1) is None
     assert recent.find(0)
+
+
+def test_what_all_readers_have_had_is_dropped_but_for_the_latest() -> None:
+    recent = FollowerBuffer(events(range(2), size=100), before=-1)
+    with recent.join(-1) as quick, recent.join(-1) as slow:
+        for number in range(2, 400):
+            recent.add(events(range(number, number + 1), size=100))
+            quick.after = number
+            slow.after = number // 2
+        assert recent.find(slow.after) is not None
+        assert recent.find(slow.after - 1) is None
+    recent.add(events(range(400, 401), size=100))
+    kept = [number for number in range(400) if recent.find(number) is not None]
+    assert len(kept) == MIN_KEPT_BYTES // 100
+
+
+def test_everything_is_kept_until_the_first_reader_has_joined() -> None:
+    recent = FollowerBuffer(events(range(2), size=100), before=-1)
+    recent.add(events(range(2, 400), size=100))
+    assert recent.find(-1)
+    recent.is_read = True
+    recent.add(events(range(400, 401), size=100))
+    assert recent.find(-1) is None
 
 
 # --- groups ---
