@@ -19,6 +19,11 @@ class CallThoughts:
         self._held: list[str] = []
         self._last_call: int | None = None
 
+    @property
+    def ends_with_text(self) -> bool:
+        """False: text changes nothing about what is held."""
+        return False
+
     def admit(self, signals: Sequence[Signal]) -> list[Signal]:
         """The signals; what was held follows the beginning of a call."""
         told: list[Signal] = []

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from prompts.answer.markers import Cited, MarkerReader, Shown
 from prompts.answer.open_items import Happenings, OpenMessage
+from prompts.answer.pieces import Pieces
 from prompts.domain.items import Logprob, Message, OutputText, Phase, Refusal
 from prompts.domain.passages import FileCitation, Passage
 from prompts.domain.signals import Text
@@ -46,7 +47,7 @@ class CitingMessage(OpenMessage):
 
     def _begin_text(self) -> None:
         self._reader = MarkerReader(frozenset(self._passages))
-        self._written: list[str] = []
+        self._written = Pieces()
         """What the model wrote, in the pieces it came in."""
         self._written_length = 0
         self._shown_length = 0
@@ -58,7 +59,7 @@ class CitingMessage(OpenMessage):
         return _count(self._closed) + len(self._annotations)
 
     @property
-    def open_text(self) -> list[str] | None:
+    def open_text(self) -> Pieces | None:
         """See `OpenMessage`: what the model wrote, its markers included."""
         return super().open_text if self._part_kind == "refusal" or self._closed else self._written
 
@@ -76,12 +77,6 @@ class CitingMessage(OpenMessage):
         self._citations_left -= len(self._annotations)
         yield from super().close_part()
         self._begin_text()
-
-    def merge_pieces(self) -> None:
-        """See `OpenItem`."""
-        super().merge_pieces()
-        if not self._pieces or len(self._pieces) == 1:
-            self._written = ["".join(self._written)]
 
     @property
     def _has_begun(self) -> bool:

@@ -37,6 +37,7 @@ from prompts.answer.hosted_items import OPEN_HOSTED, OpenHosted
 from prompts.answer.open_calls import OPEN_CALLS, OpenCall
 from prompts.answer.open_items import Happenings, OpenCompaction, OpenItem, OpenMessage
 from prompts.answer.open_thoughts import OpenReasoning
+from prompts.answer.pieces import Pieces
 from prompts.answer.resumed_items import DONE_BEFORE, resume_item
 from prompts.domain.items import Compaction, Item, ItemStatus, Phase, Reasoning
 from prompts.domain.kept_thoughts import with_kept
@@ -269,15 +270,6 @@ class Narration:
         head = b'{"type":"%b","sequence_number":%d,"response":' % (name.encode(), number)
         return [*events, Event(name, number, b"".join((head, result, b"}")))]
 
-    def merge_pieces(self) -> None:
-        """Hold what is being said in few pieces, for a reader who may hold it for long.
-
-        A run counts its pieces: they are about its tokens.
-        """
-        for item in (self._current, *self._calls.values()):
-            if item is not None:
-                item.merge_pieces()
-
     @property
     def is_thinking(self) -> bool:
         """Whether a thought is open."""
@@ -312,7 +304,7 @@ class Narration:
         said = self._items[self._round_start :]
         return [item.build("incomplete") if isinstance(item, OpenItem) else item for item in said]
 
-    def find_open_text(self) -> list[str] | None:
+    def find_open_text(self) -> Pieces | None:
         """What this round has said, in the pieces it came in, when it is text that can go on; None when it is not.
 
         Empty when nothing was said but thoughts.
@@ -321,7 +313,7 @@ class Narration:
         said = [item for item in self._items[self._round_start :] if not isinstance(item, unspoken)]
         match said:
             case []:
-                return []
+                return Pieces()
             case [OpenMessage() as message]:
                 return message.open_text
         return None

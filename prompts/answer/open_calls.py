@@ -5,6 +5,7 @@ from typing import Self
 from msgspec import UNSET, UnsetType
 
 from prompts.answer.open_items import Happenings, OpenItem
+from prompts.answer.pieces import Pieces
 from prompts.domain.call_arguments import is_json, read_action, read_arguments
 from prompts.domain.ids import CUSTOM_TOOL_CALL, FUNCTION_CALL, LOCAL_SHELL_CALL, TOOL_SEARCH_CALL
 from prompts.domain.items import (
@@ -35,7 +36,7 @@ class OpenCall(OpenItem):
         """The call from its middle on."""
         call = cls(response_id, outline.output_index, outline.called)
         call.lacks_beginning = True
-        call._pieces = [""] if outline.is_written else []  # what it was comes with the end
+        call._pieces = Pieces([""] if outline.is_written else [])  # what it was comes with the end
         return call
 
     def draw_outline(self) -> Outline:
@@ -93,7 +94,7 @@ class OpenFunctionCall(OpenCall):
         """See `OpenItem`."""
         super().recall(ended)
         if isinstance(ended, FunctionCall) and self._pieces:
-            self._pieces = [ended.arguments]
+            self._pieces = Pieces([ended.arguments])
 
     def close(self, status: ItemStatus) -> Happenings:
         """See `OpenItem`."""
@@ -131,7 +132,7 @@ class OpenCustomCall(OpenCall):
         """See `OpenItem`."""
         super().recall(ended)
         if isinstance(ended, CustomToolCall):
-            self._pieces = [ended.input]
+            self._pieces = Pieces([ended.input])
 
     def close_part(self) -> Happenings:
         """See `OpenItem`."""

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import msgspec
 
+from prompts.answer.pieces import Pieces
 from prompts.domain.ids import COMPACTION, MESSAGE, output_item_id
 from prompts.domain.items import (
     Compaction,
@@ -34,9 +35,6 @@ Happenings: TypeAlias = Iterator[Happening]
 
 encode = msgspec.json.Encoder().encode
 
-# Pieces of a text that a reader holds, 60 bytes each beside their letters.
-MAX_PIECES = 4_096
-
 
 class OpenItem:
     """One output item that is not done."""
@@ -51,9 +49,9 @@ class OpenItem:
         """Whether the model is through with it, and it only waits for those before it."""
         self.lacks_beginning = False
         """Whether it is told from its middle on, and what was said before is not here."""
-        self._pieces: list[str] = []
+        self._pieces = Pieces()
         """What is being said, as it came."""
-        self._later: list[str] = []
+        self._later = Pieces()
         """What was said behind the beginning, while that is taken in."""
         self._ended: Item | None = None
         """The item as it was stored at the end of the answer, when it had to be recalled."""
@@ -82,7 +80,7 @@ class OpenItem:
 
     def rewind(self) -> None:
         """Make ready to `take` what was said before the telling went on."""
-        self._later, self._pieces = self._pieces, []
+        self._later, self._pieces = self._pieces, Pieces()
 
     def take(self, signal: Signal) -> None:
         """Take in what was said, without telling it; what is not the item's is left out."""
@@ -90,19 +88,14 @@ class OpenItem:
 
     def catch_up(self) -> None:
         """Go on, behind what has been taken in."""
-        later, self._later = self._later, []
-        self._pieces += later
+        later, self._later = self._later, Pieces()
+        self._pieces.extend(later)
         self.lacks_beginning = False
 
     def recall(self, ended: Item) -> None:
         """Take what was said before from the item as it ended. Nothing but `close` may follow."""
         self._ended = ended
         self.lacks_beginning = False
-
-    def merge_pieces(self) -> None:
-        """Make one of many pieces."""
-        if len(self._pieces) > MAX_PIECES:
-            self._pieces = ["".join(self._pieces)]
 
     def judge(self, *, is_last: bool) -> ItemStatus:
         """Its status when the answer ends early; `is_last`: it is the last open item, which was cut off."""
@@ -184,7 +177,8 @@ class OpenMessage(OpenItem):
         super().recall(ended)
         if isinstance(ended, Message) and self._part_kind:
             part = ended.content[-1]
-            self._pieces, self._logprobs = [words_of(part)], part.logprobs if isinstance(part, OutputText) else []
+            self._pieces = Pieces([words_of(part)])
+            self._logprobs = part.logprobs if isinstance(part, OutputText) else []
 
     @property
     def is_saying_text(self) -> bool:
@@ -192,7 +186,7 @@ class OpenMessage(OpenItem):
         return self._part_kind == "output_text"
 
     @property
-    def open_text(self) -> list[str] | None:
+    def open_text(self) -> Pieces | None:
         """The text so far, in pieces; None when it cannot be continued."""
         return None if self._closed or self._part_kind == "refusal" else self._pieces
 
@@ -255,7 +249,7 @@ class OpenMessage(OpenItem):
             yield "response.output_text.done", {**place, "text": part.text, "logprobs": part.logprobs}
         yield "response.content_part.done", self._describe(place, part)
         self._closed.append(part)
-        self._part_kind, self._pieces, self._logprobs, self._annotations = None, [], [], []
+        self._part_kind, self._pieces, self._logprobs, self._annotations = None, Pieces(), [], []
 
     @property
     def _has_begun(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from prompts.answer.open_items import Happenings, OpenItem
+from prompts.answer.pieces import Pieces
 from prompts.domain.ids import REASONING
 from prompts.domain.items import Item, ItemStatus, Reasoning, ReasoningText, SummaryText
 from prompts.domain.signals import Sealed, Signal, Summarized, Thought
@@ -78,7 +79,7 @@ class OpenReasoning(OpenItem):
         super().recall(ended)
         if isinstance(ended, Reasoning) and self._said:
             parts = ended.summary if self._said == "summary" else ended.content
-            self._pieces = [part.text for part in parts or ()][-1:]
+            self._pieces = Pieces([part.text for part in parts or ()][-1:])
 
     def build(self, status: ItemStatus) -> Item:
         """See `OpenItem`."""
@@ -130,7 +131,7 @@ class OpenReasoning(OpenItem):
             yield "response.reasoning_summary_text.done", {**self._summary_place, "text": text}
             yield "response.reasoning_summary_part.done", {**self._summary_place, "part": SummaryText(text)}
             self._summary.append(SummaryText(text))
-        self._said, self._pieces = None, []
+        self._said, self._pieces = None, Pieces()
 
     @property
     def _thought_place(self) -> dict[str, Any]:

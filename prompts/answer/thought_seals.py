@@ -48,6 +48,11 @@ class ThoughtSeals:
                     sealed += [*self.finish(), signal]
         return sealed
 
+    @property
+    def ends_with_text(self) -> bool:
+        """Whether a thought is open, which ends when the model writes text."""
+        return bool(self._pieces or self._model_content)
+
     def finish(self) -> list[Signal]:
         """The seal of a thought that ends here."""
         pieces, self._pieces = self._pieces, []

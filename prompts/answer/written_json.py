@@ -33,6 +33,11 @@ class WrittenJson:
                 case CalledTool(index, kind="custom"):
                     self._free.add(index)
 
+    def note_text(self, signals: Sequence[Signal]) -> None:
+        """The same where all of them are text."""
+        if self._has_form:
+            self.note(signals)
+
     def check(self) -> None:
         """Raises UpstreamError when a document is nested too deeply: nobody asked for it, and few could read it."""
         calls = [pieces for index, pieces in self._arguments.items() if index not in self._free]

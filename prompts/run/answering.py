@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from prompts.answer.call_filter import CallFilter
 from prompts.answer.call_thoughts import CallThoughts
 from prompts.answer.events import Narration, Round
+from prompts.answer.pieces import Pieces
 from prompts.answer.thought_seals import ThoughtSeals
 from prompts.answer.written_json import WrittenJson
 from prompts.domain.items import FunctionCall, FunctionCallOutput, Item
@@ -29,6 +30,7 @@ from prompts.domain.signals import (
     HostedReturned,
     RoundEnded,
     Signal,
+    Text,
     cut_texts,
 )
 from prompts.domain.tools import AllowedTools, ToolChoice
@@ -183,7 +185,7 @@ class Answering:
 
     async def _ask(self, given: Sequence[Item], hosted: HostedCalls) -> Signals:
         """One round: what the model says, without what is `hosted`; its `Finished` comes alone."""
-        pieces = self._narration.find_open_text() or []
+        pieces = self._narration.find_open_text() or Pieces()
         request = self._build_request(len(pieces))
         if request.max_output_tokens is not None and request.max_output_tokens <= 0:
             yield [Finished("length")]
@@ -192,6 +194,11 @@ class Answering:
         items = self._compose_round(given)
         async with self._model.stream(request, items, shown="".join(pieces)) as answer:
             async for signals in answer:
+                if not self._thoughts.ends_with_text and all(type(signal) is Text for signal in signals):  # nearly all
+                    self._size.add(signals)
+                    written.note_text(signals)
+                    yield signals
+                    continue
                 match signals:
                     case [*rest, Finished() as finished]:
                         written.note(admitted := self._admit(rest, hosted))

@@ -134,9 +134,7 @@ class LogFollower:
         if len(signals) <= SIGNALS_AT_ONCE:
             return self._narration.tell(signals)
         async with self._in_turn():
-            events = self._narration.tell(signals)
-            self._narration.merge_pieces()
-        return events
+            return self._narration.tell(signals)
 
     async def _read_beginning(self) -> None:
         """Read what was said of the current item before the waypoint: an event is to say all of it."""
@@ -152,7 +150,6 @@ class LogFollower:
                     async with self._in_turn() if len(signals) > SIGNALS_AT_ONCE else nullcontext():
                         for signal in signals:
                             item.take(signal)
-                    item.merge_pieces()
         except Unavailable:
             self._start_over()
             raise

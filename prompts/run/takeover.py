@@ -7,6 +7,7 @@ nothing of it was shown, and else ends as `failed` with what there is (docs/arch
 import structlog
 
 from prompts.answer.events import Narration
+from prompts.answer.pieces import Pieces
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.signals import Finished
 from prompts.domain.text import PlainText
@@ -92,7 +93,7 @@ async def _go_on(seized: Seized, *, store: ResponseStore, event_log: EventLog, r
         log.info("response_taken_over", response_id=seized.response.id, attempt=seized.attempts, shown=shown)
 
 
-def _find_error(seized: Seized, pieces: list[str] | None) -> ReplicaLost | None:
+def _find_error(seized: Seized, pieces: Pieces | None) -> ReplicaLost | None:
     """Why it cannot go on: no model can be trusted to go on in the middle of a call or of a JSON document."""
     if seized.ending == "failed":
         return BROKEN

@@ -210,7 +210,7 @@ def test_a_text_that_may_be_continued_has_its_markers() -> None:
     narration = Narration(RESPONSE)
     narration.opening()
     narration.tell([*SEARCHED, Text("So [1]"), Text(", and [2")])
-    assert narration.find_open_text() == ["So [1]", ", and [2"]
+    assert list(narration.find_open_text() or ()) == ["So [1]", ", and [2"]
     [item] = narration.list_said()
     assert isinstance(item, Message)
     assert item.content[0] == OutputText("So, and [2", [FileCitation("file-1", "1.md", 2, 1)]), (

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from prompts.answer.events import Event, Narration
-from prompts.answer.open_items import MAX_PIECES
+from prompts.answer.pieces import PIECES_AT_ONCE
 from prompts.domain.signals import Argued, Called, Finished, Refused, Signal, Text, Thought
 from prompts.errors import Draining, Unavailable
 from prompts.run.follower_buffer import MAX_AT_ONCE
@@ -470,10 +470,14 @@ def test_events_below_the_first_one_that_is_told_are_not_written() -> None:
 
 def test_a_reader_holds_a_long_text_in_few_pieces() -> None:
     narration = Narration(make_brief().response)
-    narration.tell(Text(f"{number} ") for number in range(MAX_PIECES + 1))
+    came = [f"{number} " for number in range(100 * PIECES_AT_ONCE)]
+    narration.tell(map(Text, came))
     pieces = narration.find_open_text()
-    narration.merge_pieces()
-    assert narration.find_open_text() == ["".join(pieces or ())]
+    assert pieces is not None
+    assert len(pieces) == len(came)
+    held = list(pieces)
+    assert "".join(held) == "".join(came)
+    assert len(held) == 100
 
 
 def test_the_response_in_use_is_forgotten_with_its_last_reader() -> None:
