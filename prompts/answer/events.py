@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self, assert_never
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from prompts.answer.citations import MAX_CITATIONS, CitingMessage, count_citations
@@ -78,8 +78,7 @@ TERMINAL = frozenset({"response.completed", "response.incomplete", "response.fai
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Struct, frozen=True, gc=False):
     """One event of a response: its type, its place in the sequence, and its JSON as it goes on the wire."""
 
     type: str

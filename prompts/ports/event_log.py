@@ -5,13 +5,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
+
 from prompts.domain.responses import Response
 from prompts.domain.signals import Signal
 from prompts.domain.waypoints import Waypoint
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True, gc=False):
     """What is written to a log at once: packed signals, and the sequence numbers of their events, (after, last_number].
 
     Without signals it says nothing, and only keeps the lease. `waypoint` is one behind the group, packed, or empty.

@@ -194,7 +194,7 @@ class Answering:
         items = self._compose_round(given)
         async with self._model.stream(request, items, shown="".join(pieces)) as answer:
             async for signals in answer:
-                if not self._thoughts.ends_with_text and all(type(signal) is Text for signal in signals):  # nearly all
+                if _is_text(signals) and not self._thoughts.ends_with_text:  # nearly all of them
                     self._size.add(signals)
                     written.note_text(signals)
                     yield signals
@@ -295,6 +295,13 @@ def _choose_keeping(brief: Brief, sealer: Sealer) -> ThoughtSeals | CallThoughts
     if brief.model_request.wants_encrypted_reasoning:
         return ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning"))
     return CallThoughts() if brief.response.store or brief.is_remembered else ThoughtSeals(None)
+
+
+def _is_text(signals: Sequence[Signal]) -> bool:
+    for signal in signals:  # noqa: SIM110  # for each token: a generator would cost more than all other checks
+        if type(signal) is not Text:
+            return False
+    return True
 
 
 def _list_said(narration: Narration) -> list[Item]:

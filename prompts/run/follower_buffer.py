@@ -39,6 +39,8 @@ class FollowerBuffer:
         self._size = sum(len(event.data) for event in events)
         self._max_bytes = max_bytes
         self._min_bytes = min(MIN_KEPT_BYTES, max_bytes)
+        self._many_bytes = min(2 * MIN_KEPT_BYTES, max_bytes)
+        """Looked through when there is more: not at each event."""
         self._places: set[Place] = set()
         self.is_read = False
         """Whether the first reader has joined, or none is expected."""
@@ -61,7 +63,7 @@ class FollowerBuffer:
         self.last_number += len(events)
         for event in events:
             self._size += len(event.data)
-        if self._size > self._min_bytes:
+        if self._size > self._many_bytes:
             self._drop()
 
     def find(self, after: int) -> Sequence[Event] | None:

@@ -9,14 +9,15 @@ class Quiet:
     def __init__(self, every_s: float) -> None:
         """`every_s` is how long a reader is told nothing at most."""
         self._every_s = every_s
+        self._loop = asyncio.get_running_loop()
         self.restart()
 
     def restart(self) -> None:
         """The reader is told something now."""
-        self.due = asyncio.get_running_loop().time() + self._every_s
+        self.due = self._loop.time() + self._every_s
         """In the event loop's time."""
 
     @property
     def left_s(self) -> float:
         """Until it is due; 0 when it is."""
-        return max(0.0, self.due - asyncio.get_running_loop().time())
+        return max(0.0, self.due - self._loop.time())

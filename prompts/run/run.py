@@ -13,11 +13,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import structlog
+from msgspec import Struct
 
 from prompts.alarms import NEVER, Alarm, Limit
 from prompts.answer.events import Event
@@ -45,8 +46,7 @@ UNANSWERED = "The conversation store has not answered. Try again in a moment."
 CRASHED = "The server made a mistake while it wrote this answer. Send the input again."
 
 
-@dataclass(frozen=True, slots=True)
-class Telling:
+class Telling(Struct, frozen=True):
     """Signals on their way to the log, and the events that are published when they are there."""
 
     events: Sequence[Event]
@@ -77,6 +77,7 @@ class Run:
         """Whether the response was taken away to be erased: nobody else ends it."""
         self.is_handed_over = False
         """Whether this process has asked others to go on with it."""
+        self._loop = asyncio.get_running_loop()
         self._brief = brief
         self._observer = observer
         self._reservation = find_reservation(brief.response, brief.model_request, owner=brief.owner, meter=meter)
@@ -93,6 +94,8 @@ class Run:
         self._writing: asyncio.Future[None] | None = None
         """The group in flight."""
         self._unwritten: Telling | None = None
+        self._is_called = False
+        """Whether the event loop is about to begin writing."""
         self._is_written_again = False
         """Whether the group in flight could not be written at once, and is tried until the lease is lost."""
         self._is_urgent = False
@@ -202,10 +205,10 @@ class Run:
         """Read the answer to its end, and write it down meanwhile. What the log fails at ends the reading."""
         self._reader = task = _current_task()
         cancellations = task.cancelling()
-        self._renewal.due = _now() + self._renewal_s
+        self._renewal.due = self._loop.time() + self._renewal_s
         self._renewal.start()
         try:
-            with Limit(_now() + max_run_s):
+            with Limit(self._loop.time() + max_run_s):
                 return await self._read(answering)
         except TimeoutError:
             raise UpstreamTimeout(f"The answer took longer than the {max_run_s:g} s one may take.") from None
@@ -229,8 +232,9 @@ class Run:
                     self._notice_first_token(time.monotonic() - began)
                     began = None
                 self._pending += signals
-                if self._writing is None:
-                    self._write_pending()
+                if self._writing is None and not self._is_called:
+                    self._is_called = True
+                    self._loop.call_soon(self._begin_writing)
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
                     self._taken.clear()
                     await self._taken.wait()
@@ -247,10 +251,14 @@ class Run:
             await self._expect_news()
 
     def _write_pending(self) -> None:
-        """Hand what has arrived to the log's writer, as one group; without any the lease is kept."""
-        telling = self._tell_pending()
+        """Hand what has arrived to the log's writer, as one group; without any the lease is kept. Raises nothing."""
+        try:
+            telling = self._tell_pending()
+        except Exception as error:  # noqa: BLE001  # raised again by whoever reads or settles
+            self._break_off(error)
+            return
         is_urgent, self._is_urgent = self._is_urgent, False
-        self._renewal.due = _now() + self._renewal_s
+        self._renewal.due = self._loop.time() + self._renewal_s
         self._handed_at = time.perf_counter()
         self._await_written(self._writer.hand(telling.group, is_urgent=is_urgent))
 
@@ -279,7 +287,7 @@ class Run:
         self._is_written_again, self._unwritten = False, None
         self._publish(telling.events)
         if self._pending and self._reader is not None:
-            self._write_pending_later()
+            self._write_pending()
 
     def _break_off(self, failure: BaseException) -> None:
         """The log cannot be written any more: whoever reads the answer need not go on."""
@@ -289,16 +297,15 @@ class Run:
 
     def _renew(self) -> None:
         """Nothing was written for a while: keep the lease."""
-        self._renewal.due = _now() + self._renewal_s
+        self._renewal.due = self._loop.time() + self._renewal_s
         if self._writing is None and self._failure is None:
-            self._write_pending_later()
-
-    def _write_pending_later(self) -> None:
-        """The same, called by the event loop: what goes wrong ends the reading."""
-        try:
             self._write_pending()
-        except Exception as error:  # noqa: BLE001  # raised again by the reading
-            self._break_off(error)
+
+    def _begin_writing(self) -> None:
+        """Behind all that came with the first signals: an answer that comes whole is written down by its commit."""
+        self._is_called = False
+        if self._pending and self._writing is None and self._reader is not None:
+            self._write_pending()
 
     def _tell_pending(self) -> Telling:
         self._taken.set()
@@ -410,7 +417,7 @@ class Run:
 
     def _expect_news(self) -> asyncio.Future[None]:
         """Done when something is published, or the run is over."""
-        news = asyncio.get_running_loop().create_future()
+        news = self._loop.create_future()
         self._waiting.append(news)
         return news
 
@@ -429,7 +436,3 @@ def _tell(news: asyncio.Future[None]) -> None:
 
 def _do_nothing() -> None:
     """What an alarm does that nobody has set."""
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

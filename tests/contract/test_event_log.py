@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from prompts.domain.signals import Called, Finished, Refused, Signal, Text, Thought, pack
 from prompts.domain.waypoints import LogPlace

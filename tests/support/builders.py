@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from msgspec import structs
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
@@ -185,7 +186,7 @@ async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float 
     narration.opening()
     for word in words:
         group = build_group(narration, [Text(word)])
-        group = replace(group, waypoint=waypoints.pass_group(narration, 1))
+        group = structs.replace(group, waypoint=waypoints.pass_group(narration, 1))
         await stores.responses.append(admitted.response.id, group, epoch=admitted.epoch, lease_s=lease_s)
     return narration
 
