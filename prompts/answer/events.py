@@ -224,11 +224,12 @@ class Narration:
             current = self._current
             if type(signal) is Text and type(current) is OpenMessage and current.is_saying_text:
                 # Nearly all signals come this way.
-                if self.next_number >= self.first_told:
-                    events.append(self._delta(current, signal))
-                else:
+                number = self.next_number
+                self.next_number = number + 1
+                if number < self.first_told:
                     current.keep(signal)
-                    self.next_number += 1
+                else:
+                    events.append(Event(current.delta_name, number, current.say(number, signal)))
             else:
                 self._group_told = index
                 events += self._tell(signal)
@@ -475,8 +476,7 @@ class Narration:
         if number < self.first_told:
             message.keep(signal)
             return Event("", number, b"")
-        name, head, tail = message.say(signal)
-        return Event(name, number, head % number + tail)
+        return Event(message.delta_name, number, message.say(number, signal))
 
     def _happen(self, happenings: Happenings) -> list[Event]:
         return [self._event(name, **fields) for name, fields in happenings]

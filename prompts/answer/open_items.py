@@ -123,8 +123,12 @@ class OpenMessage(OpenItem):
         self._logprobs: list[Logprob] = []
         self._annotations: list[Any] = []
         self._later_logprobs: list[Logprob] = []
-        self._delta_name = ""
-        self._delta_head = b""
+        self.is_saying_text = False
+        """Whether more text continues the current part."""
+        self.delta_name = ""
+        """The type of the events that say more of the current part."""
+        self._delta = self._plain_delta = b""
+        """The event with and without log probabilities: what is the same in each, and places for what is not."""
 
     @classmethod
     def resume(cls, response_id: str, outline: MessageOutline) -> Self:
@@ -156,7 +160,7 @@ class OpenMessage(OpenItem):
     def rewind(self) -> None:
         """See `OpenItem`."""
         super().rewind()
-        self._closed, self._part_kind = [], None
+        self._closed, self._part_kind, self.is_saying_text = [], None, False
         self._later_logprobs, self._logprobs = self._logprobs, []
 
     def take(self, signal: Signal) -> None:
@@ -179,11 +183,6 @@ class OpenMessage(OpenItem):
             part = ended.content[-1]
             self._pieces = Pieces([words_of(part)])
             self._logprobs = part.logprobs if isinstance(part, OutputText) else []
-
-    @property
-    def is_saying_text(self) -> bool:
-        """Whether more text continues the current part."""
-        return self._part_kind == "output_text"
 
     @property
     def open_text(self) -> Pieces | None:
@@ -212,18 +211,19 @@ class OpenMessage(OpenItem):
             self.output_index,
             len(self._closed),
         )
-        self._delta_name = f"response.{part_kind}.delta"
-        self._delta_head = b'{"type":"%b","sequence_number":%%d,%b"delta":' % (self._delta_name.encode(), place)
+        self.is_saying_text = part_kind == "output_text"
+        self.delta_name = f"response.{part_kind}.delta"
+        head = b'{"type":"%b","sequence_number":%%d,%b"delta":%%b' % (self.delta_name.encode(), place)
+        self._delta = head + b',"logprobs":%b}'
+        self._plain_delta = head + (b',"logprobs":[]}' if self.is_saying_text else b"}")
 
-    def say(self, signal: Text | Refused) -> tuple[str, bytes, bytes]:
-        """The delta event: its type, and its JSON before and after the sequence number. The hot path."""
-        self.keep(signal)
-        if isinstance(signal, Refused):
-            return self._delta_name, self._delta_head, encode(signal.text) + b"}"
-        if not signal.logprobs:
-            return self._delta_name, self._delta_head, encode(signal.text) + b',"logprobs":[]}'
-        tail = b'%b,"logprobs":%b}' % (encode(signal.text), encode(signal.logprobs))
-        return self._delta_name, self._delta_head, tail
+    def say(self, number: int, signal: Text | Refused) -> bytes:
+        """The JSON of the delta event of this number. The hot path."""
+        if type(signal) is Text and signal.logprobs:
+            self.keep(signal)
+            return self._delta % (number, encode(signal.text), encode(signal.logprobs))
+        self._pieces.append(signal.text)
+        return self._plain_delta % (number, encode(signal.text))
 
     def keep(self, signal: Text | Refused) -> None:
         """Take it in without a word."""
@@ -250,6 +250,7 @@ class OpenMessage(OpenItem):
         yield "response.content_part.done", self._describe(place, part)
         self._closed.append(part)
         self._part_kind, self._pieces, self._logprobs, self._annotations = None, Pieces(), [], []
+        self.is_saying_text = False
 
     @property
     def _has_begun(self) -> bool:

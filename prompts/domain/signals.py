@@ -196,7 +196,7 @@ Signal: TypeAlias = (
 
 def pack(signals: Sequence[Signal]) -> bytes:
     """The signals as a log holds them: a JSON array, in which a plain text stands as a string."""
-    return encode([_packed(signal) for signal in signals])
+    return encode([signal.text if type(signal) is Text and not signal.logprobs else signal for signal in signals])
 
 
 def unpack(packed: bytes) -> list[Signal]:
@@ -277,10 +277,6 @@ def _read_search(call_id: str, item: FileSearchCall) -> list[Signal]:
     found = Found(is_failed=item.status == "failed", results=item.results)
     is_over = item.status in ("completed", "failed")
     return [RoundEnded([call]), *([HostedReturned(call_id, "", found)] if is_over else [])]
-
-
-def _packed(signal: Signal) -> Signal | str:
-    return signal.text if type(signal) is Text and not signal.logprobs else signal
 
 
 def _say(part: OutputText | Refusal) -> Signal:

@@ -59,7 +59,8 @@ class AnswerSize:
     def _count(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
             if type(signal) is Text:
-                self._bytes += _count_bytes(signal.text)
+                text = signal.text
+                self._bytes += len(text) if text.isascii() else _count_bytes(text)
                 if signal.logprobs:
                     self._bytes += sum(map(_count_logprob, signal.logprobs))
                 if self._latest is not Text:

@@ -13,8 +13,6 @@ MIN_KEPT_BYTES = 4_000
 # Events in one group: about a millisecond of the event loop, and the most that a slow reader's connection holds.
 MAX_AT_ONCE = 200
 
-DROPPED = Event("", -1, b"")
-
 
 class Place:
     """Where a reader is: the number of the last event that it has had."""
@@ -34,8 +32,6 @@ class FollowerBuffer:
 
     def __init__(self, events: Sequence[Event], *, before: int, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._events = list(events)
-        self._dropped = 0
-        """How many of the list are empty places, at its beginning."""
         self._size = sum(len(event.data) for event in events)
         self._max_bytes = max_bytes
         self._min_bytes = min(MIN_KEPT_BYTES, max_bytes)
@@ -69,21 +65,16 @@ class FollowerBuffer:
     def find(self, after: int) -> Sequence[Event] | None:
         """Some of the events above `after`, oldest first; None when the next one was dropped."""
         behind = max(0, self.last_number - after)
-        if behind > len(self._events) - self._dropped:
-            return None
         start = len(self._events) - behind
-        return self._events[start : start + MAX_AT_ONCE]
+        return None if start < 0 else self._events[start : start + MAX_AT_ONCE]
 
     def _drop(self) -> None:
         had = min((place.after for place in self._places), default=self.last_number if self.is_read else -1)
         known = had - (self.last_number - len(self._events))  # so many of the list all readers have had
-        while len(self._events) - self._dropped > 1:
-            limit = self._min_bytes if self._dropped < known else self._max_bytes
-            if self._size <= limit:
+        dropped = 0
+        while dropped < len(self._events) - 1:
+            if self._size <= (self._min_bytes if dropped < known else self._max_bytes):
                 break
-            self._size -= len(self._events[self._dropped].data)
-            self._events[self._dropped] = DROPPED
-            self._dropped += 1
-        if 2 * self._dropped > len(self._events):
-            del self._events[: self._dropped]
-            self._dropped = 0
+            self._size -= len(self._events[dropped].data)
+            dropped += 1
+        del self._events[:dropped]
