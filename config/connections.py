@@ -111,8 +111,7 @@ async def open_openai(traced: "TracedClients | None" = None) -> AsyncIterator[As
     Those beside are for what is asked besides runs: follow-ups, the list of models.
     """
     limits = httpx2.Limits(max_connections=settings.MAX_RUNS + 10, max_keepalive_connections=50)
-    hooks = {} if traced is None else {"request": [traced.name_trace]}
-    http_client = ModelServerClient(limits=limits, event_hooks=hooks)
+    http_client = ModelServerClient(limits=limits, name_trace=None if traced is None else traced.name_trace)
     # A model's server without keys still wants the header to be there.
     api_key = settings.OPENAI_API_KEY or "none"
     async with AsyncOpenAI(base_url=settings.OPENAI_BASE_URL, api_key=api_key, http_client=http_client) as client:

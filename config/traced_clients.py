@@ -1,6 +1,6 @@
 """The clients of a process that traces. No other imports this: it imports OpenTelemetry."""
 
-from typing import Any
+from collections.abc import MutableMapping
 
 from opentelemetry import propagate
 from opentelemetry.trace import Tracer
@@ -32,6 +32,6 @@ class TracedClients:
         """The model, with a span a call."""
         return TracedModel(model, self._tracer, base_url=base_url, has_content=self._has_content)
 
-    async def name_trace(self, request: Any) -> None:
-        """An httpx hook: name the trace in a request's headers, so that the other server may go on with it."""
-        propagate.inject(request.headers)
+    def name_trace(self, headers: MutableMapping[str, str]) -> None:
+        """Name the trace in a request's headers, so that the other server may go on with it."""
+        propagate.inject(headers)

@@ -1,8 +1,10 @@
 """A model whose calls an `Observer` is told of: for answers, summaries and follow-ups alike."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Self
 
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
@@ -25,7 +27,7 @@ class MeasuredModel:
         self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
     ) -> AbstractAsyncContextManager[Answer]:
         """See `ChatModel.stream`."""
-        return self._stream(request, items, shown)
+        return _MeasuredAnswer(self._model.stream(request, items, shown=shown), request.model, self._observer)
 
     async def list_models(self) -> Sequence[Model]:
         """See `ChatModel.list_models`."""
@@ -35,51 +37,63 @@ class MeasuredModel:
             self._observer.notice(ModelsListed([model.id for model in listed]))
         return listed
 
-    @asynccontextmanager
-    async def _stream(self, request: ModelRequest, items: Sequence[Item], shown: str) -> AsyncIterator[Answer]:
-        call = _Call(request.model)
-        try:
-            async with (
-                self._model.stream(request, items, shown=shown) as answer,
-                aclosing(call.listen(answer)) as heard,
-            ):
-                yield heard
-        except ServiceError as error:
-            call.code = error.code
-            raise
-        finally:
-            self._observer.notice(call.report())
 
+class _MeasuredAnswer:
+    """One answer, passed on as it is, and reported when it is left; no generator, since each token goes through it."""
 
-class _Call:
-    """One call: when it began, when the model said its first word, and how it ended."""
+    __slots__ = (
+        *("_answer", "_began", "_context", "_ended", "_first_word", "_has_shown_thought", "_model"),
+        *("_observer", "_usage"),
+    )
 
-    def __init__(self, model: str) -> None:
-        self.code: str | None = None
+    def __init__(self, context: AbstractAsyncContextManager[Answer], model: str, observer: Observer) -> None:
+        self._context = context
         self._model = model
+        self._observer = observer
+        self._answer: Answer
         self._began = time.perf_counter()
         self._first_word: float | None = None
+        """When the model said it."""
         self._has_shown_thought = False
         self._ended: float | None = None
         self._usage: Usage | None = None
 
-    async def listen(self, answer: Answer) -> AsyncGenerator[list[Signal], None]:
-        """Pass the answer on as it is."""
-        async for signals in answer:
-            if self._first_word is None and any(map(get_size, signals)):
-                self._first_word = time.perf_counter()
-                self._has_shown_thought = isinstance(signals[0], Thought | Summarized)
-            match signals:
-                case [*_, Finished(_, usage)]:
-                    self._ended, self._usage = time.perf_counter(), usage
-            yield signals
+    async def __aenter__(self) -> Self:
+        try:
+            self._answer = await self._context.__aenter__()
+        except BaseException as error:
+            self._report(error)
+            raise
+        return self
 
-    def report(self) -> ModelCalled:
-        """What is told of it."""
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        try:
+            return await self._context.__aexit__(kind, error, trace)
+        finally:
+            self._report(error)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Signal]:
+        signals = await anext(self._answer)
+        if self._first_word is None and any(map(get_size, signals)):
+            self._first_word = time.perf_counter()
+            self._has_shown_thought = isinstance(signals[0], Thought | Summarized)
+        if signals and isinstance(finished := signals[-1], Finished):
+            self._ended, self._usage = time.perf_counter(), finished.usage
+        return signals
+
+    def _report(self, error: BaseException | None) -> None:
+        self._observer.notice(self._sum_up(error.code if isinstance(error, ServiceError) else None))
+
+    def _sum_up(self, code: str | None) -> ModelCalled:
         took_s = (self._ended or time.perf_counter()) - self._began
         if self._usage is None or self._ended is None or self._first_word is None:
-            return ModelCalled(self._model, took_s, self.code, self._usage, None, None)
+            return ModelCalled(self._model, took_s, code, self._usage, None, None)
         written = self._usage.output_tokens
         if not self._has_shown_thought:  # it came before the first word
             written -= self._usage.output_tokens_details.reasoning_tokens
-        return ModelCalled(self._model, took_s, self.code, self._usage, self._ended - self._first_word, written)
+        return ModelCalled(self._model, took_s, code, self._usage, self._ended - self._first_word, written)

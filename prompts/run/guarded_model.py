@@ -1,7 +1,9 @@
 """A model whose failures its breaker counts."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
+from types import TracebackType
+from typing import Self
 
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
@@ -30,26 +32,51 @@ class GuardedModel:
             message = "The model's server does not answer at the moment. Send the request again later."
             raise UpstreamUnavailable(message, retry_after_s=wait_s)
 
-    @asynccontextmanager
-    async def stream(self, request: ModelRequest, items: Sequence[Item], *, shown: str = "") -> AsyncIterator[Answer]:
+    def stream(
+        self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
+    ) -> AbstractAsyncContextManager[Answer]:
         """See `ChatModel.stream`."""
-        async with AsyncExitStack() as stack:
-            with counted_failures(self._breaker):
-                answer = await stack.enter_async_context(self._model.stream(request, items, shown=shown))
-            yield self._count(answer)
+        return _CountedAnswer(self._model.stream(request, items, shown=shown), self._breaker)
 
     async def list_models(self) -> Sequence[Model]:
         """See `ChatModel.list_models`."""
         return await self._model.list_models()
 
-    async def _count(self, answer: Answer) -> AsyncIterator[list[Signal]]:
-        has_answered = False
+
+class _CountedAnswer:
+    """One answer, passed on as it is; no generator, since each token goes through it."""
+
+    __slots__ = ("_answer", "_breaker", "_context", "_has_answered")
+
+    def __init__(self, context: AbstractAsyncContextManager[Answer], breaker: Breaker) -> None:
+        self._context = context
+        self._breaker = breaker
+        self._answer: Answer
+        self._has_answered = False
+
+    async def __aenter__(self) -> Self:
         with counted_failures(self._breaker):
-            async for signals in answer:
-                if not has_answered:
-                    has_answered = True
-                    self._breaker.succeed()
-                yield signals
+            self._answer = await self._context.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._context.__aexit__(kind, error, trace)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Signal]:
+        try:
+            signals = await anext(self._answer)
+        except (UpstreamError, UpstreamTimeout) as error:
+            _count(error, self._breaker)
+            raise
+        if not self._has_answered:
+            self._has_answered = True
+            self._breaker.succeed()
+        return signals
 
 
 @contextmanager
@@ -57,8 +84,12 @@ def counted_failures(breaker: Breaker) -> Iterator[None]:
     """Tell the breaker of what the server fails at."""
     try:
         yield
-    except AnswerTooLarge:  # a client's request may have led to it, and must not close the server to all others
+    except (UpstreamError, UpstreamTimeout) as error:
+        _count(error, breaker)
         raise
-    except (UpstreamError, UpstreamTimeout):
+
+
+def _count(error: UpstreamError | UpstreamTimeout, breaker: Breaker) -> None:
+    """Not an answer that is too large: a client's request may have led to it, and must not close the server to all."""
+    if not isinstance(error, AnswerTooLarge):
         breaker.fail()
-        raise

@@ -2,7 +2,9 @@
 
 import base64
 import re
-from typing import Any
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, get_args
 
 import pytest
 from msgspec import UNSET
@@ -11,7 +13,7 @@ from prompts.adapters.openai.chat_request import model_body
 from prompts.adapters.openai.instructions import MARK
 from prompts.adapters.openai.kept_thoughts import KeptThought, pack_kept
 from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
-from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
+from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks, SystemMessages
 from prompts.adapters.openai.thought_replay import NO_SIGNATURE
 from prompts.domain.items import (
     Compaction,
@@ -536,3 +538,12 @@ SCHEMA = {"type": "object"}
 )
 def test_parameters(asked: dict[str, Any], sent: dict[str, Any]) -> None:
     assert fields(**asked) == sent
+
+
+@pytest.mark.parametrize("mode", get_args(SystemMessages))
+@pytest.mark.parametrize("roles", [roles for count in range(4) for roles in product(get_args(Role), repeat=count)])
+def test_a_text_is_sent_the_same_in_one_part_or_in_two(mode: SystemMessages, roles: Sequence[Role]) -> None:
+    quirks = ModelQuirks(system_messages=mode)
+    whole = [said(role, f"{role} {number}") for number, role in enumerate(roles)]
+    cut = [speak(item.role, *item.content, InputText("")) for item in whole]
+    assert messages(*whole, quirks=quirks) == messages(*cut, quirks=quirks)

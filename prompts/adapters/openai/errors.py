@@ -15,6 +15,7 @@ from math import isfinite
 import aiohttp
 import httpx2
 import openai
+from aiohttp.http import HttpProcessingError
 
 from prompts.adapters.openai.server_words import ForeignError, ServerWords, read_server_words
 from prompts.errors import (
@@ -84,17 +85,33 @@ _OPERATORS_CODES = {"invalid_api_key", "authentication_error", "permission_error
 _TIMEOUT_CODES = {"timeout", "timeout_error"}
 
 
+# What they raise: the official client, its HTTP library, and the one below that streams are read with.
+FOREIGN_ERRORS = (
+    openai.OpenAIError,
+    httpx2.HTTPError,
+    httpx2.StreamError,
+    aiohttp.ClientError,
+    HttpProcessingError,  # of a body that is no HTTP
+    OSError,
+)
+
+
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Raise ours for theirs, on a request and while its stream is read; most specific first."""
+    """Raise ours for theirs, on a request and while its stream is read."""
     try:
         yield
-    except openai.APIStatusError as exc:
-        raise _translate(_read_status_error(exc)) from exc
-    except (openai.OpenAIError, httpx2.HTTPError, httpx2.StreamError, aiohttp.ClientError, OSError) as exc:
-        if _is_timeout(exc):
-            raise UpstreamTimeout("The model's server took too long to answer. Try again in a moment.") from exc
-        raise UpstreamError("The model's server cannot be reached, or broke off. Try again in a moment.") from exc
+    except FOREIGN_ERRORS as exc:
+        raise translate(exc) from exc
+
+
+def translate(exc: Exception) -> ServiceError:
+    """Ours for one of theirs, which becomes its cause; most specific first."""
+    if isinstance(exc, openai.APIStatusError):
+        return _translate(_read_status_error(exc))
+    if _is_timeout(exc):
+        return UpstreamTimeout("The model's server took too long to answer. Try again in a moment.")
+    return UpstreamError("The model's server cannot be reached, or broke off. Try again in a moment.")
 
 
 def is_worth_a_retry(error: ServiceError) -> bool:

@@ -68,10 +68,8 @@ def read_parts(content: Any) -> Iterator[SaidPart]:
 
 def read_integer(value: Any) -> int | None:
     """3 for 3, 3.0 and "3"; None for what is no whole number."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, int):
-        return value
+        return None if isinstance(value, bool) else value
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str) and len(value) <= _MAX_DIGITS and value.strip().isdecimal():

@@ -36,7 +36,7 @@ _decode_from = json.JSONDecoder().raw_decode
 
 def read_usage(reported: Any) -> Usage | None:
     """Ours for theirs, as far as it can be read; None when nothing was reported, or nothing that can be believed."""
-    if not isinstance(reported, Mapping):
+    if not isinstance(reported, dict):
         return None
     names = (_INPUT, _OUTPUT, _CACHED, _REASONING, _CACHE_WRITE)
     sent, said, cached, reasoning, cache_write = (_find(reported, paths) for paths in names)
@@ -70,10 +70,10 @@ def find_last_usage(tail: bytes) -> Usage | None:
 
 
 def _find(reported: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> int | None:
-    for path in paths:
-        value: Any = reported
-        for name in path:
-            value = value.get(name) if isinstance(value, Mapping) else None
-        if (count := read_integer(value)) is not None:
+    for place, *inner in paths:
+        value = reported.get(place)
+        for name in inner:
+            value = value.get(name) if isinstance(value, dict) else None
+        if value is not None and (count := read_integer(value)) is not None:
             return count
     return None
