@@ -16,11 +16,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.files import MB, list_failures
-from config.redis_pools import build_pool, check_master
+from config.redis_pools import build_pool, check_master, says_replica
 from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.adapters.redis.api_keys import RedisApiKeys
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.families import RedisFamilies
+from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from prompts.adapters.redis.origins import RedisOrigins
 from prompts.adapters.redis.outbox import RedisOutbox
 from prompts.adapters.storage.file_storage import DjangoFileStorage
@@ -39,11 +40,14 @@ Check = Callable[[], Awaitable[None]]
 
 @asynccontextmanager
 async def open_redis(traced: "TracedClients | None" = None) -> AsyncIterator[Redis]:
-    """A pooled client; a connection is made when it is first needed, and again when it broke."""
+    """The client of a process; a connection is made when it is first needed, and again when it broke.
+
+    Spans are made by a client that gives each command a connection to itself.
+    """
     pool = build_pool(
         settings.REDIS_URL, max_connections=settings.REDIS_MAX_CONNECTIONS, timeout_s=settings.REDIS_TIMEOUT_S
     )
-    redis = Redis.from_pool(pool) if traced is None else traced.open_redis(pool)
+    redis = MultiplexedRedis(pool, says_replica) if traced is None else traced.open_redis(pool)
     try:
         yield redis
     finally:

@@ -66,9 +66,15 @@ async def check_master(redis: Redis) -> None:
         replication = await redis.info("replication")
         if replication.get("role") == "slave":
             await redis.connection_pool.disconnect(inuse_connections=False)
+            await redis.connection_pool.update_active_connections_for_reconnect()  # type: ignore[no-untyped-call]  # redis-py has no types here
             raise RedisConnectionError("the server is a replica")
     with suppress(NoPermissionError):  # a user that may not write this key may still write ours
         await redis.set(PROBE_KEY, 1, px=PROBE_MS)
+
+
+def says_replica(error: ResponseError) -> bool:
+    """Whether a server answers so because it is a replica."""
+    return SAYS_REPLICA.search(f"{error.status_code} {error}") is not None
 
 
 class _RejectsReplicas(AbstractConnection):
@@ -79,7 +85,7 @@ class _RejectsReplicas(AbstractConnection):
         try:
             return await super().read_response(*args, **kwargs)
         except ResponseError as exc:
-            if not SAYS_REPLICA.search(f"{exc.status_code} {exc}"):
+            if not says_replica(exc):
                 raise
             await self.disconnect(nowait=True)
             raise RedisConnectionError("the server is a replica") from exc

@@ -45,8 +45,8 @@ CSRF_FAILURE_VIEW = "prompts.page.views.refuse_forgery"
 
 REDIS_URL = env.redis_url("REDIS_URL", "redis://127.0.0.1:6379/0")
 REDIS_TIMEOUT_S = env.seconds("REDIS_TIMEOUT_S", 2.0)
-# The most connections of a process; a turn holds one only during a round trip.
-REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64, minimum=2)
+# The most connections of a process: one that most commands share, one that listens, the others for one command each.
+REDIS_MAX_CONNECTIONS = env.integer("REDIS_MAX_CONNECTIONS", 64, minimum=3)
 WEAVIATE_URL = env.find_text("WEAVIATE_URL")
 WEAVIATE_GRPC_PORT = env.integer("WEAVIATE_GRPC_PORT", 50051, minimum=1)
 WEAVIATE_API_KEY = env.find_text("WEAVIATE_API_KEY")

@@ -14,7 +14,7 @@ from prompts.adapters.openai.responses_model import OpenAIResponsesModel
 from prompts.adapters.openai.streams import Patience
 from prompts.ports.chat_model import ChatModel
 from tests.contract.backends import BACKENDS, Backend
-from tests.support.builders import Stores, open_stores
+from tests.support.builders import Stores, open_redis, open_stores
 from tests.support.model_asker import Asker
 from tests.support.servers import StandinServer, ValkeyServer
 
@@ -52,8 +52,8 @@ async def control(standin: StandinServer) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture
 async def redis(valkey: ValkeyServer) -> AsyncIterator[Redis]:
-    """A client of an empty database."""
-    async with Redis.from_url(f"redis://127.0.0.1:{valkey.port}/{DATABASE}") as client:
+    """The client of a process, of an empty database."""
+    async with open_redis(f"redis://127.0.0.1:{valkey.port}/{DATABASE}") as client:
         await client.flushdb()
         yield client
 

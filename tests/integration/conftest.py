@@ -6,7 +6,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.support.builders import Stores, open_stores
+from tests.support.builders import Stores, open_redis, open_stores
 from tests.support.model_calls import SetModel, open_control
 from tests.support.server_fixtures import StartValkey
 from tests.support.servers import StandinServer
@@ -33,7 +33,7 @@ async def set_model(standin: StandinServer) -> AsyncIterator[SetModel]:
 @pytest.fixture
 async def redis(start_valkey: StartValkey) -> AsyncIterator[Redis]:
     """A client of a Valkey of the test's own."""
-    async with Redis.from_url(start_valkey(appendfsync="no").url) as client:
+    async with open_redis(start_valkey(appendfsync="no").url) as client:
         yield client
 
 

@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from config.connections import build_checks
-from config.redis_pools import build_pool
+from config.redis_pools import build_pool, says_replica
 from health.probes import Readiness
+from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from tests.support.server_fixtures import StartValkey
 from tests.support.servers import ValkeyServer, eventually
 
@@ -34,7 +35,7 @@ async def admin(valkey_to_break: ValkeyServer) -> AsyncIterator[Redis]:
 async def redis(valkey_to_break: ValkeyServer) -> AsyncIterator[Redis]:
     """The client of a replica."""
     pool = build_pool(valkey_to_break.url, max_connections=4, timeout_s=2.0)
-    async with Redis.from_pool(pool) as client:
+    async with MultiplexedRedis(pool, says_replica) as client:
         yield client
 
 

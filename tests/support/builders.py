@@ -9,10 +9,12 @@ from typing import Any, cast
 from msgspec import structs
 from redis.asyncio import Redis
 
+from config.redis_pools import build_pool, says_replica
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.conversation_store import RedisConversationStore
 from prompts.adapters.redis.eraser import RedisEraser
 from prompts.adapters.redis.event_log import RedisEventLog
+from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from prompts.adapters.redis.nudges import Nudges
 from prompts.adapters.redis.reader_marks import RedisReaderMarks
 from prompts.adapters.redis.response_notes import RedisResponseNotes
@@ -70,16 +72,16 @@ class RetryingRedis:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._redis, name)
 
-    def register_script(self, text: str) -> Any:
-        """A script that runs twice and returns the second answer."""
-        script = self._redis.register_script(text)
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Run a script twice, and return the second answer; any other command runs once."""
+        if args[0] == "EVALSHA":
+            await self._redis.execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py has no types here
+        return await self._redis.execute_command(*args, **options)  # type: ignore[no-untyped-call]  # redis-py has no types here
 
-        async def call(keys: Any, args: Any) -> Any:
-            await script(keys=keys, args=args)
-            return await script(keys=keys, args=args)
 
-        vars(call)["sha"] = script.sha  # for pipelines, which run it once
-        return call
+def open_redis(url: str) -> MultiplexedRedis:
+    """A client as a process has it; its context closes it."""
+    return MultiplexedRedis(build_pool(url, max_connections=64, timeout_s=5), says_replica)
 
 
 def open_stores(

@@ -1,6 +1,5 @@
 """Commands to Redis as spans: a script by its name, any other command by its own."""
 
-from hashlib import sha1
 from typing import Any
 
 from opentelemetry import trace
@@ -10,7 +9,7 @@ from typing_extensions import override
 
 from prompts.adapters.redis.lua_files import SCRIPTS
 
-SCRIPT_NAMES = {sha1(script.text.encode(), usedforsecurity=False).hexdigest(): name for name, script in SCRIPTS.items()}
+SCRIPT_NAMES = {script.sha: name for name, script in SCRIPTS.items()}
 
 
 class TracedRedis(Redis):

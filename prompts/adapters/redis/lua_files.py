@@ -12,6 +12,7 @@ Their order is the script's business alone. A script that takes anything else is
 
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha1
 from operator import itemgetter
 from pathlib import Path
 from typing import NoReturn, TypeAlias
@@ -34,6 +35,8 @@ class LuaScript:
     def __init__(self, name: str, text: str, *, keys: Sequence[str], args: Sequence[str]) -> None:
         self.name = name
         self.text = text
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        """The name that Redis knows it by."""
         self.keys = keys
         self.args = args
         self._pick = itemgetter(*keys, *args)  # four times as fast as a loop

@@ -1,15 +1,17 @@
 """Calls of Lua scripts, and the one place where redis-py's errors become ours."""
 
+import asyncio
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
-from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call
+from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call, LuaScript
+from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from prompts.errors import BrokenRecord, StorageFull, Unavailable
 
 # How long Redis remembers the id of a call that deleted something. The second try of the same call comes sooner.
@@ -69,13 +71,13 @@ class Scripts:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._scripts = {name: redis.register_script(script.text) for name, script in SCRIPTS.items()}
 
     async def call(self, name: str, /, **values: Arg) -> Any:
         """Run a script; its RETURNS line says what comes back. Raises Unavailable."""
-        call = SCRIPTS[name].arrange(values)
+        script = SCRIPTS[name]
+        call = script.arrange(values)
         with translated_errors():
-            return await self._call(name, call)
+            return await self._call(script, call)
 
     async def call_many(self, name: str, calls: Sequence[Mapping[str, Arg]]) -> list[Any]:
         """Run a script once a call, many in a round trip. Raises Unavailable."""
@@ -91,26 +93,38 @@ class Scripts:
 
     async def call_together(self, name: str, calls: Sequence[Call]) -> list[Any]:
         """Run a script once a call, all in one round trip. The answer of a call that failed is its exception."""
-        sha = str(self._scripts[name].sha)
-        pipeline = self._redis.pipeline(transaction=False)
-        for keys, args in calls:
-            pipeline.evalsha(sha, len(keys), *keys, *args)
-        try:
-            answers = await pipeline.execute(raise_on_error=False)
-        except (RedisError, OSError) as exc:
-            return [exc] * len(calls)
+        script = SCRIPTS[name]
+        answers = await self._send_together(script, calls)
         # A restarted server does not have the script any more; a call by itself loads it again.
         return [
-            await self._call_alone(name, call) if isinstance(answer, NoScriptError) else answer
+            await self._call_alone(script, call) if isinstance(answer, NoScriptError) else answer
             for call, answer in zip(calls, answers, strict=True)
         ]
 
-    async def _call(self, name: str, call: Call) -> Any:
-        keys, args = call
-        return await self._scripts[name](keys=keys, args=args)
-
-    async def _call_alone(self, name: str, call: Call) -> Any:
+    async def _send_together(self, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
+        if isinstance(self._redis, MultiplexedRedis):
+            sent = [self._redis.send("EVALSHA", script.sha, len(keys), *keys, *args) for keys, args in calls]
+            return await asyncio.gather(*sent, return_exceptions=True)
+        pipeline = self._redis.pipeline(transaction=False)
+        for keys, args in calls:
+            pipeline.evalsha(script.sha, len(keys), *keys, *args)
         try:
-            return await self._call(name, call)
+            return await pipeline.execute(raise_on_error=False)
+        except (RedisError, OSError) as exc:
+            return [exc] * len(calls)
+
+    async def _call(self, script: LuaScript, call: Call) -> Any:
+        keys, args = call
+        run: Callable[..., Awaitable[Any]] = self._redis.execute_command
+        try:
+            return await run("EVALSHA", script.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            # A new server, or one that was restarted.
+            await self._redis.script_load(script.text)
+            return await run("EVALSHA", script.sha, len(keys), *keys, *args)
+
+    async def _call_alone(self, script: LuaScript, call: Call) -> Any:
+        try:
+            return await self._call(script, call)
         except (RedisError, OSError) as exc:
             return exc
