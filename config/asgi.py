@@ -1,6 +1,7 @@
 """The ASGI application: which handler serves which path.
 
     /v1/…  /healthz /readyz /health     lean handler: Django's request, URLconf and async views, nothing else
+    GET /healthz                        answered at once, before Django
     /v1/docs  /v1/openapi.json          full stack: templates and static files
     everything else (admin, pages)      full stack: Django's own handler and middleware
 
@@ -26,6 +27,7 @@ from django.conf import settings
 from config.clients import open_clients
 from config.lean_handler import LeanHandler
 from config.lifespan import Lifespan, refuse_without_lifespan
+from config.liveness import answer_alive, is_plain_question
 from config.request_body import MB, BodyRoom, BoundedBodies
 from config.response_headers import API_HEADERS, page_headers, with_headers
 from prompts.consumers.consumer import ResponsesConsumer
@@ -64,6 +66,8 @@ async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISend
         await (refuse_without_lifespan(send) if scope["type"] == "http" else _refuse_websocket(receive, send))
     elif scope["type"] == "websocket":
         await websockets(scope, receive, send)
+    elif is_plain_question(scope):
+        await answer_alive(scope, send)
     else:
         await find_handler(scope["path"])(scope, receive, send)
 

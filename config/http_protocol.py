@@ -13,10 +13,13 @@ The body itself is bounded by whoever reads it (config/request_body.py): uvicorn
 import asyncio
 from http import HTTPStatus
 from typing import Any, ClassVar, NoReturn
+from urllib.parse import unquote
 
+import httptools
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from config.http_exchange import HttpExchange
 from config.response_headers import API_HEADERS
 from config.stalls import StallWatch, close_at_once
 from prompts.api.errors import render_error
@@ -70,6 +73,8 @@ class HttpProtocol(HttpToolsProtocol):
         self._keep_open()
         self._stall.forget()
         super().connection_lost(exc)
+        if not self._is_idle:
+            self._leave()
 
     @override
     def eof_received(self) -> None:
@@ -135,7 +140,10 @@ class HttpProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             self._stop_parsing(InvalidRequest("Too many requests wait on this connection. Send them one by one."))
         self._keep_open()
-        super().on_headers_complete()
+        self._complete_scope()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return
+        self._begin_exchange()
 
     @override
     def on_body(self, body: bytes) -> None:
@@ -169,6 +177,41 @@ class HttpProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self._watch_closing()
 
+    def _complete_scope(self) -> None:
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["http_version"] = self.parser.get_http_version()
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
+        self.scope["raw_path"] = self.root_path.encode("ascii") + url.path
+        self.scope["query_string"] = url.query or b""
+
+    def _begin_exchange(self) -> None:
+        """As uvicorn does it in its `on_headers_complete`, but for the class, and for a limit that is not used."""
+        is_waiting = not self._is_idle
+        self.cycle = HttpExchange(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if is_waiting:  # for the answer to an earlier request
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+        else:
+            self._start_asgi_task(self.cycle, self.app)
+
+    def _leave(self) -> None:
+        assert isinstance(self.cycle, HttpExchange)
+        self.cycle.leave()
+
     # --- refusing ---
 
     @override
@@ -179,9 +222,8 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self.transport.write(_render(self._refusal))
-        if not self._is_idle:  # whoever waits for the body waits no longer
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        if not self._is_idle:
+            self._leave()
         self._close_in(self.linger_s)
 
     def _count_head(self, size: int) -> None:

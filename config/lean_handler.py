@@ -8,8 +8,9 @@ needs one of these belongs on the full stack.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
-from functools import reduce
+from functools import cache, reduce
 from io import BytesIO
+from typing import cast
 
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from django.core.handlers.asgi import ASGIRequest
@@ -17,8 +18,11 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
-from config.request_body import BodyRoom, ClientLeft, RequestBody
+from config.http_exchange import HttpExchange
+from config.path_table import PathTable
+from config.request_body import BodyRoom, ClientLeft, RequestBody, find_exchange
 from config.response_headers import API_HEADERS
+from prompts.api.sse import EventStream, LastPart
 
 Response = HttpResponse | StreamingHttpResponse
 View = Callable[[HttpRequest], Awaitable[Response]]
@@ -51,7 +55,7 @@ class LeanHandler:
     """An ASGI application over a URLconf whose views are all async. `middleware` lists the outermost first."""
 
     def __init__(self, urlconf: str, middleware: list[str], *, max_body_bytes: int, room: BodyRoom) -> None:
-        self._resolver = get_resolver(urlconf)
+        self._paths = PathTable(get_resolver(urlconf))
         self._max_body_bytes = max_body_bytes
         self._room = room
         self._view: View = reduce(lambda view, path: import_string(path)(view), reversed(middleware), self._respond)
@@ -62,27 +66,47 @@ class LeanHandler:
         # After an abort, as after a client that left, the answer is unfinished: the server closes the connection, and
         # a client cannot take this for the end of the answer.
         with suppress(ConnectionAbortedError), closing(body):
-            await _unless_client_leaves(self._answer(LeanRequest(scope, body), send), body)
+            answer = self._answer(LeanRequest(scope, body), send)
+            exchange = find_exchange(receive)
+            await (_watch_client(answer, body) if exchange is None else _unless_client_leaves(answer, exchange))
 
     async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:
         # No `response.close()`: it fires request_finished, which handles databases and caches that are not used here.
         await _send(await self._view(request), send)
 
     async def _respond(self, request: HttpRequest) -> Response:
-        match = self._resolver.resolve(request.path_info)
+        match = self._paths.resolve(request.path_info)
         request.resolver_match = match
         response: Response = await match.func(request, *match.args, **match.kwargs)
         return response
 
 
-async def _unless_client_leaves(answer: Awaitable[None], body: RequestBody) -> None:
-    """Answer until the client leaves. Work that a view started in other tasks goes on."""
+async def _unless_client_leaves(answer: Awaitable[None], exchange: HttpExchange) -> None:
+    """Answer until the client leaves, in the task of the request. Work that a view started in other tasks goes on."""
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    exchange.on_left = task.cancel
+    if exchange.disconnected:
+        task.cancel()
+    try:
+        await answer
+    except asyncio.CancelledError:
+        if exchange.disconnected and task.uncancel() == 0:
+            return
+        if task.cancelling():
+            raise
+        raise ConnectionAbortedError from None  # it had its time
+    finally:
+        exchange.on_left = None
+
+
+async def _watch_client(answer: Awaitable[None], body: RequestBody) -> None:
+    """The same under a server that tells only those who ask it all the time."""
     answering = asyncio.ensure_future(answer)
     watching = asyncio.ensure_future(body.wait_until_left())
     try:
         await asyncio.wait({answering, watching}, return_when=asyncio.FIRST_COMPLETED)
         if answering.cancelled():
-            raise ConnectionAbortedError  # it had its time
+            raise ConnectionAbortedError  # likewise
         if answering.done():
             answering.result()
     finally:
@@ -94,13 +118,22 @@ async def _unless_client_leaves(answer: Awaitable[None], body: RequestBody) -> N
 async def _send(response: Response, send: ASGISendCallable) -> None:
     if not isinstance(response, StreamingHttpResponse):
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
-    headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
+    headers = [(_encode_name(name), value.encode("latin-1")) for name, value in response.items()]
     headers += API_HEADERS
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
     await send(start)  # type: ignore[arg-type]  # a literal dict, not the TypedDict
-    if isinstance(response, StreamingHttpResponse):
-        async for part in response:
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
-    else:
+    if not isinstance(response, StreamingHttpResponse):
         await send({"type": "http.response.body", "body": response.content, "more_body": False})
+        return
+    # Django's own iterator would pass each part through two generators more.
+    is_over = False
+    async for part in response.parts if isinstance(response, EventStream) else response:
+        is_over = isinstance(part, LastPart)
+        await send({"type": "http.response.body", "body": part, "more_body": not is_over})
+    if not is_over:
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@cache
+def _encode_name(name: str) -> bytes:
+    return name.encode("ascii").lower()  # our code has a few names

@@ -25,6 +25,7 @@ class HttpMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("route", "method", "status")
+        self._series: dict[tuple[str | None, str | None, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter("eps_http_requests", "Answered HTTP requests.", labels, registry=registry)
         self._durations = Histogram(
             "eps_http_request_duration_seconds",
@@ -36,9 +37,17 @@ class HttpMetrics:
 
     def record(self, *, route: str | None, method: str | None, status: int, took_s: float) -> None:
         """A request was answered. `route` is None when no pattern matched its path."""
-        route = UNMATCHED if route is None else f"/{route}"
-        self._requests.labels(route, method if method in METHODS else "other", str(status)).inc()
-        self._durations.labels(route).observe(took_s)
+        series = (route, method if method in METHODS else "other", status)
+        found = self._series.get(series)
+        if found is None:  # few, of which a look-up by labels is dear
+            found = self._series[series] = self._find_series(*series)
+        requests, durations = found
+        requests.inc()
+        durations.observe(took_s)
+
+    def _find_series(self, route: str | None, method: str | None, status: int) -> tuple[Counter, Histogram]:
+        named = UNMATCHED if route is None else f"/{route}"
+        return self._requests.labels(named, method, str(status)), self._durations.labels(named)
 
 
 class ProcessSampler:

@@ -14,6 +14,7 @@ from django.utils.decorators import sync_only_middleware
 
 from config.lean_handler import Response, View
 from config.metrics import HttpMetrics
+from config.recycling import note_request
 from prompts.api.request_ids import choose_request_id
 
 if TYPE_CHECKING:
@@ -110,13 +111,7 @@ def close_while_draining(view: View) -> View:
 
     async def answer(request: HttpRequest) -> Response:
         response = await view(request)
-        state = cast(ASGIRequest, request).scope["state"]
-        readiness, wear = state.get("readiness"), state.get("wear")
-        is_leaving = readiness is not None and readiness.is_draining
-        if wear is not None:
-            wear.note_request()
-            is_leaving = is_leaving or wear.is_recycling
-        if is_leaving:
+        if note_request(cast(ASGIRequest, request).scope["state"]):
             response["Connection"] = "close"
         return response
 

@@ -9,9 +9,10 @@ import fcntl
 import os
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -82,6 +83,16 @@ class Wear:
             os.close(lock)
             return False
         return True  # the descriptor stays open, and the lock held
+
+
+def note_request(state: Mapping[str, Any]) -> bool:
+    """A request was served with this state of the process. Whether the process is leaving, and the client is to go."""
+    readiness, wear = state.get("readiness"), state.get("wear")
+    is_leaving = readiness is not None and readiness.is_draining
+    if wear is not None:
+        wear.note_request()
+        is_leaving = is_leaving or wear.is_recycling
+    return is_leaving
 
 
 def read_memory_bytes() -> int:

@@ -29,6 +29,9 @@ PAGE_POLICY = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
+# The same as lines of an answer's head: they are in every answer, and need no second look.
+ALWAYS: dict[Header, bytes] = {(name, value): b"%b: %b\r\n" % (name, value) for name, value in API_HEADERS}
+
 
 def page_headers(*, has_inline: bool) -> tuple[Header, ...]:
     """The headers of pages. `has_inline` allows inline code and styles, as Django's debug pages have them."""

@@ -14,7 +14,7 @@ from dmr.plugins.msgspec import BodyMsgspec
 from msgspec import UNSET, Meta, Struct, field
 from msgspec.structs import replace
 
-from prompts.answer.events import Event
+from prompts.answer.events import TERMINAL, Event
 from prompts.api import sse
 from prompts.api.controller import ApiController, json_response
 from prompts.api.errors import render_error
@@ -216,7 +216,7 @@ async def stream(
     """
     first = await anext(events, None)
     body = _frames(first, events, sse.frames if padded_for is None else partial(_padded_frames, padded_for))
-    return StreamingHttpResponse(body, content_type=sse.CONTENT_TYPE, headers=sse.HEADERS)
+    return sse.EventStream(body)
 
 
 async def _frames(
@@ -225,18 +225,30 @@ async def _frames(
     write: Callable[[Sequence[Event]], Iterator[bytes]],
 ) -> AsyncIterator[bytes]:
     """An error in the middle breaks the connection off: a clean end would look like the end of the answer."""
+    part = b""
     try:
         async with aclosing(rest):  # a reader who leaves is gone at once, not when the garbage is collected
-            for piece in write(first or ()):
-                yield piece
+            for part in _write_parts(first, write) if first else ():
+                yield part
             first = None  # megabytes, where the response has long instructions
-            async for events in rest:
-                for piece in write(events) if events else (sse.KEEP_ALIVE,):
-                    yield piece
+            async for events in rest:  # to its end, beyond the last event: else it would look as if its reader had left
+                for part in _write_parts(events, write) if events else (sse.KEEP_ALIVE,):
+                    yield part
     except ServiceError as error:
         log.warning("stream_broken_off", code=error.code)
         raise ConnectionAbortedError from error
-    yield sse.DONE
+    if not isinstance(part, sse.LastPart):
+        yield sse.LastPart(sse.DONE)
+
+
+def _write_parts(events: Sequence[Event], write: Callable[[Sequence[Event]], Iterator[bytes]]) -> Iterator[bytes]:
+    """The bytes of a group; `[DONE]` goes out with the last event."""
+    if events[-1].type not in TERMINAL:
+        yield from write(events)
+        return
+    *parts, last = write(events)
+    yield from parts
+    yield sse.LastPart(last + sse.DONE)
 
 
 def _padded_frames(response_id: str, events: Sequence[Event]) -> Iterator[bytes]:

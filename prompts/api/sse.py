@@ -1,9 +1,13 @@
 """Server-sent events: how an event becomes bytes (docs/api.md, "Events")."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import cache
+
+from django.http import StreamingHttpResponse
 
 from prompts.answer.events import Event
 
+END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
 # A comment for proxies, and an event for clients, which count events only. It has no place in the sequence.
 COMMENT = b": keep-alive\n\n"
@@ -14,6 +18,18 @@ HEADERS = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
 CONTENT_TYPE = "text/event-stream; charset=utf-8"
 
 
+class LastPart(bytes):
+    """The last part of an answer: whoever sends it need not wait for the end."""
+
+
+class EventStream(StreamingHttpResponse):
+    """An answer that is a stream of events. `parts` are its bytes, each for one write."""
+
+    def __init__(self, parts: AsyncIterator[bytes]) -> None:
+        super().__init__(parts, content_type=CONTENT_TYPE, headers=HEADERS)
+        self.parts = parts
+
+
 def frames(events: Iterable[Event]) -> Iterator[bytes]:
     """The events' frames, in few pieces: whatever is ready goes out in one write, as far as a connection takes it.
 
@@ -22,21 +38,30 @@ def frames(events: Iterable[Event]) -> Iterator[bytes]:
     ready: list[bytes] = []
     size = 0
     for event in events:
-        if size + len(event.data) > MAX_PIECE_BYTES:
+        data = event.data
+        length = len(data)
+        if size + length > MAX_PIECE_BYTES:
             if ready:
                 yield b"".join(ready)
             ready, size = [], 0
-        if len(event.data) > MAX_PIECE_BYTES:
+        if length > MAX_PIECE_BYTES:
             yield from _cut(event)
         else:
-            ready.append(b"event: %b\ndata: %b\n\n" % (event.type.encode(), event.data))
-            size += len(ready[-1])
+            opening = _open_frame(event.type)
+            ready += (opening, data, END)
+            size += len(opening) + length + 2
     if ready:
         yield b"".join(ready)
 
 
+@cache
+def _open_frame(kind: str) -> bytes:
+    """What stands before an event's data. There are a few dozen kinds of events, and all are ours."""
+    return b"event: %b\ndata: " % kind.encode()
+
+
 def _cut(event: Event) -> Iterator[bytes]:
-    yield b"event: %b\ndata: " % event.type.encode()
+    yield _open_frame(event.type)
     for start in range(0, len(event.data), MAX_PIECE_BYTES):
         yield event.data[start : start + MAX_PIECE_BYTES]
-    yield b"\n\n"
+    yield END
