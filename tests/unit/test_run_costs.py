@@ -16,7 +16,7 @@ from prompts.ports.observer import UNOBSERVED
 from prompts.run.answering import Answering
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
-from tests.support.fakes.chat_model import ScriptedModel
+from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.response_store import FakeResponseStore
 from tests.support.runner_harness import MAX_S, STOP
 from tests.support.sample_turn import make_brief
@@ -31,7 +31,9 @@ class QuickStore(FakeResponseStore):
 
     writes = 0
 
-    def append(self, response_id: str, group: Group, **_: Any) -> asyncio.Future[None]:  # type: ignore[override]
+    def append(  # type: ignore[override]
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, is_urgent: bool = False
+    ) -> asyncio.Future[None]:
         """See `ResponseStore.append`."""
         self.writes += 1
         loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ async def counts() -> Counts:
 async def play(counts: Counts, *, tokens: int) -> None:
     """One run and its reader, a token a time; `counts` has what came behind the first WARM tokens."""
     store, gates = QuickStore(), [asyncio.Event() for _ in range(tokens)]
-    steps = [step for gate in gates for step in (gate, [Text("word ")])]
+    steps: list[Step] = [step for gate in gates for step in (gate, [Text("word ")])]
     brief = make_brief()
     run = Run(brief, store=store, observer=UNOBSERVED, lease_s=10)
     answering = Answering(brief, model=ScriptedModel([*steps, [STOP]]), sealer=SEALER)
