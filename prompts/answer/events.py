@@ -203,15 +203,12 @@ class Narration:
         return events
 
     def _tell_opening(self) -> list[Event]:
+        begun = encode(self.response)  # the largest part of a short turn: once for all
         if not self.response.background:
-            names = ("response.created", "response.in_progress")
-            return [self._event(name, response=self.response) for name in names]
-        queued = replace(self.response, status="queued")
-        return [
-            self._event("response.created", response=queued),
-            self._event("response.queued", response=queued),
-            self._event("response.in_progress", response=self.response),
-        ]
+            return [self._carry(name, begun) for name in ("response.created", "response.in_progress")]
+        queued = encode(replace(self.response, status="queued"))
+        waiting = [self._carry(name, queued) for name in ("response.created", "response.queued")]
+        return [*waiting, self._carry("response.in_progress", begun)]
 
     def tell(self, signals: Iterable[Signal]) -> list[Event]:
         """The events of some more signals, those below `first_told` empty or left out.
@@ -266,9 +263,7 @@ class Narration:
             status: ItemStatus = getattr(said, "status", "completed")
             events += self._happen(item.close(status))
         name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"
-        number = self._take_number()
-        head = b'{"type":"%b","sequence_number":%d,"response":' % (name.encode(), number)
-        return [*events, Event(name, number, b"".join((head, result, b"}")))]
+        return [*events, self._carry(name, result)]
 
     @property
     def is_thinking(self) -> bool:
@@ -486,6 +481,14 @@ class Narration:
         if number < self.first_told:
             return Event(name, number, b"")
         return Event(name, number, encode({"type": name, "sequence_number": number, **fields}))
+
+    def _carry(self, name: str, response: bytes) -> Event:
+        """The event that carries the response, which is JSON already."""
+        number = self._take_number()
+        if number < self.first_told:
+            return Event(name, number, b"")
+        head = b'{"type":"%b","sequence_number":%d,"response":' % (name.encode(), number)
+        return Event(name, number, b"".join((head, response, b"}")))
 
     def _take_number(self) -> int:
         number = self.next_number
