@@ -231,6 +231,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
         )
         turns = state.turns
         archiver = Archiver(RedisOutbox(redis), observer=observer)
+        stack.callback(observer.tally.flush)
         stack.callback(sql_prompts.close)
         stack.callback(archiver.close)
         stack.callback(said.close)
@@ -264,7 +265,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             ),
             "mark": partial(turns.followers.keep_marked, settings.LEASE_S / RENEWALS_A_LEASE),
             "index": partial(keep_prepared, passages),
-            "sample": ProcessSampler(registry, redis.connection_pool, flush=observer.flush).keep_sampling,
+            "sample": ProcessSampler(registry, redis.connection_pool).keep_sampling,
         }
         for name, chore in chores.items():
             await stack.enter_async_context(_in_background(name, chore))
@@ -278,7 +279,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             wear=wear,
             sockets=_build_sockets(bodies, observer, wear),
             bodies=bodies,
-            http_metrics=HttpMetrics(registry),
+            http_metrics=HttpMetrics(registry, observer.tally),
             http_tracing=traced.http if traced is not None else None,
         )
 

@@ -6,10 +6,11 @@ and serves (config/metrics_server.py); under another server they are in memory, 
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from redis.asyncio import ConnectionPool
+
+from prompts.adapters.metrics.tally import Tally
 
 # OpenTelemetry's boundaries for HTTP servers; beyond them for answers that are waited for as a whole.
 REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 30, 60, 120)
@@ -23,9 +24,12 @@ SAMPLE_S = 0.5
 class HttpMetrics:
     """Counts requests by the pattern of their path, never by the path itself: that may be anything."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, tally: Tally) -> None:
+        """`tally` is where requests are counted until they are written."""
+        self._tally = tally
         labels = ("route", "method", "status")
         self._series: dict[tuple[str | None, str | None, int], tuple[Counter, Histogram]] = {}
+        self._durations_found: dict[str, Histogram] = {}
         self._requests = Counter("eps_http_requests", "Answered HTTP requests.", labels, registry=registry)
         self._durations = Histogram(
             "eps_http_request_duration_seconds",
@@ -47,7 +51,10 @@ class HttpMetrics:
 
     def _find_series(self, route: str | None, method: str | None, status: int) -> tuple[Counter, Histogram]:
         named = UNMATCHED if route is None else f"/{route}"
-        return self._requests.labels(named, method, str(status)), self._durations.labels(named)
+        durations = self._durations_found.get(named)  # of one route, whatever the status
+        if durations is None:
+            durations = self._durations_found[named] = self._tally.take(self._durations.labels(named))
+        return self._tally.take(self._requests.labels(named, method, str(status))), durations
 
 
 class ProcessSampler:
@@ -58,12 +65,9 @@ class ProcessSampler:
         registry: CollectorRegistry,
         pool: ConnectionPool,
         *,
-        flush: Callable[[], None],
         sample_s: float = SAMPLE_S,
     ) -> None:
-        """`flush` writes down what others count in memory; it is called at every look."""
         self._pool = pool
-        self._flush = flush
         self._sample_s = sample_s
         self._lag = Histogram(
             "eps_event_loop_lag_seconds",
@@ -89,4 +93,3 @@ class ProcessSampler:
             (idle, _), (used, _) = self._pool.get_connection_count()
             self._idle.set(idle)
             self._used.set(used)
-            self._flush()

@@ -1,11 +1,13 @@
 """Metrics of a replica, as Prometheus reads them."""
 
+import asyncio
 from dataclasses import dataclass
 
 import httpx
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from prompts.adapters.metrics.tally import PAUSE_S
 from tests.support.servers import Replica
 
 # A scrape adds up a few small files.
@@ -43,7 +45,8 @@ class Scrape:
 
 
 async def scrape(replica: Replica) -> Scrape:
-    """The metrics of all workers of a replica, now."""
+    """The metrics of all workers of a replica, with all that happened until now."""
+    await asyncio.sleep(2 * PAUSE_S)  # what is counted is written a moment later
     async with httpx.AsyncClient(timeout=MAX_SCRAPE_S) as client:
         answer = await client.get(replica.metrics_url)
     assert answer.status_code == 200

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from config.asgi import application, lean_handler
 from config.metrics import HttpMetrics
+from prompts.adapters.metrics.tally import Tally
 
 Header = tuple[bytes, bytes]
 
@@ -44,7 +45,7 @@ def open_state(*, is_draining: bool = False) -> dict[str, Any]:
     return {
         "readiness": SimpleNamespace(is_draining=is_draining),
         "wear": SimpleNamespace(is_recycling=False, note_request=lambda: noted.append(1)),
-        "http_metrics": HttpMetrics(CollectorRegistry()),
+        "http_metrics": HttpMetrics(CollectorRegistry(), Tally()),
         "noted": noted,
     }
 

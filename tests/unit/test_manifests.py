@@ -22,6 +22,7 @@ from health import views
 from health.metrics import RESULTS, ProbeMetrics
 from launcher.weaviate import WEAVIATE
 from prompts.adapters.metrics.observer import FIRST_TOKEN_S, PrometheusObserver
+from prompts.adapters.metrics.tally import Tally
 from prompts.run.followers import KEEP_ALIVE_S
 from tests.manifests.sources import (
     ALERTS,
@@ -63,8 +64,8 @@ def list_metrics() -> set[str]:
     registry = CollectorRegistry()
     PrometheusObserver(registry, models=[])
     ProbeMetrics(registry, checks=[])
-    HttpMetrics(registry)
-    ProcessSampler(registry, ConnectionPool(), flush=lambda: None)
+    HttpMetrics(registry, Tally())
+    ProcessSampler(registry, ConnectionPool())
     return {f"{one.name}_total" if one.type == "counter" else one.name for one in registry.collect()}
 
 

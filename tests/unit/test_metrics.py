@@ -1,5 +1,6 @@
 """What the Prometheus observer counts, and the bounds of its labels."""
 
+import asyncio
 from typing import get_args
 
 import pytest
@@ -9,6 +10,7 @@ from health.checks import CheckResult
 from health.metrics import ProbeMetrics
 from prompts.adapters.metrics.labels import MAX_MODELS, OTHER
 from prompts.adapters.metrics.observer import PrometheusObserver
+from prompts.adapters.metrics.tally import PAUSE_S
 from prompts.domain.usage import Usage
 from prompts.ports.observer import (
     Appended,
@@ -141,17 +143,21 @@ def test_one_token_has_no_pace(counted: Counted) -> None:
     assert seen.get("gen_ai_server_time_per_output_token_seconds_count") == 0
 
 
-def test_appends_are_written_down_when_asked_for_or_when_a_run_is_over(counted: Counted) -> None:
-    def count(seen: Scrape) -> tuple[float, float]:
-        name = "eps_log_append_duration_seconds"
-        return seen.get(f"{name}_count"), seen.get(f"{name}_bucket", le="0.001")
-
-    assert count(counted.notice(Appended(0.0007), Appended(0.02))) == (0, 0)
-    counted.observer.flush()
-    assert count(counted.notice()) == (2, 1)
-    assert count(counted.notice(Appended(0.001), RunLeft("resp_1"))) == (3, 2)
-    counted.observer.flush()
-    assert counted.notice().get("eps_log_append_duration_seconds_sum") == pytest.approx(0.0217)
+async def test_what_is_counted_is_written_at_once_or_a_moment_later(counted: Counted) -> None:
+    """Beside others it waits for its turn, with all that is counted meanwhile."""
+    name = "eps_log_append_duration_seconds"
+    counted.notice(Appended(0.0007), Appended(0.02), RunStarted("resp_1", "m", is_takeover=False))
+    await asyncio.sleep(0.01)
+    assert not counted.observer.tally._changed
+    for _ in range(1000):
+        counted.notice(Appended(0.001))
+    assert len(counted.observer.tally._changed) == 2, "a bucket and the sum"
+    seen = counted.notice(RunLeft("resp_1"))
+    assert (seen.get(f"{name}_count"), seen.get(f"{name}_bucket", le="0.001")) == (1002, 1001)
+    assert seen.get(f"{name}_sum") == pytest.approx(1.0207)
+    assert seen.get("eps_active_runs") == 0
+    await asyncio.sleep(2 * PAUSE_S)
+    assert not counted.observer.tally._changed
 
 
 def test_a_breaker_is_in_one_state(counted: Counted) -> None:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from prompts.adapters.metrics.labels import MODEL_NOT_FOUND, CodeLabels, ModelLabels
-from prompts.adapters.metrics.tallied_histogram import TalliedHistogram
+from prompts.adapters.metrics.tally import Tally
 from prompts.errors import (
     AnswerTooLarge,
     InternalError,
@@ -77,10 +77,12 @@ class PrometheusObserver:
 
     def __init__(self, registry: CollectorRegistry, *, models: Iterable[str]) -> None:
         """`models` are those that are configured; others are named as soon as the model's server lists them."""
+        self.tally = Tally()
+        """What is counted and not written yet."""
         self._codes = CodeLabels()
         self._models = ModelLabels(models)
-        self._runs = _RunMetrics(registry)
-        self._calls = _CallMetrics(registry)
+        self._runs = _RunMetrics(registry, self.tally)
+        self._calls = _CallMetrics(registry, self.tally)
         self._servers = _ServerMetrics(registry)
         self._sockets = _SocketMetrics(registry)
         self._archive = _ArchiveMetrics(registry)
@@ -114,12 +116,8 @@ class PrometheusObserver:
         """See `Observer.notice`."""
         self._handlers[type(happening)](happening)
 
-    def flush(self) -> None:
-        """Write down what is counted in memory first: the times of appends. Whoever asks is told them after this."""
-        self._runs.appends.flush()
-
     def _appended(self, told: Appended) -> None:
-        self._runs.appends.tally(told.took_s)
+        self._runs.appends.observe(told.took_s)
 
     def _run_started(self, told: RunStarted) -> None:
         self._runs.active.inc()
@@ -128,11 +126,10 @@ class PrometheusObserver:
 
     def _run_left(self, _: RunLeft) -> None:
         self._runs.active.dec()
-        self.flush()
 
     def _turn_ended(self, told: RunEnded | EndedOutsideRun) -> None:
         code = NO_CODE if told.code is None else self._codes.get(told.code)
-        self._runs.turns.labels(told.status, code).inc()
+        self._runs.find_turns(told.status, code).inc()
 
     def _first_token_came(self, told: FirstTokenCame) -> None:
         self._calls.get(self._models.get(told.model)).first_token.observe(told.after_s)
@@ -164,21 +161,30 @@ class PrometheusObserver:
 class _RunMetrics:
     """Turns, and the runs and followers of this process."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.turns = Counter("eps_turns", "Responses that ended.", ("status", "code"), registry=registry)
-        self.active = _gauge("eps_active_runs", "Answers that are being written.", registry)
-        self.followers = _gauge("eps_followers", "Requests that follow an answer.", registry)
+    def __init__(self, registry: CollectorRegistry, tally: Tally) -> None:
+        self._tally = tally
+        self._turns = Counter("eps_turns", "Responses that ended.", ("status", "code"), registry=registry)
+        self._turns_found: dict[tuple[str, str], Counter] = {}
+        self.active = tally.take(_gauge("eps_active_runs", "Answers that are being written.", registry))
+        self.followers = tally.take(_gauge("eps_followers", "Requests that follow an answer.", registry))
         self.takeovers = Counter("eps_takeovers", "Runs that went on with another run's answer.", registry=registry)
         self.hand_overs = Counter("eps_hand_overs", "Runs that a leaving process gave to others.", registry=registry)
         self.lease_losses = Counter("eps_lease_losses", "Runs that found they may write no more.", registry=registry)
         help_text = "From a group of events to Redis's acknowledgement."
-        self.appends = TalliedHistogram(
-            "eps_log_append_duration_seconds", help_text, buckets=APPEND_S, registry=registry
+        self.appends = tally.take(
+            Histogram("eps_log_append_duration_seconds", help_text, buckets=APPEND_S, registry=registry)
         )
         for status in ("completed", "incomplete", "cancelled"):
-            self.turns.labels(status, NO_CODE)
+            self.find_turns(status, NO_CODE)
         for code in FAILURE_CODES:
-            self.turns.labels("failed", code)
+            self.find_turns("failed", code)
+
+    def find_turns(self, status: str, code: str) -> Counter:
+        """Those that ended so. There are few; a look-up by labels is dear."""
+        found = self._turns_found.get((status, code))
+        if found is None:
+            found = self._turns_found[status, code] = self._tally.take(self._turns.labels(status, code))
+        return found
 
 
 class _SocketMetrics:
@@ -212,7 +218,9 @@ class _ArchiveMetrics:
 class _CallMetrics:
     """Calls of the models."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, tally: Tally) -> None:
+        self._take = tally.take
+
         def build(name: str, help_text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(name, help_text, (*labels, MODEL), buckets=buckets, registry=registry)
 
@@ -236,11 +244,11 @@ class _CallMetrics:
         """Those of one model, by its label; from the first time on its series are there."""
         if model not in self._models:
             self._models[model] = _ModelMetrics(
-                first_token=self._first_token.labels(model),
-                output_token=self._output_token.labels(model),
-                operation=self._operation.labels(model),
-                input_tokens=self._tokens.labels("input", model),
-                output_tokens=self._tokens.labels("output", model),
+                first_token=self._take(self._first_token.labels(model)),
+                output_token=self._take(self._output_token.labels(model)),
+                operation=self._take(self._operation.labels(model)),
+                input_tokens=self._take(self._tokens.labels("input", model)),
+                output_tokens=self._take(self._tokens.labels("output", model)),
             )
         return self._models[model]
 
