@@ -59,6 +59,7 @@ from prompts.adapters.redis.storage_gauge import RedisGauge
 from prompts.adapters.redis.token_meter import RedisTokenMeter
 from prompts.adapters.redis.user_proofs import RedisUserProofs
 from prompts.adapters.redis.vector_stores import RedisVectorStores
+from prompts.adapters.remembered_keys import RememberedApiKeys
 from prompts.adapters.sealing import AesGcmSealer
 from prompts.adapters.sql.past_conversations import SqlPastConversations
 from prompts.adapters.sql.prompt_store import SqlPrompts
@@ -437,13 +438,16 @@ def _build_state(
         eraser=RedisEraser(redis),
         notes=notes,
         follow_ups=follow_ups,
-        api_keys=RedisApiKeys(
-            redis,
-            requests_per_minute=settings.REQUESTS_PER_MINUTE,
-            token_limits=token_limits,
-            replica_id=replica_id,
-            lease_s=limits.lease_s,
-            sealer=sealer,
+        api_keys=RememberedApiKeys(
+            RedisApiKeys(
+                redis,
+                requests_per_minute=settings.REQUESTS_PER_MINUTE,
+                token_limits=token_limits,
+                replica_id=replica_id,
+                lease_s=limits.lease_s,
+                sealer=sealer,
+            ),
+            owner_places_in_all=settings.MAX_OWNER_RUNS_IN_ALL,
         ),
         user_proofs=RedisUserProofs(redis),
         origins=RedisOrigins(redis),

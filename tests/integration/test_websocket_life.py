@@ -19,7 +19,7 @@ from tests.support.refusals import check_refusal
 from tests.support.scraping import scrape
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.support.service import ALICE_KEY, Service, manage, service_environment
+from tests.support.service import ALICE_KEY, MAX_REFUSED_S, Service, manage, service_environment
 from tests.support.turns import Stream, get_text, open_client
 from tests.support.upkeep import list_upkeep
 from tests.support.websockets import Talk, open_connection, open_refused, open_talk, upgrade
@@ -148,7 +148,8 @@ async def test_a_key_that_is_not_valid_any_more_closes_the_connection(service: S
         async with open_talk(service.url, key) as talk:
             await talk.create(ENDLESS, store=False)
             await talk.see("response.output_text.delta")
-            await redis.hdel(keys.API_KEYS, hashed)  # what a revocation does everywhere, at once
+            await redis.hdel(keys.API_KEYS, hashed)  # what a revocation does everywhere
+            await eventually_refused(service, key)
             await talk.create("Hello", stream_id="other")
             while (frame := await talk.read())["type"] != "error":
                 pass
@@ -158,6 +159,16 @@ async def test_a_key_that_is_not_valid_any_more_closes_the_connection(service: S
     async with open_control(standin) as control:
         answer = await control.get("/_control/active", params={"until": "0", "within_s": "5"})
     assert answer.json() == {"active": 0}
+
+
+async def eventually_refused(service: Service, key: str) -> None:
+    """Until a key that was revoked opens nothing."""
+    async with httpx.AsyncClient(base_url=service.url, headers={"authorization": f"Bearer {key}"}) as client:
+
+        async def is_refused() -> bool:
+            return (await client.get("/v1/conversations")).status_code == 401
+
+        await eventually(is_refused, within_s=MAX_REFUSED_S)
 
 
 async def eventually_known(redis: Redis, hashed: str) -> None:
