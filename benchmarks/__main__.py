@@ -1,95 +1,47 @@
-"""`python -m benchmarks`: starts everything, measures, prints one table, keeps it in `results/latest.md`."""
+"""`python -m benchmarks`: starts everything, measures, and writes the table to `results/latest.md` and `.json`.
 
+`QUICK=1` measures less, in about two minutes. `WHY=1` takes parts of our service away instead, one at a time.
+"""
+
+import json
 import os
-import platform
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from benchmarks.comparison import LoadClient, Row, open_client
-from benchmarks.redis_cost import measure_redis
-from benchmarks.scenarios import (
-    LONG_ITEMS,
-    compare_fresh_turns,
-    compare_health,
-    compare_long_turns,
-    compare_paced_turns,
-    compare_retrieval,
-    compare_streams,
-)
-from benchmarks.servers import Servers, open_servers
+from benchmarks import machine
+from benchmarks.ablations import WITHOUT_IT, measure_ablations
+from benchmarks.contestants import PLAIN, Bench, open_bench
+from benchmarks.measuring import measure_all
+from benchmarks.pictures import draw
+from benchmarks.table import Table, render, render_json
 
-RESULT = Path(__file__).parent / "results" / "latest.md"
-PACKAGES = ("Django", "fastapi", "uvicorn", "uvloop", "pydantic", "msgspec", "openai", "redis", "hiredis")
+RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
     began = time.monotonic()
-    facts = list(_list_machine())
-    with tempfile.TemporaryDirectory() as directory, open_servers(Path(directory)) as servers, open_client() as client:
-        facts.append(_describe_redis(servers))
-        rows = _measure_all(client, servers)
-        redis_rows, sentences = measure_redis(client, servers)
-    facts.append(f"took {time.monotonic() - began:.0f} s")
-    report = _render([*rows, *redis_rows], facts, sentences)
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(report, "utf-8")
-    print(report)
+    is_why = bool(os.environ.get("WHY"))
+    table = Table(beside=WITHOUT_IT if is_why else PLAIN, facts=machine.describe_machine())
+    machine.leave_server_core()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as directory,
+        open_bench(Path(directory), is_quick=bool(os.environ.get("QUICK"))) as bench,
+    ):
+        table.facts.append(_describe_redis(bench))
+        (measure_ablations if is_why else measure_all)(bench, table)
+    table.facts.append(f"took {time.monotonic() - began:.0f} s")
+    RESULTS.mkdir(exist_ok=True)
+    name = "why" if is_why else "latest"
+    (RESULTS / f"{name}.md").write_text(render(table), "utf-8")
+    (RESULTS / f"{name}.json").write_text(render_json(table), "utf-8")
+    if not is_why:
+        draw(json.loads(render_json(table)), RESULTS)
+    print(f"\n{render(table)}")
 
 
-def _measure_all(client: LoadClient, servers: Servers) -> list[Row]:
-    rows: list[Row] = []
-    for title, measured in _run_scenarios(client, servers):
-        print(f"{title} …", flush=True)
-        rows += [_add_title(title, row) for row in measured]
-    return rows
-
-
-def _run_scenarios(client: LoadClient, servers: Servers) -> Iterator[tuple[str, Iterable[Row]]]:
-    yield "fresh conversations", compare_fresh_turns(client, servers)
-    yield f"conversations of {LONG_ITEMS:,} items", compare_long_turns(client, servers)
-    yield "a token every 20 ms", compare_paced_turns(client, servers)
-    yield "fresh conversations", compare_streams(client, servers)
-    for other in (servers.plain, servers.bare):
-        yield "GET /v1/responses/{id}", compare_retrieval(client, servers, other)
-        yield "GET /healthz", compare_health(client, servers, other)
-
-
-def _add_title(title: str, row: Row) -> Row:
-    return Row(f"{title}: {row.what}", row.ours, row.other_name, row.other, row.ratio, row.is_more_better)
-
-
-def _render(rows: Sequence[Row], facts: Sequence[str], sentences: Sequence[str]) -> str:
-    lines = [
-        "| what | ours | beside | that one | ours ÷ that | better |",
-        "|---|---:|---|---:|---:|---|",
-        *(
-            f"| {row.what} | {row.ours} | {row.other_name} | {row.other} | **{row.ratio:.2f}** | "
-            f"{'more' if row.is_more_better else 'less'} |"
-            for row in rows
-        ),
-        "",
-        *(f"{sentence}  " for sentence in sentences),
-        "",
-        " · ".join(facts),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _list_machine() -> Iterator[str]:
-    yield f"{os.cpu_count()} cores"
-    yield f"load {os.getloadavg()[0]:.2f} at the start"
-    yield f"{platform.system()} {platform.machine()}"
-    yield f"Python {platform.python_version()}"
-    yield from (f"{package} {version(package)}" for package in PACKAGES)
-
-
-def _describe_redis(servers: Servers) -> str:
-    info: dict[str, Any] = servers.redis.info("server")
+def _describe_redis(bench: Bench) -> str:
+    info = bench.redis.info("server")
     return f"{info.get('server_name', 'redis')} {info.get('valkey_version', info['redis_version'])}"
 
 

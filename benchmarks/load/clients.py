@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from benchmarks.load_generator import Answer, Connection, Job, LoadError
+from benchmarks.load.connection import Answer, Connection, LoadError
 from tests.support.service import ALICE_KEY
 
 TURNS_A_CONVERSATION = 5
@@ -79,4 +79,4 @@ async def _ask(connection: Connection, path: str, body: dict[str, object], *, is
     about = f"Content-Type: application/json\r\nContent-Length: {len(encoded)}\r\n"
     async with asyncio.timeout(MAX_TURN_S):
         exchange = await connection.ask(f"{head}{about}\r\n{encoded}".encode())
-    return exchange.get_answer(Job(port=0, lanes=[], is_streamed=is_streamed, keep_bodies=not is_streamed))
+    return exchange.get_answer(is_streamed=is_streamed)

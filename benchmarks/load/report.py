@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.load.connection import Answer
 from benchmarks.load.cpu import CpuUse, describe_bound
-from benchmarks.load_generator import Answer
 from tests.chaos.report import percentile
 
 PARTS = ("replicas", "Valkey", "balancer", "model", "clients")

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from benchmarks.load.connection import Answer
 from benchmarks.load.cpu import CpuUse, describe_bound
 from benchmarks.load.report import render, summarize
-from benchmarks.load_generator import Answer
 
 CORES = float(os.cpu_count() or 1)
 ANSWERS = [Answer(first_event_ms=1, first_delta_ms=wait, whole_ms=2 * wait, deltas=3) for wait in (10, 20, 90)]

@@ -1,39 +1,19 @@
-"""The clients of a benchmark, in a process of their own, on raw sockets: measuring must cost little.
-
-    python -m benchmarks.load_generator        a Job as JSON on each line of stdin, a Report on each line of stdout
-
-A lane is one kept-alive connection. It sends its next request when the last answer has ended (closed loop).
-"""
+"""One client's connection, on a raw socket: measuring must cost little."""
 
 import asyncio
-import sys
 import time
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import cast
 
-import msgspec
-import uvloop
-from msgspec import Struct
 from typing_extensions import override
 
-# Far longer than any answer here: a hanging server ends the benchmark instead of blocking it.
-MAX_JOB_S = 60.0
 DELTA = b"event: response.output_text.delta"
 COMPLETED = b"event: response.completed"
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
-class Job(Struct, kw_only=True):
-    """The requests to send. A lane is the requests of one connection, as bytes on the wire, in order."""
-
-    port: int
-    lanes: list[list[str]]
-    repeat: int = 1
-    is_streamed: bool = False
-    keep_bodies: bool = False
-
-
-class Answer(Struct, kw_only=True):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """One answer. Times are in ms from the request's last byte; `deltas` is the number of text events."""
 
     first_event_ms: float
@@ -41,14 +21,6 @@ class Answer(Struct, kw_only=True):
     whole_ms: float
     deltas: int
     body: str = ""
-
-
-class Report(Struct, kw_only=True):
-    """The time of a job from its first request to its last answer, and each answer; or the error."""
-
-    seconds: float = 0.0
-    answers: list[Answer] = []
-    error: str | None = None
 
 
 class LoadError(Exception):
@@ -84,17 +56,17 @@ class Exchange:
         self._body.append(data)
         self._look_for_end(data)
 
-    def get_answer(self, job: Job) -> Answer:
-        """The whole answer. Raises LoadError when a stream did not end as a turn should."""
+    def get_answer(self, *, is_streamed: bool) -> Answer:
+        """The answer; its body when it is no stream. Raises LoadError when a stream did not end as a turn should."""
         ended, body = time.perf_counter(), b"".join(self._body)
-        if job.is_streamed and COMPLETED not in body:
+        if is_streamed and COMPLETED not in body:
             raise LoadError(f"a turn did not complete: {body[-500:]!r}")
         return Answer(
             first_event_ms=self._since_began(self._first_event),
             first_delta_ms=self._since_began(self._first_delta or ended),
             whole_ms=self._since_began(ended),
             deltas=body.count(DELTA),
-            body=body.decode() if job.keep_bodies else "",
+            body="" if is_streamed else body.decode(),
         )
 
     def _read_head(self, head: bytes) -> None:
@@ -168,48 +140,3 @@ class Connection(asyncio.Protocol):
             self._done.set_result(None)
         else:
             self._done.set_exception(error)
-
-
-async def run_job(job: Job) -> Report:
-    """Run all lanes at once. A failure is the report's `error`."""
-    try:
-        async with asyncio.timeout(MAX_JOB_S), asyncio.TaskGroup() as tasks:
-            connections = [await _connect(job.port) for _ in job.lanes]
-            began = time.perf_counter()
-            lanes = [
-                tasks.create_task(_run_lane(job, connection, requests))
-                for connection, requests in zip(connections, job.lanes, strict=True)
-            ]
-    except TimeoutError:
-        return Report(error=f"not done after {MAX_JOB_S:g} s")
-    except ExceptionGroup as group:
-        return Report(error=str(group.exceptions[0]))
-    seconds = max(lane.result()[0] for lane in lanes) - began
-    return Report(seconds=seconds, answers=[answer for lane in lanes for answer in lane.result()[1]])
-
-
-async def _connect(port: int) -> Connection:
-    _, connection = await asyncio.get_running_loop().create_connection(Connection, "127.0.0.1", port)
-    return connection
-
-
-async def _run_lane(job: Job, connection: Connection, requests: Iterable[str]) -> tuple[float, list[Answer]]:
-    encoded = [request.encode() for request in requests] * job.repeat
-    answers = [(await connection.ask(request)).get_answer(job) for request in encoded]
-    ended = time.perf_counter()
-    connection.close()
-    return ended, answers
-
-
-def main() -> None:
-    """Run jobs until stdin ends."""
-    decode, encode = msgspec.json.Decoder(Job).decode, msgspec.json.Encoder().encode
-    # Not sys.stdout: with PYTHONUNBUFFERED it is unbuffered, and may write only a part of a long line.
-    with open(sys.stdout.fileno(), "wb", closefd=False) as reports:
-        for line in sys.stdin.buffer:
-            reports.write(encode(uvloop.run(run_job(decode(line)))) + b"\n")
-            reports.flush()
-
-
-if __name__ == "__main__":
-    main()

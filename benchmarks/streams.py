@@ -1,0 +1,122 @@
+"""Streams at the pace of a real model: what a token costs, how even they are, and how many one worker carries."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.contestants import Bench, Contestant
+from benchmarks.load_client import Job, Report
+from prompts.adapters.redis.keys import event_log
+
+TOKENS_A_S = 20
+NOMINAL_MS = 1000 / TOKENS_A_S
+# A stream is even when no more than a hundredth of its gaps are longer than this.
+EVEN_GAP_MS = 1.3 * NOMINAL_MS
+# Streams begin one after another: so many a second.
+BEGINNINGS_A_S = 200
+SETTLE_S = 0.5
+LOGS = 8
+# As long as the longest interval of background work, the sweeper's.
+IDLE_S = 2.0
+RESPONSE_ID = re.compile(r'"id": ?"(resp_\w+)"')
+# A worker that carries a thousand streams must let one owner have them: the last tenth is for others.
+MANY_RUNS = {"MAX_RUNS": "1200"}
+
+
+@dataclass(frozen=True)
+class Usage:
+    """CPU seconds of the server and of Valkey, and the size of the append-only file."""
+
+    server_s: float
+    redis_s: float
+    aof_bytes: int
+
+
+@dataclass(frozen=True)
+class Streams:
+    """One round of paced streams: costs of its window, which begins when all have begun."""
+
+    count: int
+    report: Report
+    cpu_us: float
+    redis_us: float
+    aof_bytes: float
+    log_bytes: float
+
+    @property
+    def tokens_a_stream(self) -> int:
+        return self.report.tokens // max(1, self.report.answers)
+
+    @property
+    def are_even(self) -> bool:
+        """Whether the worker carries them: none is refused, and their tokens come evenly."""
+        return not self.report.failures and self.report.gap_ms.p99 <= EVEN_GAP_MS
+
+
+def measure_streams(
+    bench: Bench,
+    contestant: Contestant,
+    count: int,
+    *,
+    seconds: float,
+    has_probes: bool = False,
+    idle_redis: float = 0.0,
+) -> Streams:
+    """So many streams of 20 tokens a second, watched for some seconds; readiness is asked ten times a second."""
+    bench.rest(contestant)
+    ramp_s = SETTLE_S + count / BEGINNINGS_A_S
+    from_s = ramp_s + SETTLE_S
+    to_s = from_s + seconds
+    ask = f"Hello! [[tokens={int((to_s + SETTLE_S) * TOKENS_A_S)} per_s={TOKENS_A_S} delay_ms=0 write=1]]"
+    conversations = bench.create_conversations(contestant, count)
+    job = Job(
+        port=contestant.port,
+        lanes=[[contestant.compose_turn(ask, each)] for each in conversations],
+        ramp_s=ramp_s,
+        token=contestant.token,
+        end=contestant.end,
+        from_s=from_s,
+        to_s=to_s,
+        keep=1 if contestant.has_conversations else 0,
+        probe=contestant.compose("GET", "/readyz") if has_probes else "",
+    )
+
+    def look() -> tuple[Usage, Usage]:
+        time.sleep(from_s)
+        before = _read_usage(bench, contestant)
+        time.sleep(seconds)
+        return before, _read_usage(bench, contestant)
+
+    report, (before, after) = bench.client.run_beside(job, look)
+    tokens = max(1, report.window_tokens)
+    return Streams(
+        count=count,
+        report=report,
+        cpu_us=(after.server_s - before.server_s) * 1e6 / tokens,
+        redis_us=(after.redis_s - before.redis_s - idle_redis * seconds) * 1e6 / tokens,
+        aof_bytes=(after.aof_bytes - before.aof_bytes) / tokens,
+        log_bytes=_measure_logs(bench, contestant, report.kept),
+    )
+
+
+def measure_idle_redis(bench: Bench) -> float:
+    """The share of a core that Valkey takes while nobody asks anything."""
+    before = machine.get_cpu_s(bench.valkey.pid)
+    time.sleep(IDLE_S)
+    return (machine.get_cpu_s(bench.valkey.pid) - before) / IDLE_S
+
+
+def _read_usage(bench: Bench, contestant: Contestant) -> Usage:
+    info: dict[str, Any] = bench.redis.info("persistence")
+    return Usage(contestant.get_cpu_s(), machine.get_cpu_s(bench.valkey.pid), int(info["aof_current_size"]))
+
+
+def _measure_logs(bench: Bench, contestant: Contestant, bodies: Sequence[str]) -> float:
+    """Bytes a token of a few logs in Redis; 0 where there is none."""
+    found = [(RESPONSE_ID.search(body), body.count(contestant.token)) for body in bodies[:LOGS]]
+    logs = [(bench.redis.memory_usage(event_log(match[1]), samples=0), tokens) for match, tokens in found if match]
+    tokens = sum(tokens for size, tokens in logs if size)
+    return sum(size for size, _ in logs if size) / tokens if tokens else 0.0

@@ -1,0 +1,42 @@
+"""Our application with one part taken away by itself, to see what that part costs: `make bench WHY=1`.
+
+The part is named in `WITHOUT`. Never for production: without these parts promises are broken.
+"""
+
+import asyncio
+import gc
+import os
+from typing import Any
+
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
+
+from config.asgi import application as whole
+from prompts.adapters.redis.response_store import RedisResponseStore
+
+APPLICATION = "benchmarks.without:application"
+LOG, FREEZING = "log", "freezing"
+
+
+def take_away_log() -> None:
+    """Groups of a log are acknowledged at once, and written nowhere. Needs a `LEASE_S` longer than any answer."""
+
+    def append(_store: Any, _response_id: str, _group: Any, **_: Any) -> asyncio.Future[None]:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    RedisResponseStore.append = append  # type: ignore[method-assign, assignment]
+
+
+def take_away_freezing() -> None:
+    """The garbage collector as Python leaves it: it looks through what imports have made, again and again."""
+    gc.unfreeze()
+    gc.set_threshold(700, 10, 10)
+    gc.enable()
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """`config.asgi`, without the part; a worker has done all else that it does at its start."""
+    if scope["type"] == "lifespan":
+        {LOG: take_away_log, FREEZING: take_away_freezing}[os.environ["WITHOUT"]]()
+    await whole(scope, receive, send)
