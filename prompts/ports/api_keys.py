@@ -45,14 +45,18 @@ class Caller:
     """When the API key expires, in seconds since 1970; 0: never."""
     now_s: int = field(default=0, compare=False)
     """When the request was counted, in seconds since 1970, by the clock that ends client secrets."""
+    counted_ahead: int = field(default=0, compare=False)
+    """How many more requests of the owner were counted with this one; they are in `remaining`."""
 
 
 class ApiKeys(Protocol):
     """The published copy of the API keys."""
 
-    async def find_caller(self, key: str) -> Caller | None:
+    async def find_caller(self, key: str, *, ahead: int = 0) -> Caller | None:
         """Whose key or client secret this is, counting this request; None when it is not valid.
 
+        Where requests are limited, at most `ahead` that come within the next second are counted with it: fewer near the
+        limit.
         Raises ClientSecretExpired, InvalidApiKey (the key has expired), Unavailable.
         """
 

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.api_keys import RedisApiKeys
-from prompts.adapters.redis.keys import LIMITS, RUNNING_PREFIX
-from prompts.adapters.remembered_keys import BEGUN_MEANWHILE, KEPT_S, MAX_KEPT, RememberedApiKeys
+from prompts.adapters.redis.keys import LIMITS, REQUESTS_PREFIX, RUNNING_PREFIX
+from prompts.adapters.remembered_keys import BEGUN_MEANWHILE, KEPT_S, MAX_AHEAD, MAX_KEPT, RememberedApiKeys
 from prompts.domain.ids import hash_key, hash_narrowed_key
 from prompts.ports.api_keys import NarrowedKey
 from prompts.ports.token_meter import TokenLimits
@@ -108,6 +108,41 @@ async def test_who_has_a_limit_is_counted_at_every_request(redis: Redis, limit: 
 async def test_so_is_who_has_one_of_their_own(redis: Redis) -> None:
     await redis.hset(LIMITS, OWNER, b'{"requests_per_minute": 100}')
     assert await count_lookups(await open_process(redis)) == 3
+
+
+async def test_of_a_busy_key_requests_are_counted_ahead(redis: Redis) -> None:
+    process = await open_process(redis, requests_per_minute=30_000)
+    assert await count_lookups(process, times=1000) < 40
+    counted = await redis.zcard(f"{REQUESTS_PREFIX}{OWNER}")
+    assert 1000 <= counted <= 1000 + MAX_AHEAD
+    caller = await process.keys.find_caller(KEY)
+    assert caller is not None
+    assert caller.remaining == 30_000 - 1001, "those that have not come yet are not taken from the client"
+
+
+async def test_what_was_counted_ahead_holds_for_a_second(redis: Redis) -> None:
+    process = await open_process(redis, requests_per_minute=30_000)
+    await count_lookups(process, times=100)
+    process.clock.now += KEPT_S
+    assert await count_lookups(process, times=1) == 1
+    process.clock.now += 3 * KEPT_S
+    assert await count_lookups(process, times=3) == 3, "a key that was quiet is counted by itself again"
+
+
+async def test_counting_ahead_exceeds_no_limit_and_wastes_little_of_it(redis: Redis) -> None:
+    replicas = [await open_process(redis, requests_per_minute=500) for _ in range(4)]
+    answers = [await replicas[turn % 4].keys.find_caller(KEY) for turn in range(1500)]
+    served = sum(caller is not None and caller.may_ask for caller in answers)
+    assert served <= 500
+    assert served >= 450
+
+
+async def test_of_requests_at_once_one_counts_ahead(redis: Redis) -> None:
+    process = await open_process(redis, requests_per_minute=30_000)
+    await count_lookups(process, times=60)
+    before = await redis.zcard(f"{REQUESTS_PREFIX}{OWNER}")
+    assert all(await asyncio.gather(*(process.keys.find_caller(KEY) for _ in range(100))))
+    assert await redis.zcard(f"{REQUESTS_PREFIX}{OWNER}") - before <= 100 + MAX_AHEAD
 
 
 @pytest.mark.parametrize("narrowed", [NarrowedKey(OWNER, ("read",)), NarrowedKey(OWNER, expires_at=2**40)])

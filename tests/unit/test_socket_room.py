@@ -26,7 +26,7 @@ class SlowKeys:
     def __init__(self) -> None:
         self.asked = asyncio.Event()
 
-    async def find_caller(self, key: str) -> Caller | None:
+    async def find_caller(self, key: str, *, ahead: int = 0) -> Caller | None:
         self.asked.set()
         await asyncio.Event().wait()
         return None

@@ -55,7 +55,7 @@ class RedisApiKeys:
         self._requests_per_minute = requests_per_minute
         self._token_limits = token_limits
 
-    async def find_caller(self, key: str) -> Caller | None:
+    async def find_caller(self, key: str, *, ahead: int = 0) -> Caller | None:
         """See `ApiKeys.find_caller`."""
         secret = open_secret(key, self._sealer) if self._sealer else None
         key_hash, narrowed_hash = _read_maker(secret) if secret else (hash_key(key), hash_narrowed_key(key))
@@ -77,6 +77,7 @@ class RedisApiKeys:
             tokens_prefix=keys.TOKENS_PREFIX,
             running_prefix=keys.RUNNING_PREFIX,
             replica_id=self._replica_id,
+            ahead=ahead,
         )
         match reply:
             case [b"expired"]:
@@ -153,13 +154,13 @@ def _read_maker(secret: ClientSecret) -> tuple[str, str]:
 
 def _read_caller(reply: Sequence[Any], key_hash: str, narrowed_hash: str) -> Caller:
     owner, may_ask, remaining, reset_ms, elsewhere, now_s, is_narrowed, scopes, expires_at, *limited = reply
-    requests_a_minute, tokens_a_minute, tokens_a_month, tokens, tokens_reset_ms = limited
+    requests_a_minute, tokens_a_minute, tokens_a_month, tokens, tokens_reset_ms, counted_ahead = limited
     left = TokensLeft(tokens_a_minute, max(0, tokens_a_minute - tokens), tokens_reset_ms / 1000)
     return Caller(
         owner.decode(),
         bool(may_ask),
         requests_a_minute,
-        max(0, remaining),
+        max(0, remaining) + counted_ahead,
         reset_ms / 1000,
         elsewhere,
         scopes=_read_scopes(scopes),
@@ -168,6 +169,7 @@ def _read_caller(reply: Sequence[Any], key_hash: str, narrowed_hash: str) -> Cal
         maker=f"{NARROWED}{narrowed_hash}" if is_narrowed else key_hash,
         expires_at=expires_at,
         now_s=now_s,
+        counted_ahead=counted_ahead,
     )
 
 

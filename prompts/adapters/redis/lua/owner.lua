@@ -6,9 +6,9 @@
 --         oldest request is a minute old, answers of the owner that other replicas run, the time in seconds, 1 the key
 --         is a narrowed one | 0, its scopes ("": all), when it expires in seconds (0: never), the limits of requests a
 --         minute, of tokens a minute and a month (0: none), where tokens a minute are limited: those of the last
---         minute, ms until none of them counts any more}
+--         minute, ms until none of them counts any more; how many requests were counted ahead}
 -- INCLUDES tokens
-assert(#KEYS == 4 and #ARGV == 12)
+assert(#KEYS == 4 and #ARGV == 13)
 local valid_key = KEYS[1] -- hash: the valid API keys, hash of the key → owner; or of users, owner → proof
 local narrowed_key = KEYS[2] -- hash: the keys that open less, hash of the key → JSON
 local used_key = KEYS[3] -- hash: hash of a key → when it was used last, in seconds
@@ -25,6 +25,12 @@ local requests_prefix = ARGV[9] -- of the owners' requests: a sorted set each, i
 local tokens_prefix = ARGV[10] -- of the owners' tokens: a hash each, in the same slot
 local running_prefix = ARGV[11] -- of what the owners' answers are counted in: a hash each, in the same slot
 local replica_id = ARGV[12] -- the one that asks
+local ahead = tonumber(ARGV[13]) -- requests to count beside this one, which have not come yet
+
+-- Near the limit none is counted ahead: of what is left at most this part.
+local AHEAD_PART = 1 / 16
+-- They come within this time, and count for a minute from its end.
+local AHEAD_US = 1000000
 
 local owner = key_hash ~= '' and redis.call('HGET', valid_key, key_hash)
 local used_hash, is_narrowed, scopes, key_expires_at = key_hash, 0, '', 0
@@ -70,6 +76,8 @@ for i = 1, #running, 2 do
   end
 end
 
+local counted_ahead = 0
+
 local function tell(may_ask, remaining, reset_ms)
   local tokens, tokens_reset_ms = 0, 0
   if tokens_a_minute > 0 then
@@ -77,7 +85,7 @@ local function tell(may_ask, remaining, reset_ms)
     tokens, tokens_reset_ms = used, find_wait_ms(slots, math.huge, math.floor(now_us / 1000))
   end
   return {owner, may_ask, remaining, reset_ms, elsewhere, now_s, is_narrowed, scopes, key_expires_at,
-    requests_a_minute, tokens_a_minute, tokens_a_month, tokens, tokens_reset_ms}
+    requests_a_minute, tokens_a_minute, tokens_a_month, tokens, tokens_reset_ms, counted_ahead}
 end
 
 if requests_a_minute == 0 then return tell(1, 0, 0) end
@@ -89,8 +97,11 @@ local may_ask = asked < requests_a_minute
 if may_ask then
   local member = string.format('%.0f', now_us)
   redis.call('ZADD', requests_key, member, member)
-  redis.call('PEXPIRE', requests_key, 60000)
-  asked = asked + 1
+  counted_ahead = math.min(ahead, math.floor((requests_a_minute - asked - 1) * AHEAD_PART))
+  local latest = string.format('%.0f', now_us + AHEAD_US)
+  for i = 1, counted_ahead do redis.call('ZADD', requests_key, latest, member .. ':' .. i) end
+  redis.call('PEXPIRE', requests_key, 60000 + AHEAD_US / 1000)
+  asked = asked + 1 + counted_ahead
 end
 local oldest = redis.call('ZRANGE', requests_key, 0, 0, 'WITHSCORES')
 local reset_ms = math.ceil((tonumber(oldest[2]) + 60000000 - now_us) / 1000)
