@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,7 @@ from config.lean_handler import Response, View
 from config.metrics import HttpMetrics
 from config.recycling import note_request
 from prompts.api.request_ids import choose_request_id
+from prompts.api.run_lines import is_told_by_run
 
 if TYPE_CHECKING:
     from config.http_tracing import HttpTracing
@@ -130,7 +132,8 @@ def _end(request: HttpRequest, response: HttpResponseBase, began: float) -> None
     response["x-request-id"] = request.request_id  # type: ignore[attr-defined]  # given by `_begin`
     took_s = time.perf_counter() - began
     _record(request, response, took_s)
-    if not request.path.startswith(UNLOGGED):
+    is_told = response.status_code < HTTPStatus.BAD_REQUEST and is_told_by_run(request)
+    if not is_told and not request.path.startswith(UNLOGGED):
         took_ms = round(took_s * 1000, 1)
         log.info("request", method=request.method, path=request.path, status=response.status_code, took_ms=took_ms)
 

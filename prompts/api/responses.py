@@ -22,6 +22,7 @@ from prompts.api.obfuscation import obfuscate
 from prompts.api.openapi.document import BODY_ERRORS, ERRORS, IDEMPOTENCY_KEY, MODEL_ERRORS, AlsoAs, refusals
 from prompts.api.openapi.event_stream import EVENT_STREAM
 from prompts.api.openapi.examples import CREATE_RESPONSE
+from prompts.api.run_lines import bind_request, leave_to_run
 from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim
 from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
@@ -94,9 +95,11 @@ class ResponsesController(ApiController):
         with placing_calls(parsed_body.input, param="input"):
             ask = self._read(parsed_body)
             check_ask(self.caller, ask)
+            bind_request(self.request)
             turn = await create_turn(ask, self.state.turns, limits=self.caller.token_limits)
         self.tell_tokens(turn.tokens_left)
         if not turn.is_replay:
+            leave_to_run(self.request)
             return await self._deliver(parsed_body, turn)
         try:
             response = await self._deliver(parsed_body, turn)

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 from openai import AsyncOpenAI
 
 from tests.support.server_fixtures import StartReplica
@@ -38,9 +39,10 @@ async def test_a_turn_is_logged_with_its_ids_and_without_its_words(
     assert ended["response_id"] == response.id
     assert ended["owner"] == "alice"
     assert ended["status"] == "completed"
-    asked = _find(replica.log, event="request", request_id="my-request-1")
-    assert asked
-    assert (asked["method"], asked["path"], asked["status"]) == ("POST", "/v1/responses", 200)
+    assert (ended["method"], ended["path"]) == ("POST", "/v1/responses")
+    assert [line["event"] for line in _list(replica.log) if line.get("request_id") == "my-request-1"] == ["run_ended"]
+    refused = [line["status"] for line in _list(replica.log) if line["event"] == "request"]
+    assert sorted(refused) == [401, 401, 404]
     assert "zanzibar" not in replica.log
     assert service.alice_key not in replica.log
     assert service.environment["OPENAI_API_KEY"] not in replica.log
@@ -68,10 +70,41 @@ async def test_probes_leave_no_line(service: Service, start_replica: StartReplic
     assert "readyz" not in replica.log
 
 
+@pytest.mark.parametrize("how", [{"stream": True}, {"background": True}])
+async def test_every_turn_leaves_one_line(service: Service, start_replica: StartReplica, how: dict[str, bool]) -> None:
+    """Whether or not its client hears of its end."""
+    replica = start_replica(service.environment)
+    async with httpx.AsyncClient(base_url=replica.url) as client:
+        headers = {"authorization": f"Bearer {service.alice_key}", "x-request-id": "turn-1"}
+        body = {"model": "stand-in", "input": "write 20 words [[standin token_s=0.02]]", **how}
+        async with client.stream("POST", "/v1/responses", json=body, headers=headers) as answer:
+            assert answer.status_code == 200
+    await eventually(lambda: _find(replica.log, event="run_ended"))
+    lines = [line for line in _list(replica.log) if line.get("request_id") == "turn-1"]
+    assert [(line["event"], line["status"], line["path"]) for line in lines] == [
+        ("run_ended", "completed", "/v1/responses")
+    ]
+
+
+async def test_a_turn_that_is_asked_for_again_leaves_a_line_of_the_request(
+    service: Service, start_replica: StartReplica
+) -> None:
+    replica = start_replica(service.environment)
+    async with httpx.AsyncClient(base_url=replica.url) as client:
+        headers = {"authorization": f"Bearer {service.alice_key}", "idempotency-key": "logged-once"}
+        for request_id in ("first", "again"):
+            body = {"model": "stand-in", "input": "Hello"}
+            answer = await client.post("/v1/responses", json=body, headers={**headers, "x-request-id": request_id})
+            assert answer.status_code == 200, answer.text
+    await eventually(lambda: _find(replica.log, event="run_ended", request_id="first"))
+    assert _find(replica.log, event="request", request_id="again", status=200)
+
+
 def _find(log: str, **fields: Any) -> dict[str, Any] | None:
     """The first line that contains all of these."""
-    for line in log.splitlines():
-        record: dict[str, Any] = json.loads(line)
-        if record.items() >= fields.items():
-            return record
-    return None
+    return next((line for line in _list(log) if line.items() >= fields.items()), None)
+
+
+def _list(log: str) -> list[dict[str, Any]]:
+    """All lines."""
+    return [json.loads(line) for line in log.splitlines()]

@@ -1,13 +1,13 @@
 """A run with a scripted model and store: order, groups, leases, readers, ends."""
 
 import asyncio
-import logging
 import time
 from itertools import pairwise
 from typing import Any
 
 import msgspec
 import pytest
+from structlog.testing import capture_logs
 
 from prompts.answer.events import TERMINAL
 from prompts.domain.items import Message, OutputText
@@ -285,17 +285,15 @@ async def test_an_answer_without_an_end_has_failed(harness: Harness) -> None:
     assert check(await read(run))["status"] == "failed"
 
 
-async def test_an_unexpected_error_is_logged_once_and_shown_without_details(
-    harness: Harness, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.ERROR):
+async def test_an_unexpected_error_is_logged_once_and_shown_without_details(harness: Harness) -> None:
+    with capture_logs() as logs:
         run = await harness.run([Text("1")], ZeroDivisionError("secret detail"))
     final = check(await read(run))
     assert final["error"]["code"] == "server_error"
     assert "secret" not in final["error"]["message"]
     assert run.error is not None
     assert run.error.code == "internal_error"
-    assert len([record for record in caplog.records if record.levelno >= logging.ERROR]) == 1
+    assert len([line for line in logs if line["log_level"] == "error"]) == 1
 
 
 # --- an end that crashes ---
