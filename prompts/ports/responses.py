@@ -1,5 +1,6 @@
 """The store of responses and of the timelines they join, and the values that cross its border."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
@@ -190,11 +191,17 @@ class ResponseStore(Protocol):
         Cancelled in flight, the response may exist without a run; its lease then expires.
         """
 
-    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
-        """Add one group to the response's log and renew its lease.
+    def append(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, is_urgent: bool = False
+    ) -> asyncio.Future[None]:
+        """Add one group to the response's log, and see to it that at least nine tenths of its lease are left.
 
-        The same call again changes nothing. Raises StaleRun, TailLost, Unavailable.
+        Groups of several responses are written together; while much is going on they wait some milliseconds for each
+        other. One that `is_urgent` does not wait: its reader has seen nothing for a while. The same call again changes
+        nothing. The future raises StaleRun, TailLost, Unavailable; cancelled, the group may be written all the same. It
+        is called in an event loop, and makes no task.
         """
+        ...
 
     async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """End the response: status, output, timeline, conversation, log, lease, all at once, and once.

@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.redis_pools import build_pool, check_master, says_replica
 from prompts.adapters.redis.multiplexed import MAX_SHARED_BYTES, MultiplexedRedis
+from prompts.alarms import LOOK_S
 from tests.integration.test_redis_pools import (
     WRITE,
     WRITE_AS_IN_REDIS_6,
@@ -22,6 +23,7 @@ from tests.integration.test_redis_pools import (
     name_master,
     swap,
 )
+from tests.support.counting import counting, counting_work
 from tests.support.server_fixtures import StartValkey, StartWatchedValkeys, WatchedValkeys
 from tests.support.servers import ValkeyServer, eventually
 
@@ -51,54 +53,23 @@ async def open_redis(url: str, *, max_connections: int = 4) -> AsyncIterator[Mul
         await redis.aclose()
 
 
-@contextmanager
-def counting(server: ValkeyServer) -> Iterator[dict[str, int]]:
-    """Fills in by how much the server's own counters grow."""
-    grown: dict[str, int] = {}
-    with closing(BlockingRedis(port=server.port)) as admin:
-        before: Any = admin.info("stats")
-        yield grown
-        after: Any = admin.info("stats")
-    grown.update({name: after[name] - count for name, count in before.items() if isinstance(count, int)})
-    grown["total_reads_processed"] -= 1  # ours
-    grown["total_commands_processed"] -= 1
-
-
-@contextmanager
-def counting_timers() -> Iterator[list[float]]:
-    """The times for which the event loop is given a timer."""
-    loop = asyncio.get_running_loop()
-    timers: list[float] = []
-    call_at = loop.call_at
-
-    def count(when: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
-        timers.append(when)
-        return call_at(when, *args, **options)
-
-    vars(loop)["call_at"] = count
-    try:
-        yield timers
-    finally:
-        del vars(loop)["call_at"]
-
-
 # --- what it saves ---
 
 
 async def test_commands_of_one_pass_of_the_loop_leave_in_one_write(own_valkey: ValkeyServer) -> None:
     async with open_redis(own_valkey.url) as redis:
         await redis.set("count", 0)
-        with counting(own_valkey) as grown:
+        with counting(own_valkey) as counted:
             replies = await asyncio.gather(*(redis.hset("hash", f"{n}", n) for n in range(100)))
         assert replies == [1] * 100
-        assert (grown["total_commands_processed"], grown["total_reads_processed"]) == (100, 1)
+        assert (counted.commands, counted.reads) == (100, 1)
 
 
 async def test_a_process_has_one_connection_for_all_of_them(own_valkey: ValkeyServer) -> None:
     async with open_redis(own_valkey.url) as redis:
-        with counting(own_valkey) as grown:
+        with counting(own_valkey) as counted:
             await asyncio.gather(*(redis.get("nothing") for _ in range(1_000)))
-        assert grown["total_connections_received"] == 1
+        assert counted.connections == 1
         (_idle, _), (used, _) = redis.connection_pool.get_connection_count()
         assert used == 1
 
@@ -106,23 +77,12 @@ async def test_a_process_has_one_connection_for_all_of_them(own_valkey: ValkeySe
 async def test_a_command_makes_no_task_and_no_timer(own_valkey: ValkeyServer) -> None:
     async with open_redis(own_valkey.url) as redis:
         await redis.get("nothing")
-        made: list[str] = []
-
-        def note(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
-            made.append(repr(work))
-            return asyncio.Task(work, loop=loop, **options)
-
-        loop = asyncio.get_running_loop()
-        loop.set_task_factory(note)
-        try:
-            with counting_timers() as timers:
-                for _ in range(100):
-                    await redis.get("nothing")
-                    await redis.send("GET", "nothing")
-        finally:
-            loop.set_task_factory(None)
-        assert not made
-        assert len(timers) <= 1 + int(TIMEOUT_S / 0.05)  # the alarms' own, however many commands
+        with counting_work() as work:
+            for _ in range(100):
+                await redis.get("nothing")
+                await redis.send("GET", "nothing")
+        assert not work.tasks
+        assert len(work.timers) <= 1 + TIMEOUT_S / LOOK_S  # the alarms' own, however many commands
 
 
 # --- each gets its own ---
@@ -160,14 +120,14 @@ async def test_a_caller_that_is_cancelled_takes_nobody_elses_reply(own_valkey: V
 async def test_a_large_command_has_a_connection_to_itself(own_valkey: ValkeyServer) -> None:
     async with open_redis(own_valkey.url) as redis:
         await redis.get("nothing")
-        with counting(own_valkey) as grown:
+        with counting(own_valkey) as counted:
             small, large = await asyncio.gather(redis.set("small", "x"), redis.set("large", b"x" * 16 * MB))
-        assert (small, large, grown["total_connections_received"]) == (True, True, 1)
+        assert (small, large, counted.connections) == (True, True, 1)
         replies: Any = await asyncio.gather(redis.get("small"), redis.get("large"), redis.get("small"))
         assert [len(reply) for reply in replies] == [1, 16 * MB, 1]
-        with counting(own_valkey) as grown:
+        with counting(own_valkey) as counted:
             await redis.set("middle", b"x" * (MAX_SHARED_BYTES - 100))
-        assert grown["total_connections_received"] == 0
+        assert counted.connections == 0
 
 
 async def test_what_blocks_and_what_is_atomic_has_a_connection_to_itself(own_valkey: ValkeyServer) -> None:
@@ -305,9 +265,9 @@ async def test_a_demoted_server_is_left_also_without_sentinels(start_valkey: Sta
         await write(keys=["count"])
         with closing(BlockingRedis(port=server.port)) as admin:
             admin.replicaof("127.0.0.1", str(other.port))
-            with counting(server) as grown, pytest.raises(RedisConnectionError):
+            with counting(server) as counted, pytest.raises(RedisConnectionError):
                 await write(keys=["count"])
-        assert grown["total_connections_received"] == 1  # a new one: the host name may lead elsewhere by now
+        assert counted.connections == 1  # a new one: the host name may lead elsewhere by now
 
 
 async def test_a_check_fails_at_a_demoted_master_once_and_leaves_it(watched: WatchedValkeys) -> None:

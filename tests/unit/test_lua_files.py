@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.append_queue import AppendQueue
 from prompts.adapters.redis.lua_files import Arg, parse_script
 from prompts.adapters.redis.scripts import Scripts
 
@@ -72,5 +71,20 @@ async def test_a_wrong_name_is_an_error_of_whoever_calls(scripts: Scripts) -> No
         await scripts.call("touch_listing", listing="l", conversation_id="conv_1")
     with pytest.raises(TypeError, match=r"get_item\.lua"):
         await scripts.call_many("get_item", [{"item_key": "i"}])
-    with pytest.raises(TypeError, match=r"append\.lua"):
-        await AppendQueue(scripts).append(response_key="r")
+
+
+def test_a_script_may_take_its_keys_and_arguments_any_number_of_times() -> None:
+    often = """-- Take things.
+assert(#KEYS % 2 == 0 and #ARGV == #KEYS / 2 * 1)
+for k = 0, #KEYS - 1, 2 do
+  local response_key = KEYS[k + 1] -- hash
+  local log_key = KEYS[k + 2]
+  local owner = ARGV[k / 2 + 1]
+end
+"""
+    with pytest.raises(ValueError, match=r"take\.lua"):
+        parse_script("take", often)
+    script = parse_script("take", often.replace("k / 2 + 1", "a + 1"))
+    assert script.arrange({"owner": "alice", "log_key": "l", "response_key": "r"}) == (("r", "l"), ("alice",))
+    with pytest.raises(ValueError, match=r"take\.lua"):
+        parse_script("take", often.replace("k / 2 + 1", "a + 1").replace("#KEYS % 2", "#KEYS % 3"))

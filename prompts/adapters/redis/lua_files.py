@@ -7,7 +7,12 @@ A script names its keys and arguments on a line each, and is called by these nam
     local owner = ARGV[1]
     local lease_ms = tonumber(ARGV[2])
 
-Their order is the script's business alone. A script that takes anything else is refused at import.
+Their order is the script's business alone. A script that takes anything else is refused at import. One that takes them
+any number of times says so, and names them in its loop:
+
+    assert(#KEYS % 1 == 0 and #ARGV == #KEYS / 1 * 2)
+      local response_key = KEYS[k + 1] -- hash
+      local owner = ARGV[a + 1]
 """
 
 import re
@@ -26,7 +31,7 @@ Call: TypeAlias = tuple[Sequence[str], Sequence[Arg]]
 LUA = Path(__file__).parent / "lua"
 INCLUDES = re.compile(r"^-- INCLUDES (.+)$", re.MULTILINE)
 TAKEN = re.compile(r"\b(KEYS|ARGV)\[")
-NAMED = re.compile(r"^local (\w+) = [^\n]*?\b(KEYS|ARGV)\[(\d+)\]", re.MULTILINE)
+NAMED = re.compile(r"^ *local (\w+) = [^\n]*?\b(KEYS|ARGV)\[(?:\w \+ )?(\d+)\]", re.MULTILINE)
 
 
 class LuaScript:
@@ -67,7 +72,9 @@ def parse_script(name: str, text: str) -> LuaScript:
         raise ValueError(f"{name}.lua: keys come first, then arguments, each numbered from 1 and with its own name")
     if len(TAKEN.findall(text)) != len(named):
         raise ValueError(f"{name}.lua: only the line that names a key or an argument may use KEYS or ARGV")
-    if f"\nassert(#KEYS == {len(keys)} and #ARGV == {len(args)})\n" not in text:
+    once = f"\nassert(#KEYS == {len(keys)} and #ARGV == {len(args)})\n"
+    often = f"\nassert(#KEYS % {len(keys)} == 0 and #ARGV == #KEYS / {len(keys)} * {len(args)})\n"
+    if once not in text and often not in text:
         raise ValueError(f"{name}.lua: it must assert that it gets {len(keys)} keys and {len(args)} arguments")
     return LuaScript(name, "".join([*_read_parts(text), text]), keys=keys, args=args)
 

@@ -29,11 +29,13 @@ class RedisReaderMarks:
 
     async def unmark(self, reader: Reader) -> None:
         """See `ReaderMarks.unmark`."""
-        with translated_errors():
-            pipeline = self._redis.pipeline(transaction=False)
-            pipeline.zrem(keys.readers(reader.response_id), reader.id)
-            pipeline.publish(keys.log_channel(reader.response_id), READER_LEFT)
-            await pipeline.execute()
+        await self._scripts.call(
+            "unmark_reader",
+            readers_key=keys.readers(reader.response_id),
+            reader_id=reader.id,
+            log_channel=keys.log_channel(reader.response_id),
+            news=READER_LEFT,
+        )
 
     async def has_any(self, response_id: str) -> bool:
         """See `ReaderMarks.has_any`."""

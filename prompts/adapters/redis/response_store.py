@@ -253,29 +253,21 @@ class RedisResponseStore:
             }
         )
 
-    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
+    def append(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, is_urgent: bool = False
+    ) -> asyncio.Future[None]:
         """See `ResponseStore.append`."""
-        written = await self._appends.append(
-            response_key=keys.response(response_id),
-            log_key=keys.event_log(response_id),
-            leases_key=keys.leases(ids.get_partition(response_id)),
-            response_id=response_id,
-            epoch=epoch,
-            lease_ms=int(lease_s * 1000),
-            after=group.after,
-            last_number=group.last_number,
-            signals=group.packed,
-            waypoint=group.waypoint,
-            log_channel=keys.log_channel(response_id),
-        )
-        _check_written(written)
+        return self._appends.append(response_id, group, epoch=epoch, lease_s=lease_s, is_urgent=is_urgent)
 
     async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """See `ResponseStore.commit`."""
         response = outcome.response
         partition = ids.get_partition(response.id)
         end = await self._stage(outcome, owner, epoch)
-        committing = self._scripts.call(
+        touching = None
+        if response.conversation is not UNSET:  # in the same write
+            touching = asyncio.create_task(touch_listing(self._scripts, owner, response.conversation.id))
+        written = await self._scripts.call(
             "commit",
             response_key=keys.response(response.id),
             log_key=keys.event_log(response.id),
@@ -299,12 +291,9 @@ class RedisResponseStore:
             passages=_pack_passages(outcome),
             first_token_ms="" if outcome.first_token_ms is None else outcome.first_token_ms,
         )
-        if response.conversation is UNSET:
-            _check_written(await committing)
-        else:
-            touching = touch_listing(self._scripts, owner, response.conversation.id)
-            written, _ = await asyncio.gather(committing, touching)
-            _check_written(written)
+        if touching is not None:
+            await touching
+        _check_written(written)
 
     async def seize(
         self, response_id: str, *, owner: str | None, lease_s: float, displaces: Displaces | None = None

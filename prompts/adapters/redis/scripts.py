@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -12,7 +12,7 @@ from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryErro
 
 from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call, LuaScript
 from prompts.adapters.redis.multiplexed import MultiplexedRedis
-from prompts.errors import BrokenRecord, StorageFull, Unavailable
+from prompts.errors import BrokenRecord, ServiceError, StorageFull, Unavailable
 
 # How long Redis remembers the id of a call that deleted something. The second try of the same call comes sooner.
 CALL_KEPT_S = 60
@@ -28,16 +28,25 @@ def translated_errors() -> Iterator[None]:
     """Raise the driver's errors as ours. The driver's text reaches the logs only, as the exception's cause."""
     try:
         yield
-    except OutOfMemoryError as exc:
-        raise StorageFull("The conversation store is full. Try again later.") from exc
-    except AuthenticationError as exc:
-        raise Unavailable("The conversation store refuses this server. Try again later.", retry_after_s=5) from exc
-    except ResponseError as exc:
-        if type(exc) is ResponseError and not _PASSING.match(str(exc)):
-            raise BrokenRecord("The conversation store cannot read what it holds here. Try again later.") from exc
-        raise Unavailable(AWAY) from exc
     except (RedisError, OSError) as exc:
-        raise Unavailable(AWAY) from exc
+        raise translate(exc) from exc
+
+
+def translate(error: BaseException) -> BaseException:
+    """Our error for one of the driver's, with that as its cause; any other error is given back as it is."""
+    match error:
+        case OutOfMemoryError():
+            ours: ServiceError = StorageFull("The conversation store is full. Try again later.")
+        case AuthenticationError():
+            ours = Unavailable("The conversation store refuses this server. Try again later.", retry_after_s=5)
+        case ResponseError() if type(error) is ResponseError and not _PASSING.match(str(error)):
+            ours = BrokenRecord("The conversation store cannot read what it holds here. Try again later.")
+        case RedisError() | OSError():
+            ours = Unavailable(AWAY)
+        case _:
+            return error
+    ours.__cause__ = error
+    return ours
 
 
 async def read_fields(redis: Redis, key: str, fields: Sequence[str]) -> list[bytes | None]:
@@ -100,6 +109,26 @@ class Scripts:
             await self._call_alone(script, call) if isinstance(answer, NoScriptError) else answer
             for call, answer in zip(calls, answers, strict=True)
         ]
+
+    def send(self, script: LuaScript, keys: Sequence[str], args: Sequence[Arg]) -> asyncio.Future[Any]:
+        """Run a script, in the same write as whatever else is sent in this pass of the event loop. This makes no task.
+
+        The future has redis-py's errors, also NoScriptError of a server that does not know the script yet.
+        """
+        if isinstance(self._redis, MultiplexedRedis):
+            return self._redis.send("EVALSHA", script.sha, len(keys), *keys, *args)
+        return asyncio.ensure_future(self._send_apart(script, (keys, args)))
+
+    async def load(self, script: LuaScript) -> None:
+        """Give the server a script that it does not know. Raises nothing: who calls it next is told."""
+        with suppress(RedisError, OSError):
+            await self._redis.script_load(script.text)
+
+    async def _send_apart(self, script: LuaScript, call: Call) -> Any:
+        [answer] = await self._send_together(script, [call])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def _send_together(self, script: LuaScript, calls: Sequence[Call]) -> list[Any]:
         if isinstance(self._redis, MultiplexedRedis):

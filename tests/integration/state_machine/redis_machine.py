@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine
 from redis.asyncio import Redis
 
+from prompts.ports.event_log import Group
+from prompts.ports.responses import ResponseStore
 from tests.support.server_fixtures import StartValkey
 
 Result = TypeVar("Result")
@@ -33,6 +35,11 @@ class RedisMachine(RuleBasedStateMachine):
             return await work
 
         return self.runner.run(wait())
+
+
+async def append(store: ResponseStore, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
+    """`ResponseStore.append` is called in the event loop."""
+    await store.append(response_id, group, epoch=epoch, lease_s=lease_s)
 
 
 @contextmanager

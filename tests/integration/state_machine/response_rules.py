@@ -27,6 +27,7 @@ from prompts.ports.responses import (
 )
 from prompts.run.ending import conclude, retell
 from tests.integration.state_machine.machine import LEASE_S, LOST, PARTITION, Machine, texts
+from tests.integration.state_machine.redis_machine import append
 from tests.integration.state_machine.world import Hand, Root, Talk, Turn
 from tests.support.builders import build_draft, build_group
 
@@ -235,7 +236,7 @@ class ResponseRules(Machine):
         store = self.replicas[hand.replica].responses
         try:
             for _ in range(1 + is_twice):
-                self.do(store.append(turn.id, group, epoch=hand.epoch, lease_s=LEASE_S))
+                self.do(append(store, turn.id, group, epoch=hand.epoch, lease_s=LEASE_S))
         except StaleRun:
             assert not is_current or turn.root.is_dying
             return
@@ -253,7 +254,7 @@ class ResponseRules(Machine):
         after = turn.log[-1][0] + missing
         group = Group(after, after + 1, b"" if is_renewal else b'["x"]')
         with pytest.raises((StaleRun, TailLost)) as refused:
-            self.do(self.stores.responses.append(turn.id, group, epoch=hand.epoch, lease_s=LEASE_S))
+            self.do(append(self.stores.responses, turn.id, group, epoch=hand.epoch, lease_s=LEASE_S))
         is_current = hand.epoch == turn.epoch and turn.is_active
         if isinstance(refused.value, TailLost):
             assert is_current

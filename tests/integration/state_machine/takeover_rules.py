@@ -12,6 +12,7 @@ from prompts.ports.event_log import Group
 from prompts.ports.responses import Seized
 from prompts.run.ending import end_seized, retell
 from tests.integration.state_machine.machine import LEASE_S, Machine
+from tests.integration.state_machine.redis_machine import append
 from tests.integration.state_machine.world import Hand, Turn
 
 
@@ -133,7 +134,7 @@ class TakeoverRules(Machine):
             turn.narration.tell(told)
         next_group = Group(last_number, last_number + 1, pack(signals))
         with pytest.raises(TailLost) as lost:
-            self.do(self.stores.responses.append(turn.id, next_group, epoch=turn.epoch, lease_s=LEASE_S))
+            self.do(append(self.stores.responses, turn.id, next_group, epoch=turn.epoch, lease_s=LEASE_S))
         assert lost.value.last_number == after
 
     def may_fail_over(self, turn: Turn) -> bool:

@@ -132,9 +132,28 @@ class FakeResponseStore:
 
     # --- writing ---
 
-    async def append(self, response_id: str, group: Group, *, epoch: str, lease_s: float) -> None:
-        """See `ResponseStore.append`."""
-        await self._meet(self.append_fates)
+    def append(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, is_urgent: bool = False
+    ) -> asyncio.Future[None]:
+        """See `ResponseStore.append`. Without a fate the future is done at once."""
+        self._note_call()
+        fate = self.append_fates.pop(0) if self.append_fates else None
+        if fate is not None:
+            return asyncio.ensure_future(self._append_late(fate, response_id, group, epoch, lease_s))
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        try:
+            self._append(response_id, group, epoch, lease_s)
+        except (StaleRun, TailLost) as refusal:
+            written.set_exception(refusal)
+        else:
+            written.set_result(None)
+        return written
+
+    async def _append_late(self, fate: Fate, response_id: str, group: Group, epoch: str, lease_s: float) -> None:
+        await meet([fate])
+        self._append(response_id, group, epoch, lease_s)
+
+    def _append(self, response_id: str, group: Group, epoch: str, lease_s: float) -> None:
         kept = self._find_run(response_id, epoch)
         _check_joins(kept, group)
         kept.renew_lease(lease_s)
@@ -201,9 +220,12 @@ class FakeResponseStore:
         return kept
 
     async def _meet(self, fates: list[Fate]) -> None:
+        self._note_call()
+        await meet(fates)
+
+    def _note_call(self) -> None:
         self.tries += 1
         self.called.set()
-        await meet(fates)
 
     # --- taking over ---
 

@@ -1,34 +1,48 @@
--- Append one group of signals to a response's log, and renew its lease. A run that was taken over cannot.
+-- Append groups of signals to the logs of responses, and renew leases. A run that was taken over cannot.
 --
--- RETURNS 1 written, or written before by the same call | 0 the run is stale
+-- What it takes comes once a group. RETURNS an answer a group, in their order:
+--         1 written, or written before by the same call | 0 the run is stale
 --         | -N the log ends at the number N, before the group begins: a fail-over has lost the log's end
-assert(#KEYS == 3 and #ARGV == 8)
-local response_key = KEYS[1] -- hash
-local log_key = KEYS[2] -- stream: its event log
-local leases_key = KEYS[3] -- sorted set, of the partition
-local response_id = ARGV[1]
-local epoch = ARGV[2]
-local lease_ms = tonumber(ARGV[3])
-local after = tonumber(ARGV[4]) -- last sequence number before the group
-local last_number = tonumber(ARGV[5]) -- last sequence number of the group
-local signals = ARGV[6] -- JSON array; "": renew the lease only
-local waypoint = ARGV[7] -- JSON: from where the log can be told; "": this group has none
-local log_channel = ARGV[8]
+assert(#KEYS % 3 == 0 and #ARGV == #KEYS / 3 * 8)
+-- This script runs the most: no functions, and nothing that is not needed for every group.
+local call, answers, a, clock = redis.call, {}, 0, redis.call('TIME')
+local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+for k = 0, #KEYS - 1, 3 do
+  local response_key = KEYS[k + 1] -- hash
+  local log_key = KEYS[k + 2] -- stream: its event log
+  local leases_key = KEYS[k + 3] -- sorted set, of the partition
+  local response_id = ARGV[a + 1]
+  local epoch = ARGV[a + 2]
+  local lease_ms = tonumber(ARGV[a + 3])
+  local after = tonumber(ARGV[a + 4]) -- last sequence number before the group
+  local last_number = ARGV[a + 5] -- last sequence number of the group
+  local signals = ARGV[a + 6] -- JSON array; "": the lease alone is renewed
+  local waypoint = ARGV[a + 7] -- JSON: from where the log can be told; "": this group has none
+  local log_channel = ARGV[a + 8]
 
-local found_epoch, status, logged = unpack(redis.call('HMGET', response_key, 'epoch', 'status', 'logged'))
-if found_epoch ~= epoch or status ~= 'in_progress' then return 0 end
-logged = tonumber(logged)
-if logged < after then return -logged end
-
-local clock = redis.call('TIME') -- not by its part: this script runs the most, and a function costs it 2 %
-redis.call('ZADD', leases_key, clock[1] * 1000 + math.floor(clock[2] / 1000) + lease_ms, response_id)
-if signals ~= '' and logged < last_number then
-  if waypoint == '' then
-    redis.call('XADD', log_key, '0-' .. last_number, 's', signals)
+  local found = call('HMGET', response_key, 'epoch', 'status', 'logged')
+  local logged, answer = tonumber(found[3]), 1
+  if found[1] ~= epoch or found[2] ~= 'in_progress' then
+    answer = 0
+  elseif logged < after then
+    answer = -logged
   else
-    redis.call('XADD', log_key, '0-' .. last_number, 's', signals, 'w', waypoint)
+    -- A look costs less than a renewal, which is a write: so a tenth of the lease may be over.
+    local left_ms = (call('ZSCORE', leases_key, response_id) or 0) - now_ms
+    if left_ms < 0.9 * lease_ms or left_ms > lease_ms then
+      call('ZADD', leases_key, now_ms + lease_ms, response_id)
+    end
+    if signals ~= '' and logged < tonumber(last_number) then
+      if waypoint == '' then
+        call('XADD', log_key, '0-' .. last_number, 's', signals)
+      else
+        call('XADD', log_key, '0-' .. last_number, 's', signals, 'w', waypoint)
+      end
+      call('HSET', response_key, 'logged', last_number)
+      call('PUBLISH', log_channel, last_number)
+    end
   end
-  redis.call('HSET', response_key, 'logged', last_number)
-  redis.call('PUBLISH', log_channel, last_number)
+  answers[#answers + 1] = answer
+  a = a + 8
 end
-return 1
+return answers

@@ -1,0 +1,275 @@
+"""The one writer of a process: how few calls, tasks and timers it makes, and that each run gets its own answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
+
+from prompts.adapters.redis import keys
+from prompts.adapters.redis.append_queue import FULL_GROUPS_A_S, MAX_GROUPS, RATE_OVER_S
+from prompts.adapters.redis.multiplexed import MultiplexedRedis
+from prompts.domain import ids
+from prompts.domain.signals import Text, pack
+from prompts.errors import BrokenRecord, StaleRun, StorageFull, TailLost, Unavailable
+from prompts.ports.event_log import Group
+from tests.support.builders import Stores, admit, build_draft, open_redis, open_stores
+from tests.support.counting import counting, counting_work
+from tests.support.sample_turn import LAST_OPENING_NUMBER
+from tests.support.server_fixtures import StartValkey
+from tests.support.servers import ValkeyServer, eventually
+
+LEASE_S = 10.0
+BUSY = int(2 * FULL_GROUPS_A_S * RATE_OVER_S)
+
+
+@pytest.fixture
+def server(start_valkey: StartValkey) -> ValkeyServer:
+    """A Valkey to count at, and to break."""
+    return start_valkey(appendfsync="no")
+
+
+@pytest.fixture
+async def redis(server: ValkeyServer) -> AsyncIterator[MultiplexedRedis]:
+    """A client of it."""
+    async with open_redis(server.url) as client:
+        yield client
+
+
+async def begin(stores: Stores, count: int) -> list[str]:
+    """The ids of so many active responses."""
+    return [(await admit(stores, build_draft())).response.id for _ in range(count)]
+
+
+def append(
+    stores: Stores, response_id: str, number: int = 1, *, epoch: str = "1", is_urgent: bool = False
+) -> asyncio.Future[None]:
+    """Hand the word of that number to the writer."""
+    after = LAST_OPENING_NUMBER + number - 1
+    group = Group(after, after + 1, pack([Text(f"word {number}")]))
+    return stores.responses.append(response_id, group, epoch=epoch, lease_s=LEASE_S, is_urgent=is_urgent)
+
+
+async def make_busy(stores: Stores, response_id: str) -> int:
+    """Write so much that writes keep their distance from now on; the number of the last word."""
+    await asyncio.gather(*(append(stores, response_id, number) for number in range(1, BUSY + 1)))
+    return BUSY
+
+
+async def count_entries(redis: Redis, response_id: str) -> int:
+    """Groups in a log, without the opening."""
+    return int(await redis.xlen(keys.event_log(response_id))) - 1
+
+
+# --- how few ---
+
+
+async def test_groups_of_one_pass_are_written_in_one_call_and_one_round_trip(
+    server: ValkeyServer, redis: Redis, stores: Stores
+) -> None:
+    responses = await begin(stores, 40)
+    await append(stores, responses[0])
+    with counting(server) as counted, counting_work() as work:
+        await asyncio.gather(
+            *(append(stores, response_id, 2 - (response_id != responses[0])) for response_id in responses)
+        )
+    assert (counted.calls["evalsha"], counted.reads, counted.calls["xadd"], counted.calls["time"]) == (1, 1, 40, 1)
+    assert not work.tasks
+    assert [await count_entries(redis, response_id) for response_id in responses] == [2, *[1] * 39]
+
+
+async def test_a_call_does_not_take_long_however_many_groups_there_are(server: ValkeyServer, stores: Stores) -> None:
+    responses = await begin(stores, 1)
+    await append(stores, responses[0])
+    with counting(server) as counted:
+        await asyncio.gather(*(append(stores, responses[0], number) for number in range(2, 3 * MAX_GROUPS + 2)))
+    assert counted.calls["evalsha"] == 3
+
+
+async def test_what_arrives_while_a_call_is_awaited_goes_together(server: ValkeyServer, stores: Stores) -> None:
+    responses = await begin(stores, 30)
+    await append(stores, responses[0])
+    with counting(server) as counted:
+        first = append(stores, responses[0], 2)
+        await asyncio.sleep(0)
+        others = [append(stores, response_id) for response_id in responses[1:10]]
+        await asyncio.sleep(0)
+        others += [append(stores, response_id) for response_id in responses[10:]]
+        await asyncio.gather(first, *others)
+    assert counted.calls["evalsha"] == 2
+
+
+async def test_while_much_is_going_on_calls_keep_a_distance(server: ValkeyServer, stores: Stores) -> None:
+    responses = await begin(stores, 30)
+    await make_busy(stores, responses[0])
+    with counting(server) as counted, counting_work() as work:
+        waiting = []
+        for response_id in responses[1:]:
+            waiting.append(append(stores, response_id))
+            await asyncio.sleep(0)
+        await asyncio.gather(*waiting)
+    assert counted.calls["evalsha"] <= 2  # the first one may find that the last call is long ago
+    assert not work.tasks
+    assert len(work.timers) <= 2  # the distance's, and maybe the alarms'
+
+
+async def test_what_is_urgent_does_not_wait_and_takes_the_others_along(server: ValkeyServer, stores: Stores) -> None:
+    responses = await begin(stores, 3)
+    await make_busy(stores, responses[0])
+    with counting(server) as counted, counting_work() as work:
+        waiting = append(stores, responses[1])
+        timers = len(work.timers)
+        await append(stores, responses[2], is_urgent=True)
+        assert waiting.done()
+        assert len(work.timers) == timers
+    assert counted.calls["evalsha"] == 1
+
+
+async def test_what_is_urgent_does_not_wait_for_a_reply_either(server: ValkeyServer, stores: Stores) -> None:
+    responses = await begin(stores, 2)
+    await append(stores, responses[0])
+    with counting(server) as counted:
+        first = append(stores, responses[0], 2)
+        await asyncio.sleep(0)
+        urgent = append(stores, responses[1], is_urgent=True)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not first.done()
+        await asyncio.gather(first, urgent)
+    assert counted.calls["evalsha"] == 2
+
+
+async def test_a_lease_is_renewed_when_a_tenth_of_it_is_over(
+    server: ValkeyServer, redis: Redis, stores: Stores
+) -> None:
+    [response_id] = await begin(stores, 1)
+    leases_key = keys.leases(ids.get_partition(response_id))
+    await append(stores, response_id)
+    until = await redis.zscore(leases_key, response_id) or 0
+    with counting(server) as counted:
+        for number in range(2, 12):
+            await append(stores, response_id, number)
+    assert "zadd" not in counted.calls
+    await redis.zadd(leases_key, {response_id: until - 0.2 * LEASE_S * 1000})
+    with counting(server) as counted:
+        await append(stores, response_id, 12)
+    assert counted.calls["zadd"] == 1
+    assert (await redis.zscore(leases_key, response_id) or 0) >= until
+
+
+async def test_a_turn_makes_three_round_trips(server: ValkeyServer, stores: Stores) -> None:
+    await append(stores, (await begin(stores, 1))[0])
+    with counting(server) as counted:
+        [response_id] = await begin(stores, 1)
+        for number in range(1, 4):
+            await append(stores, response_id, number)
+    assert (counted.calls["evalsha"], counted.reads) == (4, 4)
+
+
+# --- each its own answer ---
+
+
+async def test_each_run_gets_its_own_answer(stores: Stores, redis: Redis) -> None:
+    good, stale, behind, other = await begin(stores, 4)
+    answers = await asyncio.gather(
+        append(stores, good),
+        append(stores, stale, epoch="2"),
+        append(stores, behind, 5),
+        append(stores, other),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [type(None), StaleRun, TailLost, type(None)]
+    assert isinstance(answers[2], TailLost)
+    assert answers[2].last_number == LAST_OPENING_NUMBER
+    assert [await count_entries(redis, response_id) for response_id in (good, stale, behind, other)] == [1, 0, 0, 1]
+
+
+async def test_a_broken_record_is_no_matter_of_the_others(stores: Stores, redis: Redis) -> None:
+    responses = await begin(stores, 5)
+    await redis.delete(keys.response(responses[2]))
+    await redis.set(keys.response(responses[2]), "no hash")
+    answers = await asyncio.gather(*(append(stores, name) for name in responses), return_exceptions=True)
+    assert isinstance(answers.pop(2), BrokenRecord)
+    assert answers == [None] * 4
+    del responses[2]
+    assert [await count_entries(redis, response_id) for response_id in responses] == [1] * 4
+
+
+async def test_a_caller_that_is_cancelled_does_not_disturb_the_others(stores: Stores, redis: Redis) -> None:
+    responses = await begin(stores, 4)
+    asked = [append(stores, response_id) for response_id in responses]
+    asked[0].cancel()
+    await asyncio.sleep(0)
+    asked[1].cancel()
+    await asyncio.gather(*asked[2:])
+    assert [await count_entries(redis, response_id) for response_id in responses[2:]] == [1, 1]
+    assert await count_entries(redis, responses[0]) == 0
+
+
+async def test_a_server_that_has_lost_the_script_is_given_it_again(stores: Stores, redis: Redis) -> None:
+    responses = await begin(stores, 3)
+    await redis.script_flush()
+    await asyncio.gather(*(append(stores, response_id) for response_id in responses))
+    assert [await count_entries(redis, response_id) for response_id in responses] == [1] * 3
+
+
+async def test_a_full_and_an_absent_store_are_told_to_everybody(
+    server: ValkeyServer, stores: Stores, redis: Redis
+) -> None:
+    responses = await begin(stores, 3)
+    await redis.config_set("maxmemory", 1)
+    answers = await asyncio.gather(*(append(stores, name) for name in responses), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StorageFull}
+    await redis.config_set("maxmemory", 0)
+    server.kill()
+    answers = await asyncio.gather(*(append(stores, name) for name in responses), return_exceptions=True)
+    assert {type(answer) for answer in answers} == {Unavailable}
+    server.start()
+    await asyncio.gather(*(append(stores, response_id) for response_id in responses))
+
+
+async def test_groups_that_a_restart_catches_in_flight_are_written_once(
+    server: ValkeyServer, stores: Stores, redis: Redis
+) -> None:
+    responses = await begin(stores, 3)
+    server.freeze()
+    asked = [append(stores, response_id) for response_id in responses]
+    await asyncio.sleep(0.05)
+    with closing(BlockingRedis(port=server.port)):
+        server.kill()
+        server.start()
+    await asyncio.gather(*asked)
+    await asyncio.gather(*(append(stores, response_id) for response_id in responses))
+    assert [await count_entries(redis, response_id) for response_id in responses] == [1] * 3
+
+
+async def test_a_server_with_slots_gets_a_call_a_partition(start_valkey: StartValkey) -> None:
+    server = start_valkey(arguments=("--cluster-enabled", "yes"))
+    with closing(BlockingRedis(port=server.port)) as admin:
+        admin.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)  # type: ignore[no-untyped-call]  # redis-py has no types here
+
+        async def is_up() -> bool:
+            info: Any = admin.execute_command("CLUSTER INFO")  # type: ignore[no-untyped-call]  # redis-py has no types here
+            return bool(info["cluster_state"] == "ok")
+
+        await eventually(is_up)
+    async with open_redis(server.url) as redis:
+        stores = open_stores(redis)
+        responses = await begin(stores, 20)
+        await asyncio.gather(*(append(stores, response_id) for response_id in responses))
+        partitions = {ids.get_partition(response_id) for response_id in responses}
+        with counting(server) as counted:
+            await asyncio.gather(*(append(stores, response_id, 2) for response_id in responses))
+        assert counted.calls["evalsha"] == len(partitions)
+        assert [await count_entries(redis, response_id) for response_id in responses] == [2] * 20
+
+
+async def test_a_client_without_a_shared_connection_writes_all_the_same(server: ValkeyServer) -> None:
+    async with Redis.from_url(server.url) as redis:
+        stores = open_stores(redis)
+        responses = await begin(stores, 3)
+        await asyncio.gather(*(append(stores, response_id) for response_id in responses))
+        assert [await count_entries(redis, response_id) for response_id in responses] == [1] * 3

@@ -1,0 +1,72 @@
+"""What is counted instead of timed: commands and reads of a Valkey, tasks and timers of an event loop."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+
+from tests.support.servers import ValkeyServer
+
+
+@dataclass
+class Counted:
+    """Filled in when its context ends."""
+
+    connections: int = 0
+    commands: int = 0
+    reads: int = 0
+    """What the server has read at once: as many as the client's writes, unless they are large."""
+    calls: dict[str, int] = field(default_factory=dict)
+    """By command, those of scripts included."""
+
+
+@contextmanager
+def counting(server: ValkeyServer) -> Iterator[Counted]:
+    """By how much the server's own counters grow."""
+    counted = Counted()
+    with closing(Redis(port=server.port)) as admin:
+        admin.ping()
+        admin.config_resetstat()
+        yield counted
+        stats: Any = admin.info("stats")
+        commands: Any = admin.info("commandstats")
+    counted.connections = stats["total_connections_received"]
+    counted.reads = stats["total_reads_processed"] - 1  # ours
+    # The reset is counted, too.
+    counted.commands = stats["total_commands_processed"] - 1
+    counted.calls = {name.removeprefix("cmdstat_"): told["calls"] for name, told in commands.items()}
+
+
+@dataclass
+class Work:
+    """What an event loop was given."""
+
+    tasks: list[str] = field(default_factory=list)
+    timers: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def counting_work() -> Iterator[Work]:
+    """The tasks and timers that are made in this event loop."""
+    loop = asyncio.get_running_loop()
+    work = Work()
+    call_at = loop.call_at
+
+    def make_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        work.tasks.append(repr(coroutine))
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    def set_timer(when: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+        work.timers.append(when)
+        return call_at(when, *args, **options)
+
+    vars(loop)["call_at"] = set_timer
+    loop.set_task_factory(make_task)
+    try:
+        yield work
+    finally:
+        loop.set_task_factory(None)
+        del vars(loop)["call_at"]
