@@ -24,7 +24,7 @@ def build_streams(count: int, *, gap_p99_ms: float = 55.0, refused: int = 0) -> 
         failures={"503": refused} if refused else {},
         kept=[],
     )
-    return Streams(count=count, report=report, cpu_us=1, redis_us=1, aof_bytes=1, log_bytes=1)
+    return Streams(count=count, report=report, cpu_us=1, redis_us=1, aof_bytes=1)
 
 
 def test_a_ratio_is_the_median_of_its_rounds() -> None:
