@@ -1,11 +1,12 @@
 """The whole table, part by part; each part starts what it needs and adds its rows."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from benchmarks.comparison import Played, add_ratio, compose_row, play
 from benchmarks.contestants import OURS, PLAIN, Bench, Contestant
 from benchmarks.litellm import LiteLlmMissing
+from benchmarks.load_client import BenchmarkError
 from benchmarks.memory import FEW_TOKENS, MANY_TOKENS, STREAMS, TOKENS, TOKENS_A_S, Growth, measure_memory
 from benchmarks.small_requests import find_path, measure_requests
 from benchmarks.stream_rows import measure_log, measure_paced
@@ -28,6 +29,7 @@ from benchmarks.turns import (
     measure_turns,
     measure_window,
 )
+from tests.support.processes import ServerProcessError
 
 FEW_ITEMS, MANY_ITEMS = 10, 100_000
 NARROW, WIDE = 2, 50
@@ -39,20 +41,30 @@ def measure_all(bench: Bench, table: Table) -> None:
     """Every row, from the limits of the measuring itself to the memory of a worker."""
     measure_limits(bench, table)
     with ExitStack() as stack:
-        plain, bare = (stack.enter_context(each) for each in (bench.start_plain(), bench.start_bare()))
-        others = [plain, bare]
-        others += _start_relay(bench, table, stack)
-        with bench.start_ours() as ours:
+        plain, bare = stack.enter_context(bench.start_plain()), stack.enter_context(bench.start_bare())
+        others = [plain, bare, *_start_relay(bench, table, stack)]
+        with _noted(table), bench.start_ours() as ours:
             measure_fast_model(bench, table, [ours, *others])
             measure_slow_model(bench, table, [ours, plain])
             measure_small_requests(bench, table, [ours, plain, bare])
-        with bench.start_ours("ours without its archive", **NO_ARCHIVE) as ours:
+        with _noted(table), bench.start_ours("ours without its archive", **NO_ARCHIVE) as ours:
             measure_costs(bench, table, ours)
-        with bench.start_ours("ours with MAX_RUNS=1200", **MANY_RUNS) as many:
+        with _noted(table), bench.start_ours("ours with MAX_RUNS=1200", **MANY_RUNS) as many:
             ours = Contestant(OURS, many.process)
             measure_paced(bench, table, ours, others)
             measure_log(bench, table, ours)
-    measure_worker_memory(bench, table)
+    with _noted(table):
+        measure_worker_memory(bench, table)
+
+
+@contextmanager
+def _noted(table: Table) -> Iterator[None]:
+    """What could not be measured is told at the end, and does not take the rest of the table with it."""
+    try:
+        yield
+    except (BenchmarkError, ServerProcessError) as error:
+        print(f"✗ {error}", flush=True)
+        table.failures.append(str(error))
 
 
 def _start_relay(bench: Bench, table: Table, stack: ExitStack) -> list[Contestant]:
@@ -61,8 +73,8 @@ def _start_relay(bench: Bench, table: Table, stack: ExitStack) -> list[Contestan
         return []
     try:
         return [stack.enter_context(bench.start_litellm())]
-    except LiteLlmMissing as error:
-        table.notes.append(f"{error}, so it has no figures.")
+    except (LiteLlmMissing, ServerProcessError) as error:
+        table.notes.append(f"LiteLLM has no figures: {error}")
         return []
 
 

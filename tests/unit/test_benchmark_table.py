@@ -59,7 +59,7 @@ def test_a_worker_carries_the_most_streams_below_the_first_that_are_uneven_or_re
 
 
 def test_the_table_shows_each_row_beside_its_bar() -> None:
-    table = Table(facts=["2 cores"], notes=["A note."])
+    table = Table(facts=["2 cores"], notes=["A note."], failures=["requests failed"])
     table.add(
         Row(
             "burst tokens/s",
@@ -74,3 +74,4 @@ def test_the_table_shows_each_row_beside_its_bar() -> None:
     assert "| burst tokens/s | 71,000 | 6,800 | 10.50 | ≥ 20 × | **no** | bare ASGI 600,000 |" in lines
     assert "| log bytes a token (50 streams) | 39.0 | – | – | ≤ 40 | yes |  |" in lines
     assert "* A note." in lines
+    assert "* Not measured: requests failed" in lines
