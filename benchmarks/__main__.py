@@ -5,6 +5,7 @@
 
 import json
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from benchmarks.ablations import WITHOUT_IT, measure_ablations
 from benchmarks.contestants import PLAIN, Bench, open_bench
 from benchmarks.measuring import measure_all
 from benchmarks.pictures import draw
+from benchmarks.programs import BuildError
 from benchmarks.table import Table, render, render_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -30,6 +32,7 @@ def main() -> None:
     ):
         table.facts.append(_describe_redis(bench))
         (measure_ablations if is_why else measure_all)(bench, table)
+    table.facts.append(f"load {os.getloadavg()[0]:.2f} at the end")
     table.facts.append(f"took {time.monotonic() - began:.0f} s")
     RESULTS.mkdir(exist_ok=True)
     name = "why" if is_why else "latest"
@@ -38,6 +41,8 @@ def main() -> None:
     if not is_why:
         draw(json.loads(render_json(table)), RESULTS)
     print(f"\n{render(table)}")
+    if table.failures:
+        sys.exit(f"Not everything could be measured: {len(table.failures)}.")
 
 
 def _describe_redis(bench: Bench) -> str:
@@ -46,4 +51,7 @@ def _describe_redis(bench: Bench) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BuildError as error:
+        sys.exit(str(error))

@@ -47,9 +47,11 @@ class Costs:
 def measure_ablations(bench: Bench, table: Table) -> None:
     """Each beside the whole service, in turn."""
     with bench.start_ours(OURS, **MANY_RUNS) as whole:
+        measure_turns(bench, whole, seconds=1)
         for ablation in ABLATIONS:
             application = APPLICATION if "WITHOUT" in ablation.settings else "config.asgi:application"
             with bench.start_ours(ablation.title, application, **MANY_RUNS, **ablation.settings) as less:
+                measure_turns(bench, less, seconds=1)  # fills caches, opens connections
                 played = play([whole, less], lambda each: _measure(bench, each), bench.rounds(1, 3))
             _add_rows(table, ablation.title, played)
 

@@ -25,6 +25,7 @@ from tests.support.service import ALICE_KEY, manage
 
 OURS, PLAIN, BARE, LITELLM, MODEL = "ours", "plain FastAPI", "bare ASGI", "LiteLLM", "the model itself"
 CONVERSATION_ID = re.compile(r'"id": ?"(conv_\w+)"')
+RESPONSE_ID = re.compile(r'"id": ?"(resp_\w+)"')
 # Lines of a stream that are a token.
 DELTA = "event: response.output_text.delta"
 CHAT_DELTA = '"content":" '
@@ -233,6 +234,13 @@ class Bench:
         lanes = [[request] * -(-count // LANES_THAT_CREATE)] * LANES_THAT_CREATE
         report = self.client.run(Job(port=contestant.port, lanes=lanes, keep=count))
         return [found[1] for body in report.kept if (found := CONVERSATION_ID.search(body))][:count]
+
+
+def find_response_id(body: str) -> str:
+    """The response's id in the bytes of a stream."""
+    found = RESPONSE_ID.search(body)
+    assert found is not None, body[:300]
+    return found[1]
 
 
 @contextmanager

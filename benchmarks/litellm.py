@@ -29,7 +29,7 @@ def install() -> Path:
         _run(sys.executable, "-m", "venv", str(ENVIRONMENT))
         _run(*pip, "--require-hashes", "-r", str(REQUIREMENTS))
     except (OSError, subprocess.SubprocessError) as error:
-        raise LiteLlmMissing(f"LiteLLM could not be installed ({type(error).__name__})") from error
+        raise LiteLlmMissing(f"its installation failed ({type(error).__name__})") from error
     stamp.write_text(wanted)
     return command
 

@@ -93,7 +93,10 @@ class LoadClient:
 
 @contextmanager
 def open_client() -> Iterator[LoadClient]:
-    """Start a load generator; it ends when its stdin is closed."""
+    """Start a load generator, and end it."""
     pipe = subprocess.PIPE
     with subprocess.Popen([build("load")], stdin=pipe, stdout=pipe) as process:
-        yield LoadClient(process)
+        try:
+            yield LoadClient(process)
+        finally:
+            process.kill()  # it may be in the middle of a job

@@ -1,12 +1,13 @@
 """The whole table, part by part; each part starts what it needs and adds its rows."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from benchmarks.comparison import Played, add_ratio, compose_row, play
 from benchmarks.contestants import OURS, PLAIN, Bench, Contestant
 from benchmarks.litellm import LiteLlmMissing
-from benchmarks.memory import FEW_TOKENS, MANY_TOKENS, STREAMS, measure_memory
+from benchmarks.load_client import BenchmarkError
+from benchmarks.memory import FEW_TOKENS, MANY_TOKENS, STREAMS, TOKENS, TOKENS_A_S, Growth, measure_memory
 from benchmarks.small_requests import find_path, measure_requests
 from benchmarks.stream_rows import measure_log, measure_paced
 from benchmarks.streams import MANY_RUNS, measure_streams
@@ -28,28 +29,42 @@ from benchmarks.turns import (
     measure_turns,
     measure_window,
 )
+from tests.support.processes import ServerProcessError
 
 FEW_ITEMS, MANY_ITEMS = 10, 100_000
 NARROW, WIDE = 2, 50
+# The archive would still copy the long history while its turns are measured.
+NO_ARCHIVE = {"ARCHIVE": "false"}
 
 
 def measure_all(bench: Bench, table: Table) -> None:
     """Every row, from the limits of the measuring itself to the memory of a worker."""
     measure_limits(bench, table)
     with ExitStack() as stack:
-        plain, bare = (stack.enter_context(each) for each in (bench.start_plain(), bench.start_bare()))
-        others = [plain, bare]
-        others += _start_relay(bench, table, stack)
-        with bench.start_ours() as ours:
+        plain, bare = stack.enter_context(bench.start_plain()), stack.enter_context(bench.start_bare())
+        others = [plain, bare, *_start_relay(bench, table, stack)]
+        with _noted(table), bench.start_ours() as ours:
             measure_fast_model(bench, table, [ours, *others])
             measure_slow_model(bench, table, [ours, plain])
             measure_small_requests(bench, table, [ours, plain, bare])
+        with _noted(table), bench.start_ours("ours without its archive", **NO_ARCHIVE) as ours:
             measure_costs(bench, table, ours)
-        with bench.start_ours("ours with MAX_RUNS=1200", **MANY_RUNS) as many:
+        with _noted(table), bench.start_ours("ours with MAX_RUNS=1200", **MANY_RUNS) as many:
             ours = Contestant(OURS, many.process)
             measure_paced(bench, table, ours, others)
             measure_log(bench, table, ours)
-    measure_worker_memory(bench, table)
+    with _noted(table):
+        measure_worker_memory(bench, table)
+
+
+@contextmanager
+def _noted(table: Table) -> Iterator[None]:
+    """What could not be measured is told at the end, and does not take the rest of the table with it."""
+    try:
+        yield
+    except (BenchmarkError, ServerProcessError) as error:
+        print(f"✗ {error}", flush=True)
+        table.failures.append(str(error))
 
 
 def _start_relay(bench: Bench, table: Table, stack: ExitStack) -> list[Contestant]:
@@ -58,8 +73,8 @@ def _start_relay(bench: Bench, table: Table, stack: ExitStack) -> list[Contestan
         return []
     try:
         return [stack.enter_context(bench.start_litellm())]
-    except LiteLlmMissing as error:
-        table.notes.append(f"{error}, so it has no figures.")
+    except (LiteLlmMissing, ServerProcessError) as error:
+        table.notes.append(f"LiteLLM has no figures: {error}")
         return []
 
 
@@ -140,6 +155,7 @@ def measure_small_requests(bench: Bench, table: Table, contestants: list[Contest
 def measure_costs(bench: Bench, table: Table, ours: Contestant) -> None:
     """What a turn's cost must not depend on: the length of a history, the number of workers."""
     turns, rounds = (160, 2) if bench.is_quick else (320, 3)
+    measure_turns(bench, ours, seconds=1)  # fills caches
     windows = [
         (
             measure_window(bench, ours, items=WIDE, turns=turns),
@@ -159,8 +175,8 @@ def measure_costs(bench: Bench, table: Table, ours: Contestant) -> None:
     what = f"CPU a turn, {MANY_ITEMS:,} stored items against {FEW_ITEMS}"
     add_ratio(table, what, stored, Bar(1.05, of_ours=True), note="one client; both windows are the same")
     seconds = bench.seconds(1, 3)
-    with bench.start_ours("ours with 2 workers", WORKERS="2") as two:
-        measure_turns(bench, two, seconds=0.5)
+    with bench.start_ours("ours with 2 workers", WORKERS="2", **NO_ARCHIVE) as two:
+        measure_turns(bench, two, seconds=1)
         played = play([two, ours], lambda each: measure_turns(bench, each, seconds=seconds).cpu_ms, rounds)
     pairs = list(zip(played[two.name], played[ours.name], strict=True))
     add_ratio(table, "CPU a turn, 2 workers against 1", pairs, Bar(1.1, of_ours=True), note="both on the same core")
@@ -171,20 +187,16 @@ def measure_worker_memory(bench: Bench, table: Table) -> None:
     with bench.start_ours("ours, fresh") as ours, bench.start_plain() as plain:
         grown = dict(zip((OURS, PLAIN), measure_memory(bench, ours, plain), strict=True))
     played = {name: [growth] for name, growth in grown.items()}
-    bar = Bar(110, of_ours=True)
-    table.add(
-        compose_row(
-            "memory of an idle worker", played, lambda each: each.idle_mb, unit="MB", digits=0, bar=bar, note="RSS"
-        )
-    )
-    bar, note = Bar(80, of_ours=True), f"RSS, {STREAMS} streams, fresh worker"
-    what = "KB a stream after"
-    table.add(
-        compose_row(f"{what} {FEW_TOKENS} tokens", played, lambda each: each.few_kb, digits=0, bar=bar, note=note)
-    )
-    table.add(
-        compose_row(f"{what} {MANY_TOKENS} tokens", played, lambda each: each.many_kb, digits=0, bar=bar, note=note)
-    )
+    fresh, logged = f"RSS, {STREAMS} streams, fresh worker", f"answers of {TOKENS} tokens, {TOKENS_A_S} a second"
+    rows: list[tuple[str, str, float, str, Callable[[Growth], float]]] = [
+        ("memory of an idle worker", "MB", 110, "RSS", lambda each: each.idle_mb),
+        (f"a stream after {FEW_TOKENS} tokens", "KB", 80, fresh, lambda each: each.few_kb),
+        (f"a stream after {MANY_TOKENS} tokens", "KB", 80, fresh, lambda each: each.many_kb),
+        ("log bytes a token", "", 40, logged, lambda each: each.log_bytes),
+    ]
+    for what, unit, limit, note, pick in rows:
+        bar = Bar(limit, of_ours=True)
+        table.add(compose_row(what, played, pick, unit=unit, digits=0, bar=bar, note=note))
 
 
 def _share(crowd: Turns) -> float:

@@ -1,13 +1,15 @@
-"""The memory of a worker: before anybody has used it, and with streams that grow."""
+"""The memory of a worker, before anybody has used it and with streams that grow; and of their logs in Redis."""
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks import machine
-from benchmarks.contestants import Bench, Contestant
-from benchmarks.load_client import Job, LoadClient
+from benchmarks.contestants import Bench, Contestant, find_response_id
+from benchmarks.load_client import Job, LoadClient, Report
 from benchmarks.turns import measure_alone
+from prompts.adapters.redis.keys import event_log
 
 # What a worker does at its start has ended by then.
 IDLE_AFTER_S = 1.0
@@ -15,18 +17,20 @@ STREAMS = 40
 TOKENS_A_S = 40
 RAMP_S = 0.5
 FEW_TOKENS, MANY_TOKENS = 160, 600
-ASK = f"Hello! [[tokens={MANY_TOKENS + 2 * TOKENS_A_S} per_s={TOKENS_A_S} delay_ms=0 write=1]]"
+TOKENS = MANY_TOKENS + 2 * TOKENS_A_S
+ASK = f"Hello! [[tokens={TOKENS} per_s={TOKENS_A_S} delay_ms=0 write=1]]"
 # So that what is imported at the first turn is not counted as a stream's.
 WARM_UP_TURNS = 10
 
 
 @dataclass(frozen=True)
 class Growth:
-    """RSS of a worker: at rest in MB, and what a stream adds to it after so many tokens, in KB."""
+    """RSS of a worker at rest in MB, and what a stream adds after so many tokens in KB; bytes of log a token."""
 
     idle_mb: float
     few_kb: float
     many_kb: float
+    log_bytes: float
 
 
 def measure_memory(bench: Bench, *contestants: Contestant) -> list[Growth]:
@@ -39,16 +43,22 @@ def measure_memory(bench: Bench, *contestants: Contestant) -> list[Growth]:
     clients = (bench.client, bench.second_client)
     with ThreadPoolExecutor() as threads:
         grown = list(threads.map(_measure_growth, clients, contestants, asked))
-    return [Growth(mb, few, many) for mb, (few, many) in zip(idle, grown, strict=True)]
+    return [
+        Growth(mb, few, many, _measure_logs(bench, report))
+        for mb, (report, (few, many)) in zip(idle, grown, strict=True)
+    ]
 
 
-def _measure_growth(client: LoadClient, contestant: Contestant, conversations: list[str]) -> tuple[float, float]:
+def _measure_growth(
+    client: LoadClient, contestant: Contestant, conversations: Sequence[str]
+) -> tuple[Report, tuple[float, float]]:
     job = Job(
         port=contestant.port,
         lanes=[[contestant.compose_turn(ASK, each)] for each in conversations],
         ramp_s=RAMP_S,
         token=contestant.token,
         end=contestant.end,
+        keep=1,
     )
     pid = contestant.process.pid
     before = machine.get_worker_mb(pid)
@@ -57,8 +67,14 @@ def _measure_growth(client: LoadClient, contestant: Contestant, conversations: l
         began = time.monotonic()
         sizes = []
         for tokens in (FEW_TOKENS, MANY_TOKENS):
-            time.sleep(began + RAMP_S + tokens / TOKENS_A_S - time.monotonic())
+            time.sleep(max(0.0, began + RAMP_S + tokens / TOKENS_A_S - time.monotonic()))
             sizes.append((machine.get_worker_mb(pid) - before) * 1000 / STREAMS)
         return sizes[0], sizes[1]
 
-    return client.run_beside(job, look)[1]
+    return client.run_beside(job, look)
+
+
+def _measure_logs(bench: Bench, report: Report) -> float:
+    """Bytes a token of the answers' logs; 0 for who keeps none."""
+    sizes = [bench.redis.memory_usage(event_log(find_response_id(body)), samples=0) or 0 for body in report.kept]
+    return sum(sizes) / report.tokens

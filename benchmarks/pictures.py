@@ -1,9 +1,8 @@
-"""Draws what `make bench` has measured: `python -m benchmarks.pictures` draws it into docs/pictures.
+"""Draws what was measured, as two pictures.
 
-Two pictures: how many times better than the plain implementation, with the bars; and streams, as they become more.
+How many times better than the plain implementation, with the bars; and streams, as they become more.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
-RESULT = Path(__file__).parent / "results" / "latest.json"
-PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
 BLUE, RED, GREY = "#2563eb", "#dc2626", "#9ca3af"
 COLOURS = (BLUE, GREY, "#059669", "#d97706")
 EVEN_GAP_MS = 65
@@ -41,6 +39,7 @@ def draw_ratios(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.barh(names, better, color=BLUE, height=0.55)
     axes.plot(bars, names, "|", color=RED, markersize=18, markeredgewidth=3, label="the bar")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.axvline(1, color=GREY, linewidth=1)
     axes.set_xlabel("times as good as plain FastAPI (right of the grey line is better)")
     for name, times in zip(names, better, strict=True):
@@ -78,11 +77,3 @@ def _list_ratios(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, float
         if bar is None or bar["of_ours"] or not ratio:
             continue
         yield row["what"], *((ratio, bar["limit"]) if bar["at_least"] else (1 / ratio, 1 / bar["limit"]))
-
-
-def main() -> None:
-    print(*draw(json.loads(RESULT.read_text("utf-8")), PICTURES), sep="\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,7 @@
 """Small requests: one that reads a response, one that reads nothing."""
 
-import re
-
-from benchmarks.contestants import Bench, Contestant
+from benchmarks.contestants import Bench, Contestant, find_response_id
 from benchmarks.load_client import Job
-from benchmarks.streams import RESPONSE_ID
 from benchmarks.turns import ASK, CLIENTS
 
 
@@ -15,9 +12,7 @@ def find_path(bench: Bench, contestant: Contestant) -> str:
     [conversation_id] = bench.create_conversations(contestant, 1)
     lanes = [[contestant.compose_turn(ASK, conversation_id)]]
     [body] = bench.client.run(Job(port=contestant.port, lanes=lanes, end=contestant.end, keep=1)).kept
-    found = re.search(RESPONSE_ID, body)
-    assert found is not None, body[:300]
-    return f"/v1/responses/{found[1]}"
+    return f"/v1/responses/{find_response_id(body)}"
 
 
 def measure_requests(bench: Bench, contestant: Contestant, path: str, *, seconds: float) -> tuple[float, float]:

@@ -24,14 +24,16 @@ def measure_paced(bench: Bench, table: Table, ours: Contestant, others: list[Con
 
     few = play([ours, *others], lambda each: measure(each, FEW), bench.rounds(1, 3))
     _add_costs(table, FEW, few, Bar(0.25))
-    _add_bytes(table, few)
+    what = "bytes a token in the append-only file"
+    table.add(compose_row(what, few, lambda each: each.aof_bytes, digits=0, note=f"{FEW} streams"))
     more = play([ours, plain], lambda each: measure(each, MORE), bench.rounds(1, 2))
     _add_costs(table, MORE, more, None)
     known = {each.name: {FEW: few[each.name][-1]} for each in (ours, *others)}
     for each in (ours, plain):
         known[each.name][MORE] = more[each.name][-1]
-    found = {each.name: _climb(bench, each, known[each.name]) for each in ([plain] if bench.is_quick else others)}
-    found[OURS] = _climb(bench, ours, known[OURS], to_the_top=True)
+    found = {OURS: _climb(bench, ours, known[OURS], to_the_top=True)}
+    for each in [plain] if bench.is_quick else others:
+        found[each.name] = _climb(bench, each, known[each.name])
     _add_carried(table, found)
     _add_probes(table, found[OURS])
     table.curves = {name: [_sum_up(streams) for streams in each.values()] for name, each in found.items()}
@@ -89,14 +91,6 @@ def _add_costs(table: Table, count: int, played: Played[Streams], bar: Bar | Non
     table.add(compose_row(f"gap p99, {streams}", played, lambda each: each.report.gap_ms.p99, unit="ms", digits=0))
 
 
-def _add_bytes(table: Table, few: Played[Streams]) -> None:
-    [logged, *_] = few[OURS]
-    note = f"answers of {logged.tokens_a_stream} tokens, {FEW} streams"
-    table.add(Row("log bytes a token", {OURS: logged.log_bytes}, bar=Bar(40, of_ours=True), note=note))
-    what = "bytes a token in the append-only file"
-    table.add(compose_row(what, few, lambda each: each.aof_bytes, digits=0, note=f"{FEW} streams"))
-
-
 def _add_carried(table: Table, found: dict[str, dict[int, Streams]]) -> None:
     carried: dict[str, float] = {name: count_carried(each) for name, each in found.items()}
     what = "streams of 20 tokens/s that one worker carries"
@@ -104,7 +98,7 @@ def _add_carried(table: Table, found: dict[str, dict[int, Streams]]) -> None:
     note = f"gap p99 ≤ {EVEN_GAP_MS:.0f} ms, none refused; of {steps}; MAX_RUNS={MANY_RUNS['MAX_RUNS']}"
     ratio = carried[OURS] / carried[PLAIN] if carried[PLAIN] else None
     bar = Bar(1000, at_least=True, of_ours=True)
-    table.add(Row(what, {OURS: carried.pop(OURS), **carried}, digits=0, ratio=ratio, bar=bar, note=note))
+    table.add(Row(what, carried, digits=0, ratio=ratio, bar=bar, note=note))
 
 
 def _add_probes(table: Table, found: dict[int, Streams]) -> None:

@@ -1,15 +1,12 @@
 """Streams at the pace of a real model: what a token costs, how even they are, and how many one worker carries."""
 
-import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks import machine
 from benchmarks.contestants import Bench, Contestant
 from benchmarks.load_client import Job, Report
-from prompts.adapters.redis.keys import event_log
 
 TOKENS_A_S = 20
 NOMINAL_MS = 1000 / TOKENS_A_S
@@ -18,10 +15,8 @@ EVEN_GAP_MS = 1.3 * NOMINAL_MS
 # Streams begin one after another: so many a second.
 BEGINNINGS_A_S = 200
 SETTLE_S = 0.5
-LOGS = 8
 # As long as the longest interval of background work, the sweeper's.
 IDLE_S = 2.0
-RESPONSE_ID = re.compile(r'"id": ?"(resp_\w+)"')
 # A worker that carries a thousand streams must let one owner have them: the last tenth is for others.
 MANY_RUNS = {"MAX_RUNS": "1200"}
 
@@ -44,11 +39,6 @@ class Streams:
     cpu_us: float
     redis_us: float
     aof_bytes: float
-    log_bytes: float
-
-    @property
-    def tokens_a_stream(self) -> int:
-        return self.report.tokens // max(1, self.report.answers)
 
     @property
     def are_even(self) -> bool:
@@ -80,7 +70,6 @@ def measure_streams(
         end=contestant.end,
         from_s=from_s,
         to_s=to_s,
-        keep=1 if contestant.has_conversations else 0,
         probe=contestant.compose("GET", "/readyz") if has_probes else "",
     )
 
@@ -96,14 +85,14 @@ def measure_streams(
         count=count,
         report=report,
         cpu_us=(after.server_s - before.server_s) * 1e6 / tokens,
-        redis_us=(after.redis_s - before.redis_s - idle_redis * seconds) * 1e6 / tokens,
+        redis_us=max(0.0, after.redis_s - before.redis_s - idle_redis * seconds) * 1e6 / tokens,
         aof_bytes=(after.aof_bytes - before.aof_bytes) / tokens,
-        log_bytes=_measure_logs(bench, contestant, report.kept),
     )
 
 
 def measure_idle_redis(bench: Bench) -> float:
     """The share of a core that Valkey takes while nobody asks anything."""
+    machine.wait_until_quiet(bench.valkey.pid)
     before = machine.get_cpu_s(bench.valkey.pid)
     time.sleep(IDLE_S)
     return (machine.get_cpu_s(bench.valkey.pid) - before) / IDLE_S
@@ -112,11 +101,3 @@ def measure_idle_redis(bench: Bench) -> float:
 def _read_usage(bench: Bench, contestant: Contestant) -> Usage:
     info: dict[str, Any] = bench.redis.info("persistence")
     return Usage(contestant.get_cpu_s(), machine.get_cpu_s(bench.valkey.pid), int(info["aof_current_size"]))
-
-
-def _measure_logs(bench: Bench, contestant: Contestant, bodies: Sequence[str]) -> float:
-    """Bytes a token of a few logs in Redis; 0 where there is none."""
-    found = [(RESPONSE_ID.search(body), body.count(contestant.token)) for body in bodies[:LOGS]]
-    logs = [(bench.redis.memory_usage(event_log(match[1]), samples=0), tokens) for match, tokens in found if match]
-    tokens = sum(tokens for size, tokens in logs if size)
-    return sum(size for size, _ in logs if size) / tokens if tokens else 0.0

@@ -54,6 +54,7 @@ class Table:
     rows: list[Row] = field(default_factory=list)
     curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     facts: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
@@ -76,6 +77,7 @@ def render(table: Table) -> str:
         *(f"| {' | '.join(_list_cells(row, table.beside))} |" for row in table.rows),
         "",
         *(f"* {note}" for note in table.notes),
+        *(f"* Not measured: {failure}" for failure in table.failures),
         "",
         " · ".join(table.facts),
         "",

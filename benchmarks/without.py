@@ -12,20 +12,29 @@ from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.asgi import application as whole
 from prompts.adapters.redis.response_store import RedisResponseStore
+from prompts.ports.event_log import BEHIND_ALL
 
 APPLICATION = "benchmarks.without:application"
 LOG, FREEZING = "log", "freezing"
 
 
 def take_away_log() -> None:
-    """Groups of a log are acknowledged at once, and written nowhere. Needs a `LEASE_S` longer than any answer."""
+    """Groups of a log are acknowledged at once, and written nowhere. Needs a `LEASE_S` longer than any answer.
+
+    The end is written as that of a log that cannot be read: it does not ask for what lies before.
+    """
+    whole_commit = RedisResponseStore.commit
 
     def append(_store: Any, _response_id: str, _group: Any, **_: Any) -> asyncio.Future[None]:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         done.set_result(None)
         return done
 
+    async def commit(store: Any, outcome: Any, _last: Any, **names: Any) -> None:
+        await whole_commit(store, outcome, BEHIND_ALL, **names)
+
     RedisResponseStore.append = append  # type: ignore[method-assign, assignment]
+    RedisResponseStore.commit = commit  # type: ignore[method-assign, assignment]
 
 
 def take_away_freezing() -> None:

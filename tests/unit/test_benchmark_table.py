@@ -24,7 +24,7 @@ def build_streams(count: int, *, gap_p99_ms: float = 55.0, refused: int = 0) -> 
         failures={"503": refused} if refused else {},
         kept=[],
     )
-    return Streams(count=count, report=report, cpu_us=1, redis_us=1, aof_bytes=1, log_bytes=1)
+    return Streams(count=count, report=report, cpu_us=1, redis_us=1, aof_bytes=1)
 
 
 def test_a_ratio_is_the_median_of_its_rounds() -> None:
@@ -59,7 +59,7 @@ def test_a_worker_carries_the_most_streams_below_the_first_that_are_uneven_or_re
 
 
 def test_the_table_shows_each_row_beside_its_bar() -> None:
-    table = Table(facts=["2 cores"], notes=["A note."])
+    table = Table(facts=["2 cores"], notes=["A note."], failures=["requests failed"])
     table.add(
         Row(
             "burst tokens/s",
@@ -74,3 +74,4 @@ def test_the_table_shows_each_row_beside_its_bar() -> None:
     assert "| burst tokens/s | 71,000 | 6,800 | 10.50 | ≥ 20 × | **no** | bare ASGI 600,000 |" in lines
     assert "| log bytes a token (50 streams) | 39.0 | – | – | ≤ 40 | yes |  |" in lines
     assert "* A note." in lines
+    assert "* Not measured: requests failed" in lines

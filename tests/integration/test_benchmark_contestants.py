@@ -1,0 +1,64 @@
+"""Who is measured by `make bench` is asked a little: each answers, and what is counted is there."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pytest
+
+from benchmarks.contestants import Bench, Contestant, open_bench
+from benchmarks.small_requests import find_path, measure_requests
+from benchmarks.streams import measure_streams
+from benchmarks.turns import ANSWER_TOKENS, fill_conversation, measure_conversation, measure_turns, measure_window
+from benchmarks.without import APPLICATION, FREEZING, LOG
+from prompts.adapters.redis.keys import conversation, timeline_meta
+
+Start = Callable[[Bench], AbstractContextManager[Contestant]]
+EVERYBODY: dict[str, Start] = {
+    "ours": lambda bench: bench.start_ours(),
+    "plain": lambda bench: bench.start_plain(),
+    "bare": lambda bench: bench.start_bare(),
+}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with open_bench(tmp_path_factory.mktemp("bench"), is_quick=True) as opened:
+        yield opened
+
+
+def count_items(bench: Bench, conversation_id: str) -> int:
+    """The items of a conversation."""
+    timeline_id: Any = bench.redis.hget(conversation(conversation_id), "timeline")
+    return int(bench.redis.hget(timeline_meta(timeline_id.decode()), "length") or 0)
+
+
+@pytest.mark.parametrize("name", EVERYBODY)
+def test_everybody_streams_turns_and_answers_small_requests(bench: Bench, name: str) -> None:
+    with EVERYBODY[name](bench) as contestant:
+        turns = measure_turns(bench, contestant, clients=2, seconds=0.2)
+        assert turns.report.tokens == turns.report.answers * ANSWER_TOKENS > 0
+        assert turns.cpu_ms > 0
+        streams = measure_streams(bench, contestant, 2, seconds=1, has_probes=name == "ours")
+        assert streams.report.failures == {}
+        assert streams.report.window_tokens > 2
+        assert (streams.report.probe_ms.max > 0) == (name == "ours")
+        per_s, _ = measure_requests(bench, contestant, find_path(bench, contestant), seconds=0.2)
+        assert per_s > 0
+
+
+def test_conversations_are_filled_to_the_item(bench: Bench) -> None:
+    with bench.start_ours() as ours:
+        assert measure_window(bench, ours, items=50, turns=2) > 0
+        conversation_id = fill_conversation(bench, ours, 4_010)
+        assert measure_conversation(bench, ours, conversation_id, turns=2) > 0
+        assert count_items(bench, conversation_id) == 4_010 + 2 * 2
+
+
+@pytest.mark.parametrize("part", [LOG, FREEZING])
+def test_a_part_can_be_taken_away(bench: Bench, part: str) -> None:
+    with bench.start_ours(f"without {part}", APPLICATION, WITHOUT=part, LEASE_S="600") as less:
+        streams = measure_streams(bench, less, 2, seconds=1)
+    assert streams.report.failures == {}
+    assert streams.report.tokens > 2
+    assert (streams.aof_bytes > 0) == (part != LOG)
