@@ -88,7 +88,7 @@ class LogWriter:
 
         `is_urgent`: it does not wait for others, to go together with them.
         """
-        return asyncio.ensure_future(self._append(group))
+        return self._append(group, is_urgent=is_urgent)
 
     def acknowledge(self, group: Group) -> None:
         """Redis has the group that was handed on."""
@@ -110,8 +110,10 @@ class LogWriter:
         """Let another replica go on with it, or end it when it `is_broken`."""
         await self._persist(lambda: self._store.release(self._response_id, epoch=self._epoch, is_broken=is_broken))
 
-    async def _append(self, group: Group) -> None:
-        await self._store.append(self._response_id, group, epoch=self._epoch, lease_s=self._lease_s)
+    def _append(self, group: Group, *, is_urgent: bool = False) -> asyncio.Future[None]:
+        return self._store.append(
+            self._response_id, group, epoch=self._epoch, lease_s=self._lease_s, is_urgent=is_urgent
+        )
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, and while Redis is away try again until the lease is lost; writes are idempotent."""
