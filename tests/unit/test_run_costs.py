@@ -3,11 +3,9 @@
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
-
-import pytest
 
 from prompts.answer.events import Event
 from prompts.domain.signals import Text
@@ -16,6 +14,7 @@ from prompts.ports.observer import UNOBSERVED
 from prompts.run.answering import Answering
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
+from tests.support.counting import counting_work
 from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.response_store import FakeResponseStore
 from tests.support.runner_harness import MAX_S, STOP
@@ -23,7 +22,7 @@ from tests.support.sample_turn import make_brief
 from tests.support.sealer import SEALER
 
 # Before these everything that a run makes once has been made.
-WARM, TOKENS = 100, 600
+WARM = 100
 
 
 class QuickStore(FakeResponseStore):
@@ -31,7 +30,7 @@ class QuickStore(FakeResponseStore):
 
     writes = 0
 
-    def append(  # type: ignore[override]
+    def append(
         self, response_id: str, group: Group, *, epoch: str, lease_s: float, is_urgent: bool = False
     ) -> asyncio.Future[None]:
         """See `ResponseStore.append`."""
@@ -45,82 +44,77 @@ class QuickStore(FakeResponseStore):
         """See `ResponseStore.commit`."""
 
 
-@dataclass
-class Counts:
-    """What the event loop was asked for, and what stayed."""
+class Streaming:
+    """A run and its reader, which go on a token at a time."""
 
-    tasks: int = 0
-    timers: int = 0
-    writes: int = 0
-    memory: list[int] = field(default_factory=list)
+    def __init__(self, reader: AsyncIterator[Any], gates: list[asyncio.Event], store: QuickStore) -> None:
+        self._reader = reader
+        self._gates = gates
+        self.store = store
+        self.tokens = 0
 
+    async def go_on(self, tokens: int) -> None:
+        """The model says so many tokens, each when the reader has had the one before."""
+        for _ in range(tokens):
+            self._gates[self.tokens].set()
+            # Before the first come created, in_progress, output_item.added and content_part.added.
+            await self.read_to(4 + self.tokens)
+            self.tokens += 1
 
-@pytest.fixture
-async def counts() -> Counts:
-    """Counts in this test's event loop."""
-    counted, loop = Counts(), asyncio.get_running_loop()
-    call_at: Any = loop.call_at
-
-    def make_task(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any], **named: Any) -> asyncio.Task[Any]:
-        counted.tasks += 1
-        return asyncio.Task(work, loop=loop, **named)
-
-    def make_timer(*args: Any, **named: Any) -> asyncio.TimerHandle:
-        counted.timers += 1
-        timer: asyncio.TimerHandle = call_at(*args, **named)
-        return timer
-
-    loop.set_task_factory(make_task)  # type: ignore[arg-type]  # typeshed has another kind of coroutine
-    loop.call_at = make_timer  # type: ignore[method-assign]  # the loop of this test alone
-    return counted
+    async def read_to(self, number: int) -> None:
+        """Read on to the event of this number."""
+        events: list[Event] = []
+        while not events or events[-1].sequence_number < number:
+            events = await anext(self._reader)
 
 
-async def play(counts: Counts, *, tokens: int) -> None:
-    """One run and its reader, a token a time; `counts` has what came behind the first WARM tokens."""
-    store, gates = QuickStore(), [asyncio.Event() for _ in range(tokens)]
-    steps: list[Step] = [step for gate in gates for step in (gate, [Text("word ")])]
+@asynccontextmanager
+async def streaming(tokens: int) -> AsyncIterator[Streaming]:
+    """A run of so many tokens, and one more with which it ends."""
+    store, gates = QuickStore(), [asyncio.Event() for _ in range(tokens + 1)]
+    steps: list[Step] = []
+    for gate in gates:
+        steps += [gate, [Text("word ")]]
     brief = make_brief()
     run = Run(brief, store=store, observer=UNOBSERVED, lease_s=10)
     answering = Answering(brief, model=ScriptedModel([*steps, [STOP]]), sealer=SEALER)
     running = asyncio.create_task(run.execute(answering, max_run_s=MAX_S))
     reader = run.follow(after=-1, quiet=Quiet(MAX_S))
-    await read_to(reader, 1)
-    for number, gate in enumerate(gates):
-        if number == WARM:
-            counts.tasks, counts.timers, store.writes = 0, 0, 0
-        gate.set()
-        await read_to(reader, 4 + number)  # output_item.added and content_part.added come before the first
-        if number % WARM == 0 and tracemalloc.is_tracing():
-            gc.collect()
-            counts.memory.append(tracemalloc.get_traced_memory()[0])
-    counts.writes = store.writes
+    stream = Streaming(reader, gates, store)
+    await stream.read_to(1)
+    yield stream
+    gates[-1].set()
     async for _ in reader:
         pass
     await running
 
 
-async def read_to(reader: Any, number: int) -> None:
-    """Read on to the event of this number."""
-    events: list[Event] = []
-    while not events or events[-1].sequence_number < number:
-        events = await anext(reader)
+async def test_a_token_costs_no_task_no_timer_and_one_write() -> None:
+    async with streaming(6 * WARM) as stream:
+        await stream.go_on(WARM)
+        with counting_work() as work:
+            await stream.go_on(5 * WARM)
+
+    assert not work.tasks
+    assert len(work.timers) < WARM, "those of the alarms, which look every 50 ms"
+    assert stream.store.writes == 6 * WARM, "the last token goes with the end"
 
 
-async def test_a_token_costs_no_task_no_timer_and_one_write(counts: Counts) -> None:
-    await play(counts, tokens=TOKENS)
-
-    assert counts.tasks == 0
-    assert counts.timers < 60, "those of the alarms, which look every 50 ms"
-    assert counts.writes == TOKENS - WARM - 1, "the last one goes with the end"
-
-
-async def test_a_long_answer_takes_no_more_memory_a_token_than_its_text(counts: Counts) -> None:
+async def test_a_long_answer_takes_no_more_memory_a_token_than_its_text() -> None:
     """20 bytes of each group are kept for a fail-over, the text itself for the end; an object has 50 at least."""
     tracemalloc.start()
     try:
-        await play(counts, tokens=40 * WARM)
+        async with streaming(40 * WARM) as stream:
+            await stream.go_on(10 * WARM)
+            before = _measure()
+            await stream.go_on(30 * WARM)
+            growth = (_measure() - before) / (30 * WARM)
     finally:
         tracemalloc.stop()
 
-    growth = (counts.memory[-1] - counts.memory[10]) / (WARM * (len(counts.memory) - 11))
     assert growth < 50
+
+
+def _measure() -> int:
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
