@@ -78,7 +78,7 @@ async def streaming(tokens: int) -> AsyncIterator[Streaming]:
     brief = make_brief()
     run = Run(brief, store=store, observer=UNOBSERVED, lease_s=10)
     answering = Answering(brief, model=ScriptedModel([*steps, [STOP]]), sealer=SEALER)
-    running = asyncio.create_task(run.execute(answering, max_run_s=MAX_S))
+    running = asyncio.create_task(run.execute(answering, max_run_s=60))
     reader = run.follow(after=-1, quiet=Quiet(MAX_S))
     stream = Streaming(reader, gates, store)
     await stream.read_to(1)
