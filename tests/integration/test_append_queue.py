@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
@@ -13,10 +14,21 @@ from prompts.adapters.redis import keys
 from prompts.adapters.redis.append_queue import FULL_GROUPS_A_S, MAX_GROUPS, RATE_OVER_S
 from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from prompts.domain import ids
+from prompts.domain.responses import ConversationRef
 from prompts.domain.signals import Text, pack
 from prompts.errors import BrokenRecord, StaleRun, StorageFull, TailLost, Unavailable
 from prompts.ports.event_log import Group
-from tests.support.builders import Stores, admit, build_draft, open_redis, open_stores
+from tests.support.builders import (
+    Stores,
+    admit,
+    build_draft,
+    commit,
+    make_conversation,
+    open_redis,
+    open_stores,
+    replace_response,
+    write,
+)
 from tests.support.counting import counting, counting_work
 from tests.support.sample_turn import LAST_OPENING_NUMBER
 from tests.support.server_fixtures import StartValkey
@@ -160,13 +172,21 @@ async def test_a_lease_is_renewed_when_a_tenth_of_it_is_over(
     assert (await redis.zscore(leases_key, response_id) or 0) >= until
 
 
-async def test_a_turn_makes_three_round_trips(server: ValkeyServer, stores: Stores) -> None:
-    await append(stores, (await begin(stores, 1))[0])
+async def test_a_turn_is_admitted_written_and_ended_in_a_round_trip_each(server: ValkeyServer, stores: Stores) -> None:
+    conversation_id = await make_conversation(stores, "Earlier")
+
+    async def take_turn() -> None:
+        draft = build_draft(conversation_id=conversation_id)
+        draft = replace_response(draft, replace(draft.response, conversation=ConversationRef(conversation_id)))
+        admitted = await admit(stores, draft)
+        narration = await write(stores, admitted, "One ", "two ")
+        await commit(stores, admitted, *draft.input, narration=narration)
+
+    await take_turn()  # Redis knows the scripts from now on
     with counting(server) as counted:
-        [response_id] = await begin(stores, 1)
-        for number in range(1, 4):
-            await append(stores, response_id, number)
-    assert (counted.calls["evalsha"], counted.reads) == (4, 4)
+        await take_turn()
+    # The list of conversations is touched in the same write as the commit.
+    assert (counted.calls["evalsha"], counted.reads) == (5, 4)
 
 
 # --- each its own answer ---

@@ -81,21 +81,19 @@ class Append:
 
     def arrange(self) -> Call:
         """What the script takes for this group."""
-        response_key, log_key, leases_key, log_channel = _name_keys(self.response_id)
+        response_key, log_key, leases_key = _name_keys(self.response_id)
         group = self.group
         return APPEND.arrange(
             {
                 "response_key": response_key,
                 "log_key": log_key,
                 "leases_key": leases_key,
-                "response_id": self.response_id,
                 "epoch": self.epoch,
                 "lease_ms": self.lease_ms,
                 "after": group.after,
                 "last_number": group.last_number,
                 "signals": group.packed,
                 "waypoint": group.waypoint,
-                "log_channel": log_channel,
             }
         )
 
@@ -253,10 +251,9 @@ def _cut(appends: Sequence[Append]) -> Iterator[Sequence[Append]]:
 
 
 @lru_cache(maxsize=2_048)  # asked for with every token: spelling them costs more than the rest of it
-def _name_keys(response_id: str) -> tuple[str, str, str, str]:
+def _name_keys(response_id: str) -> tuple[str, str, str]:
     return (
         keys.response(response_id),
         keys.event_log(response_id),
         keys.leases(ids.get_partition(response_id)),
-        keys.log_channel(response_id),
     )
