@@ -15,7 +15,6 @@ from typing_extensions import override
 
 from benchmarks import litellm, machine
 from benchmarks.load_client import Job, LoadClient, open_client
-from benchmarks.plain_fastapi import API_KEYS, hash_key
 from benchmarks.programs import build
 from prompts.adapters.redis.keys import outbox
 from prompts.domain import ids
@@ -26,6 +25,8 @@ from tests.support.service import ALICE_KEY, manage
 OURS, PLAIN, BARE, LITELLM, MODEL = "ours", "plain FastAPI", "bare ASGI", "LiteLLM", "the model itself"
 CONVERSATION_ID = re.compile(r'"id": ?"(conv_\w+)"')
 RESPONSE_ID = re.compile(r'"id": ?"(resp_\w+)"')
+# As `plain_fastapi.py` names it, which is not imported: tests run without FastAPI.
+PLAIN_API_KEYS = "plain:api_keys"
 # Lines of a stream that are a token.
 DELTA = "event: response.output_text.delta"
 CHAT_DELTA = '"content":" '
@@ -279,6 +280,6 @@ def open_bench(directory: Path, *, is_quick: bool) -> Iterator[Bench]:
         manage(environment, "migrate", "--verbosity", "0")
         manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
         redis = stack.enter_context(Redis.from_url(valkey.url))
-        redis.hset(API_KEYS, hash_key(ALICE_KEY), "alice")
+        redis.hset(PLAIN_API_KEYS, ids.hash_key(ALICE_KEY), "alice")
         client, second = stack.enter_context(open_client()), stack.enter_context(open_client())
         yield Bench(directory, valkey, model, redis, client, second, environment, is_quick)

@@ -101,7 +101,7 @@ def measure_fast_model(bench: Bench, table: Table, everybody: list[Contestant]) 
     _add_turns(table, play(everybody, lambda each: measure_turns(bench, each, seconds=seconds), rounds))
     bursts = play(everybody, lambda each: measure_burst(bench, each, seconds=seconds), rounds)
     _add_bursts(table, bursts)
-    _add_firsts(table, play(everybody, lambda each: measure_alone(bench, each, turns=50), 3 * rounds))
+    _add_firsts(table, play(everybody, lambda each: measure_alone(bench, each, turns=50), bench.rounds(3, 9)))
 
 
 def _add_turns(table: Table, played: Played[Turns]) -> None:
@@ -164,7 +164,8 @@ def measure_costs(bench: Bench, table: Table, ours: Contestant) -> None:
         for _ in range(rounds)
     ]
     add_ratio(table, f"CPU a turn, window of {WIDE} items against {NARROW}", windows, Bar(1.3, of_ours=True))
-    long, short = (fill_conversation(bench, ours, items) for items in (MANY_ITEMS, FEW_ITEMS))
+    many = 20_000 if bench.is_quick else MANY_ITEMS
+    long, short = (fill_conversation(bench, ours, items) for items in (many, FEW_ITEMS))
     stored = [
         (
             measure_conversation(bench, ours, long, turns=turns),
@@ -172,7 +173,7 @@ def measure_costs(bench: Bench, table: Table, ours: Contestant) -> None:
         )
         for _ in range(rounds)
     ]
-    what = f"CPU a turn, {MANY_ITEMS:,} stored items against {FEW_ITEMS}"
+    what = f"CPU a turn, {many:,} stored items against {FEW_ITEMS}"
     add_ratio(table, what, stored, Bar(1.05, of_ours=True), note="one client; both windows are the same")
     seconds = bench.seconds(1, 3)
     with bench.start_ours("ours with 2 workers", WORKERS="2", **NO_ARCHIVE) as two:
