@@ -231,7 +231,7 @@ async def open_clients(bodies: BodyRoom) -> AsyncIterator[Clients]:
             tracing=tracing,
         )
         turns = state.turns
-        archiver = Archiver(RedisOutbox(redis), observer=observer)
+        archiver = Archiver(RedisOutbox(redis), observer=observer, count_runs=turns.runner.count)
         stack.callback(observer.tally.flush)
         stack.callback(sql_prompts.close)
         stack.callback(archiver.close)

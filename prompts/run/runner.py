@@ -169,6 +169,10 @@ class Runner:
         if owner is not None:
             self.shares.check(owner, free=free)
 
+    def count(self) -> int:
+        """How many answers this process writes."""
+        return len(self._tasks)
+
     def find(self, response_id: str) -> Run | None:
         """The run of this response, while this process writes it."""
         return self._runs.get(response_id)

@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from config.redis_pools import build_pool, check_master, says_replica
-from prompts.adapters.redis.multiplexed import MAX_SHARED_BYTES, MultiplexedRedis
+from prompts.adapters.redis.multiplexed import MAX_SHARED_BYTES, MultiplexedRedis, small_pipeline
 from prompts.alarms import LOOK_S
 from tests.integration.test_redis_pools import (
     WRITE,
@@ -86,6 +86,25 @@ async def test_a_command_makes_no_task_and_no_timer(own_valkey: ValkeyServer) ->
 
 
 # --- each gets its own ---
+
+
+async def test_a_small_pipeline_is_one_write_on_the_same_connection(own_valkey: ValkeyServer) -> None:
+    async with open_redis(own_valkey.url) as redis:
+        await redis.set("text", "word")
+        await redis.zadd("set", {"a": 1.5})
+        with counting(own_valkey) as counted:
+            pipeline = small_pipeline(redis)
+            for _ in range(50):
+                pipeline.get("text")
+                pipeline.zrange("set", 0, 0, withscores=True)
+                pipeline.zadd("text", {"a": 1})
+            replies = await pipeline.execute(raise_on_error=False)
+        assert (counted.commands, counted.reads) == (150, 1)
+        assert replies[:2] == [b"word", [(b"a", 1.5)]] == replies[147:149]
+        assert all(isinstance(reply, ResponseError) for reply in replies[2::3])
+        pipeline.zadd("text", {"a": 1})
+        with pytest.raises(ResponseError):
+            await pipeline.execute()
 
 
 async def test_each_command_gets_its_own_reply_or_error(own_valkey: ValkeyServer) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from redis.asyncio import Redis
 
+from prompts.adapters.redis.multiplexed import small_pipeline
 from prompts.adapters.redis.scripts import translated_errors
 from prompts.domain import ids
 
@@ -17,7 +18,7 @@ async def read_due(redis: Redis, name_set: Callable[[str], str], *, count: int) 
     with translated_errors():
         seconds, micros = await redis.time()
         now_ms = seconds * 1000 + micros // 1000
-        pipeline = redis.pipeline(transaction=False)
+        pipeline = small_pipeline(redis)
         for partition in partitions:
             pipeline.zrange(name_set(partition), "-inf", now_ms, byscore=True, offset=0, num=count)
         found = await pipeline.execute()

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.holders import find_owners
 from prompts.adapters.redis.lua_files import Arg
+from prompts.adapters.redis.multiplexed import small_pipeline
 from prompts.adapters.redis.scripts import Scripts, translated_errors
 from prompts.domain import ids
 from prompts.ports.outbox import Backlog, CopiedUpTo, ItemRecord, Note, Record, Settlement, Taken
@@ -57,7 +58,7 @@ class RedisOutbox:
         partitions = ids.all_partitions()
         with translated_errors():
             seconds, micros = await self._redis.time()
-            pipeline = self._redis.pipeline(transaction=False)
+            pipeline = small_pipeline(self._redis)
             for partition in partitions:
                 pipeline.zrange(keys.outbox(partition), 0, 0, withscores=True)
                 pipeline.hexists(keys.archive(partition), "cursor")
