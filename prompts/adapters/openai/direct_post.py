@@ -1,10 +1,11 @@
-"""Requests for streams, as the official client would send them, but straight through the HTTP library below it.
+"""Requests for streams, as the official client would send them, but straight on a connection of its HTTP library.
 
 The client makes everything anew for each request, checks and copies it: options, headers, a URL, a request and a
-response of httpx2. That is a good part of what a turn costs. What a request is made of (address, key, organisation,
-headers, proxies, certificates) is still the client's own, asked once.
+response of httpx2, another two of aiohttp. That is more than all the rest of asking a model. What a request is made of
+(address, key, organisation, headers, proxies, certificates) is still the client's own, asked once.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,13 +16,12 @@ import aiohttp
 import httpx2
 import msgspec
 import openai
-from multidict import CIMultiDict
 from openai import AsyncOpenAI
 from yarl import URL
 
 from prompts.adapters.openai.bodies import StreamBody, open_stream
-from prompts.adapters.openai.http_client import ENCODED_HEADERS, MAX_ERROR_BYTES, Line, ModelServerClient
-from prompts.alarms import NEVER
+from prompts.adapters.openai.exchange import Exchange
+from prompts.adapters.openai.http_client import ENCODED_HEADERS, MAX_ERROR_BYTES, ModelServerClient
 from prompts.errors import UpstreamError
 
 _SUCCESSES = range(HTTPStatus.OK, HTTPStatus.MULTIPLE_CHOICES)
@@ -38,48 +38,88 @@ class DirectPost:
         self._http_client = http_client
         base = client.base_url
         self._url = base.copy_with(raw_path=base.raw_path + path.lstrip("/").encode())
-        self._headers = _compose_headers(client, http_client)
-        # Time limits for tokens are not its: it would set a timer with each read.
+        self._headers = _list_headers(client, http_client)
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
-        self._target = URL(str(self._url))
-        self._line: Line | None = None
+        self._request: aiohttp.ClientRequest | None = None
+        """What the connector is asked for connections with."""
+        self._connector: aiohttp.BaseConnector
+        self._head = b""
 
     async def open(self, body: Mapping[str, Any]) -> StreamBody:
         """The answer's body, to be closed.
 
         Raises APIStatusError for an error status, as the official client does, and aiohttp's errors, and UpstreamError.
         """
-        if self._line is None:
-            self._line = self._http_client.open_line(self._url)
-        response = await self._line.session.post(
-            self._target,
-            data=_write(body),
-            headers=self._http_client.with_trace(self._headers),
-            # A redirection would take the request, and the word for the answer, to whoever it names.
-            allow_redirects=False,
-            timeout=self._timeout,
-            **self._line.proxy,
+        content = _write(body)
+        exchange = await self._connect()
+        try:
+            await exchange.send(
+                b"%b%bcontent-length: %d\r\n\r\n%b" % (self._head, self._write_trace(), len(content), content)
+            )
+            # A redirection is an error: it would take the request, and the word for the answer, to whoever it names.
+            if exchange.status in _SUCCESSES:
+                return open_stream(exchange)
+            error = await _read_refusal(exchange, self._url)
+        except BaseException:
+            exchange.close()
+            raise
+        exchange.close()
+        raise error
+
+    async def _connect(self) -> Exchange:
+        if self._request is None:
+            self._request = self._build_request()
+            self._head = _write_head(self._request)
+        while True:
+            connection = await self._connector.connect(self._request, [], self._timeout)
+            assert connection.protocol is not None
+            if connection.protocol.should_close:  # its server has sent something that nobody asked for
+                connection.close()
+                continue
+            if self._request.proxy is not None:  # what it wants to be told is known now
+                self._head = _write_head(self._request)
+            return Exchange(connection)
+
+    def _build_request(self) -> aiohttp.ClientRequest:
+        line = self._http_client.open_line(self._url)
+        assert line.session.connector is not None
+        self._connector = line.session.connector
+        return aiohttp.ClientRequest(
+            "POST",
+            URL(str(self._url)),
+            headers=self._headers,
+            loop=asyncio.get_running_loop(),
+            session=line.session,
+            **line.proxy,
         )
-        if response.status not in _SUCCESSES:
-            raise await _read_refusal(response)
-        return _open(response)
+
+    def _write_trace(self) -> bytes:
+        headers = self._http_client.list_trace_headers()
+        return b"".join(_write_header(name, value) for name, value in headers.items()) if headers else b""
 
 
-def _open(response: aiohttp.ClientResponse) -> StreamBody:
-    """Its body. Raises UpstreamError for one that cannot be read."""
-    try:
-        return open_stream(response)
-    except UpstreamError:
-        response.close()
-        raise
-
-
-def _compose_headers(client: AsyncOpenAI, http_client: ModelServerClient) -> CIMultiDict[str]:
+def _list_headers(client: AsyncOpenAI, http_client: ModelServerClient) -> list[tuple[str, str]]:
     """Those of each request; the client says itself what it leaves out."""
     headers = http_client.headers.copy()
     named = {**client.auth_headers, **client.default_headers, "x-stainless-retry-count": "0"}
     headers.update({name: value for name, value in named.items() if isinstance(value, str)})
-    return CIMultiDict(headers.multi_items())
+    return headers.multi_items()
+
+
+def _write_head(request: aiohttp.ClientRequest) -> bytes:
+    """All of the head but for the length."""
+    is_handed_on = request.proxy is not None and not request.is_ssl()
+    target = str(request.url) if is_handed_on else request.url.raw_path_qs
+    lines = (_write_header(name, value) for name, value in request.headers.items() if name.lower() != "content-length")
+    return f"POST {target} HTTP/1.1\r\n".encode() + b"".join(lines)
+
+
+def _write_header(name: str, value: str) -> bytes:
+    """One line. Raises ValueError for what would be two."""
+    line = f"{name}: {value}"
+    if "\r" in line or "\n" in line:
+        raise ValueError(f"A header must not hold the end of a line: {name!r}.")
+    return line.encode() + b"\r\n"
 
 
 def _write(body: Mapping[str, Any]) -> bytes:
@@ -89,29 +129,23 @@ def _write(body: Mapping[str, Any]) -> bytes:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-async def _read_refusal(response: aiohttp.ClientResponse) -> openai.APIStatusError:
+async def _read_refusal(exchange: Exchange, url: httpx2.URL) -> openai.APIStatusError:
     """What the official client would raise, with the beginning of what the server says."""
-    said = await _read_beginning(response)
-    told = httpx2.Response(
-        response.status,
-        headers=[(name, value) for name, value in response.headers.items() if name.lower() not in ENCODED_HEADERS],
-        content=said,
-        request=httpx2.Request("POST", str(response.url)),
-    )
+    said = await _read_beginning(exchange)
+    headers = {name: value for name, value in exchange.headers.items() if name not in ENCODED_HEADERS}
+    request = httpx2.Request("POST", url)
+    told = httpx2.Response(exchange.status, headers=headers, content=said, request=request)
     body: Any = told.text.strip()
     with suppress(ValueError, RecursionError):
         body = json.loads(body)
-    return openai.APIStatusError(f"Error code: {response.status}", response=told, body=body)
+    return openai.APIStatusError(f"Error code: {exchange.status}", response=told, body=body)
 
 
-async def _read_beginning(response: aiohttp.ClientResponse) -> bytes:
+async def _read_beginning(exchange: Exchange) -> bytes:
     """As much of the body as an error may have, and as can be inflated."""
     said = bytearray()
     with suppress(UpstreamError):
-        body = _open(response)
-        try:
-            while len(said) < MAX_ERROR_BYTES and (data := await body.read(NEVER)):
-                said += data[: MAX_ERROR_BYTES - len(said)]
-        finally:
-            await body.close()
+        body = open_stream(exchange)
+        while len(said) < MAX_ERROR_BYTES and (data := await body.read()):
+            said += data[: MAX_ERROR_BYTES - len(said)]
     return bytes(said)

@@ -15,7 +15,6 @@ from math import isfinite
 import aiohttp
 import httpx2
 import openai
-from aiohttp.http import HttpProcessingError
 
 from prompts.adapters.openai.server_words import ForeignError, ServerWords, read_server_words
 from prompts.errors import (
@@ -85,13 +84,12 @@ _OPERATORS_CODES = {"invalid_api_key", "authentication_error", "permission_error
 _TIMEOUT_CODES = {"timeout", "timeout_error"}
 
 
-# What they raise: the official client, its HTTP library, and the one below that streams are read with.
+# What they raise: the official client, its HTTP library, and the one below that opens its connections.
 FOREIGN_ERRORS = (
     openai.OpenAIError,
     httpx2.HTTPError,
     httpx2.StreamError,
     aiohttp.ClientError,
-    HttpProcessingError,  # of a body that is no HTTP
     OSError,
 )
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import httpx2
-from multidict import CIMultiDict
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 from typing_extensions import override
 from yarl import URL
@@ -78,13 +77,13 @@ class ModelServerClient(DefaultAioHttpClient):
             address = address.with_user(proxy.auth[0]).with_password(proxy.auth[1])
         return Line(transport.client, {"proxy": address, "proxy_headers": proxy.headers})
 
-    def with_trace(self, headers: CIMultiDict[str]) -> CIMultiDict[str]:
-        """The same headers, and the name of the trace where there is one."""
+    def list_trace_headers(self) -> Mapping[str, str] | None:
+        """What names the trace at hand; None where there are no traces."""
         if self._name_trace is None:
-            return headers
-        named = headers.copy()
-        self._name_trace(named)
-        return named
+            return None
+        headers: dict[str, str] = {}
+        self._name_trace(headers)
+        return headers
 
     @override
     def _init_transport(self, *arguments: Any, **named: Any) -> httpx2.AsyncBaseTransport:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import structlog
 from openai import AsyncOpenAI
 
-from prompts.adapters.openai.bodies import Overdue, StreamBody
+from prompts.adapters.openai.bodies import StreamBody
 from prompts.adapters.openai.direct_post import DirectPost
 from prompts.adapters.openai.errors import (
     FOREIGN_ERRORS,
@@ -25,6 +25,7 @@ from prompts.adapters.openai.errors import (
     translate,
     translated_errors,
 )
+from prompts.adapters.openai.exchange import Overdue
 from prompts.adapters.openai.server_words import mask_keys
 from prompts.alarms import Limit
 from prompts.domain.signals import Signal
@@ -156,7 +157,7 @@ class _StreamedAnswer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._is_over = True
-        await self._close()
+        self._close()
 
     def __aiter__(self) -> Self:
         return self
@@ -181,7 +182,7 @@ class _StreamedAnswer:
                 await self._ask()
                 signals = await self._read_signals()
             except ServiceError as error:
-                await self._close()
+                self._close()
                 if self._question.adapt(error, self._asked):
                     log.info("model_asked_otherwise", told=_get_told(error))
                     continue
@@ -197,7 +198,7 @@ class _StreamedAnswer:
             return await self._read_signals()
         except ServiceError as error:
             self._is_over = True
-            await self._close()
+            self._close()
             self._log_failure(error)
             raise
 
@@ -248,7 +249,7 @@ class _StreamedAnswer:
         if reading.is_empty and not self._question.may_be_empty:
             raise UpstreamError("The model's server gave an empty answer. Send the input again.")
         self._is_over = True
-        await self._close()
+        self._close()
         return signals
 
     async def _read(self) -> bytes:
@@ -282,10 +283,10 @@ class _StreamedAnswer:
         while self._loop.time() <= due and await self._read_rest(due):
             pass
 
-    async def _close(self) -> None:
+    def _close(self) -> None:
         body, self._body = self._body, None
         if body is not None:
-            await body.close()
+            body.close()
 
     def _no_first_token(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"The model said nothing for {self._patience.first_token_s:g} s. Send the input again.")

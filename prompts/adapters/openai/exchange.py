@@ -1,0 +1,247 @@
+"""One request to a model's server and its answer, on a connection of aiohttp's.
+
+aiohttp opens connections, keeps them, and finds its way through proxies. What it makes of a request on one (a dozen
+objects, a task for the body) and of each piece of an answer (a queue, and a question to the parser whether it has more)
+took half of what a turn cost here, and a quarter of a token. So the bytes of an answer go straight to the parser that
+uvicorn reads our own requests with, and the pieces straight to the reader.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import aiohttp
+from aiohttp.connector import Connection
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+from typing_extensions import override
+
+from prompts.alarms import NEVER, Alarm
+
+# What is read at once: a few milliseconds' work.
+SLICE_BYTES = 64 * 1024
+# What is held of a body that is read more slowly than it comes; a read of the socket may bring four times as much more.
+MAX_HELD_BYTES = 2 * SLICE_BYTES
+# A head is far smaller; so is all that a server may send between two pieces of a body.
+MAX_HEAD_BYTES = 64 * 1024
+MAX_HEADERS = 128
+_INFORMATIONAL = range(100, 200)
+
+
+class Overdue(Exception):
+    """Nothing came in time."""
+
+
+class Exchange(asyncio.Protocol):
+    """One request and its answer, read as it arrives.
+
+    Reads share one alarm: its ring is an error of the exchange, so no read needs a timer or a cancellation.
+    """
+
+    __slots__ = (
+        *(
+            "_alarm",
+            "_connection",
+            "_error",
+            "_handler",
+            "_has_head",
+            "_has_length",
+            "_held",
+            "_is_paused",
+            "_is_whole",
+        ),
+        *("_keeps_alive", "_loop", "_parser", "_transport", "_unheld_bytes", "_waiter", "headers", "status"),
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        """`close` has to be called."""
+        transport, handler = connection.transport, connection.protocol
+        assert transport is not None
+        assert handler is not None
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        """By their names in lower case; of several with one name the last."""
+        self._connection: Connection | None = connection
+        self._transport = transport
+        self._handler = handler
+        self._loop = asyncio.get_running_loop()
+        self._waiter: asyncio.Future[None] | None = None
+        self._held = bytearray()
+        self._unheld_bytes = 0
+        """How much has come since the last piece of the body."""
+        self._is_paused = False
+        self._has_head = False
+        self._has_length = False
+        self._keeps_alive = False
+        self._is_whole = False
+        self._error: Exception | None = None
+        self._alarm = Alarm(self._ring).start()
+        self._parser = HttpResponseParser(self)
+        # As aiohttp's own parser, and browsers: servers are what they are.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+        transport.set_protocol(self)
+
+    async def send(self, request: bytes) -> None:
+        """Send all of it; returns when the head of the answer is there. Raises aiohttp's errors."""
+        self._transport.write(request)
+        while not self._has_head:
+            await self._wait()
+
+    async def read(self, due: float = NEVER) -> bytes:
+        """All of the body that has arrived, as far as it can be worked on at once; nothing at the end.
+
+        Raises Overdue when nothing came until `due`, in the event loop's time, and aiohttp's errors.
+        """
+        if not self._held and not self._is_whole:
+            self._alarm.due = due
+            try:
+                while not self._held and not self._is_whole:
+                    await self._wait()
+            finally:
+                self._alarm.due = NEVER
+        held = self._held
+        data = bytes(held if len(held) <= SLICE_BYTES else held[:SLICE_BYTES])
+        del held[: len(data)]
+        if self._is_paused and len(held) < SLICE_BYTES and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
+
+    def close(self) -> None:
+        """Close the connection, unless the answer has ended and the connection was given back."""
+        self._alarm.stop()
+        self._alarm.ring = _do_nothing  # nor may it keep this in memory
+        self._leave(keeps_alive=False)
+
+    async def _wait(self) -> None:
+        if self._error is not None:
+            raise self._error
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, error: Exception) -> None:
+        """It has ended so, unless it was whole before."""
+        if not self._is_whole and self._error is None:
+            self._error = error
+        self._wake()
+
+    def _ring(self) -> None:
+        if self._waiter is not None and not self._waiter.done():  # else something has come in this very moment
+            self._fail(Overdue())
+
+    def _leave(self, *, keeps_alive: bool) -> None:
+        """Give the connection back, to be used again or closed."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        del self._parser  # it would keep this in memory
+        if not self._transport.is_closing():
+            self._give_back(keeps_alive=keeps_alive)
+        if keeps_alive:
+            connection.release()
+        else:
+            connection.close()
+
+    def _give_back(self, *, keeps_alive: bool) -> None:
+        if self._is_paused:
+            self._transport.resume_reading()
+        if not keeps_alive and self._transport.get_write_buffer_size():
+            self._transport.abort()  # closed at once, and not when all of the request was taken
+        else:
+            self._transport.set_protocol(self._handler)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        """What the server sends."""
+        if self._connection is None:
+            return
+        self._unheld_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade) as exc:
+            self._fail(_no_http(exc))
+            self._leave(keeps_alive=False)
+            return
+        if self._is_whole:
+            # What the server has not read of the request would be taken for the beginning of the next one.
+            self._leave(keeps_alive=self._keeps_alive and not self._transport.get_write_buffer_size())
+        elif self._unheld_bytes > MAX_HEAD_BYTES:
+            self._fail(_no_http())
+            self._leave(keeps_alive=False)
+        elif len(self._held) > MAX_HELD_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server has closed the connection, or it broke."""
+        self._handler.connection_lost(exc)
+        if exc is None and self._has_head and not self._has_length:
+            self._is_whole = True
+        if isinstance(exc, OSError):
+            self._fail(aiohttp.ClientOSError(*exc.args))
+        elif self._has_head:
+            self._fail(aiohttp.ClientPayloadError("The answer broke off."))
+        else:
+            self._fail(aiohttp.ServerDisconnectedError())
+        self._leave(keeps_alive=False)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser, as what follows. Nobody has asked for a second answer."""
+        if self._is_whole:
+            self._keeps_alive = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One line of the head, or behind the body."""
+        if self._is_whole or self._has_head:
+            return
+        if len(self.headers) == MAX_HEADERS:
+            raise _no_http()
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The end of the head. One that is only for the time being is forgotten."""
+        if self._is_whole:
+            return
+        status = self._parser.get_status_code()
+        if status in _INFORMATIONAL:
+            self.headers.clear()
+            return
+        self.status = status
+        self._has_head = True
+        self._unheld_bytes = 0
+        self._has_length = _has_length(self.headers)
+        self._keeps_alive = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if not self._is_whole:
+            self._held += body
+            self._unheld_bytes = 0
+
+    def on_message_complete(self) -> None:
+        """The end of the body."""
+        self._is_whole = self._is_whole or self._has_head
+
+
+def _has_length(headers: Mapping[str, str]) -> bool:
+    """Whether the body says where it ends; else it ends with the connection."""
+    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
+
+
+def _do_nothing() -> None:
+    """What an alarm rings when nobody listens any more."""
+
+
+def _no_http(exc: Exception | None = None) -> aiohttp.ClientPayloadError:
+    error = aiohttp.ClientPayloadError("The answer is no HTTP.")
+    error.__cause__ = exc
+    return error
