@@ -190,9 +190,12 @@ async def test_commands_in_flight_are_sent_again_once(own_valkey: ValkeyServer) 
 
 
 @pytest.mark.timed
-async def test_a_redis_that_hangs_is_waited_for_no_longer_than_allowed(own_valkey: ValkeyServer) -> None:
-    async with open_redis(own_valkey.url) as redis:
-        await redis.set("name", "Ada")
+@pytest.mark.parametrize("is_connected", [True, False])
+async def test_a_redis_that_hangs_is_waited_for_no_longer_than_allowed(
+    own_valkey: ValkeyServer, is_connected: bool
+) -> None:
+    async with open_redis(own_valkey.url) as redis, open_redis(own_valkey.url) as other:
+        await (redis if is_connected else other).set("name", "Ada")
         own_valkey.freeze()
         began = time.monotonic()
         replies = await asyncio.gather(*(redis.get("name") for _ in range(20)), return_exceptions=True)

@@ -192,7 +192,8 @@ class SharedConnection:
         try:
             connection = await self._open()
         except (RedisError, OSError) as error:
-            self._waiting = _keep_retries(self._waiting, error)
+            # A pool has tried twice by itself.
+            self._waiting = _keep_retries(self._waiting, error, tries=1 if self._connection else MAX_TRIES)
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -239,11 +240,11 @@ class Command:
             self.answer.set_exception(own)
 
 
-def _keep_retries(commands: Iterable[Command], error: Exception) -> list[Command]:
+def _keep_retries(commands: Iterable[Command], error: Exception, *, tries: int = 1) -> list[Command]:
     """The commands that are still wanted and may be tried again; the others fail."""
     kept = []
     for command in commands:
-        command.tries += 1
+        command.tries += tries
         if command.tries >= MAX_TRIES:
             command.fail(error)
         elif not command.answer.done():
