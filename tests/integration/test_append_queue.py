@@ -136,7 +136,7 @@ async def test_what_is_urgent_does_not_wait_and_takes_the_others_along(server: V
         timers = len(work.timers)
         await append(stores, responses[2], is_urgent=True)
         assert waiting.done()
-        assert len(work.timers) <= timers + 1  # maybe the alarms'
+        assert len(work.timers) <= timers + 1  # the alarms' own
     assert counted.calls["evalsha"] == 1
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 
 import pytest
+import uvloop
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
@@ -215,6 +216,22 @@ async def test_a_redis_that_is_killed_fails_at_once_and_heals(own_valkey: Valkey
                 await redis.get("name")
         own_valkey.start()
         assert await redis.get("name") == b"Ada"
+
+
+async def test_a_server_that_closes_at_once_is_a_lost_connection_on_uvloop_too() -> None:
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    async def ask(port: int) -> list[type[Any]]:
+        async with open_redis(f"redis://127.0.0.1:{port}/0") as redis:
+            replies: list[Any] = []
+            for _ in range(20):
+                replies += await asyncio.gather(redis.get("x"), redis.get("y"), return_exceptions=True)
+            return [type(reply) for reply in replies]
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        kinds = await asyncio.to_thread(uvloop.run, ask(server.sockets[0].getsockname()[1]))
+    assert set(kinds) == {RedisConnectionError}
 
 
 async def test_a_wrong_password_is_named_as_such(start_valkey: StartValkey) -> None:

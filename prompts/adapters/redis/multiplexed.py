@@ -38,6 +38,8 @@ SHARED = frozenset(
 MAX_SHARED_BYTES = 256_000
 # Each command is sent twice at most, the second time at once: the connection may have broken while it was idle.
 MAX_TRIES = 2
+# What is raised where a connection is written to that was closed a moment ago: by uvloop, and by redis-py.
+CLOSED = (RuntimeError, AttributeError)
 # What hiredis gives when the next reply is not there as a whole.
 UNFINISHED = object()
 
@@ -190,7 +192,7 @@ class SharedConnection:
 
     async def _connect(self) -> None:
         try:
-            connection = await self._open()
+            connection = await self._open_or_fail()
         except (RedisError, OSError) as error:
             # A pool has tried twice by itself.
             self._waiting = _keep_retries(self._waiting, error, tries=1 if self._connection else MAX_TRIES)
@@ -219,6 +221,12 @@ class SharedConnection:
             await self._connection.disconnect(nowait=True)
             await self._connection.connect()  # type: ignore[no-untyped-call]  # redis-py has no types here
         return self._connection
+
+    async def _open_or_fail(self) -> AbstractConnection:
+        try:
+            return await self._open()
+        except CLOSED as exc:
+            raise RedisConnectionError("the connection was closed while it was made") from exc
 
 
 class Command:
@@ -298,7 +306,10 @@ class Link(asyncio.Protocol):
         if not self._unanswered:
             self._alarm.due = due
         self._unanswered.extend(commands)
-        self._transport.write(b"".join([command.packed for command in commands]))
+        try:
+            self._transport.write(b"".join([command.packed for command in commands]))
+        except CLOSED as error:
+            self._break(RedisConnectionError(f"the connection is closed: {error}"))
 
     def end(self) -> Iterable[Command]:
         """Close the connection; the commands that have no reply."""
