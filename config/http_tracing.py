@@ -13,6 +13,7 @@ from opentelemetry import propagate
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, format_trace_id, use_span
 
 from config.lean_handler import Response, View
+from prompts.api.sse import EventStream
 
 FIRST_SERVER_ERROR = 500
 SOCKET_ROUTE = "/v1/responses"
@@ -35,7 +36,9 @@ class HttpTracing:
                 span.end()
                 raise
         _describe_answer(span, request, response)
-        if isinstance(response, StreamingHttpResponse):
+        if isinstance(response, EventStream):
+            response.parts = _end_after(span, response.parts)
+        elif isinstance(response, StreamingHttpResponse):
             response.streaming_content = _end_after(span, cast(AsyncIterator[bytes], response.streaming_content))
         else:
             span.end()

@@ -95,7 +95,8 @@ async def test_a_turn_is_one_trace_from_the_request_to_the_model(
     assert run.parent_id == request.span_id
     assert call.parent_id == run.span_id
     assert (request.kind, run.kind, call.kind) == ("SERVER", "INTERNAL", "CLIENT")
-    assert {"EVALSHA owner", "EVALSHA admit"} <= set(list_names(collector.get_children(request)))
+    # The owner of the key may be remembered: `EVALSHA owner` is not in every request.
+    assert "EVALSHA admit" in list_names(collector.get_children(request))
     assert "EVALSHA commit" in list_names(collector.get_children(run))
 
     assert request.attributes["http.route"] == "/v1/responses"
