@@ -15,7 +15,7 @@ PROBED = (150, 500, 1000)
 
 def measure_paced(bench: Bench, table: Table, ours: Contestant, others: list[Contestant]) -> None:
     """Streams of 20 tokens a second: some and more of everybody, and how many one worker carries."""
-    idle = measure_idle_redis(bench)
+    idle = measure_idle_redis(bench, ours)
     seconds = bench.seconds(2, 4)
     plain, *_ = others
 
