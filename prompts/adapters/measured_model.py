@@ -81,7 +81,7 @@ class _MeasuredAnswer:
         signals = await anext(self._answer)
         if self._first_word is None and any(map(get_size, signals)):
             self._first_word = time.perf_counter()
-            self._has_shown_thought = isinstance(signals[0], Thought | Summarized)
+            self._has_shown_thought = isinstance(signals[0], (Thought, Summarized))
         if signals and isinstance(finished := signals[-1], Finished):
             self._ended, self._usage = time.perf_counter(), finished.usage
         return signals

@@ -17,7 +17,7 @@ class CallFilter:
     def admit(self, signals: Sequence[Signal]) -> Sequence[Signal]:
         """These signals. Raises UpstreamError for a tool that was not offered."""
         for signal in signals:
-            if isinstance(signal, Called | CalledTool) and _get_callee(signal) not in self._callees:
+            if isinstance(signal, (Called, CalledTool)) and _get_callee(signal) not in self._callees:
                 raise UpstreamError("The model called a tool that it was not offered. Send the input again.")
         return signals
 

@@ -158,7 +158,7 @@ class Narration:
             else:
                 item.is_said = True
         last = narration._items[-1] if narration._items else None
-        if waypoint.current is not None and isinstance(last, OpenMessage | OpenReasoning):
+        if waypoint.current is not None and isinstance(last, (OpenMessage, OpenReasoning)):
             last.is_said = False
             narration._current, narration._begun_at = last, waypoint.current
         return narration
@@ -183,7 +183,7 @@ class Narration:
             return len(signals)
         is_first = self._open_items()[0] is current
         for index, signal in enumerate(signals):
-            if current.goes_on_with(signal) or isinstance(signal, Argued | HostedReturned | Finished):
+            if current.goes_on_with(signal) or isinstance(signal, (Argued, HostedReturned, Finished)):
                 continue
             if isinstance(signal, BegunAnew) and not self.is_thinking:
                 continue

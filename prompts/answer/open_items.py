@@ -155,7 +155,7 @@ class OpenMessage(OpenItem):
 
     def is_own(self, signal: Signal) -> bool:
         """Whether it is said of a message."""
-        return isinstance(signal, Text | Refused)
+        return isinstance(signal, (Text, Refused))
 
     def rewind(self) -> None:
         """See `OpenItem`."""
@@ -165,7 +165,7 @@ class OpenMessage(OpenItem):
 
     def take(self, signal: Signal) -> None:
         """See `OpenItem`."""
-        if isinstance(signal, Text | Refused):
+        if isinstance(signal, (Text, Refused)):
             if not self.goes_on_with(signal):
                 deque(self.turn_to(signal), maxlen=0)
             self.keep(signal)

@@ -54,7 +54,7 @@ class OpenReasoning(OpenItem):
 
     def is_own(self, signal: Signal) -> bool:
         """Whether it is said of a thought."""
-        return isinstance(signal, Thought | Summarized | Sealed)
+        return isinstance(signal, (Thought, Summarized, Sealed))
 
     def rewind(self) -> None:
         """See `OpenItem`."""
@@ -64,9 +64,9 @@ class OpenReasoning(OpenItem):
 
     def take(self, signal: Signal) -> None:
         """See `OpenItem`."""
-        if isinstance(signal, Thought | Summarized) and self.goes_on_with(signal):
+        if isinstance(signal, (Thought, Summarized)) and self.goes_on_with(signal):
             self._pieces.append(signal.text)
-        elif isinstance(signal, Thought | Summarized | Sealed):
+        elif isinstance(signal, (Thought, Summarized, Sealed)):
             deque(self.think(signal), maxlen=0)
 
     def catch_up(self) -> None:

@@ -116,7 +116,7 @@ class EmbeddingsController(RelayController):
         """Vectors of texts: handed on to the model's server as it is, and nothing is kept."""
         self.check_addresses(parsed_body.messages)
         given = read_objects(parsed_body.input)
-        if isinstance(given, list | dict):
+        if isinstance(given, (list, dict)):
             check_parts(given, self.state.reading.media_hosts, "input")
         return await self.hand_on("/embeddings", model=parsed_body.model, is_stream=False)
 

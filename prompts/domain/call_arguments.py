@@ -80,7 +80,7 @@ def _read_command(given: Any) -> list[str]:
 
 def _read_timeout(given: dict[str, Any]) -> int | UnsetType:
     value = next((given[name] for name in _TIMEOUTS if given.get(name) is not None), None)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if is_number and value is not None and 0 <= value < 2**53 else UNSET
 
 

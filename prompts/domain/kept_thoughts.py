@@ -16,7 +16,7 @@ from prompts.domain.responses import CompactedHistory
 
 def get_kept(item: Item) -> Sequence[str]:
     """What is kept with the item."""
-    return item.kept or () if isinstance(item, Call | Holder) else ()
+    return item.kept or () if isinstance(item, (Call, Holder)) else ()
 
 
 def measure_kept(item: Call) -> int:
@@ -33,7 +33,7 @@ def with_kept(item: Item, kept: Sequence[str]) -> Item:
 
 def hide_kept(item: Item) -> Item:
     """The item as it may be shown."""
-    return replace(item, kept=UNSET) if isinstance(item, Call | Holder) and item.kept else item
+    return replace(item, kept=UNSET) if isinstance(item, (Call, Holder)) and item.kept else item
 
 
 def hide_all_kept(compacted: CompactedHistory) -> CompactedHistory:

@@ -25,6 +25,10 @@ Holder: TypeAlias = Message | FunctionCallOutput | CustomToolCallOutput
 """An item that may hold files."""
 Attachment: TypeAlias = InputImage | InputFile
 
+# For isinstance, which takes three times as long for a union.
+_HOLDERS = (Message, FunctionCallOutput, CustomToolCallOutput)
+_ATTACHMENTS = (InputImage, InputFile)
+
 encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Attachment).decode
 # Where nothing is kept: an earlier release has copied the item without it.
@@ -33,7 +37,7 @@ _MISSING = InputText("(a file that is not there any more)")
 
 def list_named(item: object) -> Iterator[tuple[str, Attachment]]:
     """The parts that name a file, each with its place in the item."""
-    if isinstance(item, Holder):
+    if isinstance(item, _HOLDERS):
         name = "content" if isinstance(item, Message) else "output"
         for index, part in enumerate(_parts_of(item)):
             if _names_file(part):
@@ -42,13 +46,13 @@ def list_named(item: object) -> Iterator[tuple[str, Attachment]]:
 
 def keep_files(item: object, told: Sequence[Attachment]) -> Item:
     """The item with what the model is told in place of the parts that name files, in their order."""
-    assert isinstance(item, Holder)
+    assert isinstance(item, _HOLDERS)
     return replace(item, kept=[encode(part).decode() for part in told])
 
 
 def fill_files(item: Item) -> Item:
     """The item as the model is told it; the same one where it names no files."""
-    if not isinstance(item, Holder) or not any(True for _ in list_named(item)):
+    if not isinstance(item, _HOLDERS) or not any(map(_names_file, _parts_of(item))):
         return item
     kept = iter(item.kept or ())
     filled = []
@@ -64,7 +68,7 @@ def fill_files(item: Item) -> Item:
 
 
 def _names_file(part: object) -> TypeGuard[Attachment]:
-    return isinstance(part, Attachment) and bool(part.file_id)
+    return isinstance(part, _ATTACHMENTS) and bool(part.file_id)
 
 
 def _parts_of(item: Holder) -> Sequence[object]:

@@ -27,7 +27,7 @@ def is_too_deep(document: str | bytes | bytearray | memoryview, max_depth: int =
 
 def is_shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
     """Whether a value holds at most so many objects and lists inside each other."""
-    if not isinstance(value, dict | list):
+    if not isinstance(value, (dict, list)):
         return True
     inner = value.values() if isinstance(value, dict) else value
     return depth > 0 and all(is_shallow(each, depth - 1) for each in inner)

@@ -222,7 +222,7 @@ def read_signals(output: Sequence[Item]) -> list[Signal]:
             case Message(phase=phase, content=content):
                 signals += [
                     Opened(phase or None),
-                    *(_say(part) for part in content if isinstance(part, OutputText | Refusal)),
+                    *(_say(part) for part in content if isinstance(part, (OutputText, Refusal))),
                 ]
             case Reasoning(summary=summary, content=content, encrypted_content=sealed):
                 signals += [Summarized(part.text, number) for number, part in enumerate(summary)]

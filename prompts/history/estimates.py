@@ -66,7 +66,7 @@ def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
 
 def _has_attachment(item: Item) -> bool:
     _, parts = ITEM_KINDS[type(item)].size(item)
-    return any(isinstance(part, InputImage | InputFile) for part in parts)
+    return any(isinstance(part, (InputImage, InputFile)) for part in parts)
 
 
 def _is_sealed(item: Item) -> bool:

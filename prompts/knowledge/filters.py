@@ -36,4 +36,4 @@ def _is_same(found: Value | None, value: Value) -> bool:
 
 def _kind_of(value: Value | None) -> type[Any]:
     """A number may be written with or without a decimal point."""
-    return float if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+    return float if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value)

@@ -27,7 +27,7 @@ class GuardedRelay:
         """See `Relay.open`."""
         with counted_failures(self._breaker):
             async with self._relay.open(path, body, is_stream=is_stream, quiet_s=quiet_s) as answer:
-                if isinstance(answer.failure, UpstreamError | UpstreamTimeout):
+                if isinstance(answer.failure, (UpstreamError, UpstreamTimeout)):
                     self._breaker.fail()
                 elif answer.failure is None:
                     self._breaker.succeed()

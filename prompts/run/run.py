@@ -274,7 +274,7 @@ class Run:
             raise AssertionError("what is in flight is known")
         if error is None:
             self._note_acknowledged(telling)
-        elif isinstance(error, Unavailable | TailLost) and not self._is_written_again:
+        elif isinstance(error, (Unavailable, TailLost)) and not self._is_written_again:
             self._is_written_again = True
             self._await_written(asyncio.ensure_future(self._writer.append_again(telling.group, error)))
         else:

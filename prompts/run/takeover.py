@@ -40,10 +40,10 @@ async def take_over(response_id: str, *, store: ResponseStore, event_log: EventL
     try:
         with runner.reserve(is_new=False):
             seized = await store.seize(response_id, owner=None, lease_s=runner.limits.lease_s)
-            if isinstance(seized, Seized | Unreadable) and not seized.response.store:
+            if isinstance(seized, (Seized, Unreadable)) and not seized.response.store:
                 await store.discard(response_id)  # its client was connected to the lost replica
                 await _give_back(seized, runner)
-            elif isinstance(seized, Seized | Unreadable):
+            elif isinstance(seized, (Seized, Unreadable)):
                 await _go_on_or_end(seized, store=store, event_log=event_log, runner=runner)
     except (Draining, Overloaded, StaleRun):
         return

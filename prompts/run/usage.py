@@ -72,4 +72,4 @@ def _estimate(items: Sequence[Item], account: ModelInput) -> int:
 
 def _is_refused(error: ServiceError | None) -> bool:
     """Whether the model's server has not begun to answer, and counts nothing."""
-    return isinstance(error, InvalidRequest | RateLimited | InsufficientQuota)
+    return isinstance(error, (InvalidRequest, RateLimited, InsufficientQuota))

@@ -187,7 +187,7 @@ class Admission:
             )
         except NotFound:
             return None  # deleted meanwhile
-        if not isinstance(seized, Seized | Unreadable):
+        if not isinstance(seized, (Seized, Unreadable)):
             return seized
         conclusion = await conclude_cancelled(seized, event_log=self.event_log)
         self.runner.keep(settle_seized(seized, conclusion.outcome, meter=self.runner.meter))

@@ -58,7 +58,7 @@ async def cancel_response(
     async with event_log.watch(response_id) as watch:
         for _ in range(MAX_TRIES):
             seized = await store.seize(response_id, owner=owner, lease_s=runner.limits.lease_s)
-            if not isinstance(seized, Seized | Unreadable):
+            if not isinstance(seized, (Seized, Unreadable)):
                 return await _get_cancelled(response_id, owner=owner, store=store), True
             try:
                 outcome = await end_cancelled(

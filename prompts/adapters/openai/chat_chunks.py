@@ -183,7 +183,7 @@ def _as_choice(given: dict[str, Any]) -> Choice:
     delta = given.get("delta")
     return Choice(
         index=given.get("index"),
-        delta=_as_delta({"content": delta} if isinstance(delta, str | list) else delta),
+        delta=_as_delta({"content": delta} if isinstance(delta, (str, list)) else delta),
         message=_as_delta(given.get("message")),
         finish_reason=given.get("finish_reason"),
         logprobs=Raw(json.dumps(given.get("logprobs")).encode()),

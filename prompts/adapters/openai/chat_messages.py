@@ -233,14 +233,14 @@ class _Dialogue:
 
 def _given(item: Message) -> dict[str, Any]:
     """A message that is not the model's. Text alone is a string: not every server takes parts."""
-    is_text = all(isinstance(part, InputText | OutputText) for part in item.content)
+    is_text = all(isinstance(part, (InputText, OutputText)) for part in item.content)
     content = text_of(item) if is_text else [_part(part) for part in item.content]
     return {"role": _ROLES.get(item.role, item.role), "content": content}
 
 
 def _said(item: Message) -> dict[str, Any]:
     """A message of the model's; a refusal stands beside its text. Some servers take no null in the text's place."""
-    text = "".join(part.text for part in item.content if isinstance(part, InputText | OutputText))
+    text = "".join(part.text for part in item.content if isinstance(part, (InputText, OutputText)))
     refusal = "".join(part.refusal for part in item.content if isinstance(part, Refusal))
     said = {"role": "assistant", "content": text}
     return {**said, "refusal": refusal} if refusal else said

@@ -286,7 +286,7 @@ class ChatReading:
             signals.append(Thought(text))
 
     def _tell_calls(self, told: list[Signal], signals: list[Signal]) -> None:
-        if self._interest.keeps_thoughts and any(isinstance(signal, Called | CalledTool) for signal in told):
+        if self._interest.keeps_thoughts and any(isinstance(signal, (Called, CalledTool)) for signal in told):
             self._seal(signals)
         signals += told
 

@@ -58,7 +58,7 @@ def _no_vectors() -> UpstreamError:
 def _is_vector(vector: object) -> TypeGuard[list[float]]:
     if not isinstance(vector, list) or not vector:
         return False
-    return all(isinstance(number, int | float) and isfinite(number) for number in vector)
+    return all(isinstance(number, (int, float)) and isfinite(number) for number in vector)
 
 
 def _cut(texts: Sequence[str]) -> Iterator[list[str]]:

@@ -187,10 +187,10 @@ def _is_timeout(exc: BaseException) -> bool:
     """The transport calls a broken connection a connect timeout too; what it was made from tells the two apart."""
     cause: BaseException | None = exc
     while cause is not None:
-        if isinstance(cause, aiohttp.ClientError | OSError):
+        if isinstance(cause, (aiohttp.ClientError, OSError)):
             return isinstance(cause, TimeoutError)
         cause = cause.__cause__
-    return isinstance(exc, openai.APITimeoutError | httpx2.TimeoutException)
+    return isinstance(exc, (openai.APITimeoutError, httpx2.TimeoutException))
 
 
 def _read_status_error(exc: openai.APIStatusError) -> ServerWords:

@@ -114,7 +114,7 @@ class ServerMemory:
 def learn(traits: Traits, error: ServiceError, body: Mapping[str, Any]) -> Traits | None:
     """The traits with which the same turn may be taken; None when the refusal is about something else."""
     told = find_server_words(error)
-    if not isinstance(error, InvalidPrompt) or isinstance(error, PromptTooLong | InvalidImage) or told is None:
+    if not isinstance(error, InvalidPrompt) or isinstance(error, (PromptTooLong, InvalidImage)) or told is None:
         return None
     if not traits.has_short_ids and _SHORT_IDS.search(told.whole):
         return replace(traits, has_short_ids=True)

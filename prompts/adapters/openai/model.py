@@ -172,7 +172,7 @@ class OpenAIModel(ABC):
                         if fresh and (is_last or not _has_only_thought(question.reading, new)):
                             yield fresh
             except InvalidPrompt as error:
-                if is_last or isinstance(error, PromptTooLong | InvalidImage):  # which is not the way's fault
+                if is_last or isinstance(error, (PromptTooLong, InvalidImage)):  # which is not the way's fault
                     raise
                 log.info("continuation_refused", way=way.value, code=error.code)
             else:

@@ -44,7 +44,7 @@ def read_text(value: Any, depth: int = 0) -> str:
         return value
     if depth > _MAX_DEPTH or value is None or isinstance(value, bool):
         return ""
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, list):
         return "".join(read_text(entry, depth + 1) for entry in value)

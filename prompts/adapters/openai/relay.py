@@ -67,7 +67,7 @@ class OpenAIRelay:
         except ServiceError as error:
             told = find_server_words(error)
             # Logged here, not where it is handled: the server's own words may go no further up.
-            log_failure = log.warning if isinstance(error, UpstreamError | UpstreamTimeout) else log.info
+            log_failure = log.warning if isinstance(error, (UpstreamError, UpstreamTimeout)) else log.info
             log_failure("relay_refused", code=error.code, told=mask_keys(told.words) if told else None)
             refused = error.__cause__
             if told is None or not isinstance(refused, openai.APIStatusError) or refused.status_code not in REFUSALS:

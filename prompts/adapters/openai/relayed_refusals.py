@@ -79,7 +79,7 @@ def _read_foreign(status: int, body: bytes, ours: ServiceError) -> ServiceError:
             message = "The model's server does not know this path. Use POST /v1/responses, or ask its operator."
             return NotFound(message, code="unknown_url")
         return ours
-    if isinstance(ours, RateLimited | UpstreamError | UpstreamTimeout):
+    if isinstance(ours, (RateLimited, UpstreamError, UpstreamTimeout)):
         return ours
     return UpstreamError(f"The model's server failed with HTTP {status}. Try again in a moment.", is_final=True)
 

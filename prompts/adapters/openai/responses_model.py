@@ -66,7 +66,7 @@ class OpenAIResponsesModel(OpenAIModel):
                     has_begun = True
                     yield signals
         except InvalidPrompt as error:
-            if has_begun or isinstance(error, PromptTooLong | InvalidImage):  # which is not the thoughts' fault
+            if has_begun or isinstance(error, (PromptTooLong, InvalidImage)):  # which is not the thoughts' fault
                 raise
             log.info("thoughts_refused", code=error.code)
         else:

@@ -217,7 +217,7 @@ class _StreamedAnswer:
 
     def _log_failure(self, error: ServiceError) -> None:
         """Logged here, not where it is handled: the server's own words go no further up."""
-        is_theirs = isinstance(error, UpstreamError | UpstreamTimeout)
+        is_theirs = isinstance(error, (UpstreamError, UpstreamTimeout))
         log_failure = log.warning if is_theirs else log.info
         log_failure("model_failed", code=error.code, attempt=self._attempt, told=_get_told(error))
 

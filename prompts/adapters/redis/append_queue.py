@@ -187,7 +187,7 @@ class AppendQueue:
         if isinstance(error, ClusterCrossSlotError):
             self._is_by_partition = True
         self._is_unknown = self._is_unknown or isinstance(error, NoScriptError)
-        may_help = is_broken or isinstance(error, NoScriptError | ClusterCrossSlotError)
+        may_help = is_broken or isinstance(error, (NoScriptError, ClusterCrossSlotError))
         for append in batch:
             append.tries += 1
             append.is_alone = is_broken  # of the others, whose records are whole, it is no matter

@@ -11,14 +11,11 @@ encode = msgspec.json.Encoder().encode
 
 def build_lean_encoder(kind: type[Struct]) -> Callable[[Struct], bytes]:
     """An encoder of one kind of struct; what stands inside its fields is written whole."""
-    fields = [(field.name, field.encode_name, _find_default(field)) for field in msgspec.structs.fields(kind)]
+    fields = [(field.encode_name, _find_default(field)) for field in msgspec.structs.fields(kind)]
 
     def encode_lean(value: Struct) -> bytes:
-        told: dict[str, Any] = {}
-        for name, shown_name, default in fields:
-            held = getattr(value, name)
-            if held is not default and held != default:
-                told[shown_name] = held
+        held = zip(fields, msgspec.structs.astuple(value), strict=True)
+        told: dict[str, Any] = {name: each for (name, default), each in held if each is not default and each != default}
         return encode(told)
 
     return encode_lean

@@ -51,9 +51,11 @@ def translate(error: BaseException) -> BaseException:
 
 async def read_fields(redis: Redis, key: str, fields: Sequence[str]) -> list[bytes | None]:
     """A hash's fields, None for each that is not there. Raises Unavailable."""
-    with translated_errors():
+    try:
         # The client never decodes (config/connections.py); its types cannot know that.
         return cast("list[bytes | None]", await redis.hmget(key, list(fields)))
+    except (RedisError, OSError) as exc:
+        raise translate(exc) from exc
 
 
 async def find_owned(redis: Redis, key: str, owner: str, fields: Sequence[str]) -> list[bytes | None] | None:
@@ -85,8 +87,10 @@ class Scripts:
         """Run a script; its RETURNS line says what comes back. Raises Unavailable."""
         script = SCRIPTS[name]
         call = script.arrange(values)
-        with translated_errors():
+        try:  # no context manager: this is called seven times a turn
             return await self._call(script, call)
+        except (RedisError, OSError) as exc:
+            raise translate(exc) from exc
 
     async def call_many(self, name: str, calls: Sequence[Mapping[str, Arg]]) -> list[Any]:
         """Run a script once a call, many in a round trip. Raises Unavailable."""

@@ -37,7 +37,7 @@ FILE_FIELDS = ["status", "created_ms", "usage_bytes", "error", "chunking", "attr
 def encode_attributes(attributes: Attributes) -> bytes:
     """The same bytes for the same attributes: in whichever order they come, and 3 is 3.0."""
     return _encode_sorted(
-        {key: value if isinstance(value, str | bool) else float(value) for key, value in attributes.items()}
+        {key: value if isinstance(value, (str, bool)) else float(value) for key, value in attributes.items()}
     )
 
 

@@ -34,7 +34,7 @@ def check_messages(messages: object, hosts: MediaHosts, param: str = "messages")
     """
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list | dict):
+        if isinstance(content, (list, dict)):
             check_parts(content, hosts, f"{param}[{number}].content")
 
 
@@ -44,11 +44,11 @@ def check_parts(value: Any, hosts: MediaHosts, param: str, depth: int = 0) -> No
         raise InvalidRequest(f"Invalid '{param}': nested too deeply. Send it flatter.", param=param)
     if isinstance(value, list):
         for number, each in enumerate(value):
-            if isinstance(each, list | dict):
+            if isinstance(each, (list, dict)):
                 check_parts(each, hosts, f"{param}[{number}]", depth + 1)
         return
     for name, each in value.items():
-        if isinstance(each, list | dict):
+        if isinstance(each, (list, dict)):
             check_parts(each, hosts, f"{param}.{name}", depth + 1)
         elif isinstance(each, str) and _is_address(name, each) and not hosts.may_name(each):
             raise refuse_host(f"{param}.{name}")

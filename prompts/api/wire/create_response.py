@@ -187,7 +187,7 @@ def _list_cache_hints(body: CreateResponse) -> dict[str, Any]:
 def _check(body: CreateResponse, anchor: Anchor) -> None:
     if body.store is False:
         _check_unstored(body, anchor)
-    if body.prompt is None and not isinstance(body.input, str | list):
+    if body.prompt is None and not isinstance(body.input, (str, list)):
         raise missing("input")
 
 

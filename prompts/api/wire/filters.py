@@ -120,7 +120,7 @@ def read_value(value: Any, path: str, *, is_order: bool = False) -> str | float 
         return value
     if isinstance(value, bool) and not is_order:
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         if not _is_finite(value):
             raise _invalid(path, "must be a smaller number")
         return float(value)

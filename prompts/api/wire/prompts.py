@@ -180,7 +180,7 @@ def _read_variable(given: VariableParam) -> Variable:
     return Variable(
         name=given.name,
         type=given.type,
-        default=_write(default) if isinstance(default, int | float) else default,
+        default=_write(default) if isinstance(default, (int, float)) else default,
         values=given.values or [],
         description=given.description,
     )
@@ -203,7 +203,7 @@ def _read_value(value: Any, param: str, unknown: Unknown) -> VariableValue:
     given: Given = convert(value, Given, param, unknown)
     if isinstance(given, str):
         return given
-    if isinstance(given, int | float):
+    if isinstance(given, (int, float)):
         return _write(given)
     try:
         [part] = read_given([given], param, unknown.rules.media_hosts)

@@ -171,4 +171,4 @@ def _has_null(info: inspect.Type) -> bool:
             return _has_null(inner)
         case inspect.UnionType(types=types):
             return any(_has_null(each) for each in types)
-    return isinstance(info, inspect.NoneType | inspect.AnyType)
+    return isinstance(info, (inspect.NoneType, inspect.AnyType))

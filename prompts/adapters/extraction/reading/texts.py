@@ -129,7 +129,7 @@ def read_json(text: str, blocks: Blocks) -> None:
     elif isinstance(value, dict):
         small: list[str] = []
         for name, entry in value.items():
-            if isinstance(entry, dict | list):
+            if isinstance(entry, (dict, list)):
                 entries = entry if isinstance(entry, list) and any(isinstance(e, dict) for e in entry) else [entry]
                 for each in entries:
                     blocks.add(_flatten(each, str(name)), "table")
@@ -160,7 +160,7 @@ def _list_values(value: Any, path: str, depth: int) -> Iterator[str]:
         for name, entry in value.items():
             yield from _list_values(entry, f"{path}.{name}" if path else str(name), depth + 1)
     elif isinstance(value, list):
-        if all(not isinstance(entry, dict | list) for entry in value):
+        if all(not isinstance(entry, (dict, list)) for entry in value):
             shown = ", ".join(squeeze(str(entry)) for entry in value if entry is not None)
             yield f"{path}: {shown}" if path else shown
         else:
