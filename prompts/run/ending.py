@@ -47,6 +47,7 @@ def conclude(
     signals: Sequence[Signal] = (),
     finished: Finished | None = None,
     error: ServiceError | None = None,
+    first_token_ms: int | None = None,
 ) -> Conclusion:
     """End it as it stands: `failed` with the error, as the model `finished`, or with neither `cancelled`.
 
@@ -63,7 +64,8 @@ def conclude(
     result = encode(ended)
     events += narration.closing(ended, result)
     items = [] if error else [*given, *narration.list_kept(ended.output)]
-    outcome = Outcome(ended, result, items, describe(error) if error else None, narration.passages)
+    failure = describe(error) if error else None
+    outcome = Outcome(ended, result, items, failure, narration.passages, first_token_ms)
     last = [finished] if finished else []
     packed = pack([*untold, *signals, *last])
     return Conclusion(outcome, Group(after, events[-1].sequence_number, packed), events)

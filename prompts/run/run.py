@@ -13,7 +13,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -372,7 +371,7 @@ class Run:
         await asyncio.gather(committing, self._reservation.settle(used))
 
     def _conclude(self, signals: Sequence[Signal], finished: Finished | None) -> Conclusion:
-        concluded = conclude(
+        return conclude(
             self._narration,
             given=self._brief.input,
             account=self._brief.model_input,
@@ -381,8 +380,8 @@ class Run:
             signals=signals,
             finished=finished,
             error=self.error,
+            first_token_ms=self._first_token_ms,
         )
-        return replace(concluded, outcome=replace(concluded.outcome, first_token_ms=self._first_token_ms))
 
     def _conclude_unread(self) -> Conclusion:
         self.error = self.error or InternalError(CRASHED)

@@ -56,6 +56,11 @@ class EventLines:
 
         Raises AnswerTooLarge for an event that is too long to be one, and for a stream that has no end.
         """
+        if self._is_one_event(data):
+            self._bytes += len(data)
+            self._lines += 2
+            yield data[5:-2].strip()
+            return
         for line in self._complete(data):
             if line.startswith(b"data:") and not self._is_bare:
                 if self._data:
@@ -72,6 +77,14 @@ class EventLines:
                     self.event_name = b""
         if len(self._rest) + len(self._data) > MAX_EVENT_BYTES:
             raise too_large()
+
+    def _is_one_event(self, data: bytes) -> bool:
+        """Whether these bytes are one whole event, as a slow model sends each token, and nothing waits for its end."""
+        if not (data.startswith(b"data:") and data.endswith(b"}\n\n")) or self._rest or self._data or self.event_name:
+            return False
+        is_plain = not (self._is_first_line or self._is_bare or self._ended_with_cr)
+        is_within = self._bytes + len(data) <= MAX_STREAM_BYTES and self._lines + 2 <= MAX_STREAM_LINES
+        return is_plain and is_within and data.find(b"\n", 0, -2) < 0 and b"\r" not in data
 
     def finish(self) -> Iterator[bytes | bytearray]:
         """What is left when the bytes end: the last line and the last event may lack their end."""
