@@ -59,8 +59,10 @@ class EventLines:
         if self._is_one_event(data):
             self._bytes += len(data)
             self._lines += 2
-            yield data[5:-2].strip()
-            return
+            return iter((data[5:-2].strip(),))
+        return self._feed(data)
+
+    def _feed(self, data: bytes) -> Iterator[bytes | bytearray]:
         for line in self._complete(data):
             if line.startswith(b"data:") and not self._is_bare:
                 if self._data:
