@@ -5,14 +5,18 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, cast
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 
 from prompts.adapters.redis.lua_files import SCRIPTS, Arg, Call, LuaScript
 from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from prompts.errors import BrokenRecord, ServiceError, StorageFull, Unavailable
+
+encode = msgspec.json.Encoder().encode
 
 # How long Redis remembers the id of a call that deleted something. The second try of the same call comes sooner.
 CALL_KEPT_S = 60
@@ -59,17 +63,21 @@ async def read_fields(redis: Redis, key: str, fields: Sequence[str]) -> list[byt
 
 
 async def find_owned(redis: Redis, key: str, owner: str, fields: Sequence[str]) -> list[bytes | None] | None:
-    """The same, of a hash that is this owner's; None for another's. Raises Unavailable.
-
-    The owner is asked for alone: reading megabytes of another's response would tell by its time that it is there.
-    """
-    return await read_fields(redis, key, fields) if await is_owned(redis, key, owner) else None
+    """The same, of a hash that is this owner's; None for another's. Raises Unavailable."""
+    found = await Scripts(redis).call("read_owned", key=key, owner=owner, fields=_name_fields(tuple(fields)))
+    return cast("list[bytes | None]", found) or None
 
 
 async def is_owned(redis: Redis, key: str, owner: str) -> bool:
     """Whether a hash is there and this owner's. Raises Unavailable."""
     [found_owner] = await read_fields(redis, key, ["owner"])
     return found_owner is not None and found_owner.decode() == owner
+
+
+@cache
+def _name_fields(fields: tuple[str, ...]) -> bytes:
+    """As the script takes them; there are a few dozen lists of them, and all are ours."""
+    return encode(fields)
 
 
 def new_call_id() -> str:
