@@ -251,6 +251,8 @@ class Run:
 
     def _write_pending(self) -> None:
         """Hand what has arrived to the log's writer, as one group; without any the lease is kept. Raises nothing."""
+        if self._failure is not None:
+            return
         try:
             telling = self._tell_pending()
         except Exception as error:  # noqa: BLE001  # raised again by whoever reads or settles
@@ -292,12 +294,12 @@ class Run:
         """The log cannot be written any more: whoever reads the answer need not go on."""
         self._failure = failure
         if self._reader is not None:
-            self._reader.cancel()
+            self._reader.cancel()  # once: a second cancellation would look like somebody else's
 
     def _renew(self) -> None:
         """Nothing was written for a while: keep the lease."""
         self._renewal.due = self._loop.time() + self._renewal_s
-        if self._writing is None and self._failure is None:
+        if self._writing is None:
             self._write_pending()
 
     def _begin_writing(self) -> None:
