@@ -7,10 +7,15 @@ client, at another replica. A request that was refused, or that began no run her
 import structlog
 from django.http import HttpRequest
 
+from prompts.api.state import get_unknown
+
 
 def bind_request(request: HttpRequest) -> None:
-    """Let all lines from here on tell method and path, those of a run that begins here as well."""
-    structlog.contextvars.bind_contextvars(method=request.method, path=request.path)
+    """Let all lines from here on tell method and path, and what was left out, those of a run that begins here as well."""
+    told: dict[str, object] = {"method": request.method, "path": request.path}
+    if ignored := get_unknown(request).list_names():
+        told["ignored"] = ignored
+    structlog.contextvars.bind_contextvars(**told)
 
 
 def leave_to_run(request: HttpRequest) -> None:

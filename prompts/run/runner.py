@@ -273,9 +273,7 @@ class Runner:
         code, ending = run.error.code if run.error else None, _status(run)
         ended = run.outcome.response if run.outcome else None
         first_token_ms = run.outcome.first_token_ms if run.outcome else None
-        log.info(
-            "run_ended", status=ending, code=code, took_ms=round(took_s * 1000, 1), first_token_ms=first_token_ms
-        )
+        log.info("run_ended", status=ending, code=code, took_ms=round(took_s * 1000, 1), first_token_ms=first_token_ms)
         trace.end(ending, response=ended, code=code)
         if ended is not None:
             model = brief.model_request.model
