@@ -11,7 +11,7 @@ from prompts.api.state import get_unknown
 
 
 def bind_request(request: HttpRequest) -> None:
-    """Let all lines from here on tell method and path, and what was left out, those of a run that begins here as well."""
+    """Let all lines from here on tell method, path and what is left out, those of a run that begins here as well."""
     told: dict[str, object] = {"method": request.method, "path": request.path}
     if ignored := get_unknown(request).list_names():
         told["ignored"] = ignored
