@@ -50,11 +50,31 @@ class AnswerSize:
 
     def add(self, signals: Sequence[Signal]) -> None:
         """Some more of the answer. Raises AnswerTooLarge."""
+        if len(self.take(signals)) < len(signals):
+            raise self.explain()
+
+    def take(self, signals: Sequence[Signal]) -> Sequence[Signal]:
+        """As many of these as fit in: all, or those before the one that is too much; `explain` says why."""
+        before = self._bytes, self._parts, self._latest
         self._count(signals)
+        if not self._is_too_much:
+            return signals
+        self._bytes, self._parts, self._latest = before
+        for index, signal in enumerate(signals):
+            self._count([signal])
+            if self._is_too_much:
+                return signals[:index]
+        raise AssertionError("what is too much together is too much one by one")
+
+    def explain(self) -> AnswerTooLarge:
+        """Why no more is taken."""
         if self._bytes > self._max_bytes:
-            raise AnswerTooLarge(f"The model's answer is larger than {self._max_bytes:,} bytes. Ask for less at once.")
-        if self._parts > MAX_PARTS:
-            raise AnswerTooLarge(f"The model's answer has more than {MAX_PARTS:,} parts. Ask for less at once.")
+            return AnswerTooLarge(f"The model's answer is larger than {self._max_bytes:,} bytes. Ask for less at once.")
+        return AnswerTooLarge(f"The model's answer has more than {MAX_PARTS:,} parts. Ask for less at once.")
+
+    @property
+    def _is_too_much(self) -> bool:
+        return self._bytes > self._max_bytes or self._parts > MAX_PARTS
 
     def _count(self, signals: Sequence[Signal]) -> None:
         for signal in signals:

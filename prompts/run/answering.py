@@ -193,9 +193,9 @@ class Answering:
         written = WrittenJson(request)
         items = self._compose_round(given)
         async with self._model.stream(request, items, shown="".join(pieces)) as answer:
-            async for signals in answer:
-                if _is_text(signals) and not self._thoughts.ends_with_text:  # nearly all of them
-                    self._size.add(signals)
+            async for came in answer:
+                signals = self._size.take(came)  # what came before too much is kept, however much came at once
+                if len(signals) == len(came) and _is_text(signals) and not self._thoughts.ends_with_text:  # nearly all
                     written.note_text(signals)
                     yield signals
                     continue
@@ -209,10 +209,11 @@ class Answering:
                         return
                 written.note(admitted := self._admit(signals, hosted))
                 yield admitted
+                if len(signals) < len(came):
+                    raise self._size.explain()
         raise UpstreamError("The model's answer broke off before its end. Send the input again.")
 
     def _admit(self, signals: Sequence[Signal], hosted: HostedCalls) -> Sequence[Signal]:
-        self._size.add(signals)
         return self._thoughts.admit(hosted.admit(self._call_filter.admit(signals)))
 
     def _compose_round(self, given: Sequence[Item]) -> list[Item]:

@@ -49,6 +49,13 @@ def test_an_answer_of_just_the_size_is_good() -> None:
     size.add([Text("x" * 100), Thought("x" * 100)])
 
 
+def test_of_what_is_too_much_the_beginning_is_taken() -> None:
+    size = AnswerSize(200)
+    came: list[Signal] = [Text("x" * 100), Thought("x" * 100), Text("x"), Text("x")]
+    assert size.take(came) == came[:2]
+    assert "200 bytes" in size.explain().message
+
+
 def test_what_another_replica_has_written_counts() -> None:
     said: list[Item] = [
         Message(id="msg_1", status="completed", role="assistant", content=[OutputText("x" * 100)]),
