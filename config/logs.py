@@ -10,9 +10,9 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
-import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 from typing_extensions import override
@@ -80,10 +80,13 @@ def _renderers(log_format: str) -> list[Processor]:
 
 
 def _write_json(event: EventDict, default: Callable[[Any], Any], **_: Any) -> str:
-    try:
-        return orjson.dumps(event, default=default).decode()
-    except TypeError:  # half a surrogate, a number beyond 64 bits: the standard library has a way to write it
-        return json.dumps(event, default=default)
+    """To the byte as `json.dumps` writes it: there are people who search their logs for `"status": "failed"`."""
+    return _build_encoder(default)(event)
+
+
+@cache
+def _build_encoder(default: Callable[[Any], Any]) -> Callable[[EventDict], str]:
+    return json.JSONEncoder(default=default).encode  # made once: `json.dumps` makes one each time
 
 
 class StderrLogger:
