@@ -26,8 +26,8 @@ os.umask(0o077)
 gc.disable()
 
 # Objects before a look at the youngest, looks at these before one at those that have stayed, and of these before one at
-# all. What a request makes goes when nobody refers to it any more; Python looks for circles, of which there are few. With
-# its own numbers (700, 10, 10) it looks through the state of hundreds of streams several times a second: a tenth of CPU.
+# all. What a request makes goes when nobody refers to it any more; Python looks for circles, of which there are few.
+# With its own numbers (700, 10, 10) it looks through the state of hundreds of streams several times a second.
 LOOKS = (5_000, 20, 50)
 
 # gunicorn reads this file under that name, and imports it once more, by its own, for the worker class.
