@@ -37,10 +37,10 @@ OPEN_S = 60.0
 PARTITIONS_AT_ONCE = 16
 NOTES_A_PARTITION = 16
 NOTES_A_BATCH = 64
-# With so many answers under way, a process that has more to copy rests three times as long as the copying took: it goes
-# on at a quarter of its speed, and catches up when there are fewer.
+# With so many answers under way, a process that has more to copy rests nine times as long as the copying took: it goes
+# on at a tenth of its speed, and catches up when there are fewer.
 BUSY_RUNS = 8
-REST_A_WORK = 3.0
+REST_A_WORK = 9.0
 # Of a lease, which is about three times as long: whoever takes longer to copy a batch renews it.
 RENEW_S = 3.0
 # So long a write is waited for before others are told that it goes on.
