@@ -276,7 +276,7 @@ async def test_a_taken_port_is_said_in_the_log_and_stops_nothing(
     async with open_client(http, second) as client:
         assert (await ask(client, "Hello")).json()["status"] == "completed"
     [line] = [line for line in second.log.splitlines() if '"metrics_not_served"' in line]
-    assert f'"port":{taken}' in line
+    assert f'"port": {taken}' in line
 
 
 async def test_no_port_means_no_metrics(service: Service, http: httpx.AsyncClient, start_replica: StartReplica) -> None:
