@@ -88,7 +88,9 @@ class LogWriter:
 
         `is_urgent`: it does not wait for others, to go together with them.
         """
-        return self._append(group, is_urgent=is_urgent)
+        return self._store.append(
+            self._response_id, group, epoch=self._epoch, lease_s=self._lease_s, is_urgent=is_urgent
+        )
 
     def acknowledge(self, group: Group) -> None:
         """Redis has the group that was handed on."""
@@ -99,7 +101,7 @@ class LogWriter:
         """Send a group again that was handed on and failed so, until it is acknowledged."""
         if isinstance(error, Unavailable):
             await self._pause(error)
-        await self._persist(lambda: self._append(group))
+        await self._persist(lambda: self.hand(group))
         self._acknowledged.add(group)
 
     async def commit(self, outcome: Outcome, last: Group) -> None:
@@ -109,11 +111,6 @@ class LogWriter:
     async def release(self, *, is_broken: bool = False) -> None:
         """Let another replica go on with it, or end it when it `is_broken`."""
         await self._persist(lambda: self._store.release(self._response_id, epoch=self._epoch, is_broken=is_broken))
-
-    def _append(self, group: Group, *, is_urgent: bool = False) -> asyncio.Future[None]:
-        return self._store.append(
-            self._response_id, group, epoch=self._epoch, lease_s=self._lease_s, is_urgent=is_urgent
-        )
 
     async def _persist(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, and while Redis is away try again until the lease is lost; writes are idempotent."""
@@ -140,6 +137,6 @@ class LogWriter:
             if not groups:
                 raise
             for group in groups:
-                await self._append(group)
+                await self.hand(group)
             log.warning("tail_written_again", after=lost.last_number, groups=len(groups))
             await write()
