@@ -17,6 +17,10 @@ LOOK_S = 0.05
 NEVER = float("inf")
 
 
+def do_nothing() -> None:
+    """What an alarm rings that nobody listens to."""
+
+
 class Alarm:
     """Calls `ring` once when the event loop's time is past `due`; to be set again by setting `due`.
 
@@ -26,7 +30,7 @@ class Alarm:
 
     __slots__ = ("_alarms", "due", "ring")
 
-    def __init__(self, ring: Callable[[], object], due: float = NEVER) -> None:
+    def __init__(self, ring: Callable[[], object] = do_nothing, due: float = NEVER) -> None:
         self.ring = ring
         self.due = due
         """In the event loop's time; NEVER is no deadline."""

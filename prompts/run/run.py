@@ -116,7 +116,7 @@ class Run:
         Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
         the reader fell further behind than a process keeps.
         """
-        with self._buffer.join(after) as place, Alarm(_do_nothing) as alarm:
+        with self._buffer.join(after) as place, Alarm() as alarm:
             while True:
                 ready = self._buffer.find(place.after)
                 if ready is None or (not ready and self._over.is_set()):
@@ -433,7 +433,3 @@ def _current_task() -> asyncio.Task[Any]:
 def _tell(news: asyncio.Future[None]) -> None:
     if not news.done():
         news.set_result(None)
-
-
-def _do_nothing() -> None:
-    """What an alarm does that nobody has set."""

@@ -14,7 +14,7 @@ from aiohttp.connector import Connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from typing_extensions import override
 
-from prompts.alarms import NEVER, Alarm
+from prompts.alarms import NEVER, Alarm, do_nothing
 
 # What is read at once: a few milliseconds' work.
 SLICE_BYTES = 64 * 1024
@@ -110,7 +110,7 @@ class Exchange(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection, unless the answer has ended and the connection was given back."""
         self._alarm.stop()
-        self._alarm.ring = _do_nothing  # nor may it keep this in memory
+        self._alarm.ring = do_nothing  # nor may it keep this in memory
         self._leave(keeps_alive=False)
 
     async def _wait(self) -> None:
@@ -235,10 +235,6 @@ class Exchange(asyncio.Protocol):
 def _has_length(headers: Mapping[str, str]) -> bool:
     """Whether the body says where it ends; else it ends with the connection."""
     return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
-
-
-def _do_nothing() -> None:
-    """What an alarm rings when nobody listens any more."""
 
 
 def _no_http(exc: Exception | None = None) -> aiohttp.ClientPayloadError:
