@@ -33,8 +33,9 @@ def take_away_log() -> None:
     async def commit(store: Any, outcome: Any, _last: Any, **names: Any) -> None:
         await whole_commit(store, outcome, BEHIND_ALL, **names)
 
-    RedisResponseStore.append = append  # type: ignore[method-assign, assignment]
-    RedisResponseStore.commit = commit  # type: ignore[method-assign, assignment]
+    # The service itself has no switch for what it promises.
+    RedisResponseStore.append = append  # type: ignore[method-assign, assignment]  # replaced on purpose, loosely typed
+    RedisResponseStore.commit = commit  # type: ignore[method-assign, assignment]  # likewise
 
 
 def take_away_freezing() -> None:

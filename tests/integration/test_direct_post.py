@@ -115,7 +115,7 @@ async def test_of_a_long_error_the_beginning_is_read(server: RawModelServer) -> 
         async with open_client(server.base_url, ModelServerClient()) as client:
             with pytest.raises(InvalidPrompt) as raised:
                 await ask(OpenAIChatModel(client, PATIENCE))
-        assert len(raised.value.__cause__.response.content) <= MAX_ERROR_BYTES  # type: ignore[union-attr]
+        assert len(raised.value.__cause__.response.content) <= MAX_ERROR_BYTES  # type: ignore[union-attr]  # an APIStatusError
 
 
 class CountedClient(ModelServerClient):

@@ -48,7 +48,9 @@ async def test_a_limit_ends_a_wait_that_takes_too_long() -> None:
     with pytest.raises(TimeoutError):
         await wait()
 
-    assert asyncio.current_task().cancelling() == 0  # type: ignore[union-attr]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
 
 
 async def test_a_limit_is_not_taken_for_a_cancellation() -> None:
