@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from typing_extensions import override
@@ -149,6 +150,10 @@ class Contestant:
             return f"{head}\r\n"
         text = json.dumps(body)
         return f"{head}Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n{text}"
+
+    def job(self, lanes: Sequence[Sequence[str]], **options: Any) -> Job:
+        """A job of streams for the load generator; `options` are those of `Job`."""
+        return Job(port=self.port, lanes=lanes, token=self.token, end=self.end, **options)
 
     def compose_turn(self, text: str, conversation_id: str = "") -> str:
         """A streamed turn; in a conversation where there are conversations."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks import machine
 from benchmarks.contestants import Bench, Contestant, find_response_id
-from benchmarks.load_client import Job, LoadClient, Report
+from benchmarks.load_client import LoadClient, Report
 from benchmarks.turns import measure_alone
 from prompts.adapters.redis.keys import event_log
 
@@ -52,14 +52,8 @@ def measure_memory(bench: Bench, *contestants: Contestant) -> list[Growth]:
 def _measure_growth(
     client: LoadClient, contestant: Contestant, conversations: Sequence[str]
 ) -> tuple[Report, tuple[float, float]]:
-    job = Job(
-        port=contestant.port,
-        lanes=[[contestant.compose_turn(ASK, each)] for each in conversations],
-        ramp_s=RAMP_S,
-        token=contestant.token,
-        end=contestant.end,
-        keep=1,
-    )
+    lanes = [[contestant.compose_turn(ASK, each)] for each in conversations]
+    job = contestant.job(lanes, ramp_s=RAMP_S, keep=1)
     pid = contestant.process.pid
     before = machine.get_worker_mb(pid)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.contestants import Bench, Contestant
-from benchmarks.load_client import Job, Report
+from benchmarks.load_client import Report
 
 TOKENS_A_S = 20
 NOMINAL_MS = 1000 / TOKENS_A_S
@@ -61,12 +61,9 @@ def measure_streams(
     to_s = from_s + seconds
     ask = f"Hello! [[tokens={int((to_s + SETTLE_S) * TOKENS_A_S)} per_s={TOKENS_A_S} delay_ms=0 write=1]]"
     conversations = bench.create_conversations(contestant, count)
-    job = Job(
-        port=contestant.port,
-        lanes=[[contestant.compose_turn(ask, each)] for each in conversations],
+    job = contestant.job(
+        [[contestant.compose_turn(ask, each)] for each in conversations],
         ramp_s=ramp_s,
-        token=contestant.token,
-        end=contestant.end,
         from_s=from_s,
         to_s=to_s,
         probe=contestant.compose("GET", "/readyz") if has_probes else "",

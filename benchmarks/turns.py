@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.contestants import Bench, Contestant
-from benchmarks.load_client import Job, Report
+from benchmarks.load_client import Report
 
 CLIENTS = 32
 MANY_CLIENTS = 256
@@ -97,15 +97,7 @@ def run_turns(
 ) -> Turns:
     """Send these turns. Refusals are allowed with a pause. Raises BenchmarkError."""
     bench.rest(contestant)
-    job = Job(
-        port=contestant.port,
-        lanes=lanes,
-        seconds=seconds,
-        ramp_s=ramp_s,
-        pause_ms=pause_ms,
-        token=contestant.token,
-        end=contestant.end,
-    )
+    job = contestant.job(lanes, seconds=seconds, ramp_s=ramp_s, pause_ms=pause_ms)
     began = contestant.get_cpu_s()
     report = bench.client.try_(job) if pause_ms else bench.client.run(job)
     return Turns(report, contestant.get_cpu_s() - began)
