@@ -60,8 +60,9 @@ class MultiplexedRedis(Redis):
     def send(self, *args: Any) -> asyncio.Future[Any]:
         """Give a command to the shared connection; the future is its reply, or its error. This makes no task.
 
-        The command is one of `SHARED` whose reply redis-py leaves as it is, as that of EVALSHA; `args` are str, bytes
-        and int. Cancelled, it may still be carried out.
+        The command is one of `SHARED`, and its reply is as the server gave it: `read_reply` makes it redis-py's. `args`
+        are str, bytes and int. Large ones are for commands whose reply redis-py leaves as it is, as that of EVALSHA.
+        Cancelled, it may still be carried out.
         """
         packed = hiredis.pack_command(args)
         if len(packed) > MAX_SHARED_BYTES:
