@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,6 +114,50 @@ async def test_a_long_answer_takes_no_more_memory_a_token_than_its_text() -> Non
         tracemalloc.stop()
 
     assert growth < 50
+
+
+async def answer_at_once() -> None:
+    """A turn whose answer comes in one piece, and its reader."""
+    brief = make_brief()
+    run = Run(brief, store=QuickStore(), observer=UNOBSERVED, lease_s=10)
+    answering = Answering(brief, model=ScriptedModel([[Text("word ")], [STOP]]), sealer=SEALER)
+    running = asyncio.create_task(run.execute(answering, max_run_s=60))
+    async for _ in run.follow(after=-1, quiet=Quiet(MAX_S)):
+        pass
+    await running
+
+
+async def test_a_turn_costs_two_tasks_no_timer_and_leaves_nothing() -> None:
+    for _ in range(WARM):
+        await answer_at_once()
+    gc.collect()
+    with counting_work() as work:
+        before = sys.getallocatedblocks()
+        for _ in range(WARM):
+            await answer_at_once()
+        gc.collect()
+        left = sys.getallocatedblocks() - before
+
+    assert len(work.tasks) == 2 * WARM, "the run's, and that of its end, which nobody cancels"
+    assert len(work.timers) < WARM / 2, "those of the alarms, which look every 50 ms"
+    assert left < 4 * WARM, "what the counting itself keeps of each"
+
+
+async def test_a_turn_takes_little_memory_while_it_runs() -> None:
+    """No more than the response in its events, written and read once, and what a run is made of."""
+    for _ in range(3):
+        await answer_at_once()
+    tracemalloc.start()
+    try:
+        await answer_at_once()
+        before = _measure()
+        tracemalloc.reset_peak()
+        await answer_at_once()
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 60_000
 
 
 def _measure() -> int:
