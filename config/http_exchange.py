@@ -1,7 +1,8 @@
 """One request and its answer on an HTTP/1.1 connection: uvicorn's, made shorter where every request pays for it.
 
 a head whose length is known   waits for its body: both go out in one write
-a part of a stream             is one bytes object and one write, with the frame of its chunk
+a part of a stream             is one bytes object and one write, with the frame of its chunk; whoever has one and
+                               need not wait for the client sends it by a call
 headers that never change      are rendered once
 a body that is here already    is had without waiting
 a client that leaves           is told of by a call, so that nobody needs a task that waits for it
@@ -70,6 +71,13 @@ class HttpExchange(RequestResponseCycle):
             self._continue(message.get("body", b""), is_last=not message.get("more_body", False))
         else:
             raise RuntimeError(f"After the head comes 'http.response.body', not '{message['type']}'.")
+
+    def push(self, part: bytes) -> bool:
+        """Send a part of a stream now; no when the client must be waited for, has left, or is sent no stream."""
+        if self.flow.write_paused or self.disconnected or self.response_complete or not self.chunked_encoding:
+            return False
+        self.transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+        return True
 
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
         self.response_started = True

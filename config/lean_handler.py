@@ -66,13 +66,13 @@ class LeanHandler:
         # After an abort, as after a client that left, the answer is unfinished: the server closes the connection, and
         # a client cannot take this for the end of the answer.
         with suppress(ConnectionAbortedError), closing(body):
-            answer = self._answer(LeanRequest(scope, body), send)
             exchange = find_exchange(receive)
+            answer = self._answer(LeanRequest(scope, body), send, exchange)
             await (_watch_client(answer, body) if exchange is None else _unless_client_leaves(answer, exchange))
 
-    async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:
+    async def _answer(self, request: HttpRequest, send: ASGISendCallable, exchange: HttpExchange | None) -> None:
         # No `response.close()`: it fires request_finished, which handles databases and caches that are not used here.
-        await _send(await self._view(request), send)
+        await _send(await self._view(request), send, exchange)
 
     async def _respond(self, request: HttpRequest) -> Response:
         match = self._paths.resolve(request.path_info)
@@ -115,7 +115,7 @@ async def _watch_client(answer: Awaitable[None], body: RequestBody) -> None:
         await asyncio.gather(answering, watching, return_exceptions=True)
 
 
-async def _send(response: Response, send: ASGISendCallable) -> None:
+async def _send(response: Response, send: ASGISendCallable, exchange: HttpExchange | None) -> None:
     if not isinstance(response, StreamingHttpResponse):
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(_encode_name(name), value.encode("latin-1")) for name, value in response.items()]
@@ -125,6 +125,8 @@ async def _send(response: Response, send: ASGISendCallable) -> None:
     if not isinstance(response, StreamingHttpResponse):
         await send({"type": "http.response.body", "body": response.content, "more_body": False})
         return
+    if isinstance(response, EventStream) and exchange is not None:
+        response.open_outlet(exchange.push)
     # Django's own iterator would pass each part through two generators more.
     is_over = False
     async for part in response.parts if isinstance(response, EventStream) else response:

@@ -1,6 +1,6 @@
 """`/v1/responses`: create (whole, streamed, in the background), retrieve, follow, cancel, delete."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
 from http import HTTPStatus
@@ -23,6 +23,7 @@ from prompts.api.openapi.document import BODY_ERRORS, ERRORS, IDEMPOTENCY_KEY, M
 from prompts.api.openapi.event_stream import EVENT_STREAM
 from prompts.api.openapi.examples import CREATE_RESPONSE
 from prompts.api.run_lines import bind_request, leave_to_run
+from prompts.api.sse import Pad
 from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim
 from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
@@ -31,6 +32,7 @@ from prompts.domain import ids
 from prompts.domain.responses import Response
 from prompts.errors import InvalidRequest, ServiceError
 from prompts.run.following import follow_response
+from prompts.run.outlet import Outlet
 from prompts.usecases.ask import Ask
 from prompts.usecases.passages import get_response_with_results
 from prompts.usecases.public_ids import check_kind
@@ -125,8 +127,10 @@ class ResponsesController(ApiController):
         ports = self.state.turns
         if body.stream:
             is_padded = body.stream_options is not None and body.stream_options.include_obfuscation is True
-            events = follow_turn(turn, ports, quiet_s=ports.followers.pace.keep_alive_s)
-            return cast(HttpResponse, await stream(events, padded_for=turn.response_id if is_padded else None))
+            outlet = Outlet()
+            events = follow_turn(turn, ports, quiet_s=ports.followers.pace.keep_alive_s, outlet=outlet)
+            padded_for = turn.response_id if is_padded else None
+            return cast(HttpResponse, await stream(events, outlet=outlet, padded_for=padded_for))
         if body.background:
             return json_response(await get_queued(turn, ports))
         return json_response(await wait_for_answer(turn, ports))
@@ -155,6 +159,7 @@ class ResponseController(ApiController):
             return json_response(await self._get_body(response_id, with_results=SEARCH_RESULTS in parsed_query.include))
         await check_response(response_id, owner=self.owner, store=ports.store)
         after = -1 if parsed_query.starting_after is None else parsed_query.starting_after
+        outlet = Outlet()
         events = follow_response(
             response_id,
             owner=self.owner,
@@ -164,9 +169,10 @@ class ResponseController(ApiController):
             store=ports.store,
             event_log=ports.event_log,
             followers=ports.followers,
+            outlet=outlet,
         )
-        is_padded = parsed_query.include_obfuscation
-        return cast(HttpResponse, await stream(events, padded_for=response_id if is_padded else None))
+        padded_for = response_id if parsed_query.include_obfuscation else None
+        return cast(HttpResponse, await stream(events, outlet=outlet, padded_for=padded_for))
 
     async def _get_body(self, response_id: str, *, with_results: bool) -> bytes:
         ports = self.state.turns
@@ -211,31 +217,32 @@ class CancelController(ApiController):
 
 
 async def stream(
-    events: AsyncGenerator[Sequence[Event], None], *, padded_for: str | None = None
+    events: AsyncGenerator[Sequence[Event], None], *, outlet: Outlet | None = None, padded_for: str | None = None
 ) -> StreamingHttpResponse:
     """Events as server-sent events. What is refused is refused before the stream begins.
 
-    `padded_for` is the response's id, when its deltas are to be padded.
+    `outlet` is where events go that are not among `events`. `padded_for` is the response's id, when its deltas are to
+    be padded.
     """
     first = await anext(events, None)
-    body = _frames(first, events, sse.frames if padded_for is None else partial(_padded_frames, padded_for))
-    return sse.EventStream(body)
+    pad: Pad | None = None if padded_for is None else partial(obfuscate, response_id=padded_for)
+    return sse.EventStream(_frames(first, events, pad), outlet=outlet, pad=pad)
 
 
 async def _frames(
     first: Sequence[Event] | None,
     rest: AsyncGenerator[Sequence[Event], None],
-    write: Callable[[Sequence[Event]], Iterator[bytes]],
+    pad: Pad | None,
 ) -> AsyncIterator[bytes]:
     """An error in the middle breaks the connection off: a clean end would look like the end of the answer."""
     part = b""
     try:
         async with aclosing(rest):  # a reader who leaves is gone at once, not when the garbage is collected
-            for part in _write_parts(first, write) if first else ():
+            for part in _write_parts(first, pad) if first else ():
                 yield part
             first = None  # megabytes, where the response has long instructions
             async for events in rest:  # to its end, beyond the last event: else it would look as if its reader had left
-                for part in _write_parts(events, write) if events else (sse.KEEP_ALIVE,):
+                for part in _write_parts(events, pad) if events else (sse.KEEP_ALIVE,):
                     yield part
     except ServiceError as error:
         log.warning("stream_broken_off", code=error.code)
@@ -244,18 +251,16 @@ async def _frames(
         yield sse.LastPart(sse.DONE)
 
 
-def _write_parts(events: Sequence[Event], write: Callable[[Sequence[Event]], Iterator[bytes]]) -> Iterator[bytes]:
+def _write_parts(events: Sequence[Event], pad: Pad | None) -> Iterator[bytes]:
     """The bytes of a group; `[DONE]` goes out with the last event."""
+    if pad is not None:
+        events = pad(events)
     if events[-1].type not in TERMINAL:
-        yield from write(events)
+        yield from sse.frames(events)
         return
-    *parts, last = write(events)
+    *parts, last = sse.frames(events)
     yield from parts
     yield sse.LastPart(last + sse.DONE)
-
-
-def _padded_frames(response_id: str, events: Sequence[Event]) -> Iterator[bytes]:
-    return sse.frames(obfuscate(events, response_id))
 
 
 def _response_id(path: ResponsePath) -> str:

@@ -1,11 +1,16 @@
 """Server-sent events: how an event becomes bytes (docs/api.md, "Events")."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
-from functools import cache
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from functools import cache, partial
+from typing import TypeAlias
 
 from django.http import StreamingHttpResponse
 
 from prompts.answer.events import Event
+from prompts.run.outlet import Outlet
+
+Pad: TypeAlias = Callable[[Sequence[Event]], Sequence[Event]]
+Push: TypeAlias = Callable[[bytes], bool]
 
 END = b"\n\n"
 DONE = b"data: [DONE]\n\n"
@@ -25,9 +30,34 @@ class LastPart(bytes):
 class EventStream(StreamingHttpResponse):
     """An answer that is a stream of events. `parts` are its bytes, each for one write."""
 
-    def __init__(self, parts: AsyncIterator[bytes]) -> None:
+    def __init__(self, parts: AsyncIterator[bytes], *, outlet: Outlet | None = None, pad: Pad | None = None) -> None:
         super().__init__(parts, content_type=CONTENT_TYPE, headers=HEADERS)
         self.parts = parts
+        self._outlet = outlet
+        self._pad = pad
+
+    def open_outlet(self, push: Push) -> None:
+        """From now on events may go out while the next of `parts` is awaited, by `push`, which says no to what waits.
+
+        None are before the parts that were had, nor behind the end.
+        """
+        if self._outlet is not None:
+            self._outlet.take = partial(_push_events, push, self._pad)
+
+
+def _push_events(push: Push, pad: Pad | None, events: Sequence[Event]) -> bool:
+    if pad is not None:
+        events = pad(events)
+    part = compose(events)
+    return len(part) <= MAX_PIECE_BYTES and push(part)
+
+
+def compose(events: Sequence[Event]) -> bytes:
+    """The events' frames in one piece, however long."""
+    if len(events) == 1:  # a token: nearly always
+        event = events[0]
+        return b"".join((_open_frame(event.type), event.data, END))
+    return b"".join(frames(events))
 
 
 def frames(events: Iterable[Event]) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from prompts.ports.reader_marks import Reader
 from prompts.ports.responses import ResponseStore
 from prompts.run.followers import Followers, new_reader
 from prompts.run.log_follower import LogFollower
+from prompts.run.outlet import Outlet
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.shared_events import ResponsesInUse, SharedEvents
@@ -27,10 +28,12 @@ async def follow_response(
     event_log: EventLog,
     followers: Followers,
     marked: Reader | None = None,
+    outlet: Outlet | None = None,
 ) -> AsyncGenerator[Sequence[Event], None]:
     """Events above `after` to the terminal one, in groups; an empty group whenever nothing was told for `quiet_s`.
 
     `run` is the response's own, when this process writes it. `marked` is a reader whom admission has marked already.
+    What goes out through `outlet` is not told here.
     When its replica dies there is a pause, and the events go on as soon as another one has taken it over.
     The first group comes at once, an empty one when there is nothing above `after` yet.
     Raises NotFound, StreamExpired, InvalidRequest (`after` lies beyond what has been said), Unavailable: before the
@@ -50,6 +53,7 @@ async def follow_response(
             store=store,
             event_log=event_log,
             followers=followers,
+            outlet=outlet,
         ):
             yield events
 
@@ -64,6 +68,7 @@ async def follow_joined(
     store: ResponseStore,
     event_log: EventLog,
     followers: Followers,
+    outlet: Outlet | None = None,
 ) -> AsyncIterator[Sequence[Event]]:
     """`follow_response` for a reader who has joined already."""
     # A reader who comes from another replica may have seen events whose acknowledgement this process still awaits.
@@ -71,9 +76,11 @@ async def follow_joined(
     if run is not None and is_here:
         if after == run.last_number:
             yield ()
-        async for events in run.follow(after=after, quiet=quiet):
+        async for events in run.follow(after=after, quiet=quiet, outlet=outlet):
             after = events[-1].sequence_number if events else after
             yield events
+        if outlet is not None:
+            after = max(after, outlet.after)
         if run.outcome is not None and run.last_number == after:
             return
     own = run if is_here else None

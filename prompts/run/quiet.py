@@ -12,10 +12,11 @@ class Quiet:
         self._loop = asyncio.get_running_loop()
         self.restart()
 
-    def restart(self) -> None:
-        """The reader is told something now."""
-        self.due = self._loop.time() + self._every_s
+    def restart(self) -> float:
+        """The reader is told something now. Says when it is due from now on."""
+        self.due = due = self._loop.time() + self._every_s
         """In the event loop's time."""
+        return due
 
     @property
     def left_s(self) -> float:

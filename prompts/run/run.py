@@ -11,15 +11,14 @@ response over: another replica goes on with it where it stands.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from functools import partial
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import structlog
 from msgspec import Struct
 
-from prompts.alarms import NEVER, Alarm, Limit
+from prompts.alarms import Alarm, Limit
 from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Signal, get_size, pack
 from prompts.errors import InternalError, ReplicaLost, ServiceError, StaleRun, TailLost, Unavailable, UpstreamTimeout
@@ -30,9 +29,11 @@ from prompts.ports.token_meter import UNMETERED, TokenMeter
 from prompts.run.answering import Answering
 from prompts.run.brief import Brief
 from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing
-from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
+from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer, Place
+from prompts.run.listener import Listener
 from prompts.run.log_writer import LogWriter
 from prompts.run.metering import count_used, find_reservation
+from prompts.run.outlet import Outlet
 from prompts.run.quiet import Quiet
 from prompts.run.usage import sum_usage
 from prompts.run.waypoints import SIGNALS_A_WAYPOINT, WaypointPace
@@ -88,8 +89,9 @@ class Run:
         self._buffer = FollowerBuffer(brief.opening, before=before, max_bytes=max_kept_bytes)
         self._pending: list[Signal] = []
         self._taken = asyncio.Event()
+        self._listeners: set[Listener] = set()
         self._waiting: list[asyncio.Future[None]] = []
-        """Who waits for what is published next."""
+        """Who waits for the next acknowledgement."""
         self._writing: asyncio.Future[None] | None = None
         """The group in flight."""
         self._unwritten: Telling | None = None
@@ -110,13 +112,14 @@ class Run:
         self._first_token_ms: int | None = None
         self._over = asyncio.Event()
 
-    async def follow(self, *, after: int, quiet: Quiet) -> AsyncIterator[Sequence[Event]]:
+    async def follow(self, *, after: int, quiet: Quiet, outlet: Outlet | None = None) -> AsyncIterator[Sequence[Event]]:
         """Events above the number `after`, in the groups that are ready; an empty one whenever `quiet` is due.
 
+        What is published while the reader waits for it goes out through `outlet`, as far as that takes it.
         Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
         the reader fell further behind than a process keeps.
         """
-        with self._buffer.join(after) as place, Alarm() as alarm:
+        with self._buffer.join(after) as place, self._listen(place, quiet, outlet) as listener:
             while True:
                 ready = self._buffer.find(place.after)
                 if ready is None or (not ready and self._over.is_set()):
@@ -128,12 +131,18 @@ class Run:
                     if len(ready) == MAX_AT_ONCE:
                         await asyncio.sleep(0)  # a connection with room takes all, and nobody else would have a turn
                     continue
-                news = self._expect_news()
-                alarm.ring, alarm.due = partial(_tell, news), quiet.due
-                await news  # a renewal of the lease is news, too, and tells nobody anything
-                if alarm.due == NEVER:  # it has rung
+                if not await listener.wait():
                     quiet.restart()
                     yield ()
+
+    @contextmanager
+    def _listen(self, place: Place, quiet: Quiet, outlet: Outlet | None) -> Iterator[Listener]:
+        with Listener(place, quiet=quiet, outlet=outlet, loop=self._loop) as listener:
+            self._listeners.add(listener)
+            try:
+                yield listener
+            finally:
+                self._listeners.discard(listener)
 
     @property
     def last_number(self) -> int:
@@ -176,7 +185,7 @@ class Run:
             if self.outcome is None:
                 self.error = None  # another run ends the response
             self._over.set()
-            self._publish([])
+            self._wake_all()
 
     async def _execute(self, answering: Answering, max_run_s: float) -> None:
         """Write to the end; a failure of the model is an end as well. Raises StaleRun, TailLost, Unavailable."""
@@ -361,7 +370,8 @@ class Run:
             conclusion = self._conclude_unread()
             await self._commit(conclusion)
         self.outcome = conclusion.outcome
-        self._publish(conclusion.events)
+        self._buffer.add(conclusion.events)
+        self._wake_all()  # the end is for the tasks of the readers
 
     async def _commit(self, conclusion: Conclusion) -> None:
         """The tokens are settled beside it, so that they are when the client asks next."""
@@ -410,14 +420,26 @@ class Run:
             log.error("run_given_up", detail="a fail-over of Redis has lost a part of this answer")
 
     def _publish(self, events: Sequence[Event]) -> None:
-        """One wake-up for all who wait."""
+        """Redis has them: they may be shown."""
         self._buffer.add(events)
+        for listener in self._listeners:
+            listener.hear(events)
+        if self._waiting:
+            self._tell_waiting()
+
+    def _wake_all(self) -> None:
+        for listener in self._listeners:
+            listener.wake()
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
         waiting, self._waiting = self._waiting, []
         for news in waiting:
-            _tell(news)
+            if not news.done():
+                news.set_result(None)
 
     def _expect_news(self) -> asyncio.Future[None]:
-        """Done when something is published, or the run is over."""
+        """Done when a group was acknowledged, or the run is over."""
         news = self._loop.create_future()
         self._waiting.append(news)
         return news
@@ -428,8 +450,3 @@ def _current_task() -> asyncio.Task[Any]:
     if task is None:
         raise RuntimeError("a run is executed in a task")
     return task
-
-
-def _tell(news: asyncio.Future[None]) -> None:
-    if not news.done():
-        news.set_result(None)

@@ -30,6 +30,7 @@ from prompts.ports.vector_stores import VectorStores
 from prompts.run.followers import Followers
 from prompts.run.following import follow_joined, follow_response
 from prompts.run.guarded_model import GuardedModel
+from prompts.run.outlet import Outlet
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.runner import Runner
@@ -172,9 +173,12 @@ async def _admit(ask: Ask, plan: Plan, admission: Admission, met_id: str) -> Adm
         raise unknown_previous_response(draft.response.previous_response_id) from error
 
 
-async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
+async def follow_turn(
+    turn: Turn, ports: TurnPorts, *, quiet_s: float, outlet: Outlet | None = None
+) -> AsyncGenerator[Sequence[Event], None]:
     """The events from the first one on, in groups; an empty group whenever nothing was told for `quiet_s`.
 
+    What goes out through `outlet` is not told here.
     What is not stored is erased when it was delivered, and stopped when its reader leaves (closes the generator).
     Raises as `follow_response`.
     """
@@ -187,6 +191,7 @@ async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncG
         event_log=ports.event_log,
         followers=ports.followers,
         marked=turn.reader,
+        outlet=outlet,
     )
     try:
         async with aclosing(events):

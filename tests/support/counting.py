@@ -1,14 +1,20 @@
-"""What is counted instead of timed: commands and reads of a Valkey, tasks and timers of an event loop."""
+"""What is counted instead of timed: commands and reads of a Valkey, tasks, timers and steps of an event loop."""
 
 import asyncio
+import inspect
+import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from redis import Redis
 
 from tests.support.servers import ValkeyServer
+
+RESUMABLE = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 @dataclass
@@ -70,3 +76,19 @@ def counting_work() -> Iterator[Work]:
     finally:
         loop.set_task_factory(None)
         del vars(loop)["call_at"]
+
+
+@contextmanager
+def counting_resumes() -> Iterator[Counter[str]]:
+    """How often each coroutine and generator is begun or gone on with, by its module and name."""
+    resumed: Counter[str] = Counter()
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and frame.f_code.co_flags & RESUMABLE:
+            resumed[f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"] += 1
+
+    sys.setprofile(note)
+    try:
+        yield resumed
+    finally:
+        sys.setprofile(None)

@@ -2,59 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import pytest
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLResolver, get_resolver, path
-from typing_extensions import override
-from uvicorn.config import Config
-from uvicorn.server import ServerState
+from django.urls import URLResolver, get_resolver
 
 from config.http_protocol import HttpProtocol
-from config.lean_handler import LeanHandler
 from config.path_table import PathTable
-from config.request_body import BodyRoom
 from prompts.answer.events import Event
 from prompts.api.responses import stream
 from prompts.api.sse import EventStream, LastPart
+from tests.support.http_edge import RecordingTransport, build_handler, get, open_connection, settle
 
-MAX_S = 10.0
 DELTA = Event("response.output_text.delta", 1, b'{"delta":"a"}')
 COMPLETED = Event("response.completed", 2, b"{}")
-
-
-class RecordingTransport(asyncio.Transport):
-    """Keeps what is written, write by write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.is_closed = False
-
-    @override
-    def write(self, data: Any) -> None:
-        self.writes.append(bytes(data))
-
-    @override
-    def is_closing(self) -> bool:
-        return self.is_closed
-
-    @override
-    def close(self) -> None:
-        self.is_closed = True
-
-    @override
-    def resume_reading(self) -> None:
-        pass
-
-    @override
-    def pause_reading(self) -> None:
-        pass
-
-    @override
-    def get_write_buffer_size(self) -> int:
-        return 0
 
 
 class Site:
@@ -104,33 +67,10 @@ def connect(site: Site) -> Callable[[], tuple[HttpProtocol, RecordingTransport]]
         "give-up": site.give_up,
         "stream": site.stream,
     }
-    urls = tuple(path(name, cast(Any, view)) for name, view in views.items())
-    handler = LeanHandler(cast(str, urls), [], max_body_bytes=1_000_000, room=BodyRoom(1_000_000))
-
-    def make() -> tuple[HttpProtocol, RecordingTransport]:
-        config = Config(cast(Any, handler), log_config=None, ws="none", proxy_headers=False)
-        config.load()
-        transport = RecordingTransport()
-        protocol = HttpProtocol(config, ServerState(), {})
-        protocol.connection_made(transport)
-        return protocol, transport
-
-    return make
+    return partial(open_connection, build_handler(views))
 
 
 Connect = Callable[[], tuple[HttpProtocol, RecordingTransport]]
-
-
-def get(path: str) -> bytes:
-    return b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % path.encode()
-
-
-async def settle(protocol: HttpProtocol) -> None:
-    """Until the requests of the connection are served."""
-    async with asyncio.timeout(MAX_S):
-        while protocol.tasks:
-            await asyncio.wait(protocol.tasks)
-            await asyncio.sleep(0)
 
 
 @pytest.fixture
