@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from msgspec import Struct
+
 from prompts.domain.responses import Status
 from prompts.domain.usage import Usage
 
@@ -72,9 +74,8 @@ class EndedOutsideRun:
     code: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """A group was acknowledged by Redis; seconds."""
+class Appended(Struct, frozen=True, gc=False):
+    """A group was acknowledged by Redis; seconds. One with every token: made in C."""
 
     took_s: float
 

@@ -4,12 +4,12 @@ import asyncio
 from typing import get_args
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
 
 from health.checks import CheckResult
 from health.metrics import ProbeMetrics
 from prompts.adapters.metrics.labels import MAX_MODELS, OTHER
-from prompts.adapters.metrics.observer import PrometheusObserver
+from prompts.adapters.metrics.observer import APPEND_S, PrometheusObserver
 from prompts.adapters.metrics.tally import PAUSE_S
 from prompts.domain.usage import Usage
 from prompts.ports.observer import (
@@ -214,3 +214,19 @@ def test_checks_are_counted_by_their_result() -> None:
     assert seen.get("eps_probe_results_total", check="redis", result="failed") == 1
     assert seen.get("eps_probe_duration_seconds_sum", check="redis") == pytest.approx(0.06)
     assert seen.list_labels("eps_probe_results", "check") == {"redis", "weaviate"}
+
+
+async def test_an_append_is_counted_in_the_bucket_that_prometheus_would_choose() -> None:
+    registry, plain = CollectorRegistry(), CollectorRegistry()
+    observer = PrometheusObserver(registry, models=())
+    reference = Histogram("eps_log_append_duration_seconds", "", buckets=APPEND_S, registry=plain)
+    for took_s in (0.0, *APPEND_S, *(2 * bound for bound in APPEND_S)):
+        observer.notice(Appended(took_s))
+        reference.observe(took_s)
+    observer.tally.flush()
+    for bound in (*map(str, map(float, APPEND_S)), "+Inf"):
+        seen, wanted = (
+            each.get_sample_value("eps_log_append_duration_seconds_bucket", {"le": bound}) for each in (registry, plain)
+        )
+        assert seen is not None
+        assert seen == wanted, bound

@@ -5,6 +5,7 @@ process's number: a turn counts twenty times, which is as dear as its admission.
 """
 
 import asyncio
+from bisect import bisect_left
 from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -55,6 +56,23 @@ class Tally:
     def _flush(self, loop: asyncio.AbstractEventLoop) -> None:
         self._is_called, self._flushed_at = False, loop.time()
         self.flush()
+
+
+class TalliedHistogram:
+    """A series that is observed with every token: prometheus_client's `observe` goes through the buckets one by one."""
+
+    __slots__ = ("_bounds", "_buckets", "_sum")
+
+    def __init__(self, series: Histogram, tally: Tally) -> None:
+        fields = vars(tally.take(series))
+        self._bounds: list[float] = fields["_upper_bounds"]
+        self._buckets: list[TalliedValue] = fields["_buckets"]
+        self._sum: TalliedValue = fields["_sum"]
+
+    def observe(self, amount: float) -> None:
+        """Count it in the first bucket that is as large."""
+        self._buckets[bisect_left(self._bounds, amount)].inc(1)
+        self._sum.inc(amount)
 
 
 class TalliedValue:
