@@ -19,6 +19,7 @@ MAX_KEPT_BYTES = 2_000_000
 RETRY_S = 0.2
 # Of a group: its last number, and how long it is and its waypoint.
 _HEAD = Struct("<QII")
+pack_head = _HEAD.pack
 
 
 class AcknowledgedGroups:
@@ -37,16 +38,22 @@ class AcknowledgedGroups:
 
     def add(self, group: Group) -> None:
         """Keep the group; the oldest are dropped when there is no room."""
-        if not group.packed:
+        packed = group.packed
+        if not packed:
             return
+        held = self._packed
         if group.after != self._last_number:
-            self._packed.clear()
-        if not self._packed:
+            held.clear()
+        if not held:
             self._before = group.after
-        self._packed += _HEAD.pack(group.last_number, len(group.packed), len(group.waypoint))
-        self._packed += group.packed
-        self._packed += group.waypoint
+        held += pack_head(group.last_number, len(packed), len(group.waypoint))
+        held += packed
+        held += group.waypoint
         self._last_number = group.last_number
+        if len(held) > MAX_KEPT_BYTES:
+            self._drop()
+
+    def _drop(self) -> None:
         while len(self._packed) > MAX_KEPT_BYTES:
             self._before, size, waypoint_size = _HEAD.unpack_from(self._packed)
             del self._packed[: _HEAD.size + size + waypoint_size]
