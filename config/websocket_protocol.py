@@ -3,7 +3,8 @@
 a message             1009 above MAX_MESSAGE_BYTES; it is held once, in however many pieces it comes
 all that are coming   each takes its room among the bodies of the process (config/request_body.py), or 1013
 one that hardly comes 1008, at the pace that is asked of bodies
-an answer             a long one goes out in pieces, each when the one before was taken: 64 KB are held
+an answer             a long one goes out in pieces, each when the one before was taken: 64 KB are held; what is short,
+                      and need not wait for the client, goes out by a call
 nothing is taken      the connection is closed when nothing of what was sent was taken for `stall_s`
 pings                 not answered while nothing is taken; ours, every `ping_s`, must be answered within `pong_s`
 a closing handshake   aborted, not waited for, where nothing is taken
@@ -13,6 +14,8 @@ compression           none: it costs 30 KB a connection, and a small message may
 import asyncio
 import http
 import logging
+from collections.abc import Sequence
+from struct import Struct
 from typing import Any, ClassVar, cast
 
 from asgiref.typing import ASGIReceiveEvent, ASGISendEvent
@@ -23,6 +26,7 @@ from uvicorn.server import ServerState
 from websockets.exceptions import InvalidState
 from websockets.frames import Frame
 from websockets.http11 import Response
+from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from config.http_protocol import LINGER_S, STALL_S
@@ -31,6 +35,7 @@ from config.response_headers import API_HEADERS
 from config.stalls import StallWatch, close_at_once
 from prompts.api.errors import render_error
 from prompts.api.request_ids import choose_request_id
+from prompts.consumers.frames import PUSH
 from prompts.errors import InternalError, InvalidRequest, Overloaded, ServiceError
 
 # As much as a body (docs/api.md, "Limits").
@@ -47,6 +52,10 @@ CLOSING_S = 5.0
 INVALID_DATA, POLICY_VIOLATION, SILENT, TRY_AGAIN_LATER = 1007, 1008, 1011, 1013
 # What the application is told of a connection that was aborted; it is never sent.
 STALLED = 4000
+
+# Of a frame: the opcode of text, and that nothing follows; the length, or that two bytes of it follow. No mask.
+WHOLE_TEXT, TWO_BYTES = 0x81, 126
+_HEAD = Struct("!BBH")
 
 # uvicorn's line about each connection has its whole query. Ours have not.
 logger = logging.getLogger("config.websocket_protocol")
@@ -263,6 +272,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     # --- what goes out ---
 
     @override
+    async def run_asgi(self) -> None:
+        extensions = cast(dict[str, Any], self.scope["extensions"])
+        extensions[PUSH] = {"push": self.push}
+        try:
+            await super().run_asgi()
+        finally:
+            del extensions[PUSH]  # it would hold the connection until the garbage is collected
+
+    @override
     async def send(self, message: ASGISendEvent) -> None:  # type: ignore[override]  # uvicorn has types of its own
         """One message of the application; a long text goes out in pieces, as far as the client takes them."""
         text = message.get("text") if message["type"] == "websocket.send" else None
@@ -273,6 +291,15 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close" and self.close_timer is not None:
             self.close_timer.cancel()  # uvicorn's waits without end for a client that takes nothing
             self.close_timer = self.loop.call_later(self.close_timeout, self._close)
+
+    def push(self, texts: Sequence[bytes]) -> bool:
+        """See `prompts.consumers.frames.Push`."""
+        if not self.writable.is_set() or self.disconnected or self.close_sent or self.conn.state is not OPEN:
+            return False
+        if sum(map(len, texts)) >= MAX_PIECE_BYTES:
+            return False
+        self.transport.write(b"".join(map(_frame, texts)))
+        return True
 
     async def _send_long(self, data: bytes) -> None:
         for start in range(0, len(data), MAX_PIECE_BYTES):
@@ -339,3 +366,10 @@ def _is_utf8(data: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+def _frame(text: bytes) -> bytes:
+    """A message below 64 KB (RFC 6455, 5.2). The library makes an object of each, and looks at its bits one by one."""
+    size = len(text)
+    head = bytes((WHOLE_TEXT, size)) if size < TWO_BYTES else _HEAD.pack(WHOLE_TEXT, TWO_BYTES, size)
+    return head + text

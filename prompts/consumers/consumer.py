@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 
@@ -14,7 +14,7 @@ from typing_extensions import override
 from prompts.api.errors import our_mistake, render_error
 from prompts.api.request_ids import choose_request_id
 from prompts.api.state import get_state
-from prompts.consumers.frames import name_lane
+from prompts.consumers.frames import PUSH, Push, name_lane
 from prompts.consumers.socket import ClientGone, Opened, Socket, TurnTracing
 from prompts.consumers.sockets import Sockets
 from prompts.consumers.upgrade import Headers, always_streams, check_upgrade
@@ -55,10 +55,12 @@ class ResponsesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
         super().__init__()
         self._socket: Socket | None = None
         self._sending = asyncio.Lock()
+        self._push: Push | None = None
         self._opened_at = time.perf_counter()
 
     @override
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._push = scope.get("extensions", {}).get(PUSH, {}).get("push")
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -149,6 +151,12 @@ class ResponsesConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channe
                 await self.send(text_data=name_lane(data, stream_id).decode())
         except (OSError, RuntimeError) as error:  # closed: what a server raises then is not the same everywhere
             raise ClientGone from error
+
+    def push_frames(self, frames: Sequence[bytes], stream_id: str | None) -> bool:
+        """See `Wire.push_frames`. A long frame that goes out in pieces is not interrupted."""
+        if self._push is None or self._sending.locked():
+            return False
+        return self._push([name_lane(data, stream_id) for data in frames])
 
     async def close_with(self, code: int) -> None:
         """See `Wire.close_with`."""

@@ -1,8 +1,9 @@
 """What clients send on a WebSocket, and the frames that they are sent. Each frame is one JSON text."""
 
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,6 +20,11 @@ CREATE = "response.create"
 STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 # A sign of life, which has no place in the sequence.
 KEEPALIVE = b'{"type":"keepalive"}'
+
+# Among the extensions of a connection's scope: how the server below sends frames of text at once, see `Push`.
+PUSH = "eps.push"
+# All of the frames or none; no when the client must be waited for, or has left. Raises nothing.
+Push: TypeAlias = Callable[[Sequence[bytes]], bool]
 
 encode = msgspec.json.Encoder().encode
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Protocol, TypeAlias
 
 import structlog
@@ -38,6 +39,7 @@ from prompts.errors import InvalidApiKey, ServiceError
 from prompts.ports.api_keys import Caller
 from prompts.ports.observer import ParameterIgnored, SocketEnd, SocketTurnServed
 from prompts.ports.responses import Claim
+from prompts.run.outlet import Outlet
 from prompts.usecases.ask import Ask
 from prompts.usecases.callers import check_rate
 from prompts.usecases.remembered import Remembered
@@ -61,6 +63,9 @@ class Wire(Protocol):
 
     async def send_frame(self, data: bytes, stream_id: str | None) -> None:
         """One frame of text, for a lane, when the client takes it. Raises ClientGone."""
+
+    def push_frames(self, frames: Sequence[bytes], stream_id: str | None) -> bool:
+        """The same of some frames now, all or none; no when the client must be waited for. Raises nothing."""
 
     async def close_with(self, code: int) -> None:
         """Close, when what was sent is on its way. Raises nothing."""
@@ -214,8 +219,11 @@ class Socket:
             created = await create_turn(ask, self._state.turns, before=before, limits=caller.token_limits)
         self._tell_ignored(unknown)
         structlog.contextvars.bind_contextvars(response_id=created.response_id)
-        keep_alive_s = self._state.turns.followers.pace.keep_alive_s
-        async with aclosing(follow_turn(created, self._state.turns, quiet_s=keep_alive_s)) as groups:
+        outlet = Outlet()
+        outlet.take = partial(self._push, turn.stream_id)
+        turns = self._state.turns
+        events = follow_turn(created, turns, quiet_s=turns.followers.pace.keep_alive_s, outlet=outlet)
+        async with aclosing(events) as groups:
             await self._send_groups(groups, created, before, turn.stream_id)
 
     async def _admit_request(self) -> Caller:
@@ -260,6 +268,10 @@ class Socket:
             if not events and not is_first:
                 await self._wire.send_frame(KEEPALIVE, stream_id)
             is_first = False
+
+    def _push(self, stream_id: str | None, events: Sequence[Event]) -> bool:
+        """See `Outlet.take`. The end is not among them."""
+        return self._wire.push_frames([event.data for event in events], stream_id)
 
     def _remember(self, created: Turn, before: Remembered | None, *, has_failed: bool) -> None:
         if before is not None and has_failed:

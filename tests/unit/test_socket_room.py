@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,8 @@ import pytest
 
 from config.request_body import BodyRoom
 from prompts.api.state import State
+from prompts.consumers.consumer import ResponsesConsumer
+from prompts.consumers.frames import PUSH
 from prompts.consumers.socket import ClientGone, Opened, Socket
 from prompts.consumers.sockets import LEAVING, SocketLimits, Sockets
 from prompts.errors import Overloaded
@@ -37,6 +40,9 @@ class DeadWire:
 
     async def send_frame(self, data: bytes, stream_id: str | None) -> None:
         raise ClientGone
+
+    def push_frames(self, frames: Sequence[bytes], stream_id: str | None) -> bool:
+        return False
 
     async def close_with(self, code: int) -> None:
         pass
@@ -129,3 +135,34 @@ async def test_one_owners_turns_leave_room_to_others() -> None:
     await second.leave()
     await bobs.leave()
     process.check_all_is_free()
+
+
+async def test_a_long_frame_is_not_interrupted_by_what_goes_out_by_a_call() -> None:
+    """Pieces of two messages must not mix (RFC 6455, 5.4)."""
+    pushed: list[bytes] = []
+    room = asyncio.Event()
+    consumer = ResponsesConsumer()
+
+    async def send(_: object) -> None:
+        assert not consumer.push_frames([b'{"n":1}'], None)
+        room.set()
+        await asyncio.Event().wait()
+
+    async def receive() -> dict[str, str]:
+        await asyncio.Event().wait()
+        return {}
+
+    def push(frames: Sequence[bytes]) -> bool:
+        pushed.extend(frames)
+        return True
+
+    serving = asyncio.create_task(consumer({"type": "websocket", "extensions": {PUSH: {"push": push}}}, receive, send))
+    await asyncio.sleep(0)
+    assert consumer.push_frames([b'{"n":0}'], "lane")
+    sending = asyncio.create_task(consumer.send_frame(b'{"n":2}', None))
+    async with asyncio.timeout(5):
+        await room.wait()
+    assert pushed == [b'{"n":0,"stream_id":"lane"}']
+    for task in (sending, serving):
+        task.cancel()
+    await asyncio.gather(sending, serving, return_exceptions=True)

@@ -17,6 +17,7 @@ from config import websocket_protocol
 from config.http_protocol import HttpProtocol
 from config.request_body import BodyRoom
 from config.websocket_protocol import MAX_MESSAGE_BYTES, WebSocketProtocol
+from prompts.consumers.frames import PUSH, Push
 from tests.support.servers import eventually
 
 SHORT_S = 0.2
@@ -238,6 +239,44 @@ async def open_deaf(address: tuple[str, int]) -> socket.socket:
         head += await loop.sock_recv(client, 100)
     assert b" 101 " in head
     return client
+
+
+class Pushing(Application):
+    """Sends by calls: `push N M` sends N frames of M characters, and then whether that could be."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.push: Push = scope["extensions"][PUSH]["push"]
+        await super().__call__(scope, receive, send)
+
+    async def answer(self, text: str, send: Any) -> None:
+        """See above."""
+        _, frames, size = text.split()
+        is_taken = self.push([b"x" * int(size)] * int(frames))
+        await send({"type": "websocket.send", "text": str(is_taken)})
+
+
+async def test_short_frames_go_out_by_a_call_all_or_none(serve: Serve) -> None:
+    client = await open_to(await serve(application := Pushing()))
+    await client.send("push 3 10")
+    assert [await client.recv() for _ in range(4)] == ["x" * 10, "x" * 10, "x" * 10, "True"]
+    for size in (0, 1, 125, 126, 65_535):
+        await client.send(f"push 1 {size}")
+        assert [await client.recv() for _ in range(2)] == ["x" * size, "True"]
+    await client.send("push 3 30000")
+    assert await client.recv() == "False", "as much as a connection takes"
+    await client.close()
+    await application.ended.get()
+    assert not application.push([b"x"])
+
+
+async def test_to_a_reader_that_takes_nothing_no_frame_goes_out_by_a_call(serve: Serve) -> None:
+    deaf = await open_deaf(await serve(application := Pushing()))
+    await eventually(lambda: not application.push([b"x" * 60_000]))
+    (connection,) = application.connections
+    held = connection.transport.get_write_buffer_size()
+    assert not application.push([b"x"])
+    assert connection.transport.get_write_buffer_size() == held
+    deaf.close()
 
 
 async def test_a_reader_that_takes_nothing_is_dropped_and_holds_nobody(serve: Serve) -> None:
