@@ -78,7 +78,6 @@ class ChatReading:
         self._text_half, self._refusal_half, self._thought_half = Halves(), Halves(), Halves()
         self._logprobs: list[Logprob] = []
         self._reason: Any = None
-        self._is_reason_early = False
         self._reported: Any = None
         self._reported_before: Any = None
         self._usage: Usage | None = None
@@ -88,13 +87,9 @@ class ChatReading:
         self._has_answered = False
         """Whether there was any text or refusal."""
         self.has_begun = False
+        self.has_reason = False
         self.is_done = False
         self.event_count = 0
-
-    @property
-    def has_reason(self) -> bool:
-        """See `Reading`."""
-        return self._reason is not None and not self._is_reason_early
 
     @property
     def has_all(self) -> bool:
@@ -192,9 +187,9 @@ class ChatReading:
         is_first = self._reason is None
         if told and told not in _NO_REASONS:
             self._reason = told
-            self._is_reason_early = has_content and not is_first
+            self.has_reason = is_first or not has_content
         elif has_content and not is_first:
-            self._is_reason_early = True
+            self.has_reason = False
 
     def _read_delta(self, delta: Delta, logprobs: Raw, signals: list[Signal]) -> None:
         if delta.reasoning_content or delta.reasoning or has_other_thought(delta):

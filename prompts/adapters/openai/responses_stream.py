@@ -74,13 +74,9 @@ class ResponsesReading:
         self._finished: Finished | None = None
         self._error: ServiceError | None = None
         self.has_begun = False
+        self.has_reason = False
         self.is_done = False
         self.event_count = 0
-
-    @property
-    def has_reason(self) -> bool:
-        """See `Reading`."""
-        return self._finished is not None
 
     @property
     def has_all(self) -> bool:
@@ -238,6 +234,7 @@ class ResponsesReading:
         signals = [each for call in self._calls.values() for each in call.finish(is_complete=reason == "stop")]
         is_cut = reason == "stop" and not all(call.is_whole for call in self._calls.values())
         self._finished = Finished("length" if is_cut else reason, read_usage(response.usage))
+        self.has_reason = True
         return signals
 
     def _read_whole(self, said: bytes | bytearray) -> Iterable[Signal]:
