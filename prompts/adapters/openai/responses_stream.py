@@ -5,7 +5,7 @@ Protocol: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, get_args
 
 from msgspec import Raw
@@ -103,7 +103,7 @@ class ResponsesReading:
             raise UpstreamError("The model's answer broke off before its end. Send the input again.")
         return [*signals, self._finished]
 
-    def _read_all(self, events: Iterator[bytes | bytearray]) -> list[Signal]:
+    def _read_all(self, events: Iterable[bytes | bytearray]) -> list[Signal]:
         """What these events say; what makes the answer a failure is kept for its end, after what was said before it."""
         signals: list[Signal] = []
         try:
@@ -137,7 +137,7 @@ class ResponsesReading:
         self.has_begun = self._has_said = True
         logprobs = read_logprob_list(event.logprobs) if self._wants_logprobs else []
         text = self._read_delta(event)
-        return (Text(text, logprobs),) if text else ()
+        return (Text(text, logprobs) if logprobs else Text(text),) if text else ()
 
     def _read_refusal(self, event: StreamEvent) -> Iterable[Signal]:
         self.has_begun = self._has_said = True
@@ -166,10 +166,10 @@ class ResponsesReading:
 
     def _read_delta(self, event: StreamEvent) -> str:
         """The text of the event, in whole characters."""
-        text = _read_delta(event)
-        halves = self._halves.get(event.type)
-        if text.isascii() and halves is None:
+        text = event.delta
+        if type(text) is str and text.isascii() and event.type not in self._halves:
             return text
+        text = _read_delta(event)
         return self._halves.setdefault(event.type, Halves()).join(text)
 
     def _open_item(self, event: StreamEvent) -> Iterable[Signal]:
