@@ -67,7 +67,10 @@ class EventLines:
         return self._feed(data)
 
     def _is_one_event(self, data: bytes, start: int) -> bool:
-        """Whether there is nothing behind `start` but all the data of one event, as a slow model sends each token."""
+        """Whether there is nothing behind `start` but all the data of one event, as a slow model sends each token.
+
+        If so it is counted; `_feed` raises where it is one too many.
+        """
         if not (data.startswith(b"data:", start) and data.endswith(b"}\n\n")):
             return False
         if data.find(b"\n", start) != len(data) - 2 or b"\r" in data:

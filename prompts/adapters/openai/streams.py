@@ -124,8 +124,8 @@ class Streams:
 class _StreamedAnswer(TappedAnswer):
     """One answer, asked for again while nothing of it was given, within the time to the first token.
 
-    An object and not layers of generators: a token passes through all of them. Nearly all tokens do not even that: they
-    go from the connection to whoever has a tap here.
+    An object and not layers of generators: a token would pass through all of them. Nearly all go past even this, from
+    the connection to whoever has a tap here.
     """
 
     __slots__ = (
