@@ -6,12 +6,14 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self
 
+from typing_extensions import override
+
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
 from prompts.domain.signals import Finished, Signal, Summarized, Thought, get_size
 from prompts.domain.usage import Usage
 from prompts.errors import ServiceError
-from prompts.ports.chat_model import Answer, ChatModel
+from prompts.ports.chat_model import Answer, ChatModel, Take, TappedAnswer, tap
 from prompts.ports.observer import ModelCalled, ModelsListed, Observer
 
 
@@ -38,8 +40,8 @@ class MeasuredModel:
         return listed
 
 
-class _MeasuredAnswer:
-    """One answer, passed on as it is, and reported when it is left; no generator, since each token goes through it."""
+class _MeasuredAnswer(TappedAnswer):
+    """One answer, passed on as it is, and reported when it is left."""
 
     __slots__ = (
         *("_answer", "_began", "_context", "_ended", "_first_word", "_has_shown_thought", "_model"),
@@ -74,8 +76,10 @@ class _MeasuredAnswer:
         finally:
             self._report(error)
 
-    def __aiter__(self) -> Self:
-        return self
+    @override
+    def tap(self, take: Take) -> None:
+        """See `TappedAnswer`: neither the first word nor the end is taken."""
+        tap(self._answer, take)
 
     async def __anext__(self) -> list[Signal]:
         signals = await anext(self._answer)

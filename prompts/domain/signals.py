@@ -34,7 +34,7 @@ from prompts.domain.usage import Usage
 encode = msgspec.json.Encoder().encode
 
 
-class Text(Struct, frozen=True, array_like=True, tag="t", omit_defaults=True):
+class Text(Struct, frozen=True, array_like=True, tag="t", omit_defaults=True, gc=False):
     """The model wrote some more text; `logprobs` of its tokens, when they were asked for."""
 
     text: str

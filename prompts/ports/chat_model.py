@@ -1,6 +1,7 @@
 """A model that continues a list of items."""
 
-from collections.abc import AsyncIterator, Sequence
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
@@ -10,6 +11,30 @@ from prompts.domain.signals import Signal
 
 Answer: TypeAlias = AsyncIterator[list[Signal]]
 """The model's signals in the groups they arrived in; ends after a `Finished`, or raises."""
+
+Take: TypeAlias = Callable[[Sequence[Signal]], bool]
+"""Takes some more text, at once; False leaves it to whoever iterates."""
+
+
+class TappedAnswer(AsyncIterator[list[Signal]]):
+    """An `Answer` whose text can be had by calls: a token wakes no task, and passes no layers of coroutines."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def tap(self, take: Take) -> None:
+        """Give `take` what arrives while somebody waits for more.
+
+        It is given groups of nothing but `Text`, and not before the first text was given by iteration. What it does not
+        take is given by iteration, and so is all else: in order, each once. The event loop calls it, in no task's name
+        and in no task's context.
+        """
+
+
+def tap(answer: Answer, take: Take) -> None:
+    """The same of any answer: one that has no tap is only iterated."""
+    if isinstance(answer, TappedAnswer):
+        answer.tap(take)
 
 
 class ChatModel(Protocol):

@@ -24,6 +24,7 @@ from prompts.domain.signals import (
     read_signals,
 )
 from prompts.errors import AnswerTooLarge
+from prompts.ports.chat_model import Take
 
 # Sixteen megabytes are four million tokens of text, and what the end of a stream can carry four times over; no model
 # writes a tenth of it.
@@ -66,6 +67,18 @@ class AnswerSize:
                 return signals[:index]
         raise AssertionError("what is too much together is too much one by one")
 
+    def pass_on(self, texts: Sequence[Signal], take: Take) -> bool:
+        """Whether `take` has taken these texts: they go on with what was said last, and fit in."""
+        if self._latest is not Text:
+            return False
+        size = self._bytes
+        for signal in texts:
+            size += _count_text(signal) if type(signal) is Text else _count_other(signal)
+        if size > self._max_bytes or not take(texts):
+            return False
+        self._bytes = size
+        return True
+
     def explain(self) -> AnswerTooLarge:
         """Why no more is taken."""
         if self._bytes > self._max_bytes:
@@ -79,10 +92,7 @@ class AnswerSize:
     def _count(self, signals: Sequence[Signal]) -> None:
         for signal in signals:
             if type(signal) is Text:
-                text = signal.text
-                self._bytes += len(text) if text.isascii() else _count_bytes(text)
-                if signal.logprobs:
-                    self._bytes += sum(map(_count_logprob, signal.logprobs))
+                self._bytes += _count_text(signal)
                 if self._latest is not Text:
                     self._latest = Text
                     self._parts += 1
@@ -103,6 +113,12 @@ class AnswerSize:
                 place = (Summarized, part)
         before, self._latest = self._latest, place
         return before != place
+
+
+def _count_text(signal: Text) -> int:
+    text = signal.text
+    size = len(text) if text.isascii() else _count_bytes(text)
+    return size + sum(map(_count_logprob, signal.logprobs)) if signal.logprobs else size
 
 
 def _count_other(signal: Signal) -> int:

@@ -40,7 +40,7 @@ from prompts.history.estimates import estimate_plain
 from prompts.history.found_tools import with_found_tools
 from prompts.history.model_input import compose_items
 from prompts.history.passages import place_passages
-from prompts.ports.chat_model import ChatModel
+from prompts.ports.chat_model import Answer, ChatModel, Take, tap
 from prompts.ports.hosted_tools import HostedTool
 from prompts.ports.sealing import Sealer
 from prompts.run.answer_size import MAX_ANSWER_BYTES, AnswerSize
@@ -63,6 +63,11 @@ Written: TypeAlias = Callable[[], Awaitable[None]]
 """Returns when every signal that was given is in the log and told to the narration."""
 
 
+def take_nothing(_: Sequence[Signal]) -> bool:
+    """Leave all to whoever iterates."""
+    return False
+
+
 class Answering:
     """One answer, from where its log ends."""
 
@@ -77,6 +82,7 @@ class Answering:
     ) -> None:
         self.comparable_tokens: int | None = None
         """What the model was given, as estimated, where what it reports can be compared with that."""
+        self._take: Take = take_nothing
         self._brief = brief
         self._lost = brief.lost
         self._narration = brief.narration
@@ -91,15 +97,17 @@ class Answering:
         self._thoughts = _choose_keeping(brief, sealer)
         self._size = AnswerSize(max_bytes, _list_said(brief.narration), brief.narration.searches)
 
-    def signals(self, written: Written) -> Signals:
+    def signals(self, written: Written, take: Take = take_nothing) -> Signals:
         """The signals in groups; the last group is one `Finished`.
 
+        While the next group is waited for `take` is given more text, in the moment it arrives (`TappedAnswer.tap`).
         Raises what the model fails at (`ChatModel.stream`), AnswerTooLarge, and UpstreamError where its answer has no
         end, is too deep, or calls what it was not offered. Closing it closes the connection to the model and stops a
         tool that runs.
         """
         if self._brief.model_request.is_warm_up:
             return self._warm_up()
+        self._take = take
         given = self._compose()
         return self._compact(given) if self._brief.model_request.is_compaction else self._answer(given, written)
 
@@ -193,6 +201,7 @@ class Answering:
         written = WrittenJson(request)
         items = self._compose_round(given)
         async with self._model.stream(request, items, shown="".join(pieces)) as answer:
+            self._tap(answer, written)
             async for came in answer:
                 signals = self._size.take(came)  # what came before too much is kept, however much came at once
                 if len(signals) == len(came) and _is_text(signals) and not self._thoughts.ends_with_text:  # nearly all
@@ -212,6 +221,18 @@ class Answering:
                 if len(signals) < len(came):
                     raise self._size.explain()
         raise UpstreamError("The model's answer broke off before its end. Send the input again.")
+
+    def _tap(self, answer: Answer, written: WrittenJson) -> None:
+        """Let text go past all this that goes on with text. Where markers are looked for it must not come too fast."""
+
+        def take(texts: Sequence[Signal]) -> bool:
+            is_taken = self._size.pass_on(texts, self._take)
+            if is_taken:
+                written.note_text(texts)
+            return is_taken
+
+        if not self._narration.has_passages:
+            tap(answer, take)
 
     def _admit(self, signals: Sequence[Signal], hosted: HostedCalls) -> Sequence[Signal]:
         return self._thoughts.admit(hosted.admit(self._call_filter.admit(signals)))

@@ -5,11 +5,13 @@ from contextlib import AbstractAsyncContextManager, contextmanager
 from types import TracebackType
 from typing import Self
 
+from typing_extensions import override
+
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
 from prompts.domain.signals import Signal
 from prompts.errors import AnswerTooLarge, UpstreamError, UpstreamTimeout, UpstreamUnavailable
-from prompts.ports.chat_model import Answer, ChatModel
+from prompts.ports.chat_model import Answer, ChatModel, Take, TappedAnswer, tap
 from prompts.run.breaker import Breaker
 
 
@@ -43,8 +45,8 @@ class GuardedModel:
         return await self._model.list_models()
 
 
-class _CountedAnswer:
-    """One answer, passed on as it is; no generator, since each token goes through it."""
+class _CountedAnswer(TappedAnswer):
+    """One answer, passed on as it is."""
 
     __slots__ = ("_answer", "_breaker", "_context", "_has_answered")
 
@@ -64,8 +66,10 @@ class _CountedAnswer:
     ) -> bool | None:
         return await self._context.__aexit__(kind, error, trace)
 
-    def __aiter__(self) -> Self:
-        return self
+    @override
+    def tap(self, take: Take) -> None:
+        """See `TappedAnswer`: it has answered when text is taken."""
+        tap(self._answer, take)
 
     async def __anext__(self) -> list[Signal]:
         try:

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
+from contextvars import Context, copy_context
 from typing import Any
 
 import structlog
@@ -106,6 +107,8 @@ class Run:
         """Why the log cannot be written any more."""
         self._reader: asyncio.Task[Any] | None = None
         """The task that reads the answer, while it does."""
+        self._context: Context
+        """That of this task: text that is taken comes in the name of none."""
         self._renewal = Alarm(self._renew)
         self._untold: list[Signal] = []
         """Signals that have told nothing yet: what may become a citation is held back. A group has events."""
@@ -212,6 +215,7 @@ class Run:
     async def _answer(self, answering: Answering, max_run_s: float) -> Finished:
         """Read the answer to its end, and write it down meanwhile. What the log fails at ends the reading."""
         self._reader = task = _current_task()
+        self._context = copy_context()
         cancellations = task.cancelling()
         self._renewal.due = self._loop.time() + self._renewal_s
         self._renewal.start()
@@ -231,7 +235,7 @@ class Run:
 
     async def _read(self, answering: Answering) -> Finished:
         began = time.monotonic() if self._brief.opening else None
-        async with aclosing(answering.signals(self._written)) as groups:
+        async with aclosing(answering.signals(self._written, self._take)) as groups:
             async for signals in groups:
                 match signals:
                     case [Finished() as finished]:  # the end is written down by the commit
@@ -239,14 +243,24 @@ class Run:
                 if began is not None and any(map(get_size, signals)):
                     self._notice_first_token(time.monotonic() - began)
                     began = None
-                self._pending += signals
-                if self._writing is None and not self._is_called:
-                    self._is_called = True
-                    self._loop.call_soon(self._begin_writing)
+                self._add(signals)
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
                     self._taken.clear()
                     await self._taken.wait()
         raise AssertionError("an answer ends with a Finished")
+
+    def _take(self, texts: Sequence[Signal]) -> bool:
+        """Take text that goes past the reader while it waits; it sees what is too much, and then waits for Redis."""
+        if self._reader is None or self._failure is not None or len(self._pending) + len(texts) >= MAX_AT_ONCE:
+            return False
+        self._add(texts)
+        return True
+
+    def _add(self, signals: Sequence[Signal]) -> None:
+        self._pending += signals
+        if self._writing is None and not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._begin_writing, context=self._context)
 
     def _notice_first_token(self, after_s: float) -> None:
         self._first_token_ms = round(after_s * 1000)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,8 +16,9 @@ from openai import AsyncOpenAI
 
 from prompts.adapters.openai.bodies import StreamBody
 from prompts.adapters.openai.direct_post import DirectPost
-from prompts.adapters.openai.exchange import MAX_HEAD_BYTES, MAX_HEADERS, Exchange, Overdue
+from prompts.adapters.openai.exchange import MAX_HEAD_BYTES, MAX_HEADERS, SLICE_BYTES, Exchange, Overdue
 from prompts.adapters.openai.http_client import ModelServerClient
+from prompts.alarms import NEVER
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 HI = b"2\r\nhi\r\n"
@@ -244,6 +246,76 @@ def test_what_does_not_come_in_time_is_overdue_and_what_comes_is_not(run: Run) -
                 await body.read(loop.time() + 0.2)
             body.close()
             await server.closed.wait()
+
+    run(work())
+
+
+@pytest.mark.parametrize("gap_s", [0, 0.02], ids=["at once", "one by one"])
+@pytest.mark.parametrize("is_zipped", [False, True])
+def test_what_arrives_is_handed_on_until_it_is_enough(run: Run, gap_s: float, is_zipped: bool) -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        zipping = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+        writer.write(HEAD.replace(b"\r\n", b"\r\ncontent-encoding: gzip\r\n", 1) if is_zipped else HEAD)
+        for _ in range(10):
+            data = zipping.compress(b"hi") + zipping.flush(zlib.Z_SYNC_FLUSH) if is_zipped else b"hi"
+            writer.write(b"%x\r\n%b\r\n" % (len(data), data))
+            await asyncio.sleep(gap_s)
+        writer.write(LAST)
+
+    async def work() -> None:
+        async with started(Server(write)) as post:
+            loop = asyncio.get_running_loop()
+            body, said = await post.open({}), bytearray()
+
+            def take(data: bytes) -> float | None:
+                said.extend(data)
+                return None if len(said) in {4, 6} else loop.time() + WAIT_S
+
+            while await body.hand_on(take, loop.time() + WAIT_S):
+                assert len(said) in {4, 6}
+            assert said == b"hi" * 10
+            body.close()
+
+    run(work())
+
+
+def test_whoever_takes_says_until_when_more_must_come(run: Run) -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for _ in range(10):
+            await asyncio.sleep(0.1)
+            writer.write(HI)
+
+    async def work() -> None:
+        async with started(Server(write)) as post:
+            loop, pieces = asyncio.get_running_loop(), list[bytes]()
+            body = await post.open({})
+
+            def take(data: bytes) -> float:
+                pieces.append(data)
+                return loop.time() + (WAIT_S if len(pieces) < 10 else 0.2)
+
+            with pytest.raises(Overdue):
+                await body.hand_on(take, loop.time() + WAIT_S)
+            assert pieces == [b"hi"] * 10
+            body.close()
+
+    run(work())
+
+
+def test_more_than_can_be_worked_on_at_once_is_handed_on_in_slices(run: Run) -> None:
+    async def work() -> None:
+        async with started(Server(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(PIECE) + PIECE)) as post:
+            body, sizes = await post.open({}), list[int]()
+
+            def take(data: bytes) -> float:
+                sizes.append(len(data))
+                return NEVER
+
+            assert not await body.hand_on(take)
+            assert sum(sizes) == len(PIECE)
+            assert max(sizes) <= SLICE_BYTES
+            body.close()
 
     run(work())
 

@@ -1,6 +1,6 @@
 """Lines without end: how much of a stream is read, and held."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -53,3 +53,38 @@ def test_an_event_may_be_long_and_have_few_parts() -> None:
 def test_an_event_has_only_so_many_parts(parts: bytes) -> None:
     with pytest.raises(AnswerTooLarge):
         check_event(parts)
+
+
+READS = (
+    *(b'data: {"a": 1}\n\n', b'event: named\ndata: {"a": 2}\n\n', b'data:{"a": 3}\n\n', b'event: named\ndata: {"a": 4'),
+    *(
+        b"}\n\n",
+        b": hm\n\n",
+        b'event: half\ndata: {"a": 5}\ndata: {"a": 6}\n\n',
+        b'data: {"a": 7}\r\n\r\n',
+        b"event: half",
+    ),
+    *(b'\ndata: {"a": 8}\n\n', b'data: {"a": 9}\n\n', b'id: 1\ndata: {"a": 10}\n\n', b'event:\ndata: {"a": 11}\n\n'),
+)
+
+
+def list_named(reads: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """The events, each with its name."""
+    lines = EventLines()
+    return [(bytes(said), lines.event_name) for read in reads for said in lines.feed(read)]
+
+
+@pytest.mark.parametrize("place", range(len(READS)))
+def test_events_are_the_same_however_they_are_read(place: int) -> None:
+    has_begun = place in {4, 9}  # in the read before
+    reads = [*READS] if has_begun else [*READS[place:], *READS[:place]]
+    whole = list_named([b"".join(reads)])
+    assert list_named(reads) == whole
+    assert list_named(bytes([byte]) for read in reads for byte in read) == whole
+    assert len(whole) == 11
+
+
+def test_events_without_end_are_cut_one_by_one_as_well() -> None:
+    lines, event = EventLines(), b"data: {%b}\n\n" % (b" " * MEGABYTE)
+    with pytest.raises(AnswerTooLarge):
+        assert not [said for _ in range(MAX_STREAM_BYTES // MEGABYTE + 1) for said in lines.feed(event) if b"x" in said]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httpx2
 
-from prompts.adapters.openai.exchange import SLICE_BYTES, Exchange
+from prompts.adapters.openai.exchange import SLICE_BYTES, Exchange, Take
 from prompts.adapters.openai.lines import unreadable
 from prompts.alarms import NEVER
 
@@ -27,6 +27,9 @@ class StreamBody(Protocol):
 
     async def read(self, due: float = NEVER) -> bytes:
         """See `Exchange.read`. Raises UpstreamError for one that swells without end, or cannot be inflated."""
+
+    async def hand_on(self, take: Take, due: float = NEVER) -> bool:
+        """See `Exchange.hand_on`. Raises what `read` does."""
 
     def close(self) -> None:
         """See `Exchange.close`."""
@@ -50,6 +53,16 @@ class InflatedBody:
             self._pieces = self._inflating.feed(data)
         await asyncio.sleep(0)  # there is no wait between the pieces: others are to have their turn
         return piece
+
+    async def hand_on(self, take: Take, due: float = NEVER) -> bool:
+        """See `StreamBody`."""
+        wanted: float | None = due
+        while wanted is not None:
+            piece = await self.read(wanted)
+            if not piece:
+                return False
+            wanted = take(piece)
+        return True
 
     def close(self) -> None:
         """See `StreamBody`."""

@@ -4,7 +4,7 @@ Lenient in what it reads: servers leave out what they like, and say it in other 
 a finish reason that says so an answer broke off, and one with half a call was cut, whatever its reason says.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from prompts.adapters.openai.chat_chunks import (
 )
 from prompts.adapters.openai.errors import stream_error
 from prompts.adapters.openai.finish_reasons import read_reason
-from prompts.adapters.openai.kept_thoughts import PARTS, ThoughtKeeper, find_thought, has_other_thought
+from prompts.adapters.openai.kept_thoughts import PARTS, ThoughtKeeper, find_thought
 from prompts.adapters.openai.lines import EventLines, check_event, unreadable
 from prompts.adapters.openai.logprobs import MAX_HELD_LOGPROBS, read_logprobs
 from prompts.adapters.openai.odd_values import read_parts, read_text
@@ -78,7 +78,6 @@ class ChatReading:
         self._text_half, self._refusal_half, self._thought_half = Halves(), Halves(), Halves()
         self._logprobs: list[Logprob] = []
         self._reason: Any = None
-        self._is_reason_early = False
         self._reported: Any = None
         self._reported_before: Any = None
         self._usage: Usage | None = None
@@ -88,13 +87,9 @@ class ChatReading:
         self._has_answered = False
         """Whether there was any text or refusal."""
         self.has_begun = False
+        self.has_reason = False
         self.is_done = False
         self.event_count = 0
-
-    @property
-    def has_reason(self) -> bool:
-        """See `Reading`."""
-        return self._reason is not None and not self._is_reason_early
 
     @property
     def has_all(self) -> bool:
@@ -130,7 +125,7 @@ class ChatReading:
         is_cut = reason == "stop" and self._calls.is_cut
         return [*signals, Finished("length" if is_cut else reason, self._usage)]
 
-    def _read(self, events: Iterator[bytes | bytearray]) -> list[Signal]:
+    def _read(self, events: Iterable[bytes | bytearray]) -> list[Signal]:
         """The signals of these events. An error is kept for `finish`: what was said before it comes first."""
         signals: list[Signal] = []
         if self.is_done:
@@ -171,8 +166,10 @@ class ChatReading:
             self._read_chunk(chunk, signals)
 
     def _read_chunk(self, chunk: Chunk, signals: list[Signal]) -> None:
-        choice = find_choice(chunk.choices) if chunk.choices else None
-        if usage := find_usage(chunk, choice):
+        choices = chunk.choices
+        choice = (find_choice(choices) if choices[0].index else choices[0]) if choices else None
+        has_usage = chunk.usage or chunk.x_groq or (choice is not None and choice.usage)
+        if has_usage and (usage := find_usage(chunk, choice)):
             self._reported_before, self._reported = self._reported, usage
         if choice is not None:
             delta = choice.delta or choice.message
@@ -182,7 +179,7 @@ class ChatReading:
                 self._note_reason(choice.finish_reason, has_content=delta is not None and bool(delta.content))
             if delta is not None:
                 self._read_delta(delta, choice.logprobs, signals)
-        if chunk.error or not chunk.choices:
+        if chunk.error or not choices:
             error = find_error(chunk, is_named_error=self._lines.event_name == b"error")
             if error is not None:
                 raise stream_error(error)
@@ -192,12 +189,13 @@ class ChatReading:
         is_first = self._reason is None
         if told and told not in _NO_REASONS:
             self._reason = told
-            self._is_reason_early = has_content and not is_first
+            self.has_reason = is_first or not has_content
         elif has_content and not is_first:
-            self._is_reason_early = True
+            self.has_reason = False
 
     def _read_delta(self, delta: Delta, logprobs: Raw, signals: list[Signal]) -> None:
-        if delta.reasoning_content or delta.reasoning or has_other_thought(delta):
+        has_thought = delta.reasoning_content or delta.reasoning or delta.reasoning_text or delta.thinking
+        if has_thought or delta.reasoning_details:
             self._read_thought(delta, signals)
         elif self._interest.has_logprobs:
             self._logprobs += read_logprobs(logprobs)[: MAX_HELD_LOGPROBS - len(self._logprobs)]

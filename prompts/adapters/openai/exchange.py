@@ -7,7 +7,8 @@ uvicorn reads our own requests with, and the pieces straight to the reader.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -24,6 +25,9 @@ MAX_HELD_BYTES = 2 * SLICE_BYTES
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 128
 _INFORMATIONAL = range(100, 200)
+
+Take: TypeAlias = Callable[[bytes], float | None]
+"""Takes a piece of the body, and says until when the next one must come; None when it wants no more for now."""
 
 
 class Overdue(Exception):
@@ -48,7 +52,7 @@ class Exchange(asyncio.Protocol):
             "_is_paused",
             "_is_whole",
         ),
-        *("_keeps_alive", "_loop", "_parser", "_transport", "_unheld_bytes", "_waiter", "headers", "status"),
+        *("_keeps_alive", "_loop", "_parser", "_take", "_transport", "_unheld_bytes", "_waiter", "headers", "status"),
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -63,7 +67,9 @@ class Exchange(asyncio.Protocol):
         self._transport = transport
         self._handler = handler
         self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[bool] | None = None
+        self._take: Take | None = None
+        """Who takes what arrives, while somebody waits for no more than that."""
         self._held = bytearray()
         self._unheld_bytes = 0
         """How much has come since the last piece of the body."""
@@ -99,6 +105,32 @@ class Exchange(asyncio.Protocol):
                     await self._wait()
             finally:
                 self._alarm.due = NEVER
+        return self._cut_slice()
+
+    async def hand_on(self, take: Take, due: float = NEVER) -> bool:
+        """Hand what arrives to `take`, in the same moment and without waking anybody; returns when it wants no more.
+
+        False when the body has ended before that. `due` is until when the first must come. Raises what `read` does, and
+        what `take` does.
+        """
+        while True:
+            while self._held:
+                wanted = take(self._cut_slice())
+                if wanted is None:
+                    return True
+                due = wanted
+            if self._is_whole:
+                return False
+            self._take, self._alarm.due = take, due
+            try:
+                if await self._wait():
+                    return True
+                due = self._alarm.due
+            finally:
+                self._take, self._alarm.due = None, NEVER
+
+    def _cut_slice(self) -> bytes:
+        """Of what is held as much as can be worked on at once."""
         held = self._held
         data = bytes(held if len(held) <= SLICE_BYTES else held[:SLICE_BYTES])
         del held[: len(data)]
@@ -113,18 +145,23 @@ class Exchange(asyncio.Protocol):
         self._alarm.ring = do_nothing  # nor may it keep this in memory
         self._leave(keeps_alive=False)
 
-    async def _wait(self) -> None:
+    async def _wait(self) -> bool:
+        """Until something has come, or the end; whether what came was taken already, and that is enough."""
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
         try:
-            await self._waiter
+            return await self._waiter
         finally:
             self._waiter = None
 
-    def _wake(self) -> None:
+    @property
+    def _is_awaited(self) -> bool:
+        return self._waiter is not None and not self._waiter.done()
+
+    def _wake(self, *, is_enough: bool = False) -> None:
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+            self._waiter.set_result(is_enough)
 
     def _fail(self, error: Exception) -> None:
         """It has ended so, unless it was whole before."""
@@ -175,10 +212,30 @@ class Exchange(asyncio.Protocol):
         elif self._unheld_bytes > MAX_HEAD_BYTES:
             self._fail(_no_http())
             self._leave(keeps_alive=False)
+        elif self._take is not None and len(self._held) <= SLICE_BYTES and self._is_awaited:
+            self._hand(self._take)
+            return
         elif len(self._held) > MAX_HELD_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake()
+
+    def _hand(self, take: Take) -> None:
+        """Hand on what has just come; nothing was held before it."""
+        held = self._held
+        if not held:
+            return
+        data = bytes(held)
+        held.clear()
+        try:
+            due = take(data)
+        except Exception as error:  # noqa: BLE001  # raised again by whoever waits
+            self._fail(error)
+            return
+        if due is None:
+            self._wake(is_enough=True)
+        else:
+            self._alarm.due = due
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

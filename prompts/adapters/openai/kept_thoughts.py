@@ -173,11 +173,6 @@ class ThoughtKeeper:
         return (Sealed(pack_kept(kept)),)
 
 
-def has_other_thought(delta: Delta) -> bool:
-    """Whether a delta has a thought under one of the rarer names."""
-    return bool(delta.reasoning_details or delta.reasoning_text or delta.thinking)
-
-
 def find_thought(delta: Delta) -> tuple[str, Any]:
     """The name and the value of a delta's thought. Under two names it is the same thought."""
     for name in ("reasoning_content", "reasoning", "reasoning_text", "thinking"):

@@ -10,7 +10,7 @@ Beyond it, because servers and relays do so:
 """
 
 from codecs import BOM_UTF8
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -46,21 +46,38 @@ class EventLines:
         """Whether this is JSON that stands bare, over many lines: it goes on to the end of the body."""
         self._is_first_line = True
         self._ended_with_cr = False
+        self._is_between = False
+        """Whether nothing waits for its end."""
         self.event_name = b""
         """The `event` field of the event that is being given."""
         self._bytes = 0
         self._lines = 0
 
-    def feed(self, data: bytes) -> Iterator[bytes | bytearray]:
+    def feed(self, data: bytes) -> Iterable[bytes | bytearray]:
         """The data of each event that these bytes complete; who stops in the middle never looks at the rest.
 
         Raises AnswerTooLarge for an event that is too long to be one, and for a stream that has no end.
         """
-        if self._is_one_event(data):
-            self._bytes += len(data)
-            self._lines += 2
-            return iter((data[5:-2].strip(),))
+        if self._is_between:
+            start = data.find(b"\n") + 1 if data.startswith(b"event:") else 0
+            if self._is_one_event(data, start):
+                self.event_name = data[6:start].strip()
+                return (data[start + 5 : -2].strip(),)
+            self._is_between, self.event_name = False, b""
         return self._feed(data)
+
+    def _is_one_event(self, data: bytes, start: int) -> bool:
+        """Whether there is nothing behind `start` but all the data of one event, as a slow model sends each token.
+
+        If so it is counted; `_feed` raises where it is one too many.
+        """
+        if not (data.startswith(b"data:", start) and data.endswith(b"}\n\n")):
+            return False
+        if data.find(b"\n", start) != len(data) - 2 or b"\r" in data:
+            return False
+        self._bytes += len(data)
+        self._lines += 2
+        return self._bytes <= MAX_STREAM_BYTES and self._lines <= MAX_STREAM_LINES
 
     def _feed(self, data: bytes) -> Iterator[bytes | bytearray]:
         for line in self._complete(data):
@@ -79,14 +96,8 @@ class EventLines:
                     self.event_name = b""
         if len(self._rest) + len(self._data) > MAX_EVENT_BYTES:
             raise too_large()
-
-    def _is_one_event(self, data: bytes) -> bool:
-        """Whether these bytes are one whole event, as a slow model sends each token, and nothing waits for its end."""
-        if not (data.startswith(b"data:") and data.endswith(b"}\n\n")) or self._rest or self._data or self.event_name:
-            return False
-        is_plain = not (self._is_first_line or self._is_bare or self._ended_with_cr)
-        is_within = self._bytes + len(data) <= MAX_STREAM_BYTES and self._lines + 2 <= MAX_STREAM_LINES
-        return is_plain and is_within and data.find(b"\n", 0, -2) < 0 and b"\r" not in data
+        has_begun = self._rest or self._data or self.event_name
+        self._is_between = not (has_begun or self._is_first_line or self._is_bare or self._ended_with_cr)
 
     def finish(self) -> Iterator[bytes | bytearray]:
         """What is left when the bytes end: the last line and the last event may lack their end."""

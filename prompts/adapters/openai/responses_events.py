@@ -17,7 +17,7 @@ from prompts.adapters.openai.odd_values import read_integer, read_text
 Read = TypeVar("Read")
 
 
-class StreamEvent(Struct):
+class StreamEvent(Struct, gc=False):
     """One event; what is read of few kinds of them, or not of all of them in one form, is left for later."""
 
     type: str = ""

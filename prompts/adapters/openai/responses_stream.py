@@ -5,7 +5,7 @@ Protocol: https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, get_args
 
 from msgspec import Raw
@@ -74,13 +74,9 @@ class ResponsesReading:
         self._finished: Finished | None = None
         self._error: ServiceError | None = None
         self.has_begun = False
+        self.has_reason = False
         self.is_done = False
         self.event_count = 0
-
-    @property
-    def has_reason(self) -> bool:
-        """See `Reading`."""
-        return self._finished is not None
 
     @property
     def has_all(self) -> bool:
@@ -107,7 +103,7 @@ class ResponsesReading:
             raise UpstreamError("The model's answer broke off before its end. Send the input again.")
         return [*signals, self._finished]
 
-    def _read_all(self, events: Iterator[bytes | bytearray]) -> list[Signal]:
+    def _read_all(self, events: Iterable[bytes | bytearray]) -> list[Signal]:
         """What these events say; what makes the answer a failure is kept for its end, after what was said before it."""
         signals: list[Signal] = []
         try:
@@ -141,7 +137,7 @@ class ResponsesReading:
         self.has_begun = self._has_said = True
         logprobs = read_logprob_list(event.logprobs) if self._wants_logprobs else []
         text = self._read_delta(event)
-        return (Text(text, logprobs),) if text else ()
+        return (Text(text, logprobs) if logprobs else Text(text),) if text else ()
 
     def _read_refusal(self, event: StreamEvent) -> Iterable[Signal]:
         self.has_begun = self._has_said = True
@@ -170,10 +166,10 @@ class ResponsesReading:
 
     def _read_delta(self, event: StreamEvent) -> str:
         """The text of the event, in whole characters."""
-        text = _read_delta(event)
-        halves = self._halves.get(event.type)
-        if text.isascii() and halves is None:
+        text = event.delta
+        if type(text) is str and text.isascii() and event.type not in self._halves:
             return text
+        text = _read_delta(event)
         return self._halves.setdefault(event.type, Halves()).join(text)
 
     def _open_item(self, event: StreamEvent) -> Iterable[Signal]:
@@ -238,6 +234,7 @@ class ResponsesReading:
         signals = [each for call in self._calls.values() for each in call.finish(is_complete=reason == "stop")]
         is_cut = reason == "stop" and not all(call.is_whole for call in self._calls.values())
         self._finished = Finished("length" if is_cut else reason, read_usage(response.usage))
+        self.has_reason = True
         return signals
 
     def _read_whole(self, said: bytes | bytearray) -> Iterable[Signal]:

@@ -7,13 +7,14 @@ what was already shown.
 
 import asyncio
 from collections import deque
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 import structlog
 from openai import AsyncOpenAI
+from typing_extensions import override
 
 from prompts.adapters.openai.bodies import StreamBody
 from prompts.adapters.openai.direct_post import DirectPost
@@ -28,10 +29,10 @@ from prompts.adapters.openai.errors import (
 from prompts.adapters.openai.exchange import Overdue
 from prompts.adapters.openai.server_words import mask_keys
 from prompts.alarms import Limit
-from prompts.domain.signals import Signal
+from prompts.domain.signals import Signal, Text
 from prompts.domain.text import ReasoningConfig
 from prompts.errors import ServiceError, UpstreamError, UpstreamTimeout
-from prompts.ports.chat_model import Answer
+from prompts.ports.chat_model import Answer, Take, TappedAnswer
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +69,8 @@ class Reading(Protocol):
     event_count: int
     """How many events were read: it stands still while the model is silent, whatever keeps the connection awake."""
 
-    @property
-    def has_reason(self) -> bool:
-        """Whether the model has come to its end, and nothing that matters may follow but its usage."""
+    has_reason: bool
+    """Whether the model has come to its end, and nothing that matters may follow but its usage."""
 
     @property
     def has_all(self) -> bool:
@@ -121,15 +121,16 @@ class Streams:
         return _StreamedAnswer(self, question)
 
 
-class _StreamedAnswer:
+class _StreamedAnswer(TappedAnswer):
     """One answer, asked for again while nothing of it was given, within the time to the first token.
 
-    An object and not layers of generators: a token passes through all of them.
+    An object and not layers of generators: a token would pass through all of them. Nearly all go past even this, from
+    the connection to whoever has a tap here.
     """
 
     __slots__ = (
         *("_attempt", "_body", "_due", "_groups", "_has_given", "_is_over", "_loop", "_patience", "_post", "_question"),
-        *("_asked", "_reading", "_was_heard"),
+        *("_asked", "_came", "_has_said", "_reading", "_take_text", "_was_heard"),
     )
 
     def __init__(self, streams: Streams, question: Question) -> None:
@@ -142,6 +143,11 @@ class _StreamedAnswer:
         self._body: StreamBody | None = None
         self._groups: deque[list[Signal]] = deque()
         """What one read has brought and was not given yet."""
+        self._came: list[Signal] = []
+        """What the latest piece of the body says, for whoever iterates."""
+        self._take_text: Take | None = None
+        self._has_said = False
+        """Whether any text was given."""
         self._attempt = 1
         self._has_given = False
         self._is_over = False
@@ -162,12 +168,18 @@ class _StreamedAnswer:
     def __aiter__(self) -> Self:
         return self
 
+    @override
+    def tap(self, take: Take) -> None:
+        """See `TappedAnswer`."""
+        self._take_text = take
+
     async def __anext__(self) -> list[Signal]:
         if self._groups:
             return self._groups.popleft()
         if self._is_over:
             raise StopAsyncIteration
         signals = await (self._read_on() if self._has_given else self._begin())
+        self._has_said = self._has_said or any(type(signal) is Text and signal.text for signal in signals)
         if len(signals) <= MAX_SIGNALS_AT_ONCE:
             return signals
         self._groups.extend(_cut(signals))
@@ -234,16 +246,12 @@ class _StreamedAnswer:
         """The next signals of this try; the last of them is a `Finished`."""
         reading = self._reading
         while not reading.is_done:
-            data = await self._read()
-            if not data:
-                break
-            events_before = reading.event_count
-            signals = reading.feed(data)
-            # Only the model's own words count: comments of a proxy keep the connection awake, not the answer.
-            if reading.event_count > events_before and reading.has_begun:
-                self._was_heard = True
+            has_more = await self._hear()
+            signals, self._came = self._came, []
             if signals:
                 return signals
+            if not has_more:
+                break
         await self._read_end()
         signals = reading.finish()
         if reading.is_empty and not self._question.may_be_empty:
@@ -252,8 +260,33 @@ class _StreamedAnswer:
         self._close()
         return signals
 
-    async def _read(self) -> bytes:
-        """The next bytes, none at their end; what goes wrong after the finish reason is that end, too."""
+    def _take(self, data: bytes) -> float | None:
+        """Read what has arrived. Returns until when there must be more; None where whoever iterates has to see it."""
+        reading = self._reading
+        events_before = reading.event_count
+        signals = reading.feed(data)
+        # Only the model's own words count: comments of a proxy keep the connection awake, not the answer.
+        if reading.event_count > events_before and reading.has_begun:
+            self._was_heard = True
+        if reading.is_done or reading.has_reason or (signals and not self._pass_on(signals)):
+            self._came = signals
+            return None
+        if self._was_heard:
+            self._was_heard = False
+            self._due = self._loop.time() + self._patience.silence_s
+        return self._due
+
+    def _pass_on(self, signals: list[Signal]) -> bool:
+        """Whether somebody has taken this past whoever iterates."""
+        if not self._has_said or self._take_text is None:
+            return False
+        for signal in signals:
+            if type(signal) is not Text:
+                return False
+        return self._take_text(signals)
+
+    async def _hear(self) -> bool:
+        """Hear on; whether there may be more. What goes wrong after the finish reason is the end, too."""
         assert self._body is not None
         if self._was_heard:
             self._was_heard = False
@@ -261,27 +294,28 @@ class _StreamedAnswer:
         reading = self._reading
         if reading.has_reason:
             rest_s = AFTER_USAGE_S if reading.has_all else AFTER_REASON_S
-            return await self._read_rest(min(self._due, self._loop.time() + rest_s))
+            return await self._hear_rest(min(self._due, self._loop.time() + rest_s))
         try:
-            return await self._body.read(self._due)
+            return await self._body.hand_on(self._take, self._due)
         except Overdue:
             raise (self._silence() if reading.has_begun else self._no_first_token()) from None
         except FOREIGN_ERRORS as exc:
             raise translate(exc) from exc
 
-    async def _read_rest(self, due: float) -> bytes:
-        """More of what is not missed."""
+    async def _hear_rest(self, due: float) -> bool:
+        """Hear what is not missed."""
         assert self._body is not None
-        try:
-            return await self._body.read(due)
-        except (Overdue, ServiceError, *FOREIGN_ERRORS):
-            return b""
+        with suppress(Overdue, ServiceError, *FOREIGN_ERRORS):
+            return await self._body.hand_on(self._take, due)
+        return False
 
     async def _read_end(self) -> None:
         """Read what follows the answer, so that its connection can be used again."""
+        assert self._body is not None
         due = self._loop.time() + AFTER_DONE_S
-        while self._loop.time() <= due and await self._read_rest(due):
-            pass
+        with suppress(Overdue, ServiceError, *FOREIGN_ERRORS):
+            while self._loop.time() <= due and await self._body.read(due):
+                pass
 
     def _close(self) -> None:
         body, self._body = self._body, None

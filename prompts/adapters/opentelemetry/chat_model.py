@@ -1,18 +1,13 @@
 """Calls of the model as spans; each span is the parent of what its server traces."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    AsyncExitStack,
-    aclosing,
-    asynccontextmanager,
-)
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from urllib.parse import urlsplit
 
 from opentelemetry.trace import Span, SpanKind, StatusCode, Tracer, use_span
+from typing_extensions import override
 
 from prompts.adapters.opentelemetry.attributes import Value, describe_request, describe_usage
 from prompts.adapters.opentelemetry.messages import Said, write_input
@@ -20,7 +15,7 @@ from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
 from prompts.domain.signals import Called, Finished, Signal, get_size
 from prompts.errors import ServiceError
-from prompts.ports.chat_model import Answer, ChatModel
+from prompts.ports.chat_model import Answer, ChatModel, Take, TappedAnswer, tap
 
 OPERATION = "chat"
 
@@ -52,7 +47,7 @@ class TracedModel:
             async with AsyncExitStack() as stack:
                 with call.attached():
                     answer = await stack.enter_async_context(self._model.stream(request, items, shown=shown))
-                yield await stack.enter_async_context(aclosing(call.listen(answer)))
+                yield _TracedAnswer(answer, call)
         except ServiceError as error:
             call.fail(error.code)
             raise
@@ -83,16 +78,6 @@ class _Call:
         """Work in the name of this call: its requests carry its `traceparent`."""
         return use_span(self.span, record_exception=False, set_status_on_exception=False)
 
-    async def listen(self, answer: Answer) -> AsyncGenerator[list[Signal], None]:
-        """Pass the answer on as it is. A continuation may be asked for while it is read."""
-        while True:
-            with self.attached():
-                signals = await anext(answer, None)
-            if signals is None:
-                return
-            self._note(signals)
-            yield signals
-
     def fail(self, code: str) -> None:
         """The call failed."""
         self.span.set_attribute("error.type", code)
@@ -104,7 +89,8 @@ class _Call:
             self.span.set_attribute("gen_ai.output.messages", self.said.write())
         self.span.end()
 
-    def _note(self, signals: Sequence[Signal]) -> None:
+    def note(self, signals: Sequence[Signal]) -> None:
+        """The model has said this."""
         if not self._has_begun and any(map(get_size, signals)):
             self._has_begun = True
             self.span.set_attribute("gen_ai.response.time_to_first_chunk", perf_counter() - self._began)
@@ -115,6 +101,35 @@ class _Call:
             case [*_, Finished(reason, usage)]:
                 reasons = ["tool_calls" if reason == "stop" and self._has_called else reason]
                 self.span.set_attributes({"gen_ai.response.finish_reasons": reasons, **describe_usage(usage)})
+
+
+class _TracedAnswer(TappedAnswer):
+    """The answer of one call, passed on as it is."""
+
+    __slots__ = ("_answer", "_call")
+
+    def __init__(self, answer: Answer, call: _Call) -> None:
+        self._answer = answer
+        self._call = call
+
+    @override
+    def tap(self, take: Take) -> None:
+        """See `TappedAnswer`: of its text nothing is noted but what it is, where that is wanted."""
+        said = self._call.said
+
+        def take_and_hear(texts: Sequence[Signal]) -> bool:
+            is_taken = take(texts)
+            if is_taken and said is not None:
+                said.hear(texts)
+            return is_taken
+
+        tap(self._answer, take if said is None else take_and_hear)
+
+    async def __anext__(self) -> list[Signal]:
+        with self._call.attached():  # a continuation may be asked for while it is read
+            signals = await anext(self._answer)
+        self._call.note(signals)
+        return signals
 
 
 def _describe_server(base_url: str) -> dict[str, Value]:
