@@ -24,8 +24,8 @@ def do_nothing() -> None:
 class Alarm:
     """Calls `ring` once when the event loop's time is past `due`; to be set again by setting `due`.
 
-    It is looked at between `start` and `stop`, or inside its context. `ring` is called by the event loop, and raises
-    nothing; when it has rung, `due` is NEVER.
+    It is looked at between `start` and `stop`, once, or inside its context. `ring` is called by the event loop, and
+    raises nothing; when it has rung, `due` is NEVER.
     """
 
     __slots__ = ("_alarms", "due", "ring")
@@ -43,10 +43,14 @@ class Alarm:
         return self
 
     def stop(self) -> None:
-        """It does not ring any more."""
+        """It does not ring any more, and forgets what it would have rung.
+
+        That is often a method of who has it: such a circle would stay in memory until Python looks for circles.
+        """
         if self._alarms is not None:
             self._alarms.discard(self)
             self._alarms = None
+        self.ring = do_nothing
 
     def __enter__(self) -> Self:
         return self.start()
@@ -64,7 +68,7 @@ class Limit:
     __slots__ = ("_alarm", "_cancellations", "_is_over", "_task")
 
     def __init__(self, due: float = NEVER) -> None:
-        self._alarm = Alarm(self._ring, due)
+        self._alarm = Alarm(due=due)
         self._task: asyncio.Task[object] | None = None
         self._cancellations = 0
         self._is_over = False
@@ -83,6 +87,7 @@ class Limit:
         if task is None:
             raise RuntimeError("a limit is for a task")
         self._cancellations = task.cancelling()
+        self._alarm.ring = self._ring
         self._alarm.start()
         return self
 

@@ -143,6 +143,20 @@ async def test_a_turn_costs_two_tasks_no_timer_and_leaves_nothing() -> None:
     assert left < 4 * WARM, "what the counting itself keeps of each"
 
 
+async def test_a_turn_leaves_no_circles() -> None:
+    """They would stay in memory until Python looks for them, and the more there are, the more often it looks."""
+    for _ in range(3):
+        await answer_at_once()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(WARM):
+            await answer_at_once()
+        assert gc.collect() < WARM
+    finally:
+        gc.enable()
+
+
 async def test_a_turn_takes_little_memory_while_it_runs() -> None:
     """No more than the response in its events, written and read once, and what a run is made of."""
     for _ in range(3):
