@@ -1,9 +1,11 @@
-"""What is counted instead of timed: commands and reads of a Valkey, tasks and timers of an event loop."""
+"""What is counted instead of timed: commands and reads of a Valkey, tasks and timers of an event loop, Python calls."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from redis import Redis
@@ -70,3 +72,27 @@ def counting_work() -> Iterator[Work]:
     finally:
         loop.set_task_factory(None)
         del vars(loop)["call_at"]
+
+
+@dataclass
+class Calls:
+    """How often Python functions, and functions written in C, were called in this thread; generators count each time
+    they go on."""
+
+    count: int = 0
+
+    def note(self, _frame: FrameType, event: str, _arg: object) -> None:
+        """For `sys.setprofile`."""
+        if event in ("call", "c_call"):
+            self.count += 1
+
+
+@contextmanager
+def counting_calls() -> Iterator[Calls]:
+    """The calls that are made inside the context."""
+    calls = Calls()
+    sys.setprofile(calls.note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
