@@ -75,6 +75,8 @@ KNOWLEDGE_UNAVAILABLE = Notice(
 )
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
+# What stands before a text that can go on.
+_UNSPOKEN = (OpenReasoning, Reasoning, OpenCompaction, Compaction)
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -202,6 +204,11 @@ class Narration:
         self.begin_group()
         return events
 
+    @staticmethod
+    def count_opening(response: Response) -> int:
+        """How many events the opening of this response has."""
+        return 3 if response.background else 2
+
     def _tell_opening(self) -> list[Event]:
         begun = encode(self.response)  # the largest part of a short turn: once for all
         if not self.response.background:
@@ -304,8 +311,7 @@ class Narration:
 
         Empty when nothing was said but thoughts.
         """
-        unspoken = OpenReasoning | Reasoning | OpenCompaction | Compaction
-        said = [item for item in self._items[self._round_start :] if not isinstance(item, unspoken)]
+        said = [item for item in self._items[self._round_start :] if not isinstance(item, _UNSPOKEN)]
         match said:
             case []:
                 return Pieces()

@@ -19,7 +19,7 @@ from prompts.api.errors import our_mistake
 from prompts.api.own_seals import OwnSeals
 from prompts.api.state import State
 from prompts.api.wire.create_response import hash_body, read_ask
-from prompts.api.wire.item_reader import placing_calls, read_input, split_trigger
+from prompts.api.wire.item_reader import place_call, read_input, split_trigger
 from prompts.api.wire.items import Sender
 from prompts.api.wire.unknown import Unknown
 from prompts.consumers.frames import (
@@ -34,7 +34,7 @@ from prompts.consumers.frames import (
 from prompts.consumers.lanes import Lanes
 from prompts.consumers.sockets import POLICY_VIOLATION, SocketEnding, Sockets
 from prompts.consumers.upgrade import admit_caller
-from prompts.errors import InvalidApiKey, ServiceError
+from prompts.errors import InvalidApiKey, ServiceError, UnknownCall
 from prompts.ports.api_keys import Caller
 from prompts.ports.observer import ParameterIgnored, SocketEnd, SocketTurnServed
 from prompts.ports.responses import Claim
@@ -208,10 +208,12 @@ class Socket:
         unknown = Unknown(self._state.reading)
         body = read_create(turn.frame, unknown, may_stream=self._opened.always_streams)
         before = self._memory.find(body.previous_response_id) if body.previous_response_id else None
-        with placing_calls(body.input or None, param="input"):
-            ask = self._read(body, unknown)
-            check_ask(caller, ask)
+        ask = self._read(body, unknown)
+        check_ask(caller, ask)
+        try:
             created = await create_turn(ask, self._state.turns, before=before, limits=caller.token_limits)
+        except UnknownCall as error:
+            raise place_call(error, body.input or None, param="input") from None
         self._tell_ignored(unknown)
         structlog.contextvars.bind_contextvars(response_id=created.response_id)
         keep_alive_s = self._state.turns.followers.pace.keep_alive_s

@@ -79,7 +79,7 @@ async def plan_turn(
         claim=ask.claim,
         unanswered=find_unanswered(items),
         model_input=_measure(ask, request, items, history_tokens, factor),
-        last_opening_number=len(Narration(response).opening()) - 1,
+        last_opening_number=Narration.count_opening(response) - 1,
         reader_id=new_reader(response.id).id,
     )
     if before is None:
