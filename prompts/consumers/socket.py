@@ -5,7 +5,6 @@ connection: when the client leaves, it is cancelled, and what becomes of the res
 """
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import structlog
+from msgspec.structs import replace
 
 from prompts.answer.events import Event
 from prompts.api.errors import our_mistake
@@ -244,7 +244,7 @@ class Socket:
             unknown=unknown,
             is_compaction=is_compaction,
         )
-        return dataclasses.replace(ask, is_warm_up=is_warm_up, is_remembered=body.store is False)
+        return replace(ask, is_warm_up=is_warm_up, is_remembered=body.store is False)
 
     async def _send_groups(
         self,

@@ -6,10 +6,10 @@ places, and nothing in them is looked at; images and files come to the model as 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from prompts.domain.items import GivenPart, InputFile, InputImage, InputText, Message
 from prompts.domain.prompts import EVERYBODY, PromptContent, UsedPrompt, Variable, VariableValue

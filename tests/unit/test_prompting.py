@@ -1,13 +1,13 @@
 """A template in a turn: its text with the values in their places, and what it fills in."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from prompts.domain import ids
 from prompts.domain.items import InputFile, InputImage, InputText, Message
