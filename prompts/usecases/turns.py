@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from prompts.answer.events import Event
@@ -69,8 +70,7 @@ class TurnPorts:
     prompts: PublishedPrompts = NO_PROMPTS
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """The response that a request belongs to: `run` when this process writes it, and whether the request made it."""
 
     response_id: str
@@ -182,7 +182,7 @@ async def _admit(ask: Ask, plan: Plan, admission: Admission, met_id: str) -> Adm
         raise unknown_previous_response(draft.response.previous_response_id) from error
 
 
-async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
+def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncGenerator[Sequence[Event], None]:
     """The events from the first one on, in groups; an empty group whenever nothing was told for `quiet_s`.
 
     What is not stored is erased when it was delivered, and stopped when its reader leaves (closes the generator).
@@ -198,13 +198,18 @@ async def follow_turn(turn: Turn, ports: TurnPorts, *, quiet_s: float) -> AsyncG
         followers=ports.followers,
         marked=turn.reader,
     )
+    return events if turn.is_stored else _discard_after(events, turn, ports)
+
+
+async def _discard_after(
+    events: AsyncGenerator[Sequence[Event], None], turn: Turn, ports: TurnPorts
+) -> AsyncGenerator[Sequence[Event], None]:
     try:
         async with aclosing(events):
             async for group in events:
                 yield group
     finally:
-        if not turn.is_stored:
-            ports.runner.discard(turn.response_id)
+        ports.runner.discard(turn.response_id)
 
 
 def remember_turn(turn: Turn, *, before: Remembered | None, limits: HistoryLimits) -> Remembered | None:
