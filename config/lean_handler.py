@@ -7,7 +7,6 @@ needs one of these belongs on the full stack.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import closing, suppress
 from functools import cache, reduce
 from io import BytesIO
 from typing import cast
@@ -65,10 +64,14 @@ class LeanHandler:
         body = RequestBody(scope, receive, max_bytes=self._max_body_bytes, room=self._room)
         # After an abort, as after a client that left, the answer is unfinished: the server closes the connection, and
         # a client cannot take this for the end of the answer.
-        with suppress(ConnectionAbortedError), closing(body):
+        try:
             answer = self._answer(LeanRequest(scope, body), send)
             exchange = find_exchange(receive)
             await (_watch_client(answer, body) if exchange is None else _unless_client_leaves(answer, exchange))
+        except ConnectionAbortedError:
+            pass
+        finally:
+            body.close()
 
     async def _answer(self, request: HttpRequest, send: ASGISendCallable) -> None:
         # No `response.close()`: it fires request_finished, which handles databases and caches that are not used here.

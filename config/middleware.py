@@ -1,7 +1,7 @@
 """Middleware for both handlers: the request id, and of each request one log line and its metrics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
@@ -99,11 +99,11 @@ def refuse_what_sql_cannot_hold(
 def traced(view: View) -> View:
     """Lean handler: make a span of a request, in a process that traces. Probes would bury all others."""
 
-    async def answer(request: HttpRequest) -> Response:
+    def answer(request: HttpRequest) -> Awaitable[Response]:
         tracing: HttpTracing | None = cast(ASGIRequest, request).scope["state"].get("http_tracing")
         if tracing is None or request.path.startswith(UNLOGGED):
-            return await view(request)
-        return await tracing.answer(request, view)
+            return view(request)
+        return tracing.answer(request, view)
 
     return answer
 

@@ -36,9 +36,9 @@ class Alarm:
         """In the event loop's time; NEVER is no deadline."""
         self._alarms: Alarms | None = None
 
-    def start(self) -> Self:
-        """Have it looked at from now on."""
-        self._alarms = _find_alarms(asyncio.get_running_loop())
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> Self:
+        """Have it looked at from now on. Asking for the running `loop` is a system call: who knows it, says it."""
+        self._alarms = _find_alarms(loop or asyncio.get_running_loop())
         self._alarms.add(self)
         return self
 
@@ -88,7 +88,7 @@ class Limit:
             raise RuntimeError("a limit is for a task")
         self._cancellations = task.cancelling()
         self._alarm.ring = self._ring
-        self._alarm.start()
+        self._alarm.start(task.get_loop())
         return self
 
     def __exit__(
