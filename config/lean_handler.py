@@ -7,7 +7,7 @@ needs one of these belongs on the full stack.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from io import BytesIO
 from typing import cast
 
@@ -23,6 +23,10 @@ from config.request_body import BodyRoom, ClientLeft, RequestBody, find_exchange
 from config.response_headers import API_HEADERS
 from prompts.api.sse import EventStream, LastPart
 
+# Clients send a few dozen names of headers, again and again; a hostile one may send others.
+MAX_KNOWN_NAMES = 512
+MAX_KNOWN_BYTES = 64
+
 Response = HttpResponse | StreamingHttpResponse
 View = Callable[[HttpRequest], Awaitable[Response]]
 
@@ -31,7 +35,16 @@ class LeanRequest(ASGIRequest):
     """A request whose body is still to come: the view asks for it, when it knows who sends it."""
 
     def __init__(self, scope: HTTPScope, body: RequestBody) -> None:
-        super().__init__(scope, BytesIO())
+        left, told = [], dict[str, str]()
+        for name, value in scope["headers"]:
+            if name == b"content-type" or len(name) > MAX_KNOWN_BYTES:
+                left.append((name, value))
+            elif (spelled := _spell(name)) is not None:
+                text = value.decode("latin1")
+                told[spelled] = f"{told[spelled]},{text}" if spelled in told else text
+        super().__init__({**scope, "headers": left}, BytesIO())  # Django would spell each name anew
+        self.scope = scope
+        self.META |= told
         self._coming = body
 
     async def read_body(self) -> None:
@@ -135,6 +148,14 @@ async def _send(response: Response, send: ASGISendCallable) -> None:
         await send({"type": "http.response.body", "body": part, "more_body": not is_over})
     if not is_over:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@lru_cache(maxsize=MAX_KNOWN_NAMES)
+def _spell(name: bytes) -> str | None:
+    """The name of a header as Django spells it in `META`; None for one that it leaves out: `_` could be `-`."""
+    if b"_" in name:
+        return None
+    return "CONTENT_LENGTH" if name == b"content-length" else f"HTTP_{name.decode('latin1').upper().replace('-', '_')}"
 
 
 @cache
