@@ -63,7 +63,7 @@ def _without_deferred(tool: Tool) -> Tool | None:
 def _list_found(items: Sequence[Item]) -> list[Tool]:
     """The last that were found; no more are looked at, whatever a client has put there."""
     given = [tool for item in items if isinstance(item, _WITH_TOOLS) for tool in item.tools]
-    return [tool for one in given[-MAX_FOUND_TOOLS:] if (tool := _read_tool(one)) is not None]
+    return [] if not given else [tool for one in given[-MAX_FOUND_TOOLS:] if (tool := _read_tool(one)) is not None]
 
 
 def _read_tool(given: Any) -> Tool | None:

@@ -15,7 +15,7 @@ from prompts.ports.observer import UNOBSERVED
 from prompts.run.answering import Answering
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
-from tests.support.counting import counting_work
+from tests.support.counting import counting_calls, counting_work
 from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.response_store import FakeResponseStore
 from tests.support.runner_harness import MAX_S, STOP
@@ -155,6 +155,17 @@ async def test_a_turn_leaves_no_circles() -> None:
         assert gc.collect() < WARM
     finally:
         gc.enable()
+
+
+async def test_a_turn_costs_few_calls() -> None:
+    """Of Python functions and of those in C, from the run's start to the reader's end, without the edge and Redis."""
+    for _ in range(3):
+        await answer_at_once()
+    with counting_calls() as calls:
+        for _ in range(10):
+            await answer_at_once()
+
+    assert calls.count < 10 * 840
 
 
 async def test_a_turn_takes_little_memory_while_it_runs() -> None:
