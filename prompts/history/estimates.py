@@ -70,10 +70,12 @@ def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
 def _estimate_words(item: Item, kinds: ItemKinds) -> int | None:
     """Of an item that holds nothing but words; None of any other."""
     characters, parts = kinds[type(item)].size(item)
-    tokens = TOKENS_A_MESSAGE + estimate_characters(characters)
+    tokens = TOKENS_A_MESSAGE
+    if characters:
+        tokens += estimate_characters(characters)
     for part in parts:
-        if isinstance(part, _TEXTS):  # nearly all
-            tokens += estimate_characters(len(part.text))
+        if isinstance(part, _TEXTS):  # nearly all, of each item several times a turn: not through a function
+            tokens += -(-len(part.text) // CHARACTERS_A_TOKEN)
         elif isinstance(part, Refusal):
             tokens += estimate_characters(len(part.refusal))
         else:
