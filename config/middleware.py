@@ -1,7 +1,7 @@
 """Middleware for both handlers: the request id, and of each request one log line and its metrics."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, cast
@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.decorators import sync_only_middleware
 
-from config.lean_handler import Response, View
+from config.lean_handler import LeanRequest, Response, View
 from config.metrics import HttpMetrics
 from config.recycling import note_request
 from prompts.api.request_ids import choose_request_id
@@ -38,6 +38,7 @@ def request_id(view: View) -> View:
     async def answer(request: HttpRequest) -> Response:
         began = _begin(request)
         response = await view(request)
+        cast(LeanRequest, request).told.append((b"x-request-id", _get_id(request).encode()))
         _end(request, response, began)
         return response
 
@@ -51,6 +52,7 @@ def page_request_id(get_response: Callable[[HttpRequest], HttpResponseBase]) -> 
     def answer(request: HttpRequest) -> HttpResponseBase:
         began = _begin(request)
         response = get_response(request)
+        response["x-request-id"] = _get_id(request)
         _end(request, response, began)
         return response
 
@@ -99,11 +101,11 @@ def refuse_what_sql_cannot_hold(
 def traced(view: View) -> View:
     """Lean handler: make a span of a request, in a process that traces. Probes would bury all others."""
 
-    async def answer(request: HttpRequest) -> Response:
+    def answer(request: HttpRequest) -> Awaitable[Response]:
         tracing: HttpTracing | None = cast(ASGIRequest, request).scope["state"].get("http_tracing")
         if tracing is None or request.path.startswith(UNLOGGED):
-            return await view(request)
-        return await tracing.answer(request, view)
+            return view(request)
+        return tracing.answer(request, view)
 
     return answer
 
@@ -128,8 +130,12 @@ def _begin(request: HttpRequest) -> float:
     return time.perf_counter()
 
 
+def _get_id(request: HttpRequest) -> str:
+    chosen: str = request.request_id  # type: ignore[attr-defined]  # given by `_begin`
+    return chosen
+
+
 def _end(request: HttpRequest, response: HttpResponseBase, began: float) -> None:
-    response["x-request-id"] = request.request_id  # type: ignore[attr-defined]  # given by `_begin`
     took_s = time.perf_counter() - began
     _record(request, response, took_s)
     is_told = response.status_code < HTTPStatus.BAD_REQUEST and is_told_by_run(request)

@@ -178,5 +178,7 @@ async def _refuse(error: ServiceError, send: ASGISendCallable) -> None:
 
 def _find_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
     """What `Content-Length` says; 0 where it says nothing that is a number of bytes."""
-    said = next((value for name, value in headers if name == b"content-length"), b"")
-    return int(said[:MAX_DIGITS]) if said.isdigit() else 0
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value[:MAX_DIGITS]) if value.isdigit() else 0
+    return 0

@@ -24,8 +24,8 @@ def do_nothing() -> None:
 class Alarm:
     """Calls `ring` once when the event loop's time is past `due`; to be set again by setting `due`.
 
-    It is looked at between `start` and `stop`, or inside its context. `ring` is called by the event loop, and raises
-    nothing; when it has rung, `due` is NEVER.
+    It is looked at between `start` and `stop`, once, or inside its context. `ring` is called by the event loop, and
+    raises nothing; when it has rung, `due` is NEVER.
     """
 
     __slots__ = ("_alarms", "due", "ring")
@@ -36,17 +36,21 @@ class Alarm:
         """In the event loop's time; NEVER is no deadline."""
         self._alarms: Alarms | None = None
 
-    def start(self) -> Self:
-        """Have it looked at from now on."""
-        self._alarms = _find_alarms(asyncio.get_running_loop())
+    def start(self, loop: asyncio.AbstractEventLoop | None = None) -> Self:
+        """Have it looked at from now on. Asking for the running `loop` is a system call: who knows it, says it."""
+        self._alarms = _find_alarms(loop or asyncio.get_running_loop())
         self._alarms.add(self)
         return self
 
     def stop(self) -> None:
-        """It does not ring any more."""
+        """It does not ring any more, and forgets what it would have rung.
+
+        That is often a method of who has it: such a circle would stay in memory until Python looks for circles.
+        """
         if self._alarms is not None:
             self._alarms.discard(self)
             self._alarms = None
+        self.ring = do_nothing
 
     def __enter__(self) -> Self:
         return self.start()
@@ -64,7 +68,7 @@ class Limit:
     __slots__ = ("_alarm", "_cancellations", "_is_over", "_task")
 
     def __init__(self, due: float = NEVER) -> None:
-        self._alarm = Alarm(self._ring, due)
+        self._alarm = Alarm(due=due)
         self._task: asyncio.Task[object] | None = None
         self._cancellations = 0
         self._is_over = False
@@ -83,7 +87,8 @@ class Limit:
         if task is None:
             raise RuntimeError("a limit is for a task")
         self._cancellations = task.cancelling()
-        self._alarm.start()
+        self._alarm.ring = self._ring
+        self._alarm.start(task.get_loop())
         return self
 
     def __exit__(

@@ -24,9 +24,9 @@ several side by side. Items are done in the order of the output. Sequence number
 one terminal event ends the sequence (docs/api.md, "Events").
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, assert_never
+from typing import Literal, Self, assert_never
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -75,6 +75,8 @@ KNOWLEDGE_UNAVAILABLE = Notice(
 )
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
+# What stands before a text that can go on.
+_UNSPOKEN = (OpenReasoning, Reasoning, OpenCompaction, Compaction)
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -115,6 +117,8 @@ class Narration:
 
     response: Response
     next_number: int = 0
+    _told: list[Event] = field(default_factory=list)
+    """The events of what is being told."""
     _items: list[OpenItem | Item] = field(default_factory=list)
     """The output in order; what is closed is an `Item`."""
     _current: OpenMessage | OpenReasoning | OpenCompaction | None = None
@@ -202,6 +206,11 @@ class Narration:
         self.begin_group()
         return events
 
+    @staticmethod
+    def count_opening(response: Response) -> int:
+        """How many events the opening of this response has."""
+        return 3 if response.background else 2
+
     def _tell_opening(self) -> list[Event]:
         begun = encode(self.response)  # the largest part of a short turn: once for all
         if not self.response.background:
@@ -215,7 +224,7 @@ class Narration:
 
         A `Finished` says nothing until `closing`.
         """
-        events: list[Event] = []
+        self._told = events = []
         index = self._group_told - 1
         for index, signal in enumerate(signals, self._group_told):
             current = self._current
@@ -229,8 +238,9 @@ class Narration:
                     events.append(Event(current.delta_name, number, current.say(number, signal)))
             else:
                 self._group_told = index
-                events += self._tell(signal)
+                self._tell(signal)
         self._group_told = index + 1
+        self._told = []
         return events
 
     def end(self, *, completed_at: int, finished: Finished | None, error: ResponseError | None = None) -> Response:
@@ -253,7 +263,7 @@ class Narration:
 
     def closing(self, ended: Response, result: bytes) -> list[Event]:
         """The last events; the terminal one carries `result`, the JSON of the ended response, byte for byte."""
-        events: list[Event] = []
+        self._told = []
         for item in self._open_items():
             if item.output_index >= len(ended.output):
                 break  # it was ended without its output, which could not be read
@@ -261,9 +271,10 @@ class Narration:
             if item.lacks_beginning:
                 item.recall(said)
             status: ItemStatus = getattr(said, "status", "completed")
-            events += self._happen(item.close(status))
+            self._happen(item.close(status))
         name = f"response.{ended.status}" if ended.status != "cancelled" else "response.incomplete"
-        return [*events, self._carry(name, result)]
+        events, self._told = [*self._told, self._carry(name, result)], []
+        return events
 
     @property
     def is_thinking(self) -> bool:
@@ -304,8 +315,7 @@ class Narration:
 
         Empty when nothing was said but thoughts.
         """
-        unspoken = OpenReasoning | Reasoning | OpenCompaction | Compaction
-        said = [item for item in self._items[self._round_start :] if not isinstance(item, unspoken)]
+        said = [item for item in self._items[self._round_start :] if not isinstance(item, _UNSPOKEN)]
         match said:
             case []:
                 return Pieces()
@@ -318,36 +328,35 @@ class Narration:
         pairs = zip(self._items, output, strict=True)
         return [with_kept(item, opened.kept) if isinstance(opened, OpenCall) else item for opened, item in pairs]
 
-    def _tell(self, signal: Signal) -> Iterator[Event]:
+    def _tell(self, signal: Signal) -> None:
         match signal:
             case Text() | Refused():
-                message = yield from self._turn_to_message()
-                yield from self._happen(message.turn_to(signal))
-                yield from self._say(message, signal)
+                message = self._turn_to_message()
+                self._happen(message.turn_to(signal))
+                self._say(message, signal)
             case Opened() | Compacted():
-                yield from self._close_current()
-                yield from self._tell_beginning(signal)
+                self._close_current()
+                self._tell_beginning(signal)
             case Thought() | Summarized() | Sealed():
-                thought = yield from self._turn_to_thought()
-                yield from self._happen(thought.think(signal))
+                thought = self._turn_to_thought()
+                self._happen(thought.think(signal))
             case Called() | CalledTool() | Argued():
-                yield from self._tell_call(signal)
+                self._tell_call(signal)
             case RoundEnded() | HostedReturned():
-                yield from self._tell_hosted(signal)
+                self._tell_hosted(signal)
             case BegunAnew(lost):
-                yield from self._close_current() if self.is_thinking else ()
-                self._count_lost(lost)
+                self._begin_anew(lost)
             case Finished():
                 pass  # `closing` tells the end
             case _:
                 assert_never(signal)
 
-    def _turn_to_message(self) -> Generator[Event, None, OpenMessage]:
+    def _turn_to_message(self) -> OpenMessage:
         if isinstance(self._current, OpenMessage):
             return self._current
-        yield from self._close_current()
+        self._close_current()
         message = self._open_message()
-        yield from self._begin(message)
+        self._begin(message)
         return message
 
     def _open_message(self, phase: Phase | None = None) -> OpenMessage:
@@ -359,63 +368,66 @@ class Narration:
             )
         return OpenMessage(self.response.id, len(self._items), phase)
 
-    def _say(self, message: OpenMessage, signal: Text | Refused) -> Iterator[Event]:
+    def _say(self, message: OpenMessage, signal: Text | Refused) -> None:
         if isinstance(signal, Text) and isinstance(message, CitingMessage):
-            yield from self._happen(message.cite(signal))
+            self._happen(message.cite(signal))
             return
-        yield self._delta(message, signal)
+        self._told.append(self._delta(message, signal))
         if isinstance(signal, Text) and signal.annotations:
-            yield from self._happen(message.annotate(signal.annotations))
+            self._happen(message.annotate(signal.annotations))
 
-    def _turn_to_thought(self) -> Generator[Event, None, OpenReasoning]:
+    def _turn_to_thought(self) -> OpenReasoning:
         if isinstance(self._current, OpenReasoning):
             return self._current
-        yield from self._close_current()
+        self._close_current()
         thought = OpenReasoning(self.response.id, len(self._items))
-        yield from self._begin(thought)
+        self._begin(thought)
         return thought
 
-    def _begin(self, item: OpenMessage | OpenReasoning | OpenCompaction) -> Iterator[Event]:
+    def _begin(self, item: OpenMessage | OpenReasoning | OpenCompaction) -> None:
         self._current = item
         self._begun_at = LogPlace(self._group_after, self._group_told)
         self._items.append(item)
-        yield from self._happen(item.add())
+        self._happen(item.add())
 
-    def _tell_call(self, signal: Called | CalledTool | Argued) -> Iterator[Event]:
+    def _tell_call(self, signal: Called | CalledTool | Argued) -> None:
         match signal:
             case Called(index, call_id, name):
-                yield from self._begin_call(CalledTool(index, call_id, name, "function"))
+                self._begin_call(CalledTool(index, call_id, name, "function"))
             case CalledTool():
-                yield from self._begin_call(signal)
+                self._begin_call(signal)
             case Argued(index, text, kept) if index in self._calls:
                 self._calls[index].kept += [kept] if kept else []
-                yield from self._happen(self._calls[index].argue(text)) if text else ()
+                if text:
+                    self._happen(self._calls[index].argue(text))
 
-    def _tell_beginning(self, signal: Opened | Compacted) -> Iterator[Event]:
+    def _tell_beginning(self, signal: Opened | Compacted) -> None:
         match signal:
             case Opened(phase):
-                yield from self._begin(self._open_message(phase))
+                self._begin(self._open_message(phase))
             case Compacted(encrypted_content, usage, is_estimated):
-                yield from self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
-                yield from self._close_current()
+                self._begin(OpenCompaction(self.response.id, len(self._items), encrypted_content))
+                self._close_current()
                 self.usage_before = add_usage(usage, self.usage_before)
                 self.is_usage_estimated |= is_estimated
 
-    def _count_lost(self, lost: Usage | None) -> None:
+    def _begin_anew(self, lost: Usage | None) -> None:
+        if self.is_thinking:
+            self._close_current()
         if lost is not None:
             self.usage_before = add_usage(lost, self.usage_before)
             self.lost_output_tokens += lost.output_tokens
             self.is_usage_estimated = True
 
-    def _tell_hosted(self, signal: RoundEnded | HostedReturned) -> Iterator[Event]:
+    def _tell_hosted(self, signal: RoundEnded | HostedReturned) -> None:
         match signal:
             case RoundEnded(calls, usage):
-                yield from self._close_current()
-                yield from self._end_round(calls, usage)
+                self._close_current()
+                self._end_round(calls, usage)
             case HostedReturned(call_id, output, found):
-                yield from self._return_hosted(call_id, output, found)
+                self._return_hosted(call_id, output, found)
 
-    def _end_round(self, calls: list[HostedCall], usage: Usage | None) -> Iterator[Event]:
+    def _end_round(self, calls: list[HostedCall], usage: Usage | None) -> None:
         said = [item for item in self._items[self._round_start :] if not isinstance(item, OpenItem)]
         self._rounds.append(Round(said, calls, {}, usage))
         self.usage_before = add_usage(usage, self.usage_before)
@@ -423,35 +435,35 @@ class Narration:
             item = OPEN_HOSTED[call.kind](self.response.id, len(self._items), call)
             self._items.append(item)
             self._hosted[call.call_id] = item
-            yield from self._happen(item.add())
+            self._happen(item.add())
         self._round_start = len(self._items)
         self.lost_output_tokens = 0
 
-    def _return_hosted(self, call_id: str, output: str, found: Found | None) -> Iterator[Event]:
+    def _return_hosted(self, call_id: str, output: str, found: Found | None) -> None:
         self._rounds[-1].outputs[call_id] = output
         item = self._hosted.pop(call_id)
         item.found = found
         if found is not None:
             self._searches.append(found)
             self._passages |= {passage.index: replace(passage, search_id=item.id) for passage in found.passages}
-        yield from self._happen(item.close("completed"))
+        self._happen(item.close("completed"))
         self._items[item.output_index] = item.build("completed")
 
-    def _begin_call(self, called: CalledTool) -> Iterator[Event]:
-        yield from self._close_current()
+    def _begin_call(self, called: CalledTool) -> None:
+        self._close_current()
         call = OPEN_CALLS[called.kind](self.response.id, len(self._items), called)
         self._calls[called.index] = call
         self._items.append(call)
-        yield from self._happen(call.add())
+        self._happen(call.add())
 
-    def _close_current(self) -> Iterator[Event]:
+    def _close_current(self) -> None:
         """End the current item. Items are done in the order of the output: it may have to wait for open calls."""
         current, self._current = self._current, None
         if current is None:
             return
         current.is_said = True
         if self._open_items()[0] is current:
-            yield from self._happen(current.close("completed"))
+            self._happen(current.close("completed"))
             self._items[current.output_index] = current.build("completed")
 
     def _open_items(self) -> list[OpenItem]:
@@ -473,14 +485,12 @@ class Narration:
             return Event("", number, b"")
         return Event(message.delta_name, number, message.say(number, signal))
 
-    def _happen(self, happenings: Happenings) -> list[Event]:
-        return [self._event(name, **fields) for name, fields in happenings]
-
-    def _event(self, name: str, **fields: Any) -> Event:
-        number = self._take_number()
-        if number < self.first_told:
-            return Event(name, number, b"")
-        return Event(name, number, encode({"type": name, "sequence_number": number, **fields}))
+    def _happen(self, happenings: Happenings) -> None:
+        for name, fields in happenings:
+            number = self._take_number()
+            is_told = number >= self.first_told
+            data = encode({"type": name, "sequence_number": number, **fields}) if is_told else b""
+            self._told.append(Event(name, number, data))
 
     def _carry(self, name: str, response: bytes) -> Event:
         """The event that carries the response, which is JSON already."""

@@ -16,7 +16,8 @@ class Pieces:
         self._loose_from = 0
         """Where what is not joined yet begins."""
         self._count = 0
-        self.extend(pieces)
+        if pieces:
+            self.extend(pieces)
 
     def append(self, piece: str) -> None:
         """One more."""

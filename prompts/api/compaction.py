@@ -20,14 +20,14 @@ from prompts.api.wire.create_response import (
 )
 from prompts.api.wire.formats import ReasoningParam, TextParam, Word, read_reasoning, read_text
 from prompts.api.wire.ids import ConversationId, ResponseId
-from prompts.api.wire.item_reader import placing_calls, read_input
+from prompts.api.wire.item_reader import place_call, read_input
 from prompts.api.wire.items import MAX_INPUT_ITEMS, InputItem
 from prompts.api.wire.prompts import PromptParam, read_prompt
 from prompts.api.wire.tool_choice import ToolChoiceParam, read_tool_choice
 from prompts.api.wire.tools import Tools, read_tools
 from prompts.domain.model_request import ModelRequest, Truncation
 from prompts.domain.responses import CompactedHistory
-from prompts.errors import InvalidRequest
+from prompts.errors import InvalidRequest, UnknownCall
 from prompts.ports.responses import Claim
 from prompts.usecases.anchors import read_anchor, read_previous
 from prompts.usecases.ask import Ask
@@ -94,10 +94,11 @@ class CompactController(ApiController):
             raise InvalidRequest(message, param="input")
         anchor = read_previous(body.previous_response_id)
         request = ModelRequest(model=body.model, prompt_cache_key=body.prompt_cache_key, service_tier=body.service_tier)
-        with placing_calls(body.input, param="input"):
+        new_input = read_input(body.input, sender=self.sender)
+        try:
             compacted, is_replay = await compact_history(
                 owner=self.owner,
-                new_input=read_input(body.input, sender=self.sender),
+                new_input=new_input,
                 anchor=anchor,
                 instructions=body.instructions,
                 model_request=request,
@@ -105,6 +106,8 @@ class CompactController(ApiController):
                 ports=self.state.histories,
                 limits=self.caller.token_limits,
             )
+        except UnknownCall as error:
+            raise place_call(error, body.input, param="input") from None
         response = self.render(compacted)
         if is_replay:
             response["idempotency-replayed"] = "true"

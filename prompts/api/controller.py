@@ -181,12 +181,13 @@ class ApiController(Controller[WireSerializer]):
     @property
     def state(self) -> State:
         """The ports this process opened."""
-        return get_state(cast(ASGIRequest, self.request).scope)
+        return get_state(self.request.scope)  # type: ignore[attr-defined]  # every request is an ASGIRequest
 
     @property
     def caller(self) -> Caller:
         """Whose key or client secret the request carries, and what it may do."""
-        return cast(Caller, self.request.caller)  # type: ignore[attr-defined]  # set by BearerKey
+        caller: Caller = self.request.caller  # type: ignore[attr-defined]  # set by BearerKey
+        return caller
 
     @property
     def owner(self) -> str:

@@ -16,14 +16,14 @@ from prompts.api.openapi.examples import CREATE_CONVERSATION, CREATE_ITEMS, FORK
 from prompts.api.pages import Limit, Order, check_cursors, encode_page
 from prompts.api.wire.ids import ConversationId, ItemId
 from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
-from prompts.api.wire.item_reader import placing_calls, read_items
+from prompts.api.wire.item_reader import place_call, read_items
 from prompts.api.wire.items import MAX_ITEMS_A_CALL, InputItem, Metadata
 from prompts.domain import ids
 from prompts.domain.conversations import Conversation
 from prompts.domain.item_kinds import ITEM_ID_PREFIXES
 from prompts.domain.items import Item
 from prompts.domain.responses import Notice
-from prompts.errors import InvalidRequest
+from prompts.errors import InvalidRequest, UnknownCall
 from prompts.usecases.conversations import (
     add_items,
     create_conversation,
@@ -172,15 +172,18 @@ class ConversationsController(ApiController):
         """Create a conversation, with up to 1,000 items."""
         self.check_quota()
         body = parsed_body or CreateConversation()
-        with placing_calls(body.items, param="items"):
+        new_items = read_items(body.items or [], param="items", sender=self.sender)
+        try:
             conversation = await create_conversation(
                 owner=self.owner,
                 metadata=body.metadata or {},
                 title=body.title,
-                new_items=read_items(body.items or [], param="items", sender=self.sender),
+                new_items=new_items,
                 store=self.state.conversations,
                 files=self.state.files,
             )
+        except UnknownCall as error:
+            raise place_call(error, body.items, param="items") from None
         return self.render(encode(show(conversation)))
 
     @validate(ResponseSpec(ConversationList, status_code=HTTPStatus.OK), *ERRORS, operation_id="listConversations")
@@ -328,9 +331,9 @@ class ItemsController(ApiController):
     ) -> HttpResponse:
         """Append up to 1,000 items; they come back in the order given."""
         self.check_quota()
-        with placing_calls(parsed_body.items, param="items"):
-            new_items = read_items(parsed_body.items, param="items", sender=self.sender)
-            check_items(self.caller, new_items, param="items")
+        new_items = read_items(parsed_body.items, param="items", sender=self.sender)
+        check_items(self.caller, new_items, param="items")
+        try:
             items = await add_items(
                 _conversation_id(parsed_path),
                 owner=self.owner,
@@ -338,6 +341,8 @@ class ItemsController(ApiController):
                 store=self.state.conversations,
                 files=self.state.files,
             )
+        except UnknownCall as error:
+            raise place_call(error, parsed_body.items, param="items") from None
         body = ItemList(list(items), items[0].id, items[-1].id, has_more=False)
         return self.render(encode(body))
 

@@ -43,20 +43,22 @@ MAX_HEADER_NAMES = 4_000
 def cors(view: View) -> View:
     """Lean-road middleware, outside of what renders errors: pages must be able to read these."""
 
-    async def answer(request: HttpRequest) -> HttpResponseBase:
+    def answer(request: HttpRequest) -> Awaitable[HttpResponseBase]:
         origin = find_foreign_origin(request)
-        if origin is None:
-            return await view(request)
-        state = get_state(cast(ASGIRequest, request).scope)
-        if request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META:
-            return await _answer_question(request, origin, state)
-        response = await view(request)
-        if await _may_read(request, origin, state):
-            response["Access-Control-Allow-Origin"] = origin
-            response["Access-Control-Expose-Headers"] = EXPOSED
-        return response
+        return view(request) if origin is None else _answer_page(request, origin, view)
 
     return answer
+
+
+async def _answer_page(request: HttpRequest, origin: str, view: View) -> HttpResponseBase:
+    state = get_state(cast(ASGIRequest, request).scope)
+    if request.method == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in request.META:
+        return await _answer_question(request, origin, state)
+    response = await view(request)
+    if await _may_read(request, origin, state):
+        response["Access-Control-Allow-Origin"] = origin
+        response["Access-Control-Expose-Headers"] = EXPOSED
+    return response
 
 
 def find_foreign_origin(request: HttpRequest) -> str | None:

@@ -27,10 +27,10 @@ from prompts.api.sse import Pad
 from prompts.api.wire.create_response import CreateResponse, read_ask, read_claim
 from prompts.api.wire.ids import ResponseId
 from prompts.api.wire.include import SEARCH_RESULTS, Include, check_include
-from prompts.api.wire.item_reader import placing_calls, read_input, split_trigger
+from prompts.api.wire.item_reader import place_call, read_input, split_trigger
 from prompts.domain import ids
 from prompts.domain.responses import Response
-from prompts.errors import InvalidRequest, ServiceError
+from prompts.errors import InvalidRequest, ServiceError, UnknownCall
 from prompts.run.following import follow_response
 from prompts.run.outlet import Outlet
 from prompts.usecases.ask import Ask
@@ -94,11 +94,13 @@ class ResponsesController(ApiController):
     )
     async def post(self, parsed_body: Annotated[BodyMsgspec[CreateResponse], CREATE_RESPONSE]) -> HttpResponse:
         """Ask the model. With `stream: true` the answer is `text/event-stream`: events as they come, then `[DONE]`."""
-        with placing_calls(parsed_body.input, param="input"):
-            ask = self._read(parsed_body)
-            check_ask(self.caller, ask)
-            bind_request(self.request)
+        ask = self._read(parsed_body)
+        check_ask(self.caller, ask)
+        bind_request(self.request)
+        try:
             turn = await create_turn(ask, self.state.turns, limits=self.caller.token_limits)
+        except UnknownCall as error:
+            raise place_call(error, parsed_body.input, param="input") from None
         self.tell_tokens(turn.tokens_left)
         if not turn.is_replay:
             leave_to_run(self.request)

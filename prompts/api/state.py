@@ -69,7 +69,8 @@ class WithBody(Protocol):
 
 def get_state(scope: Mapping[str, Any]) -> State:
     """The state of the process that serves this connection, from its ASGI scope."""
-    return cast(State, scope["state"]["prompts"])
+    state: State = scope["state"]["prompts"]
+    return state
 
 
 def get_unknown(request: HttpRequest) -> Unknown:

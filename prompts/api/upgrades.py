@@ -22,11 +22,15 @@ def refuse_upgrades(view: View) -> View:
     Codex goes on over HTTP after a 426 only: https://github.com/openai/codex/issues/43353.
     """
 
-    async def answer(request: HttpRequest) -> HttpResponseBase:
+    def answer(request: HttpRequest) -> Awaitable[HttpResponseBase]:
         if request.META.get("HTTP_UPGRADE", "").lower() != "websocket":
-            return await view(request)
-        api_keys = get_state(cast(ASGIRequest, request).scope).api_keys
-        await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=api_keys)
-        raise WebSocketsOff("No WebSocket can be opened here. Send the request over HTTP, with 'stream': true.")
+            return view(request)  # no coroutine around it, since each request comes by here
+        return _refuse(request)
 
     return answer
+
+
+async def _refuse(request: HttpRequest) -> HttpResponseBase:
+    api_keys = get_state(cast(ASGIRequest, request).scope).api_keys
+    await authenticate(request.META.get("HTTP_AUTHORIZATION"), api_keys=api_keys)
+    raise WebSocketsOff("No WebSocket can be opened here. Send the request over HTTP, with 'stream': true.")

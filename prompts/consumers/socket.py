@@ -5,7 +5,6 @@ connection: when the client leaves, it is cancelled, and what becomes of the res
 """
 
 import asyncio
-import dataclasses
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
@@ -14,13 +13,14 @@ from functools import partial
 from typing import Literal, Protocol, TypeAlias
 
 import structlog
+from msgspec.structs import replace
 
 from prompts.answer.events import Event
 from prompts.api.errors import our_mistake
 from prompts.api.own_seals import OwnSeals
 from prompts.api.state import State
 from prompts.api.wire.create_response import hash_body, read_ask
-from prompts.api.wire.item_reader import placing_calls, read_input, split_trigger
+from prompts.api.wire.item_reader import place_call, read_input, split_trigger
 from prompts.api.wire.items import Sender
 from prompts.api.wire.unknown import Unknown
 from prompts.consumers.frames import (
@@ -35,7 +35,7 @@ from prompts.consumers.frames import (
 from prompts.consumers.lanes import Lanes
 from prompts.consumers.sockets import POLICY_VIOLATION, SocketEnding, Sockets
 from prompts.consumers.upgrade import admit_caller
-from prompts.errors import InvalidApiKey, ServiceError
+from prompts.errors import InvalidApiKey, ServiceError, UnknownCall
 from prompts.ports.api_keys import Caller
 from prompts.ports.observer import ParameterIgnored, SocketEnd, SocketTurnServed
 from prompts.ports.responses import Claim
@@ -213,10 +213,12 @@ class Socket:
         unknown = Unknown(self._state.reading)
         body = read_create(turn.frame, unknown, may_stream=self._opened.always_streams)
         before = self._memory.find(body.previous_response_id) if body.previous_response_id else None
-        with placing_calls(body.input or None, param="input"):
-            ask = self._read(body, unknown)
-            check_ask(caller, ask)
+        ask = self._read(body, unknown)
+        check_ask(caller, ask)
+        try:
             created = await create_turn(ask, self._state.turns, before=before, limits=caller.token_limits)
+        except UnknownCall as error:
+            raise place_call(error, body.input or None, param="input") from None
         self._tell_ignored(unknown)
         structlog.contextvars.bind_contextvars(response_id=created.response_id)
         outlet = Outlet()
@@ -250,7 +252,7 @@ class Socket:
             unknown=unknown,
             is_compaction=is_compaction,
         )
-        return dataclasses.replace(ask, is_warm_up=is_warm_up, is_remembered=body.store is False)
+        return replace(ask, is_warm_up=is_warm_up, is_remembered=body.store is False)
 
     async def _send_groups(
         self,

@@ -6,6 +6,7 @@ and one script's keys lie in one slot.
 """
 
 import hashlib
+import os
 import re
 import secrets
 import time
@@ -51,7 +52,7 @@ def new_partition() -> str:
 
 def new_id(kind: str, partition: str) -> str:
     """A fresh id of a kind in a partition."""
-    return f"{start_of(kind)}{partition}{time.time_ns() // 1_000_000:012x}{secrets.token_hex(9)}"
+    return f"{start_of(kind)}{partition}{time.time_ns() // 1_000_000:012x}{os.urandom(9).hex()}"
 
 
 def start_of(kind: str) -> str:

@@ -5,6 +5,7 @@ What named files hold is kept in the same way (`prompts.domain.named_files`).
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -13,10 +14,14 @@ from prompts.domain.items import Call, Item
 from prompts.domain.named_files import Holder
 from prompts.domain.responses import CompactedHistory
 
+# For isinstance, which takes three times as long for a union.
+_CALLS = get_args(Call)
+_KEEPERS = (*get_args(Holder), *_CALLS)
+
 
 def get_kept(item: Item) -> Sequence[str]:
     """What is kept with the item."""
-    return item.kept or () if isinstance(item, (Call, Holder)) else ()
+    return item.kept or () if isinstance(item, _KEEPERS) else ()
 
 
 def measure_kept(item: Call) -> int:
@@ -33,7 +38,7 @@ def with_kept(item: Item, kept: Sequence[str]) -> Item:
 
 def hide_kept(item: Item) -> Item:
     """The item as it may be shown."""
-    return replace(item, kept=UNSET) if isinstance(item, (Call, Holder)) and item.kept else item
+    return replace(item, kept=UNSET) if isinstance(item, _KEEPERS) and item.kept else item
 
 
 def hide_all_kept(compacted: CompactedHistory) -> CompactedHistory:

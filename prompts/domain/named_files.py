@@ -26,7 +26,8 @@ Holder: TypeAlias = Message | FunctionCallOutput | CustomToolCallOutput
 Attachment: TypeAlias = InputImage | InputFile
 
 # For isinstance, which takes three times as long for a union.
-_HOLDERS = (Message, FunctionCallOutput, CustomToolCallOutput)
+_OUTPUTS = (FunctionCallOutput, CustomToolCallOutput)
+_HOLDERS = (Message, *_OUTPUTS)
 _ATTACHMENTS = (InputImage, InputFile)
 
 encode = msgspec.json.Encoder().encode
@@ -37,11 +38,10 @@ _MISSING = InputText("(a file that is not there any more)")
 
 def list_named(item: object) -> Iterator[tuple[str, Attachment]]:
     """The parts that name a file, each with its place in the item."""
-    if isinstance(item, _HOLDERS):
-        name = "content" if isinstance(item, Message) else "output"
-        for index, part in enumerate(_parts_of(item)):
-            if _names_file(part):
-                yield f"{name}[{index}]", part
+    name = "content" if isinstance(item, Message) else "output"
+    for index, part in enumerate(_parts_of(item)):
+        if _names_file(part):
+            yield f"{name}[{index}]", part
 
 
 def keep_files(item: object, told: Sequence[Attachment]) -> Item:
@@ -52,8 +52,9 @@ def keep_files(item: object, told: Sequence[Attachment]) -> Item:
 
 def fill_files(item: Item) -> Item:
     """The item as the model is told it; the same one where it names no files."""
-    if not isinstance(item, _HOLDERS) or not any(map(_names_file, _parts_of(item))):
+    if not _names_any(_parts_of(item)):
         return item
+    assert isinstance(item, _HOLDERS)
     kept = iter(item.kept or ())
     filled = []
     for part in _parts_of(item):
@@ -67,11 +68,21 @@ def fill_files(item: Item) -> Item:
     return replace(item, output=filled, kept=UNSET)
 
 
+def _names_any(parts: Sequence[object]) -> bool:
+    for part in parts:  # noqa: SIM110  # of each item, several times a turn: a generator would cost more
+        if isinstance(part, _ATTACHMENTS) and part.file_id:
+            return True
+    return False
+
+
 def _names_file(part: object) -> TypeGuard[Attachment]:
     return isinstance(part, _ATTACHMENTS) and bool(part.file_id)
 
 
-def _parts_of(item: Holder) -> Sequence[object]:
+def _parts_of(item: object) -> Sequence[object]:
+    """Those that may be files."""
     if isinstance(item, Message):
         return item.content
-    return () if isinstance(item.output, str) else item.output
+    if isinstance(item, _OUTPUTS) and not isinstance(item.output, str):
+        return item.output
+    return ()

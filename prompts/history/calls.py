@@ -36,6 +36,9 @@ def drop_unanswered(items: Sequence[Item], kinds: ItemKinds = ITEM_KINDS) -> lis
 
     Model servers refuse calls without outputs and outputs without calls.
     """
+    paired = [item for item in items if kinds[type(item)].pairing]
+    if not paired:
+        return [*items]
     answered = _find_answered(items, kinds)
     return [item for place, item in enumerate(items) if place in answered or not _is_paired(item, kinds)]
 

@@ -23,9 +23,11 @@ _PREFACE = (
 
 def apply_compactions(items: Sequence[Item], unseal: Unseal) -> list[Item]:
     """The history without compactions: the notes of the last one that opens, and nothing that they stand for."""
-    for index in reversed(range(len(items))):
-        item = items[index]
-        if isinstance(item, Compaction) and (notes := _open(item, unseal)) is not None:
+    compactions = [(index, item) for index, item in enumerate(items) if isinstance(item, Compaction)]
+    if not compactions:
+        return [*items]
+    for index, compaction in reversed(compactions):
+        if (notes := _open(compaction, unseal)) is not None:
             return [*list_user_messages(items[:index]), _write_notes(notes), *_without_compactions(items[index + 1 :])]
     return _without_compactions(items)
 

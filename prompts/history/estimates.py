@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from prompts.domain.item_kinds import ITEM_KINDS, ItemKinds
-from prompts.domain.items import InputFile, InputImage, Item, Part, Reasoning, words_of
+from prompts.domain.items import InputFile, InputImage, InputText, Item, OutputText, Part, Reasoning, Refusal, words_of
 from prompts.domain.named_files import fill_files
 from prompts.domain.tools import Tool
 
@@ -20,16 +20,13 @@ MIN_COMPARED_TOKENS = 100
 MAX_TOOLS_SHARE = 0.5
 # https://platform.openai.com/docs/guides/images-vision: 85 for a small image, and 170 more for each of its four tiles.
 TOKENS_A_SMALL_IMAGE, TOKENS_AN_IMAGE = 85, 765
+_TEXTS = (InputText, OutputText)
 
 
 def estimate_tokens(item: Item, kinds: ItemKinds = ITEM_KINDS) -> int:
     """About how many tokens an item costs the model."""
-    told = fill_files(item)
-    characters, parts = kinds[type(told)].size(told)
-    tokens = TOKENS_A_MESSAGE + estimate_characters(characters)
-    for part in parts:
-        tokens += _estimate_part(part)
-    return tokens
+    words = _estimate_words(item, kinds)
+    return _estimate_mixed(fill_files(item), kinds) if words is None else words
 
 
 def estimate_text(text: str) -> int:
@@ -58,19 +55,38 @@ def estimate_plain(items: Sequence[Item], tools: Sequence[Tool]) -> int | None:
     Servers count pictures, files, tools and sealed thoughts each in their own way, and a short text says more of the
     chat template.
     """
-    tokens, tool_tokens = estimate_items(items), estimate_tools(tools)
-    has_words_only = not any(_has_attachment(item) or _is_sealed(item) for item in items)
-    is_comparable = has_words_only and tokens >= MIN_COMPARED_TOKENS and tool_tokens <= MAX_TOOLS_SHARE * tokens
+    tokens, tool_tokens = 0, estimate_tools(tools)
+    for item in items:
+        if isinstance(item, Reasoning) and item.encrypted_content:
+            return None
+        words = _estimate_words(item, ITEM_KINDS)
+        if words is None:
+            return None
+        tokens += words
+    is_comparable = tokens >= MIN_COMPARED_TOKENS and tool_tokens <= MAX_TOOLS_SHARE * tokens
     return tokens + tool_tokens if is_comparable else None
 
 
-def _has_attachment(item: Item) -> bool:
-    _, parts = ITEM_KINDS[type(item)].size(item)
-    return any(isinstance(part, (InputImage, InputFile)) for part in parts)
+def _estimate_words(item: Item, kinds: ItemKinds) -> int | None:
+    """Of an item that holds nothing but words; None of any other."""
+    characters, parts = kinds[type(item)].size(item)
+    tokens = TOKENS_A_MESSAGE
+    if characters:
+        tokens += estimate_characters(characters)
+    for part in parts:
+        if isinstance(part, _TEXTS):  # nearly all, of each item several times a turn: not through a function
+            tokens += -(-len(part.text) // CHARACTERS_A_TOKEN)
+        elif isinstance(part, Refusal):
+            tokens += estimate_characters(len(part.refusal))
+        else:
+            return None
+    return tokens
 
 
-def _is_sealed(item: Item) -> bool:
-    return isinstance(item, Reasoning) and bool(item.encrypted_content)
+def _estimate_mixed(told: Item, kinds: ItemKinds) -> int:
+    """Of an item that holds more than words, as the model is told it."""
+    characters, parts = kinds[type(told)].size(told)
+    return TOKENS_A_MESSAGE + estimate_characters(characters) + sum(map(_estimate_part, parts))
 
 
 def _estimate_part(part: Part) -> int:

@@ -3,7 +3,7 @@
 https://developers.openai.com/api/docs/guides/tools-tool-search
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -24,9 +24,9 @@ def with_found_tools(request: ModelRequest, items: Sequence[Item]) -> ModelReque
 
     Where nothing searches for tools, the deferred ones are offered as all others are: nobody could find them.
     """
-    has_search = any(isinstance(tool, ToolSearchTool) for tool in request.tools)
+    has_search = bool(request.tools) and any(isinstance(tool, ToolSearchTool) for tool in request.tools)
     offered = [tool for tool in map(_without_deferred, request.tools) if tool] if has_search else request.tools
-    found = [*_list_found(items)]
+    found = _list_found(items)
     if not found and offered == request.tools:
         return request
     return replace(request, tools=_merge([*offered, *found]))
@@ -34,7 +34,7 @@ def with_found_tools(request: ModelRequest, items: Sequence[Item]) -> ModelReque
 
 def with_additional_tools(request: ModelRequest, items: Sequence[Item]) -> ModelRequest:
     """The request as a server takes it that knows searches for tools: the deferred ones are its own affair."""
-    added = [*_list_found([item for item in items if isinstance(item, AdditionalTools)])]
+    added = _list_found([item for item in items if isinstance(item, AdditionalTools)])
     if any(isinstance(tool, ToolSearchTool) for tool in request.tools):
         return replace(request, tools=_merge([*request.tools, *added])) if added else request
     return replace(request, tools=_merge([*map(_at_once, request.tools), *added]))
@@ -60,12 +60,10 @@ def _without_deferred(tool: Tool) -> Tool | None:
     return tool
 
 
-def _list_found(items: Sequence[Item]) -> Iterator[Tool]:
+def _list_found(items: Sequence[Item]) -> list[Tool]:
     """The last that were found; no more are looked at, whatever a client has put there."""
     given = [tool for item in items if isinstance(item, _WITH_TOOLS) for tool in item.tools]
-    for one in given[-MAX_FOUND_TOOLS:]:
-        if (tool := _read_tool(one)) is not None:
-            yield tool
+    return [] if not given else [tool for one in given[-MAX_FOUND_TOOLS:] if (tool := _read_tool(one)) is not None]
 
 
 def _read_tool(given: Any) -> Tool | None:

@@ -16,9 +16,10 @@ def recall_thoughts(items: Sequence[Item]) -> list[Item]:
     """
     told: list[Item] = []
     for item in items:
-        if isinstance(item, Call) and (kept := get_kept(item)):
+        kept = get_kept(item)
+        if kept and isinstance(item, Call):
             told += [_think(content) for content in _fill_shown(told, kept)]
-        told.append(hide_kept(item))
+        told.append(hide_kept(item) if kept else item)
     return told
 
 

@@ -1,7 +1,6 @@
 """What happens in a process, told to whoever measures it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -10,8 +9,7 @@ from prompts.domain.responses import Status
 from prompts.domain.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(Struct, frozen=True):
     """A process began to write a response; `is_takeover`: another process had begun it."""
 
     response_id: str
@@ -19,8 +17,7 @@ class RunStarted:
     is_takeover: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FirstTokenCame:
+class FirstTokenCame(Struct, frozen=True):
     """The model said the first word of an answer, so long after its run began; seconds.
 
     Not told of an answer that was taken over: part of the wait passed elsewhere.
@@ -31,8 +28,7 @@ class FirstTokenCame:
     after_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnded:
+class RunEnded(Struct, frozen=True):
     """A run ended its response; `code` is the error's, where it failed, and `took_s` is since the run began."""
 
     response_id: str
@@ -43,29 +39,25 @@ class RunEnded:
     took_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class RunHandedOver:
+class RunHandedOver(Struct, frozen=True):
     """A process that leaves asked others to go on with the response."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunLost:
+class RunLost(Struct, frozen=True):
     """A run may write no more: its lease was lost, or Redis was away for longer than the lease."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunLeft:
+class RunLeft(Struct, frozen=True):
     """The process is done with a run, however the run ended."""
 
     response_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndedOutsideRun:
+class EndedOutsideRun(Struct, frozen=True):
     """A response was ended by somebody other than its run: its owner cancelled it, or its replicas were lost."""
 
     response_id: str
@@ -80,8 +72,7 @@ class Appended(Struct, frozen=True, gc=False):
     took_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class ModelCalled:
+class ModelCalled(Struct, frozen=True):
     """A call of the model is over, for an answer, a summary or follow-ups; seconds.
 
     `code` is the error's, where it failed. `writing_s` is from the first word to the end, and `written_tokens` is how
@@ -97,20 +88,17 @@ class ModelCalled:
     written_tokens: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ModelsListed:
+class ModelsListed(Struct, frozen=True):
     """The model's server named its models."""
 
     models: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class FollowerJoined:
+class FollowerJoined(Struct, frozen=True):
     """Somebody began to follow a response through this process."""
 
 
-@dataclass(frozen=True, slots=True)
-class FollowerLeft:
+class FollowerLeft(Struct, frozen=True):
     """Somebody follows no more."""
 
 
@@ -119,64 +107,55 @@ SocketEnd: TypeAlias = Literal["client", "lost", "silent", "stalled", "message",
 no message; its key is not valid any more; its time was over; its process leaves; a mistake of ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketOpened:
+class SocketOpened(Struct, frozen=True):
     """A WebSocket was opened."""
 
 
-@dataclass(frozen=True, slots=True)
-class SocketClosed:
+class SocketClosed(Struct, frozen=True):
     """A WebSocket was closed."""
 
     reason: SocketEnd
 
 
-@dataclass(frozen=True, slots=True)
-class SocketTurnServed:
+class SocketTurnServed(Struct, frozen=True):
     """A turn on a WebSocket is over: it was followed to its end, refused, or its client left before."""
 
     outcome: Literal["answered", "refused", "left"]
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterIgnored:
+class ParameterIgnored(Struct, frozen=True):
     """So many parts of a request were left out because this server does not know them."""
 
     kind: Literal["field", "item_field", "tool", "include"]
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class KnowledgeFailed:
+class KnowledgeFailed(Struct, frozen=True):
     """The knowledge server did not do what it was asked."""
 
     kind: Literal["timeout", "unreachable", "refused"]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexingStopped:
+class IndexingStopped(Struct, frozen=True):
     """The work on a file of a vector store is over here: it has ended, is tried again later, or is another's."""
 
     outcome: Literal["completed", "failed", "put_off", "stale"]
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerChanged:
+class BreakerChanged(Struct, frozen=True):
     """A circuit breaker changed its state."""
 
     target: Literal["model", "weaviate"]
     state: Literal["closed", "open", "half_open"]
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveLooked:
+class ArchiveLooked(Struct, frozen=True):
     """The archiver looked for what to copy; the oldest of it has waited so long, seconds. 0: there was nothing."""
 
     lag_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Archived:
+class Archived(Struct, frozen=True):
     """A batch was written to the archive: how many rows of each kind, and how many things were `erased`."""
 
     rows: Mapping[str, int]

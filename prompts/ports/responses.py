@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
+from msgspec import Struct
+
 from prompts.domain.anchors import Anchor
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
@@ -13,8 +15,7 @@ from prompts.domain.responses import ModelInput, Response, Status
 from prompts.ports.event_log import Group
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What tells a retry from a new request: the key the client chose, and the hash of what it asked for."""
 
     body_hash: str
@@ -23,8 +24,7 @@ class Claim:
     """The client library tries again by itself (`x-stainless-retry-count`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """A response that is about to be admitted: everything but what Redis decides (the time, the window)."""
 
     response: Response
@@ -48,8 +48,7 @@ class Draft:
         return self.response.store and not self.response.background
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Struct, frozen=True):
     """What admission gives back. `window` is the history in order, oldest first, within the token budget."""
 
     response: Response
@@ -95,8 +94,7 @@ class Failure:
     retry_after_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """How a run ended: the ended response, its JSON as it will always be shown, and what joins the timeline.
 
     The `items` may have what nobody is shown (`prompts/domain/kept_thoughts.py`). `passages` are what the model was

@@ -1,7 +1,8 @@
 """What a run is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from prompts.answer.events import Event, Narration
 from prompts.domain.items import Item
@@ -10,8 +11,7 @@ from prompts.domain.responses import ModelInput, Response
 from prompts.domain.usage import Usage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brief:
+class Brief(Struct, frozen=True, kw_only=True):
     """Whose response a run writes and under which epoch, and what the model is asked.
 
     `narration` stands where the log ends: at the opening, or where a lost run has left it.

@@ -2,8 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -46,6 +45,24 @@ def new_reader(response_id: str) -> Reader:
     return Reader(response_id, secrets.token_hex(8))
 
 
+class Joined:
+    """A reader, while they follow; no generator, since each turn has one."""
+
+    __slots__ = ("_followers", "_reader")
+
+    def __init__(self, reader: Reader, followers: "Followers") -> None:
+        self._reader = reader
+        self._followers = followers
+
+    def __enter__(self) -> None:
+        self._followers.enter(self._reader)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self._followers.unmark_soon(self._reader)
+        self._followers.leave(self._reader)
+
+
 class Followers:
     """The readers of responses at this process, wherever the responses are written."""
 
@@ -63,26 +80,26 @@ class Followers:
         self._is_leaving = False
         self._is_over = False
 
-    @contextmanager
-    def join(self, reader: Reader, *, is_here: bool) -> Iterator[None]:
-        """For as long as one follows; `is_here` says that the response is written by this process.
+    def join(self, reader: Reader, *, is_here: bool) -> "Joined":
+        """A context for as long as one follows; `is_here` says that the response is written by this process.
 
         The mark of a reader who leaves before the end is removed. Raises Draining for what any other replica can serve
         for longer.
         """
         if self._is_leaving and not is_here:
             raise Draining("This replica is leaving. Send the request again; another one will serve it.")
+        return Joined(reader, self)
+
+    def enter(self, reader: Reader) -> None:
+        """One begins to follow: for `Joined`."""
         self._readers.add(reader)
         self._observer.notice(FollowerJoined())
-        try:
-            yield
-        except BaseException:
-            self.unmark_soon(reader)
-            raise
-        finally:
-            self._readers.discard(reader)
-            self._observer.notice(FollowerLeft())
-            self._left.set()
+
+    def leave(self, reader: Reader) -> None:
+        """One follows no more: for `Joined`."""
+        self._readers.discard(reader)
+        self._observer.notice(FollowerLeft())
+        self._left.set()
 
     async def mark(self, reader: Reader) -> None:
         """Mark one who has joined. Raises nothing: while Redis is away, the next renewal makes the mark."""

@@ -57,8 +57,11 @@ class _CountedAnswer(TappedAnswer):
         self._has_answered = False
 
     async def __aenter__(self) -> Self:
-        with counted_failures(self._breaker):
+        try:
             self._answer = await self._context.__aenter__()
+        except (UpstreamError, UpstreamTimeout) as error:
+            _count(error, self._breaker)
+            raise
         return self
 
     async def __aexit__(

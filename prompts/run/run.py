@@ -364,7 +364,7 @@ class Run:
 
         Raises StaleRun, TailLost, Unavailable, also when it is cancelled: then there is something left to do.
         """
-        ending = asyncio.ensure_future(self._settle_and_commit(finished))
+        ending = self._loop.create_task(self._settle_and_commit(finished))
         try:
             await asyncio.shield(ending)
         except asyncio.CancelledError:

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import structlog
@@ -110,56 +111,41 @@ class Runner:
         """Who is told what happens to responses."""
         return self._observer
 
-    @contextmanager
-    def reserve(self, owner: str | None = None, *, is_new: bool = True) -> Iterator[None]:
-        """A place for one run, held from before the first write until the run has started or failed to.
+    def reserve(self, owner: str | None = None, *, is_new: bool = True) -> "HeldPlace":
+        """A place for one run, to be held from before the first write until the run has started or failed to.
 
         A takeover has no `owner` yet: what has begun is finished first.
         Raises Draining, Overloaded, RateLimited (the owner has enough places), and for a new response StorageFull.
         """
-        self._check_place(owner, is_new=is_new)
+        self._take_place(owner, is_new=is_new)
         self._reserved += 1
-        try:
-            with self._held(owner):
-                yield
-        finally:
-            self._reserved -= 1
-            if not self._reserved:
-                self._taken_early.clear()
-            self._left.set()
+        return HeldPlace(partial(self._end_reservation, owner))
 
-    @contextmanager
-    def attend(self, owner: str, *, is_kept: bool = True) -> Iterator[None]:
+    def _end_reservation(self, owner: str | None) -> None:
+        self._reserved -= 1
+        if not self._reserved:
+            self._taken_early.clear()
+        self._give_place_back(owner)
+
+    def attend(self, owner: str, *, is_kept: bool = True) -> "HeldPlace":
         """A place for a request that asks the model without a run; a drain waits for it.
 
         Raises Draining, Overloaded, RateLimited, and where something of it is kept StorageFull.
         """
-        self._check_place(owner, is_new=is_kept)
+        self._take_place(owner, is_new=is_kept)
         self._attended += 1
-        try:
-            with self._held(owner):
-                yield
-        finally:
-            self._attended -= 1
-            self._left.set()
+        return HeldPlace(partial(self._end_attendance, owner))
+
+    def _end_attendance(self, owner: str) -> None:
+        self._attended -= 1
+        self._give_place_back(owner)
 
     def check_draining(self) -> None:
         """Raises Draining when no run may begin here any more."""
         if self._is_draining:
             raise Draining("This replica is leaving. Send the request again; another one will serve it.")
 
-    @contextmanager
-    def _held(self, owner: str | None) -> Iterator[None]:
-        if owner is None:
-            yield
-            return
-        self.shares.take(owner)
-        try:
-            yield
-        finally:
-            self.shares.give_back(owner)
-
-    def _check_place(self, owner: str | None, *, is_new: bool) -> None:
+    def _take_place(self, owner: str | None, *, is_new: bool) -> None:
         self.check_draining()
         if is_new:
             self._check_storage()
@@ -168,6 +154,12 @@ class Runner:
             raise Overloaded(f"This replica runs {self._limits.max_runs} answers already. Try again in a moment.")
         if owner is not None:
             self.shares.check(owner, free=free)
+            self.shares.take(owner)
+
+    def _give_place_back(self, owner: str | None) -> None:
+        if owner is not None:
+            self.shares.give_back(owner)
+        self._left.set()
 
     def count(self) -> int:
         """How many answers this process writes."""
@@ -316,6 +308,21 @@ class Runner:
         self._forget(run)
         self._observer.notice(RunLeft(run.response.id))
         self._left.set()
+
+
+class HeldPlace:
+    """A place that is given back at the end of its context; no generator, since each turn has one."""
+
+    __slots__ = ("_give_back",)
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back = give_back
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._give_back()
 
 
 def _leave_it(brief: Brief, outcome: Outcome) -> None:

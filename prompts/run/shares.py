@@ -86,8 +86,9 @@ class Shares:
             log.debug("shares_not_told")  # readiness reports it; the next renewal tells them again
 
     def _note(self, owner: str) -> None:
-        self._untold.add(owner)
-        self._changed.set()
+        if owner not in self._untold:
+            self._untold.add(owner)
+            self._changed.set()
 
 
 def _too_many(reason: str) -> RateLimited:

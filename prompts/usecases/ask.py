@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from prompts.domain.anchors import Anchor
 from prompts.domain.conversations import Metadata
@@ -35,8 +35,7 @@ class AskedPrompt:
     variables: Mapping[str, VariableValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(Struct, frozen=True, kw_only=True):
     """What a client asks of one turn, checked; None where the client said nothing."""
 
     owner: str
@@ -71,12 +70,12 @@ class Ask:
     service_tier: ServiceTier | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    cache_hints: Mapping[str, Any] = field(default_factory=dict)
+    cache_hints: Mapping[str, Any] = {}
     user: str | None = None
     store: bool | None = None
     background: bool | None = None
     metadata: Metadata | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = {}
     """The model server's own options, as they are."""
     ignored: Sequence[str] = ()
     """What of the request was left out, by its places."""
@@ -86,7 +85,7 @@ class Ask:
     used_prompt: UsedPrompt | UnsetType = UNSET
     attached: Sequence[str] = ()
     """The variables whose images and files are the first item of the input."""
-    granted_stores: Mapping[str, str] = field(default_factory=dict)
+    granted_stores: Mapping[str, str] = {}
     """Vector stores of others that this turn may search, and whose they are."""
     history_tokens: int | None = None
     wants_follow_ups: bool = False

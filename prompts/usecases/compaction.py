@@ -18,7 +18,7 @@ from prompts.domain.kept_thoughts import hide_all_kept
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import CompactedHistory
 from prompts.domain.text import JsonSchema
-from prompts.errors import ServiceError, UnknownCall, UpstreamError, UpstreamTimeout
+from prompts.errors import InvalidRequest, NotFound, ServiceError, UnknownCall, UpstreamError, UpstreamTimeout
 from prompts.history.calls import find_unanswered
 from prompts.history.compaction import apply_compactions, list_user_messages
 from prompts.history.estimates import estimate_items, estimate_text, estimate_tools
@@ -34,7 +34,7 @@ from prompts.run.summary import Summary, summarize
 from prompts.usecases.ask import Ask, build_model_request
 from prompts.usecases.items import StoredItem, build_items
 from prompts.usecases.plans import choose_partition
-from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
+from prompts.usecases.prompting import apply_prompt, place_default, place_variable
 from prompts.usecases.turns import TurnPorts, check_model
 
 encode = msgspec.json.Encoder().encode
@@ -98,12 +98,18 @@ async def count_input(said: Ask, ports: HistoryPorts) -> int:
     turns, owner = ports.turns, said.owner
     ask = await apply_prompt(said, turns.prompts)
     model_request = build_model_request(ask, turns.defaults)
-    with placing_defaults(said):
+    try:
         await check_model(model_request.model, turns.model)
-    with placing_variables(ask):
+    except NotFound as error:
+        place_default(error, said)
+        raise
+    try:
         items = await build_items(
             ask.input, ids.new_partition(), owner=owner, conversations=turns.conversations, files=turns.files
         )
+    except InvalidRequest as error:
+        place_variable(error, ask)
+        raise
     factor = turns.calibration.get_factor(model_request.model, owner=owner)
     window: Sequence[Item] = ()
     if ask.anchor is not None:

@@ -3,10 +3,10 @@
 The history of a turn is what the store gives back, then what a connection remembers (`prompts/usecases/remembered.py`).
 """
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from prompts.answer.events import Narration
@@ -39,8 +39,7 @@ class TurnTokens:
     limits: TokenLimits
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A turn that is about to be admitted."""
 
     draft: Draft
@@ -79,7 +78,7 @@ async def plan_turn(
         claim=ask.claim,
         unanswered=find_unanswered(items),
         model_input=_measure(ask, request, items, history_tokens, factor),
-        last_opening_number=len(Narration(response).opening()) - 1,
+        last_opening_number=Narration.count_opening(response) - 1,
         reader_id=new_reader(response.id).id,
     )
     if before is None:
@@ -108,7 +107,7 @@ def _recall(draft: Draft, before: Remembered, *, budget_tokens: int) -> Plan:
     response, account = replace(draft.response, previous_response_id=before.response_id), draft.model_input
     if not draft.model_request.is_warm_up:
         account = replace(account, history_items=len(recalled), history_tokens=window.tokens, dropped_items=dropped)
-    draft = dataclasses.replace(
+    draft = replace(
         draft,
         response=response,
         unanswered=[call_id for call_id in draft.unanswered if call_id not in before.call_ids],
@@ -117,7 +116,7 @@ def _recall(draft: Draft, before: Remembered, *, budget_tokens: int) -> Plan:
     left_tokens = 0 if dropped or draft.model_request.is_warm_up else budget_tokens - window.tokens
     if not response.store:
         return Plan(draft, recalled, left_tokens, is_remembered=True)
-    joined = dataclasses.replace(draft, input=[*_copy(recalled, response.id), *draft.input])
+    joined = replace(draft, input=[*_copy(recalled, response.id), *draft.input])
     return Plan(joined, (), left_tokens, is_remembered=False)
 
 

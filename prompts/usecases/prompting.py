@@ -5,12 +5,11 @@ text stands before everything else, and the request's own instructions behind it
 places, and nothing in them is looked at; images and files come to the model as the user's message, before the input.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from prompts.domain.items import GivenPart, InputFile, InputImage, InputText, Message
 from prompts.domain.prompts import EVERYBODY, PromptContent, UsedPrompt, Variable, VariableValue
@@ -48,29 +47,19 @@ async def apply_prompt(ask: Ask, prompts: PublishedPrompts) -> Ask:
     return _apply(ask, asked, found)
 
 
-@contextmanager
-def placing_defaults(said: Ask) -> Iterator[None]:
+def place_default(error: NotFound, said: Ask) -> None:
     """Say that it is the template which names a model or a vector store that is not there; the request does not."""
-    try:
-        yield
-    except NotFound as error:
-        is_own = said.model is not None if error.param == "model" else _is_tool_of(said, error.param)
-        if said.prompt is not None and not is_own:
-            error.param = "prompt"
-        raise
+    is_own = said.model is not None if error.param == "model" else _is_tool_of(said, error.param)
+    if said.prompt is not None and not is_own:
+        error.param = "prompt"
 
 
-@contextmanager
-def placing_variables(ask: Ask) -> Iterator[None]:
+def place_variable(error: InvalidRequest, ask: Ask) -> None:
     """Say which variable an attachment is that is refused, and where the request's own items stand."""
-    try:
-        yield
-    except (InvalidRequest, NotFound) as error:
-        if ask.attached and error.param is not None and error.param.startswith("input["):
-            place = _find_place(error.param, ask.attached)
-            error.message = error.message.replace(f"'{error.param}'", f"'{place}'")
-            error.param = place
-        raise
+    if ask.attached and error.param is not None and error.param.startswith("input["):
+        place = _find_place(error.param, ask.attached)
+        error.message = error.message.replace(f"'{error.param}'", f"'{place}'")
+        error.param = place
 
 
 def _is_tool_of(said: Ask, param: str | None) -> bool:

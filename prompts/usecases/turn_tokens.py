@@ -3,7 +3,6 @@
 Of the history only the store knows the length, so that all of its budget is taken; the rest is given back in the end.
 """
 
-import dataclasses
 from collections.abc import Awaitable, Callable
 
 from msgspec.structs import replace
@@ -31,9 +30,9 @@ def plan_tokens(plan: Plan, limits: TokenLimits) -> Plan:
     history = 0 if draft.anchor is None else round(plan.history_tokens * factor)
     if limits.per_minute and needed + history > limits.per_minute:
         history = limits.per_minute - needed
-        draft = dataclasses.replace(draft, model_input=replace(account, history_budget_tokens=history))
-        plan = dataclasses.replace(plan, draft=draft, history_tokens=int(history / factor))
-    return dataclasses.replace(plan, tokens=TurnTokens(needed + history, limits))
+        draft = replace(draft, model_input=replace(account, history_budget_tokens=history))
+        plan = replace(plan, draft=draft, history_tokens=int(history / factor))
+    return replace(plan, tokens=TurnTokens(needed + history, limits))
 
 
 async def admit_metered(
@@ -65,7 +64,7 @@ async def admit_metered(
 
 async def _attach(plan: Plan, admission: Admission, refusal: ServiceError) -> Attached:
     """What a retry belongs to. Raises the refusal when there is no such thing."""
-    draft = dataclasses.replace(plan.draft, may_begin=False)
+    draft = replace(plan.draft, may_begin=False)
     if not draft.claim.is_retry and draft.claim.idempotency_key is None:
         raise refusal
     try:

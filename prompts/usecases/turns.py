@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from prompts.answer.events import Event
 from prompts.domain.anchors import Anchor
 from prompts.domain.model_request import ModelRequest
-from prompts.errors import FailedEarlier, NotFound, unknown_previous_response
+from prompts.errors import FailedEarlier, InvalidRequest, NotFound, unknown_previous_response
 from prompts.ports.calibration import Calibration
 from prompts.ports.chat_model import ChatModel
 from prompts.ports.conversations import ConversationStore
@@ -40,7 +41,7 @@ from prompts.usecases.files import FilePorts
 from prompts.usecases.models import get_model
 from prompts.usecases.passages import check_searched
 from prompts.usecases.plans import Plan, brief_run, plan_turn
-from prompts.usecases.prompting import apply_prompt, placing_defaults, placing_variables
+from prompts.usecases.prompting import apply_prompt, place_default, place_variable
 from prompts.usecases.remembered import HistoryLimits, Remembered, remember
 from prompts.usecases.turn_tokens import admit_metered, plan_tokens
 
@@ -70,8 +71,7 @@ class TurnPorts:
     prompts: PublishedPrompts = NO_PROMPTS
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """The response that a request belongs to: `run` when this process writes it, and whether the request made it."""
 
     response_id: str
@@ -105,15 +105,12 @@ async def create_turn(
     request = _build_request(ask, ports, is_metered=limits.has_any)
     if ask.store is not False:
         ports.quotas.check(ask.owner)
-    with placing_defaults(said):
-        await check_model(request.model, ports.model)
-    if ask.claim.idempotency_key is None and not ask.claim.is_retry and not ask.is_warm_up:
-        # A retry may belong to a response that is there already: admission says so.
-        ports.model.check()
-        if ports.vector_stores is not None:
-            with placing_defaults(said):
-                await check_searched(request, owner=ask.owner, stores=ports.vector_stores)
-    with placing_variables(ask):
+    try:
+        await _check_named(ask, request, ports)
+    except NotFound as error:
+        place_default(error, said)
+        raise
+    try:
         plan = await plan_turn(
             ask,
             request,
@@ -123,6 +120,9 @@ async def create_turn(
             files=ports.files,
             calibration=ports.calibration,
         )
+    except InvalidRequest as error:
+        place_variable(error, ask)
+        raise
     admission = Admission(ask.owner, ports.store, ports.event_log, ports.runner, ports.followers)
     begin = partial(_begin, ask, plan_tokens(plan, limits), admission, ports)
     match ask.if_busy:
@@ -138,6 +138,16 @@ def _build_request(ask: Ask, ports: TurnPorts, *, is_metered: bool) -> ModelRequ
     if traceparent := ports.tracing.find_traceparent():
         request = replace(request, traceparent=traceparent)
     return replace(request, is_metered=True) if is_metered else request
+
+
+async def _check_named(ask: Ask, request: ModelRequest, ports: TurnPorts) -> None:
+    """Raises NotFound (model, vector store), UpstreamUnavailable."""
+    await check_model(request.model, ports.model)
+    if ask.claim.idempotency_key is None and not ask.claim.is_retry and not ask.is_warm_up:
+        # A retry may belong to a response that is there already: admission says so.
+        ports.model.check()
+        if ports.vector_stores is not None:
+            await check_searched(request, owner=ask.owner, stores=ports.vector_stores)
 
 
 async def _begin(ask: Ask, plan: Plan, admission: Admission, ports: TurnPorts, met_id: str = "") -> Turn:
@@ -173,7 +183,7 @@ async def _admit(ask: Ask, plan: Plan, admission: Admission, met_id: str) -> Adm
         raise unknown_previous_response(draft.response.previous_response_id) from error
 
 
-async def follow_turn(
+def follow_turn(
     turn: Turn, ports: TurnPorts, *, quiet_s: float, outlet: Outlet | None = None
 ) -> AsyncGenerator[Sequence[Event], None]:
     """The events from the first one on, in groups; an empty group whenever nothing was told for `quiet_s`.
@@ -193,13 +203,18 @@ async def follow_turn(
         marked=turn.reader,
         outlet=outlet,
     )
+    return events if turn.is_stored else _discard_after(events, turn, ports)
+
+
+async def _discard_after(
+    events: AsyncGenerator[Sequence[Event], None], turn: Turn, ports: TurnPorts
+) -> AsyncGenerator[Sequence[Event], None]:
     try:
         async with aclosing(events):
             async for group in events:
                 yield group
     finally:
-        if not turn.is_stored:
-            ports.runner.discard(turn.response_id)
+        ports.runner.discard(turn.response_id)
 
 
 def remember_turn(turn: Turn, *, before: Remembered | None, limits: HistoryLimits) -> Remembered | None:

@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Literal
 
 import msgspec
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.answer.events import Narration, encode
 from prompts.domain import ids
@@ -34,7 +33,7 @@ decode_item = msgspec.json.Decoder(Item).decode
 
 def not_stored(draft: Draft) -> Draft:
     """The same turn with `store: false`."""
-    return replace(draft, response=structs.replace(draft.response, store=False))
+    return replace(draft, response=replace(draft.response, store=False))
 
 
 def begin_telling(admitted: Admitted) -> Narration:

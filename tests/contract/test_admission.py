@@ -1,11 +1,10 @@
 """`ResponseStore.admit`: which responses may begin, and the history they get."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.domain import ids
 from prompts.domain.items import FunctionCall
@@ -42,7 +41,7 @@ async def test_it_works(stores: Stores) -> None:
     before = int(time.time())
     draft, admitted = await begin(stores)
     assert before <= admitted.response.created_at <= time.time()
-    assert admitted.response == structs.replace(draft.response, created_at=admitted.response.created_at)
+    assert admitted.response == replace(draft.response, created_at=admitted.response.created_at)
     assert (list(admitted.window), admitted.epoch) == ([], "1")
     assert await get_status(stores, draft.response.id) == "in_progress"
 

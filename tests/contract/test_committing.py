@@ -1,9 +1,7 @@
 """`ResponseStore.commit`: a response ends once, and everything changes in one step."""
 
-from dataclasses import replace
-
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.domain.passages import Passage
 from prompts.domain.responses import ConversationRef
@@ -200,7 +198,7 @@ async def test_a_turn_moves_its_conversation_to_the_head_of_the_list(stores: Sto
     used_id, other_id = await make_conversation(stores, "One"), await make_conversation(stores, "Two")
     wait_for_next_millisecond()
     draft = build_draft(conversation_id=used_id)
-    response = structs.replace(draft.response, conversation=ConversationRef(used_id))
+    response = replace(draft.response, conversation=ConversationRef(used_id))
     await take_turn(stores, replace(draft, response=response))
     listed, _ = await stores.conversations.list(owner=OWNER, limit=10, after=None)
     assert [conversation.id for conversation in listed] == [used_id, other_id]

@@ -1,11 +1,10 @@
 """`ResponseStore.admit` on a busy conversation or chain: which active responses give way, and how they end."""
 
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.answer.events import Narration
 from prompts.domain.items import FunctionCall
@@ -53,7 +52,7 @@ async def begin_in_the_way(stores: Stores, kind: str, *, background: bool = Fals
     """An active response that said `Half `, and a turn that it is in the way of."""
     conversation_id = await make_conversation(stores, "One") if kind == "conversation" else None
     draft = build_draft("Two", conversation_id=conversation_id)
-    response = structs.replace(draft.response, background=background)
+    response = replace(draft.response, background=background)
     draft = replace(draft, response=response, last_opening_number=len(Narration(response).opening()) - 1)
     _, admitted = await begin(stores, draft)
     await write(stores, admitted, "Half ")

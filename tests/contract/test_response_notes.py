@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Literal
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.answer.events import encode
 from prompts.domain import ids
@@ -133,7 +132,7 @@ async def test_what_is_kept_with_a_call_is_not_shown(stores: Stores) -> None:
     draft = ask_with(1)
     partition = ids.get_partition(draft.response.id)
     shown = FunctionCall(ids.new_id(ids.FUNCTION_CALL, partition), "completed", "call_1", "ping", "{}")
-    kept = structs.replace(shown, kept=["sealed"])
+    kept = replace(shown, kept=["sealed"])
     draft, admitted = await begin(stores, replace(draft, input=[kept, *draft.input]))
     await end_turn(stores, draft, admitted)
     page = await stores.notes.list_input(draft.response.id, owner=OWNER, limit=10, order="asc", after=None)
@@ -191,7 +190,7 @@ async def test_follow_ups_are_made_from_what_fits_the_budget_and_always_from_the
 @pytest.mark.parametrize("end", sorted(CONTINUABLE))
 async def test_the_model_is_asked_as_it_was_asked(stores: Stores, end: End) -> None:
     draft = build_draft("One")
-    response = structs.replace(draft.response, instructions="Be brief.")
+    response = replace(draft.response, instructions="Be brief.")
     request = ModelRequest(model="m", temperature=0.5)
     draft = replace(draft, response=response, model_request=request)
     await take_turn(stores, draft, end=end)

@@ -1,9 +1,9 @@
 """`ResponseStore.seize`, `release` and `list_lost`: who may take a response from its run, and what they get."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from prompts.errors import ConversationLocked, NotFound, StaleRun
 from prompts.ports.event_log import Group

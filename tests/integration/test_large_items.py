@@ -1,7 +1,6 @@
 """Many and large items: they come in slices, Redis is held for milliseconds, and nothing of them is left behind."""
 
 import asyncio
-import dataclasses
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -369,7 +368,7 @@ async def test_what_the_result_says_as_well_stands_there_alone(redis: Redis, sto
     tool = FunctionTool(name="f", description="x" * 100_000, parameters={}, strict=False)
     draft = build_draft(partition=PARTITION)
     echo = replace(draft.response, instructions="Be brief. " * 10_000, tools=[tool])
-    draft = dataclasses.replace(draft, response=echo)
+    draft = replace(draft, response=echo)
     admitted = await admit(stores, draft)
     assert await read_echo(redis, echo.id, owner=OWNER) == admitted.response
     await commit(stores, admitted, *draft.input)

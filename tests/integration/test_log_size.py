@@ -1,7 +1,6 @@
 """The size of an answer's log in Redis: one token a group, as at 20 tokens/s, from fifty concurrent runs."""
 
 import asyncio
-import dataclasses
 import random
 from typing import Any
 
@@ -30,7 +29,7 @@ async def test_a_token_costs_forty_bytes_and_the_echo_stands_once(redis: Redis) 
 
     async def write_answer() -> str:
         draft = build_draft()
-        draft = dataclasses.replace(draft, response=replace(draft.response, instructions=mark))
+        draft = replace(draft, response=replace(draft.response, instructions=mark))
         admitted = await admit(stores, draft)
         await write(stores, admitted, *(chance.choice(TOKENS_OF_ENGLISH) for _ in range(TOKENS)))
         return draft.response.id

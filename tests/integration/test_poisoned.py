@@ -1,11 +1,11 @@
 """Nothing poisons for ever: whatever is wrong with a response, it ends, and keeps nobody else from ending."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys

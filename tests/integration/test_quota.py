@@ -1,7 +1,6 @@
 """What an owner keeps is counted, freed and limited, whatever it is and however it goes."""
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 
 import httpx
@@ -116,7 +115,7 @@ async def test_what_a_model_was_given_counts(redis: Redis, stores: Stores) -> No
     outcome, last = build_outcome(draft, admitted)
     before = await count(redis)
     passage = Passage(vector_store_id="vs_1", file_id="file-1", filename="a.md", number=0, text=LONG, score=1.0)
-    outcome = dataclasses.replace(outcome, passages=[passage])
+    outcome = structs.replace(outcome, passages=[passage])
     await stores.responses.commit(outcome, last, owner="alice", epoch=admitted.epoch)
     assert await count(redis) > before + len(LONG)
     await stores.responses.delete(draft.response.id, owner="alice")
@@ -126,7 +125,7 @@ async def test_what_a_model_was_given_counts(redis: Redis, stores: Stores) -> No
 
 async def test_what_is_not_stored_does_not_count(redis: Redis, stores: Stores) -> None:
     draft = build_draft(LONG)
-    unstored = dataclasses.replace(draft, response=structs.replace(draft.response, store=False))
+    unstored = structs.replace(draft, response=structs.replace(draft.response, store=False))
     await commit(stores, await admit(stores, unstored), *unstored.input)
     assert await count(redis) == 0
 

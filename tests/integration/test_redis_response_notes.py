@@ -1,10 +1,9 @@
 """What is kept with a response in a real Valkey: its owner, what is shown, and its deletion with the response."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
@@ -68,7 +67,7 @@ async def _meet(stores: Stores, fate: str) -> tuple[str, str]:
         return ids.new_id(ids.RESPONSE, "00"), "alice"
     draft = build_draft()
     if fate == "not stored":
-        draft = replace(draft, response=structs.replace(draft.response, store=False))
+        draft = replace(draft, response=replace(draft.response, store=False))
     admitted = await admit(stores, draft)
     await commit(stores, admitted, *draft.input)
     if fate == "deleted":

@@ -3,10 +3,10 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
-from msgspec import structs
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from config.redis_pools import build_pool, says_replica
@@ -188,7 +188,7 @@ async def write(stores: Stores, admitted: Admitted, *words: str, lease_s: float 
     narration.opening()
     for word in words:
         group = build_group(narration, [Text(word)])
-        group = structs.replace(group, waypoint=waypoints.pass_group(narration, 1))
+        group = replace(group, waypoint=waypoints.pass_group(narration, 1))
         await stores.responses.append(admitted.response.id, group, epoch=admitted.epoch, lease_s=lease_s)
     return narration
 

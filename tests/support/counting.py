@@ -1,4 +1,4 @@
-"""What is counted instead of timed: commands and reads of a Valkey, tasks, timers and steps of an event loop."""
+"""What is counted instead of timed: commands and reads of a Valkey, tasks, timers and steps of an event loop, calls."""
 
 import asyncio
 import inspect
@@ -90,5 +90,29 @@ def counting_resumes() -> Iterator[Counter[str]]:
     sys.setprofile(note)
     try:
         yield resumed
+    finally:
+        sys.setprofile(None)
+
+
+@dataclass
+class Calls:
+    """How often Python functions, and functions written in C, were called in this thread; generators count each time
+    they go on."""
+
+    count: int = 0
+
+    def note(self, _frame: FrameType, event: str, _arg: object) -> None:
+        """For `sys.setprofile`."""
+        if event in ("call", "c_call"):
+            self.count += 1
+
+
+@contextmanager
+def counting_calls() -> Iterator[Calls]:
+    """The calls that are made inside the context."""
+    calls = Calls()
+    sys.setprofile(calls.note)
+    try:
+        yield calls
     finally:
         sys.setprofile(None)

@@ -104,7 +104,7 @@ class World:
         """A whole turn with a retry key; its input may name a file."""
         draft = build_draft(word, claim=Claim(idempotency_key=word, body_hash="hash"), **anchor)
         said = name_file(draft.input[0].id or "", word, file_id)
-        draft = replace(replace_input(draft, [said]))
+        draft = replace_input(draft, [said])
         return await take_turn(self.stores, draft)
 
     async def make_everything(self, word: str) -> "Everything":

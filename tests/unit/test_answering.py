@@ -1,7 +1,6 @@
 """An answer in rounds: the model calls a tool that the service runs, and is asked again; a takeover continues it."""
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -324,7 +323,7 @@ async def take(harness: Harness, *groups: list[Signal]) -> Run:
 
 def slots(brief: Brief) -> dict[str, Any]:
     """The brief's fields by name."""
-    return {name: getattr(brief, name) for name in Brief.__dataclass_fields__}
+    return {name: getattr(brief, name) for name in Brief.__struct_fields__}
 
 
 # --- what nobody could read ---
@@ -332,7 +331,7 @@ def slots(brief: Brief) -> dict[str, Any]:
 
 def brief_of(request: ModelRequest) -> Brief:
     """The brief of the sample turn with this request."""
-    return dataclasses.replace(make_brief(), model_request=request)
+    return replace(make_brief(), model_request=request)
 
 
 @pytest.mark.parametrize("depth", [101, 700, 980, 1_500, 100_000])

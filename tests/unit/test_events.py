@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -33,7 +34,7 @@ from prompts.domain.signals import (
 )
 from prompts.domain.usage import Usage
 from tests.support.oracle import check_events, read_frames
-from tests.support.sample_turn import RESPONSE_ID
+from tests.support.sample_turn import RESPONSE_ID, make_brief
 from tests.support.words import ENDS, TEXTS, WORDS, splits
 
 ITEM_TYPES = {
@@ -179,6 +180,12 @@ def test_the_order_of_a_plain_answer() -> None:
         "output_item.done",
         "completed",
     ]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_the_opening_is_counted_without_telling_it(*, background: bool) -> None:
+    response = replace(make_brief().response, background=background)
+    assert Narration.count_opening(response) == len(Narration(response).opening())
 
 
 def test_a_refusal_after_text_is_a_part_of_its_own() -> None:

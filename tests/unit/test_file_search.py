@@ -1,7 +1,6 @@
 """The search in files while an answer is made: called by the model, demanded, or made by itself; and taken over."""
 
 import asyncio
-import dataclasses
 import itertools
 import time
 from collections.abc import Sequence
@@ -132,7 +131,7 @@ def ask(
     brief = make_brief()
     question = Message("msg_1", "completed", "user", [InputText(said)])
     response = replace(brief.response, tools=request.tools, text=request.text)
-    return dataclasses.replace(
+    return replace(
         brief, model_request=request, input=[question], window=window, response=response, narration=begin(response)
     )
 
@@ -468,7 +467,7 @@ async def test_what_is_found_stands_with_the_question_behind_a_tools_output(harn
         Message("msg_a", "completed", "user", [InputText("What is the notice period in Munich?")]),
         FunctionCall("fc_1", "completed", "call_1", "f", "{}"),
     ]
-    brief = dataclasses.replace(
+    brief = replace(
         ask(FunctionTool(name="f"), searching(when="always"), window=window),
         input=[FunctionCallOutput("fco_1", "completed", "call_1", "4711")],
     )
@@ -510,7 +509,7 @@ async def log_of(harness: Harness, brief: Brief, *answers: Sequence[Step]) -> tu
 
 async def take(harness: Harness, brief: Brief, signals: Sequence[Signal]) -> Run:
     """Take over a response whose log holds these signals. Returns its run, which has ended."""
-    kept = harness.place(dataclasses.replace(brief, narration=begin(brief.response)))
+    kept = harness.place(replace(brief, narration=begin(brief.response)))
     narration = begin(brief.response)
     untold: list[Signal] = []
     for signal in signals:

@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.responses import Status
@@ -67,7 +66,7 @@ class Answered:
     def place(self, response_id: str, owner: str) -> KeptResponse:
         """A completed response of an owner."""
         draft = make_draft()
-        response = structs.replace(draft.response, id=response_id, instructions="Be brief.")
+        response = replace(draft.response, id=response_id, instructions="Be brief.")
         draft = replace(draft, response=response, model_request=self._request)
         root = new_root(response_id, owner)
         kept = self._memory.place(draft, owner=owner, root=root, history=tuple(WINDOW), created_at=1)

@@ -20,6 +20,7 @@ from prompts.domain.items import (
 )
 from prompts.history.estimates import estimate_plain, estimate_tokens
 from prompts.history.model_input import compose_items, drop_oldest
+from tests.support.counting import counting_calls
 from tests.support.items import called, returned, said
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -167,3 +168,16 @@ def test_whatever_is_dropped_each_output_has_its_call_and_each_call_its_output(g
         shorter = drop_oldest(items)
         assert shorter is None or (len(shorter) < len(items) and shorter)
         items = shorter
+
+
+def test_an_item_of_the_window_costs_few_calls() -> None:
+    """Each turn looks at its whole window: what an item costs, a window of hundreds costs hundreds of times."""
+    counts = []
+    for length in (20, 120):
+        window = [said(("user", "assistant")[place % 2], "What was said then.") for place in range(length)]
+        with counting_calls() as calls:
+            given = compose_items(instructions=None, window=window, new_input=[said("user", "?")], unseal=read_plain)
+            estimate_plain(given, [])
+        counts.append(calls.count)
+
+    assert counts[1] - counts[0] <= 100 * 20

@@ -1,13 +1,13 @@
 """A template in a turn: its text with the values in their places, and what it fills in."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from prompts.domain import ids
 from prompts.domain.items import InputFile, InputImage, InputText, Message
@@ -29,7 +29,7 @@ from prompts.ports.prompts import Publication
 from prompts.ports.responses import Claim
 from prompts.run.file_search import find_searched_owner
 from prompts.usecases.ask import Ask, AskedPrompt, Defaults, build_echo, build_model_request
-from prompts.usecases.prompting import MAX_FILLED_CHARACTERS, apply_prompt, placing_variables
+from prompts.usecases.prompting import MAX_FILLED_CHARACTERS, apply_prompt, place_variable
 from tests.support.fakes.published_prompts import FakePublishedPrompts
 from tests.support.items import said
 
@@ -264,9 +264,9 @@ async def test_images_and_files_come_as_the_users_message_before_the_input() -> 
 )
 async def test_what_is_refused_of_the_input_is_placed_in_the_request(param: str | None, shown: str | None) -> None:
     ask = await apply(declare("a", "c", text="-"), variables={"a": IMAGE, "c": FILE})
-    with pytest.raises(InvalidRequest) as raised, placing_variables(ask):
-        raise InvalidRequest(f"Invalid '{param}': no.", param=param)
-    assert (raised.value.param, raised.value.message) == (shown, f"Invalid '{shown}': no.")
+    error = InvalidRequest(f"Invalid '{param}': no.", param=param)
+    place_variable(error, ask)
+    assert (error.param, error.message) == (shown, f"Invalid '{shown}': no.")
 
 
 async def test_a_warm_up_has_no_follow_ups_which_would_ask_the_model() -> None:

@@ -1,6 +1,5 @@
 """A history above its threshold is summed up first, then answered; token counts are learned on the way."""
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -209,7 +208,7 @@ def asked_for(*items: Item, lost: Usage | None = None) -> Brief:
     made = brief(*items, threshold=None)
     request = replace(made.model_request, is_compaction=True)
     epoch = made.epoch if lost is None else "2.a"
-    return dataclasses.replace(made, model_request=request, epoch=epoch, lost=lost)
+    return replace(made, model_request=request, epoch=epoch, lost=lost)
 
 
 @pytest.mark.parametrize("items", [LONG, [ADA]], ids=["long", "short"])

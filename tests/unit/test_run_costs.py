@@ -15,7 +15,7 @@ from prompts.ports.observer import UNOBSERVED
 from prompts.run.answering import Answering
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
-from tests.support.counting import counting_work
+from tests.support.counting import counting_calls, counting_work
 from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.response_store import FakeResponseStore
 from tests.support.runner_harness import MAX_S, STOP
@@ -141,6 +141,31 @@ async def test_a_turn_costs_two_tasks_no_timer_and_leaves_nothing() -> None:
     assert len(work.tasks) == 2 * WARM, "the run's, and that of its end, which nobody cancels"
     assert len(work.timers) < WARM / 2, "those of the alarms, which look every 50 ms"
     assert left < 4 * WARM, "what the counting itself keeps of each"
+
+
+async def test_a_turn_leaves_no_circles() -> None:
+    """They would stay in memory until Python looks for them, and the more there are, the more often it looks."""
+    for _ in range(3):
+        await answer_at_once()
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(WARM):
+            await answer_at_once()
+        assert gc.collect() < WARM
+    finally:
+        gc.enable()
+
+
+async def test_a_turn_costs_few_calls() -> None:
+    """Of Python functions and of those in C, from the run's start to the reader's end, without the edge and Redis."""
+    for _ in range(3):
+        await answer_at_once()
+    with counting_calls() as calls:
+        for _ in range(10):
+            await answer_at_once()
+
+    assert calls.count < 10 * 840
 
 
 async def test_a_turn_takes_little_memory_while_it_runs() -> None:

@@ -3,11 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec.structs import replace
 
 from prompts.answer.events import TERMINAL, Narration
 from prompts.domain.items import (
@@ -74,10 +73,10 @@ class Lost:
     ) -> None:
         """Let its lease expire. The next run is attempt number `attempts`."""
         kept = self.kept
-        response = structs.replace(kept.draft.response, instructions="Be kind.")
+        response = replace(kept.draft.response, instructions="Be kind.")
         kept.draft = replace(kept.draft, response=response, model_request=model_request)
         kept.history, given = tuple(window), len(window)
-        kept.model_input = structs.replace(
+        kept.model_input = replace(
             kept.model_input, history_items=given, history_tokens=estimate_items(window), dropped_items=3
         )
         # A hand-over does not count as an attempt that was lost.

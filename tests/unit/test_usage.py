@@ -1,7 +1,6 @@
 """Tokens: how reports are added up, and completed by estimates."""
 
 import asyncio
-import dataclasses
 from collections.abc import Sequence
 
 import msgspec
@@ -172,7 +171,7 @@ async def test_a_run_that_takes_over_and_has_nothing_to_add_counts_the_lost_one(
 
 
 def brief_with(brief: Brief, lost: Usage) -> Brief:
-    return dataclasses.replace(brief, lost=lost)
+    return replace(brief, lost=lost)
 
 
 async def run_to_end(harness: Harness, *steps: Step) -> Response:

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from prompts.adapters.metrics.labels import MODEL_NOT_FOUND, CodeLabels, ModelLabels
-from prompts.adapters.metrics.tally import TalliedHistogram, Tally
+from prompts.adapters.metrics.tally import Tally
 from prompts.errors import (
     AnswerTooLarge,
     InternalError,
@@ -172,7 +172,7 @@ class _RunMetrics:
         self.lease_losses = Counter("eps_lease_losses", "Runs that found they may write no more.", registry=registry)
         help_text = "From a group of events to Redis's acknowledgement."
         appends = Histogram("eps_log_append_duration_seconds", help_text, buckets=APPEND_S, registry=registry)
-        self.appends = TalliedHistogram(appends, tally)
+        self.appends = tally.take(appends)
         for status in ("completed", "incomplete", "cancelled"):
             self.find_turns(status, NO_CODE)
         for code in FAILURE_CODES:

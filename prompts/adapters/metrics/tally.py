@@ -6,6 +6,7 @@ process's number: a turn counts twenty times, which is as dear as its admission.
 
 import asyncio
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -32,6 +33,7 @@ class Tally:
                 fields[name] = TalliedValue(fields[name], self)
         if "_buckets" in fields:
             fields["_buckets"] = [TalliedValue(bucket, self) for bucket in fields["_buckets"]]
+            fields["observe"] = TalliedHistogram(fields["_upper_bounds"], fields["_buckets"], fields["_sum"]).observe
         return series
 
     def note(self, value: "TalliedValue") -> None:
@@ -59,20 +61,20 @@ class Tally:
 
 
 class TalliedHistogram:
-    """A series that is observed with every token: prometheus_client's `observe` goes through the buckets one by one."""
+    """The values of a histogram, without prometheus_client's look at each of its buckets."""
 
     __slots__ = ("_bounds", "_buckets", "_sum")
 
-    def __init__(self, series: Histogram, tally: Tally) -> None:
-        fields = vars(tally.take(series))
-        self._bounds: list[float] = fields["_upper_bounds"]
-        self._buckets: list[TalliedValue] = fields["_buckets"]
-        self._sum: TalliedValue = fields["_sum"]
+    def __init__(self, bounds: Sequence[float], buckets: "Sequence[TalliedValue]", total: "TalliedValue") -> None:
+        """The last of the bounds is endless."""
+        self._bounds = bounds
+        self._buckets = buckets
+        self._sum = total
 
     def observe(self, amount: float) -> None:
-        """Count it in the first bucket that is as large."""
-        self._buckets[bisect_left(self._bounds, amount)].inc(1)
+        """See prometheus_client."""
         self._sum.inc(amount)
+        self._buckets[bisect_left(self._bounds, amount)].inc(1)
 
 
 class TalliedValue:

@@ -39,11 +39,11 @@ def read_usage(reported: Any) -> Usage | None:
     if not isinstance(reported, dict):
         return None
     names = (_INPUT, _OUTPUT, _CACHED, _REASONING, _CACHE_WRITE)
-    sent, said, cached, reasoning, cache_write = (_find(reported, paths) for paths in names)
+    sent, said, cached, reasoning, cache_write = [_find(reported, paths) for paths in names]
     if sent is None and said is None:
         return None
     counts = [sent or 0, said or 0, cached or 0, reasoning or 0, cache_write or 0]
-    if not all(0 <= count <= MAX_TOKENS for count in counts) or not (counts[0] or counts[1]):
+    if min(counts) < 0 or max(counts) > MAX_TOKENS or not (counts[0] or counts[1]):
         return None
     return Usage(
         input_tokens=counts[0],
@@ -74,6 +74,8 @@ def _find(reported: Mapping[str, Any], paths: Sequence[Sequence[str]]) -> int | 
         value = reported.get(place)
         for name in inner:
             value = value.get(name) if isinstance(value, dict) else None
+        if type(value) is int:  # nearly all that is there
+            return value
         if value is not None and (count := read_integer(value)) is not None:
             return count
     return None

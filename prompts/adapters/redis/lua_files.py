@@ -45,6 +45,7 @@ class LuaScript:
         self.keys = keys
         self.args = args
         self._pick = itemgetter(*keys, *args)  # four times as fast as a loop
+        self._count, self._key_count = len(keys) + len(args), len(keys)
 
     def arrange(self, values: Mapping[str, Arg]) -> Call:
         """The values in the script's order. Raises TypeError when one is missing, or unknown to the script."""
@@ -52,9 +53,9 @@ class LuaScript:
             ordered = self._pick(values)
         except KeyError:
             self._refuse(values)
-        if len(values) != len(ordered):
+        if len(values) != self._count:
             self._refuse(values)
-        return ordered[: len(self.keys)], ordered[len(self.keys) :]
+        return ordered[: self._key_count], ordered[self._key_count :]
 
     def _refuse(self, values: Mapping[str, Arg]) -> NoReturn:
         known = {*self.keys, *self.args}

@@ -20,7 +20,7 @@ from prompts.adapters.redis.due import read_due
 from prompts.adapters.redis.echoes import MIN_SHORTENED_BYTES, shorten_echo
 from prompts.adapters.redis.items import decode_item, decode_items, read_large
 from prompts.adapters.redis.lean import build_lean_encoder
-from prompts.adapters.redis.listing import touch_listing
+from prompts.adapters.redis.listing import begin_touching, finish_touching
 from prompts.adapters.redis.restored import call_restored, restored
 from prompts.adapters.redis.scripts import Scripts, find_owned, new_call_id, read_fields, translated_errors
 from prompts.adapters.redis.staging import MAX_BYTES_AT_ONCE, MAX_ITEMS_AT_ONCE, Batch, Staging, is_large, write_ahead
@@ -264,9 +264,8 @@ class RedisResponseStore:
         response = outcome.response
         partition = ids.get_partition(response.id)
         end = await self._stage(outcome, owner, epoch)
-        touching = None
-        if response.conversation is not UNSET:  # in the same write
-            touching = asyncio.create_task(touch_listing(self._scripts, owner, response.conversation.id))
+        conversation_id = response.conversation.id if response.conversation is not UNSET else ""
+        touching = begin_touching(self._scripts, owner, conversation_id) if conversation_id else None
         written = await self._scripts.call(
             "commit",
             response_key=keys.response(response.id),
@@ -292,7 +291,7 @@ class RedisResponseStore:
             first_token_ms="" if outcome.first_token_ms is None else outcome.first_token_ms,
         )
         if touching is not None:
-            await touching
+            await finish_touching(touching, self._scripts, owner, conversation_id)
         _check_written(written)
 
     async def seize(

@@ -1,7 +1,7 @@
 """Reading input items: each kind by the table of kinds, field by field."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from operator import attrgetter
 from typing import Any, TypeAlias, cast, get_args, get_type_hints
 
 from msgspec import UNSET, UnsetType
@@ -60,15 +60,11 @@ def user_message(text: str) -> Item:
     return Message(id="", status="completed", role="user", content=[InputText(text)])
 
 
-@contextmanager
-def placing_calls(items: str | Sequence[InputItem] | UnsetType | None, *, param: str) -> Iterator[None]:
-    """Say where the output stands of a call that nobody made."""
-    try:
-        yield
-    except UnknownCall as error:
-        given = () if isinstance(items, str) else items or ()
-        index = next((index for index, item in enumerate(given) if item.call_id == error.call_id), 0)
-        raise UnknownCall(error.call_id, param=f"{param}[{index}].call_id") from None
+def place_call(error: UnknownCall, items: str | Sequence[InputItem] | UnsetType | None, *, param: str) -> UnknownCall:
+    """The error that says where the output stands of a call that nobody made."""
+    given = () if isinstance(items, str) else items or ()
+    index = next((index for index, item in enumerate(given) if item.call_id == error.call_id), 0)
+    return UnknownCall(error.call_id, param=f"{param}[{index}].call_id")
 
 
 # Told the item, the field's place and its sender; gives the field's value.
@@ -83,11 +79,12 @@ class ItemReader:
         self._given_here = {"id": ""} if "id" in kind.struct.__struct_fields__ else {}
         self._has_status = "status" in kind.struct.__struct_fields__
         self._fields = [(name, name in kind.needed, _find_reader(kind, name)) for name in kind.fields]
-        self._foreign = [name for name in InputItem.__struct_fields__ if name not in (*kind.fields, *_EVERYWHERE)]
+        self._foreign = _Foreign((*kind.fields, *_EVERYWHERE))
+        self._statuses = (*get_args(ItemStatus), *_OTHER_STATUSES.get(kind.type, ()))
 
     def read(self, item: InputItem, param: str, sender: Sender) -> Item:
         """What the client means. An optional field that is empty is left out. Raises InvalidRequest."""
-        _name_foreign(item, param, self._foreign, sender.unknown)
+        self._foreign.name(item, param, sender.unknown)
         values: dict[str, Any] = dict(self._given_here)
         if self._has_status:
             values["status"] = self._read_status(item, f"{param}.status")
@@ -109,8 +106,7 @@ class ItemReader:
         """Ours is `completed`; a record of another server's tool keeps the status it has."""
         if self._kind.is_record:
             return item.status if isinstance(item.status, str) else "completed"
-        known = (*get_args(ItemStatus), *_OTHER_STATUSES.get(self._kind.type, ()))
-        if item.status is not None and item.status not in known:
+        if item.status is not None and item.status not in self._statuses:
             raise InvalidRequest(f"Invalid '{param}': must be 'in_progress', 'completed' or 'incomplete'.", param=param)
         return "completed"
 
@@ -157,16 +153,25 @@ def _is_bare_reference(item: InputItem) -> bool:
     return is_empty and item.id is not None and is_item_id(item.id)
 
 
-def _name_foreign(item: InputItem, param: str, foreign: Sequence[str], unknown: Unknown) -> None:
-    """Name the fields that belong to other kinds of items."""
-    for name in foreign:
-        value = getattr(item, name)
-        if value is not UNSET and value is not None:
-            unknown.leave_out(f"{param}.{name}", "item_field")
+class _Foreign:
+    """The fields of items that do not belong to one kind."""
+
+    def __init__(self, own: Sequence[str]) -> None:
+        self._names = [name for name in InputItem.__struct_fields__ if name not in own]
+        self._pick = attrgetter(*self._names)  # dozens, of which an item has none: a loop would be dear
+
+    def name(self, item: InputItem, param: str, unknown: Unknown) -> None:
+        """Name those that the item has."""
+        values = self._pick(item)
+        if values.count(UNSET) + values.count(None) == len(values):
+            return
+        for name, value in zip(self._names, values, strict=True):
+            if value is not UNSET and value is not None:
+                unknown.leave_out(f"{param}.{name}", "item_field")
 
 
 def _read_reference(item: InputItem, param: str, sender: Sender) -> StoredItem:
-    _name_foreign(item, param, _FOREIGN_TO_REFERENCE, sender.unknown)
+    _FOREIGN_TO_REFERENCE.name(item, param, sender.unknown)
     if item.id is None:
         raise missing(f"{param}.id")
     if not is_item_id(item.id):
@@ -260,4 +265,4 @@ _FIELD_READERS: dict[str, _FieldReader] = {
     "encrypted_content": _read_sealed,
 }
 _READERS = {name: ItemReader(kind) for name, kind in KINDS_BY_TYPE.items()}
-_FOREIGN_TO_REFERENCE = [name for name in InputItem.__struct_fields__ if name not in _EVERYWHERE]
+_FOREIGN_TO_REFERENCE = _Foreign(_EVERYWHERE)

@@ -2,7 +2,6 @@
 
 import gc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -43,6 +42,19 @@ MAX_RELAYED_FIELDS = 100_000
 MAX_SEARCHED_BYTES = 100_000
 
 
+class _WithoutCollections:
+    """Without garbage collections: each looks at all that was read so far, and a large body would cause hundreds."""
+
+    def __enter__(self) -> None:
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        gc.enable()
+
+
+_WITHOUT_COLLECTIONS = _WithoutCollections()
+
+
 class BodyParser(MsgspecJsonParser):
     """JSON into structs; what they do not know is left out and named (`prompts.api.state.get_unknown`).
 
@@ -68,7 +80,7 @@ class BodyParser(MsgspecJsonParser):
         if is_too_deep(to_deserialize, self.max_depth):
             raise _nested_too_deeply(self.max_depth, _find_deepest(to_deserialize, self.max_depth))
         try:
-            with _without_collections():
+            with _WITHOUT_COLLECTIONS:
                 parsed = self._parse(to_deserialize, deserializer_hook, request=request, model=model)
             self.check_text(to_deserialize)
         except RecursionError:
@@ -150,7 +162,7 @@ def read_objects(raw: Raw) -> Any:
     if b"{" not in bytes(raw):  # a long list of tokens, among others
         return None
     _refuse_many_values(raw)
-    with _without_collections():
+    with _WITHOUT_COLLECTIONS:
         return msgspec.json.decode(raw)
 
 
@@ -177,16 +189,6 @@ def _count_marks(body: bytes) -> int:
 
 def _count_fields(body: bytes) -> int:
     return body.count(b":")
-
-
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Without garbage collections: each looks at all that was read so far, and a large body would cause hundreds."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _nested_too_deeply(max_depth: int, param: str | None = None) -> InvalidRequest:
