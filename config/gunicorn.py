@@ -81,6 +81,7 @@ logconfig_dict = logging_config(
 
 def when_ready(server: Any) -> None:
     """The master is about to start its workers, which share the memory of what it has imported."""
+    gc.collect()  # classes that were made twice, and the like: nearly 1 MB, which each worker fills again at its start
     gc.freeze()
     server.metrics = None
     if METRICS_PORT:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
-# A piece of a token takes 60 bytes beside its letters. Joined, 256 of them take 60.
-PIECES_AT_ONCE = 256
+# A piece of a token takes 60 bytes beside its letters. Joined, 64 of them take 60: a byte each.
+PIECES_AT_ONCE = 64
 
 
 class Pieces:

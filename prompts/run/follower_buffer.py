@@ -35,7 +35,7 @@ class FollowerBuffer:
         self._size = sum(len(event.data) for event in events)
         self._max_bytes = max_bytes
         self._min_bytes = min(MIN_KEPT_BYTES, max_bytes)
-        self._many_bytes = min(2 * MIN_KEPT_BYTES, max_bytes)
+        self._many_bytes = min(MIN_KEPT_BYTES * 5 // 4, max_bytes)
         """Looked through when there is more: not at each event."""
         self._places: set[Place] = set()
         self.is_read = False

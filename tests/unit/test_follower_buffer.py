@@ -1,5 +1,7 @@
 """The buffer of a run is bounded; events are found by number, without a gap."""
 
+import itertools
+
 import pytest
 
 from prompts.answer.events import Event
@@ -101,6 +103,15 @@ def test_groups_above_a_number_are_found_in_order() -> None:
     assert recent.find(1) == groups
     assert recent.find(4) == groups[1:]
     assert recent.find(5) == groups[2:]
+
+
+def test_groups_of_any_size_are_found_as_they_were() -> None:
+    recent, groups, before = AcknowledgedGroups(), [], -1
+    for events, size, waypoint_size in itertools.product((1, 255, 256, 70_000), (1, 255, 256, 70_000), (0, 50, 300)):
+        groups.append(Group(before, before + events, b"x" * size, b"w" * waypoint_size))
+        before += events
+        recent.add(groups[-1])
+    assert recent.find(-1) == groups
 
 
 @pytest.mark.parametrize("last_number", [-1, 0, 2, 3, 6, 9, 20])

@@ -28,7 +28,7 @@ from tests.support.fakes.event_log import FakeEventLog
 from tests.support.http_edge import RecordingTransport, build_handler, get, open_connection, read_stream
 from tests.support.http_edge import settle as settle_requests
 from tests.support.oracle import check_events, read_frames
-from tests.support.runner_harness import MAX_S, STOP, Harness, read, settle
+from tests.support.runner_harness import MAX_S, STOP, Harness, settle
 from tests.support.sample_turn import RESPONSE_ID, make_brief
 
 WORDS = 12
@@ -72,9 +72,11 @@ class Site:
 
     async def read(self) -> bytes:
         """The whole of the response, read from its log."""
-        following = self._follow(None, None)
-        events = list(chain.from_iterable([group async for group in following]))
-        return b"".join(sse.frames(events)) + sse.DONE
+        return b"".join(sse.frames(await self.read_events())) + sse.DONE
+
+    async def read_events(self) -> list[Event]:
+        """The same as events."""
+        return list(chain.from_iterable([group async for group in self._follow(None, None)]))
 
     async def _stream(self, request: HttpRequest, *, is_padded: bool = False) -> Any:
         outlet = Outlet()
@@ -140,12 +142,12 @@ async def test_what_goes_out_by_calls_is_what_is_read_later(harness: Harness, si
 
 async def test_deltas_that_go_out_by_calls_are_padded_as_all_others(harness: Harness, site: Site) -> None:
     speech = Speech()
-    run = await harness.start(*speech.steps)
+    await harness.start(*speech.steps)
     protocol, transport = site.connect("/padded")
     await speech.end()
     await settle_requests(protocol)
 
-    padded = b"".join(sse.frames(obfuscate(await read(run), RESPONSE_ID))) + sse.DONE
+    padded = b"".join(sse.frames(obfuscate(await site.read_events(), RESPONSE_ID))) + sse.DONE
     assert padded.count(b'"obfuscation":') == WORDS
     assert read_stream(transport.writes) == padded
 
@@ -290,7 +292,7 @@ async def test_nothing_goes_out_before_it_is_acknowledged(harness: Harness) -> N
     await reader.task
 
 
-async def test_readers_at_different_places_have_all_in_order(harness: Harness) -> None:
+async def test_readers_at_different_places_have_all_in_order(harness: Harness, site: Site) -> None:
     speech = Speech()
     run = await harness.start(*speech.steps)
     quick, slow = Reader(run), Reader(run)
@@ -302,7 +304,7 @@ async def test_readers_at_different_places_have_all_in_order(harness: Harness) -
     await speech.end()
     await asyncio.gather(quick.task, slow.task, late.task)
     assert len(slow.called) == len(quick.called) - 3
-    everything = await read(run)
+    everything = await site.read_events()
     for reader in (quick, slow):
         assert sorted(reader.called + reader.read, key=lambda event: event.sequence_number) == everything
     assert len(late.called + late.read) == len(everything) - 5
