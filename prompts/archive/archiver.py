@@ -37,10 +37,11 @@ OPEN_S = 60.0
 PARTITIONS_AT_ONCE = 16
 NOTES_A_PARTITION = 16
 NOTES_A_BATCH = 64
-# With so many answers under way, a process that has more to copy rests nine times as long as the copying took: it goes
-# on at a tenth of its speed, and catches up when there are fewer.
+# With so many answers under way, a process copies a few notes at a time, and rests nine times as long as that took: it
+# goes on at a tenth of its speed, in pieces of some milliseconds, and catches up when there are fewer answers.
 BUSY_RUNS = 8
 REST_A_WORK = 9.0
+NOTES_WHILE_BUSY = 4
 # Of a lease, which is about three times as long: whoever takes longer to copy a batch renews it.
 RENEW_S = 3.0
 # So long a write is waited for before others are told that it goes on.
@@ -73,6 +74,8 @@ class Archiver:
         self._patience_s = patience_s
         self._token = secrets.token_hex(8)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
+        self._rested_s = 0.0
+        """Of the latest look."""
 
     def close(self) -> None:
         """What has begun comes to its end."""
@@ -93,11 +96,16 @@ class Archiver:
             except (Unavailable, DatabaseError, InterfaceError) as error:
                 log.warning("not_archived", reason=type(error).__name__)
                 backoff_s = min(backoff_s * 2, MAX_BACKOFF_S)
-            await asyncio.sleep(self._choose_rest_s(loop.time() - began) if is_more else jitter(backoff_s))
+            took_s = loop.time() - began - self._rested_s
+            await asyncio.sleep(self._choose_rest_s(took_s) if is_more else jitter(backoff_s))
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._count_runs() >= BUSY_RUNS
 
     def _choose_rest_s(self, took_s: float) -> float:
         """Where there is more to copy: turns do not wait for the archive, it waits for them."""
-        return REST_A_WORK * took_s if self._count_runs() >= BUSY_RUNS else 0
+        return REST_A_WORK * took_s if self._is_busy else 0
 
     async def keep_closed(self) -> None:
         """Have nothing noted for as long as there is no archive, also after failures: nobody would copy it."""
@@ -110,6 +118,7 @@ class Archiver:
 
     async def copy_some(self) -> bool:
         """Copy some of what waits; whether there may be more. Raises Unavailable, DatabaseError, InterfaceError."""
+        self._rested_s = 0.0
         backlog = await self._outbox.look()
         self._observer.notice(ArchiveLooked(backlog.lag_s))
         if not backlog.partitions:
@@ -118,8 +127,9 @@ class Archiver:
         taken = await self._outbox.take(chosen, token=self._token, count=NOTES_A_PARTITION)
         settlements, keep = _Settlements(taken), _Leases(self._outbox, taken, self._token, self._renew_s).keep
         try:
-            for batch in _slice([note for each in taken for note in each.notes]):
-                await self._copy(batch, {each.partition: each.epoch for each in taken}, settlements, keep)
+            notes = [note for each in taken for note in each.notes]
+            for batch in _slice(notes, NOTES_WHILE_BUSY if self._is_busy else NOTES_A_BATCH):
+                await self._copy_in_turn(batch, {each.partition: each.epoch for each in taken}, settlements, keep)
         except LeaseLostError:
             log.info("archive_lease_lost")
             return False  # whoever has it copies
@@ -129,6 +139,17 @@ class Archiver:
             if each.is_backfilling and len(each.notes) < NOTES_A_PARTITION:
                 await self._outbox.backfill(each.partition)
         return len(taken) > 0
+
+    async def _copy_in_turn(
+        self, notes: Sequence[Note], epochs: Mapping[str, int], settlements: "_Settlements", keep: Keep
+    ) -> None:
+        """Copy notes together, and leave the turns their time."""
+        began = time.monotonic()
+        await self._copy(notes, epochs, settlements, keep)
+        rest_s = self._choose_rest_s(time.monotonic() - began)
+        self._rested_s += rest_s
+        await asyncio.sleep(rest_s)
+        await keep()
 
     async def _copy(
         self, notes: Sequence[Note], epochs: Mapping[str, int], settlements: "_Settlements", keep: Keep
@@ -221,5 +242,5 @@ class _Settlements:
         ]
 
 
-def _slice(notes: Sequence[Note]) -> Sequence[Sequence[Note]]:
-    return [notes[start : start + NOTES_A_BATCH] for start in range(0, len(notes), NOTES_A_BATCH)]
+def _slice(notes: Sequence[Note], size: int) -> Sequence[Sequence[Note]]:
+    return [notes[start : start + size] for start in range(0, len(notes), size)]

@@ -1,5 +1,6 @@
 """The archive, on both databases: every change comes to SQL, once; what is erased goes; nothing is let go before."""
 
+import math
 from typing import cast
 
 import pytest
@@ -8,11 +9,13 @@ from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.outbox import RedisOutbox
+from prompts.archive.archiver import BUSY_RUNS, NOTES_A_BATCH, NOTES_WHILE_BUSY, Archiver
 from prompts.archive.copying import sort_notes
 from prompts.archive.writing import Batch, LeaseLostError, write_batch
 from prompts.domain import ids
 from prompts.errors import NotFound
 from prompts.models import ArchivedConversation, ArchivedItem, ArchivedResponse
+from prompts.ports.observer import Archived
 from prompts.ports.outbox import Note
 from prompts.run.sweeping import erase_due
 from tests.contract.port_turns import OWNER, begin, end_turn, fork, not_stored, take_turn
@@ -27,6 +30,7 @@ from tests.support.archive import (
     run_sql,
 )
 from tests.support.builders import Stores, build_draft, build_item, make_conversation
+from tests.support.fakes.observer import FakeObserver
 
 HOSTILE = "NUL \0, '; DROP TABLE prompts_archiveditem; -- \\u0000 <script>é\U0001f44b"
 NOTHING = {"ArchivedConversation": 0, "ArchivedItem": 0, "ArchivedResponse": 0, "ArchivedTimeline": 0}
@@ -72,6 +76,23 @@ async def test_what_is_there_is_what_redis_has(redis: Redis, stores: Stores) -> 
 async def read_hash(redis: Redis, key: str) -> dict[str, str]:
     found = cast("dict[bytes, bytes]", await redis.hgetall(key))
     return {field.decode(): value.decode() for field, value in found.items()}
+
+
+@pytest.mark.parametrize(("answers", "most"), [(BUSY_RUNS - 1, NOTES_A_BATCH), (BUSY_RUNS, NOTES_WHILE_BUSY)])
+async def test_while_answers_are_written_few_notes_are_copied_at_once(
+    redis: Redis, stores: Stores, answers: int, most: int
+) -> None:
+    for _ in range(2 * NOTES_WHILE_BUSY):
+        await make_conversation(stores, "Good morning")
+    noted = await list_noted(redis)
+    observer = FakeObserver()
+    archiver = Archiver(RedisOutbox(redis), observer=observer, count_runs=lambda: answers)
+    while await archiver.copy_some():
+        pass
+    archiver.close()
+    copied = [happening for happening in observer.noticed if isinstance(happening, Archived)]
+    assert len(copied) == math.ceil(len(noted) / most)
+    assert await list_noted(redis) == []
 
 
 async def test_a_response_is_seen_while_it_is_written_and_as_it_ends(redis: Redis, stores: Stores) -> None:
