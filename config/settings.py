@@ -97,7 +97,7 @@ HISTORY_TOKENS = env.integer("HISTORY_TOKENS", 8_000)
 # largest item that one request may bring.
 HISTORY_BYTES = env.integer("HISTORY_BYTES", 16 * 1024 * 1024, minimum=10 * 1024 * 1024)
 PASSAGE_TOKENS = env.integer("PASSAGE_TOKENS", 4_000, minimum=200)
-MAX_RUNS = env.integer("MAX_RUNS", 300, minimum=1)
+MAX_RUNS = env.integer("MAX_RUNS", 400, minimum=1)
 MAX_RUN_S = env.seconds("MAX_RUN_S", 600.0)
 # Four million tokens of text; log probabilities count too. A worker's memory holds a few times as much of each answer.
 MAX_ANSWER_BYTES = env.integer("MAX_ANSWER_BYTES", 16_000_000, minimum=1_000)
@@ -113,7 +113,7 @@ MAX_WORKER_MB = env.integer("MAX_WORKER_MB", 0)
 # What one owner may take; 0 means no limit. The last tenth of MAX_RUNS is for others in any case.
 MAX_OWNER_RUNS = env.integer("MAX_OWNER_RUNS", 0)
 # Ten processes' worth: more than one owner's people ask at once, or the model's server answers at once.
-MAX_OWNER_RUNS_IN_ALL = env.integer("MAX_OWNER_RUNS_IN_ALL", 3_000)
+MAX_OWNER_RUNS_IN_ALL = env.integer("MAX_OWNER_RUNS_IN_ALL", 4_000)
 # What an owner may keep. 0: half of the `maxmemory` of Redis, so that no owner alone fills it; without one, no limit.
 MAX_OWNER_BYTES = env.integer("MAX_OWNER_BYTES", 0)
 # As many as OpenAI allows its largest customers: who is used to its limits meets no new one.
