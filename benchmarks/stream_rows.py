@@ -6,7 +6,7 @@ from benchmarks.streams import EVEN_GAP_MS, MANY_RUNS, Streams, measure_idle_red
 from benchmarks.table import Bar, Row, Table
 from benchmarks.without import APPLICATION, LOG
 
-STEPS = (50, 100, 150, 200, 300, 500, 750, 1000)
+STEPS = (50, 100, 150, 200, 300, 400, 500, 600, 750, 1000)
 QUICK_STEPS = (50, 200, 500, 1000)
 FEW, MORE = 50, 200
 # So many streams run while readiness is asked, whether they are even or not.
