@@ -1,5 +1,6 @@
 """Streams at the pace of a real model: what a token costs, how even they are, and how many one worker carries."""
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ BEGINNINGS_A_S = 200
 SETTLE_S = 0.5
 # Twice the longest interval of background work, the sweeper's.
 IDLE_S = 4.0
+# What was said before goes to the archive for a while, slowly beside streams: Valkey is idle only when its share has
+# stopped falling.
+MAX_RESTS = 20
+STILL = 0.9
 # A worker that carries a thousand streams must let one owner have them: the last tenth is for others.
 MANY_RUNS = {"MAX_RUNS": "1200"}
 
@@ -89,9 +94,15 @@ def measure_streams(
 def measure_idle_redis(bench: Bench, contestant: Contestant) -> float:
     """The share of a core that Valkey takes while nobody asks the contestant, nor anybody else, for anything."""
     bench.rest(contestant)
-    before = _read_usage(bench, contestant)
-    time.sleep(IDLE_S)
-    return (_read_usage(bench, contestant).redis_s - before.redis_s) / IDLE_S
+    share = math.inf
+    for _ in range(MAX_RESTS):
+        before = _read_usage(bench, contestant)
+        time.sleep(IDLE_S)
+        latest = (_read_usage(bench, contestant).redis_s - before.redis_s) / IDLE_S
+        if latest >= STILL * share:
+            return latest
+        share = latest
+    return share
 
 
 def _read_usage(bench: Bench, contestant: Contestant) -> Usage:
