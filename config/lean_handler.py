@@ -35,19 +35,19 @@ class LeanRequest(ASGIRequest):
     """A request whose body is still to come: the view asks for it, when it knows who sends it."""
 
     def __init__(self, scope: HTTPScope, body: RequestBody) -> None:
-        left, told = [], dict[str, str]()
+        left, named = [], dict[str, str]()
         for name, value in scope["headers"]:
             if name == b"content-type" or len(name) > MAX_KNOWN_BYTES:
                 left.append((name, value))
             elif (spelled := _spell(name)) is not None:
                 text = value.decode("latin1")
-                told[spelled] = f"{told[spelled]},{text}" if spelled in told else text
+                named[spelled] = f"{named[spelled]},{text}" if spelled in named else text
         super().__init__({**scope, "headers": left}, BytesIO())  # Django would spell each name anew
         self.scope = scope
-        self.META |= told
+        self.META |= named
         self._coming = body
-        self.told: list[tuple[bytes, bytes]] = []
-        """Headers for its answer, whatever that is. Django's own cost ten times as much each."""
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+        """Headers of its answer, whatever that is. Django's own cost ten times as much each."""
 
     async def read_body(self) -> None:
         """Make `body` what was sent. Raises BodyTooLarge, BodyTooSlow, Overloaded."""
@@ -90,7 +90,7 @@ class LeanHandler:
 
     async def _answer(self, request: LeanRequest, send: ASGISendCallable, exchange: HttpExchange | None) -> None:
         # No `response.close()`: it fires request_finished, which handles databases and caches that are not used here.
-        await _send(await self._view(request), send, request.told, exchange)
+        await _send(await self._view(request), send, request.answer_headers, exchange)
 
     async def _respond(self, request: HttpRequest) -> Response:
         match = self._paths.resolve(request.path_info)
@@ -134,12 +134,12 @@ async def _watch_client(answer: Awaitable[None], body: RequestBody) -> None:
 
 
 async def _send(
-    response: Response, send: ASGISendCallable, told: Iterable[tuple[bytes, bytes]], exchange: HttpExchange | None
+    response: Response, send: ASGISendCallable, added: Iterable[tuple[bytes, bytes]], exchange: HttpExchange | None
 ) -> None:
     if not isinstance(response, StreamingHttpResponse):
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(_encode_name(name), value.encode("latin-1")) for name, value in response.items()]
-    headers += [*told, *API_HEADERS]
+    headers += [*added, *API_HEADERS]
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
     await send(start)  # type: ignore[arg-type]  # a literal dict, not the TypedDict
     if not isinstance(response, StreamingHttpResponse):

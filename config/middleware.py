@@ -38,7 +38,7 @@ def request_id(view: View) -> View:
     async def answer(request: HttpRequest) -> Response:
         began = _begin(request)
         response = await view(request)
-        cast(LeanRequest, request).told.append((b"x-request-id", _get_id(request).encode()))
+        cast(LeanRequest, request).answer_headers.append((b"x-request-id", _get_id(request).encode()))
         _end(request, response, began)
         return response
 

@@ -181,13 +181,12 @@ class ApiController(Controller[WireSerializer]):
     @property
     def state(self) -> State:
         """The ports this process opened."""
-        return get_state(self.request.scope)  # type: ignore[attr-defined]  # every request is an ASGIRequest
+        return get_state(cast(ASGIRequest, self.request).scope)
 
     @property
     def caller(self) -> Caller:
         """Whose key or client secret the request carries, and what it may do."""
-        caller: Caller = self.request.caller  # type: ignore[attr-defined]  # set by BearerKey
-        return caller
+        return cast(Caller, self.request.caller)  # type: ignore[attr-defined]  # set by BearerKey
 
     @property
     def owner(self) -> str:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import Resolver404
 from dmr.exceptions import RequestSerializationError, ValidationError
 
-from prompts.api.state import get_state
+from prompts.api.state import WithAnswerHeaders, get_state
 from prompts.api.wire.unknown import Unknown
 from prompts.api.wire.wording import invalid
 from prompts.errors import (
@@ -84,15 +84,15 @@ def _tell_rate(request: HttpRequest) -> None:
     caller: Caller | None = getattr(request, "caller", None)
     if caller is None:
         return
-    told: list[tuple[bytes, bytes]] = request.told  # type: ignore[attr-defined]  # of the lean handler
+    headers = cast(WithAnswerHeaders, request).answer_headers
     if caller.limit:
-        told += (
+        headers += (
             (b"x-ratelimit-limit-requests", b"%d" % caller.limit),
             (b"x-ratelimit-remaining-requests", b"%d" % caller.remaining),
             (b"x-ratelimit-reset-requests", b"%.3fs" % caller.reset_s),
         )
     if (left := caller.tokens_left) is not None:
-        told += (
+        headers += (
             (b"x-ratelimit-limit-tokens", b"%d" % left.limit),
             (b"x-ratelimit-remaining-tokens", b"%d" % left.remaining),
             (b"x-ratelimit-reset-tokens", b"%.3fs" % left.reset_s),

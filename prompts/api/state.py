@@ -57,6 +57,13 @@ class State:
     erasing: ErasurePorts
 
 
+class WithAnswerHeaders(Protocol):
+    """A request that says something of itself in its answer."""
+
+    answer_headers: list[tuple[bytes, bytes]]
+    """Headers of its answer, whatever that is."""
+
+
 class WithBody(Protocol):
     """A request whose body is still to come."""
 

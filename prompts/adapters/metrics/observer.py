@@ -171,8 +171,9 @@ class _RunMetrics:
         self.hand_overs = Counter("eps_hand_overs", "Runs that a leaving process gave to others.", registry=registry)
         self.lease_losses = Counter("eps_lease_losses", "Runs that found they may write no more.", registry=registry)
         help_text = "From a group of events to Redis's acknowledgement."
-        appends = Histogram("eps_log_append_duration_seconds", help_text, buckets=APPEND_S, registry=registry)
-        self.appends = tally.take(appends)
+        self.appends = tally.take(
+            Histogram("eps_log_append_duration_seconds", help_text, buckets=APPEND_S, registry=registry)
+        )
         for status in ("completed", "incomplete", "cancelled"):
             self.find_turns(status, NO_CODE)
         for code in FAILURE_CODES:

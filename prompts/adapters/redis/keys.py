@@ -108,12 +108,12 @@ def timeline_calls(timeline_id: str) -> str:
 
 def leases(partition: str) -> str:
     """Sorted set: active responses by the deadline of their lease, in milliseconds."""
-    return f"eps:{{{partition}}}:leases"
+    return f"{prefix(partition)}leases"
 
 
 def expiry(partition: str) -> str:
     """Sorted set: `conv:<id>` and `chain:<timeline>` by the time they are to be erased, in milliseconds."""
-    return f"eps:{{{partition}}}:expiry"
+    return f"{prefix(partition)}expiry"
 
 
 def archive(partition: str) -> str:
@@ -256,4 +256,4 @@ def replica_channel(replica_id: str) -> str:
 
 
 def _prefix_of(public_id: str) -> str:
-    return f"eps:{{{ids.get_partition(public_id)}}}:"  # as `prefix` has it: each turn comes by here ten times
+    return prefix(ids.get_partition(public_id))
