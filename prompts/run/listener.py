@@ -13,12 +13,21 @@ from prompts.run.quiet import Quiet
 
 
 class Listener:
-    """One reader, inside its context. While it waits it has had everything that was published."""
+    """One reader, inside its context: `among` those of its run. While it waits it has had all that was published."""
 
-    __slots__ = ("_alarm", "_loop", "_news", "_outlet", "_place", "_quiet")
+    __slots__ = ("_alarm", "_among", "_loop", "_news", "_outlet", "_place", "_quiet")
 
-    def __init__(self, place: Place, *, quiet: Quiet, outlet: Outlet | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        place: Place,
+        *,
+        quiet: Quiet,
+        outlet: Outlet | None,
+        among: "set[Listener]",
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         self._place = place
+        self._among = among
         self._quiet = quiet
         self._outlet = outlet
         self._loop = loop
@@ -27,12 +36,14 @@ class Listener:
         """Not done while it waits."""
 
     def __enter__(self) -> Self:
-        self._alarm.start()
+        self._alarm.start(self._loop)
+        self._among.add(self)
         return self
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self._among.discard(self)
         self._alarm.stop()
 
     async def wait(self) -> bool:

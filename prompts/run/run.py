@@ -11,8 +11,8 @@ response over: another replica goes on with it where it stands.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from prompts.alarms import Alarm, Limit
 from prompts.answer.events import Event
-from prompts.domain.signals import Finished, Signal, get_size, pack
+from prompts.domain.signals import Finished, Signal, Text, get_size, pack
 from prompts.errors import InternalError, ReplicaLost, ServiceError, StaleRun, TailLost, Unavailable, UpstreamTimeout
 from prompts.ports.event_log import Group
 from prompts.ports.observer import Appended, FirstTokenCame, Observer, RunHandedOver, RunLost
@@ -138,14 +138,8 @@ class Run:
                     quiet.restart()
                     yield ()
 
-    @contextmanager
-    def _listen(self, place: Place, quiet: Quiet, outlet: Outlet | None) -> Iterator[Listener]:
-        with Listener(place, quiet=quiet, outlet=outlet, loop=self._loop) as listener:
-            self._listeners.add(listener)
-            try:
-                yield listener
-            finally:
-                self._listeners.discard(listener)
+    def _listen(self, place: Place, quiet: Quiet, outlet: Outlet | None) -> Listener:
+        return Listener(place, quiet=quiet, outlet=outlet, among=self._listeners, loop=self._loop)
 
     @property
     def last_number(self) -> int:
@@ -218,7 +212,7 @@ class Run:
         self._context = copy_context()
         cancellations = task.cancelling()
         self._renewal.due = self._loop.time() + self._renewal_s
-        self._renewal.start()
+        self._renewal.start(self._loop)
         try:
             with Limit(self._loop.time() + max_run_s):
                 return await self._read(answering)
@@ -249,7 +243,7 @@ class Run:
                     await self._taken.wait()
         raise AssertionError("an answer ends with a Finished")
 
-    def _take(self, texts: Sequence[Signal]) -> bool:
+    def _take(self, texts: Sequence[Text]) -> bool:
         """Take text that goes past the reader while it waits; it sees what is too much, and then waits for Redis."""
         if self._reader is None or self._failure is not None or len(self._pending) + len(texts) >= MAX_AT_ONCE:
             return False
