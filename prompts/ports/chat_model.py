@@ -7,12 +7,12 @@ from typing import Protocol, TypeAlias
 
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
-from prompts.domain.signals import Signal
+from prompts.domain.signals import Signal, Text
 
 Answer: TypeAlias = AsyncIterator[list[Signal]]
 """The model's signals in the groups they arrived in; ends after a `Finished`, or raises."""
 
-Take: TypeAlias = Callable[[Sequence[Signal]], bool]
+Take: TypeAlias = Callable[[Sequence[Text]], bool]
 """Takes some more text, at once; False leaves it to whoever iterates."""
 
 

@@ -67,13 +67,11 @@ class AnswerSize:
                 return signals[:index]
         raise AssertionError("what is too much together is too much one by one")
 
-    def pass_on(self, texts: Sequence[Signal], take: Take) -> bool:
+    def pass_on(self, texts: Sequence[Text], take: Take) -> bool:
         """Whether `take` has taken these texts: they go on with what was said last, and fit in."""
         if self._latest is not Text:
             return False
-        size = self._bytes
-        for signal in texts:
-            size += _count_text(signal) if type(signal) is Text else _count_other(signal)
+        size = self._bytes + sum(map(_count_text, texts))
         if size > self._max_bytes or not take(texts):
             return False
         self._bytes = size

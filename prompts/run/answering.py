@@ -32,6 +32,7 @@ from prompts.domain.signals import (
     Signal,
     Text,
     cut_texts,
+    is_text,
 )
 from prompts.domain.tools import AllowedTools, ToolChoice
 from prompts.domain.usage import Usage
@@ -47,6 +48,7 @@ from prompts.run.answer_size import MAX_ANSWER_BYTES, AnswerSize
 from prompts.run.brief import Brief
 from prompts.run.compaction import compact, compact_whole
 from prompts.run.hosted_calls import HostedCalls, offer_hosted
+from prompts.run.outlet import take_nothing
 
 # A model that calls tools again and again is stopped; agents of the field stop it after 10 to 25 rounds.
 MAX_ROUNDS = 20
@@ -61,11 +63,6 @@ NO_USAGE = Usage(0, 0, 0)
 Signals: TypeAlias = AsyncGenerator[Sequence[Signal], None]
 Written: TypeAlias = Callable[[], Awaitable[None]]
 """Returns when every signal that was given is in the log and told to the narration."""
-
-
-def take_nothing(_: Sequence[Signal]) -> bool:
-    """Leave all to whoever iterates."""
-    return False
 
 
 class Answering:
@@ -204,7 +201,7 @@ class Answering:
             self._tap(answer, written)
             async for came in answer:
                 signals = self._size.take(came)  # what came before too much is kept, however much came at once
-                if len(signals) == len(came) and _is_text(signals) and not self._thoughts.ends_with_text:  # nearly all
+                if len(signals) == len(came) and is_text(signals) and not self._thoughts.ends_with_text:  # nearly all
                     written.note_text(signals)
                     yield signals
                     continue
@@ -225,7 +222,7 @@ class Answering:
     def _tap(self, answer: Answer, written: WrittenJson) -> None:
         """Let text go past all this that goes on with text. Where markers are looked for it must not come too fast."""
 
-        def take(texts: Sequence[Signal]) -> bool:
+        def take(texts: Sequence[Text]) -> bool:
             is_taken = self._size.pass_on(texts, self._take)
             if is_taken:
                 written.note_text(texts)
@@ -317,13 +314,6 @@ def _choose_keeping(brief: Brief, sealer: Sealer) -> ThoughtSeals | CallThoughts
     if brief.model_request.wants_encrypted_reasoning:
         return ThoughtSeals(partial(sealer.seal, brief.owner, "reasoning"))
     return CallThoughts() if brief.response.store or brief.is_remembered else ThoughtSeals(None)
-
-
-def _is_text(signals: Sequence[Signal]) -> bool:
-    for signal in signals:  # noqa: SIM110  # for each token: a generator would cost more than all other checks
-        if type(signal) is not Text:
-            return False
-    return True
 
 
 def _list_said(narration: Narration) -> list[Item]:

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from prompts.answer.events import Event
 
 
-def take_nothing(_: Sequence[Event]) -> bool:
-    """What an outlet does that nobody has opened."""
+def take_nothing(_: Sequence[object]) -> bool:
+    """What is done with what nobody takes by a call: it is left to a task."""
     return False
 
 

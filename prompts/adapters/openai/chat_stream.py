@@ -167,7 +167,7 @@ class ChatReading:
 
     def _read_chunk(self, chunk: Chunk, signals: list[Signal]) -> None:
         choices = chunk.choices
-        choice = (find_choice(choices) if choices[0].index else choices[0]) if choices else None
+        choice = find_choice(choices) if choices else None
         has_usage = chunk.usage or chunk.x_groq or (choice is not None and choice.usage)
         if has_usage and (usage := find_usage(chunk, choice)):
             self._reported_before, self._reported = self._reported, usage

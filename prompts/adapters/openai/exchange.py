@@ -15,7 +15,7 @@ from aiohttp.connector import Connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from typing_extensions import override
 
-from prompts.alarms import NEVER, Alarm, do_nothing
+from prompts.alarms import NEVER, Alarm
 
 # What is read at once: a few milliseconds' work.
 SLICE_BYTES = 64 * 1024
@@ -79,7 +79,7 @@ class Exchange(asyncio.Protocol):
         self._keeps_alive = False
         self._is_whole = False
         self._error: Exception | None = None
-        self._alarm = Alarm(self._ring).start()
+        self._alarm = Alarm(self._ring).start(self._loop)
         self._parser = HttpResponseParser(self)
         # As aiohttp's own parser, and browsers: servers are what they are.
         self._parser.set_dangerous_leniencies(
@@ -142,7 +142,6 @@ class Exchange(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection, unless the answer has ended and the connection was given back."""
         self._alarm.stop()
-        self._alarm.ring = do_nothing  # nor may it keep this in memory
         self._leave(keeps_alive=False)
 
     async def _wait(self) -> bool:
@@ -155,13 +154,13 @@ class Exchange(asyncio.Protocol):
         finally:
             self._waiter = None
 
-    @property
-    def _is_awaited(self) -> bool:
-        return self._waiter is not None and not self._waiter.done()
+    def _find_waiter(self) -> asyncio.Future[bool] | None:
+        """Whoever waits, and was not woken yet."""
+        return None if self._waiter is None or self._waiter.done() else self._waiter
 
     def _wake(self, *, is_enough: bool = False) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(is_enough)
+        if (waiter := self._find_waiter()) is not None:
+            waiter.set_result(is_enough)
 
     def _fail(self, error: Exception) -> None:
         """It has ended so, unless it was whole before."""
@@ -170,7 +169,7 @@ class Exchange(asyncio.Protocol):
         self._wake()
 
     def _ring(self) -> None:
-        if self._waiter is not None and not self._waiter.done():  # else something has come in this very moment
+        if self._find_waiter() is not None:  # else something has come in this very moment
             self._fail(Overdue())
 
     def _leave(self, *, keeps_alive: bool) -> None:
@@ -212,7 +211,7 @@ class Exchange(asyncio.Protocol):
         elif self._unheld_bytes > MAX_HEAD_BYTES:
             self._fail(_no_http())
             self._leave(keeps_alive=False)
-        elif self._take is not None and len(self._held) <= SLICE_BYTES and self._is_awaited:
+        elif self._take is not None and len(self._held) <= SLICE_BYTES and self._find_waiter() is not None:
             self._hand(self._take)
             return
         elif len(self._held) > MAX_HELD_BYTES and not self._is_paused:

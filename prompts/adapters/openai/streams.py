@@ -29,7 +29,7 @@ from prompts.adapters.openai.errors import (
 from prompts.adapters.openai.exchange import Overdue
 from prompts.adapters.openai.server_words import mask_keys
 from prompts.alarms import Limit
-from prompts.domain.signals import Signal, Text
+from prompts.domain.signals import Signal, Text, is_text
 from prompts.domain.text import ReasoningConfig
 from prompts.errors import ServiceError, UpstreamError, UpstreamTimeout
 from prompts.ports.chat_model import Answer, Take, TappedAnswer
@@ -165,9 +165,6 @@ class _StreamedAnswer(TappedAnswer):
         self._is_over = True
         self._close()
 
-    def __aiter__(self) -> Self:
-        return self
-
     @override
     def tap(self, take: Take) -> None:
         """See `TappedAnswer`."""
@@ -280,10 +277,7 @@ class _StreamedAnswer(TappedAnswer):
         """Whether somebody has taken this past whoever iterates."""
         if not self._has_said or self._take_text is None:
             return False
-        for signal in signals:
-            if type(signal) is not Text:
-                return False
-        return self._take_text(signals)
+        return is_text(signals) and self._take_text(signals)
 
     async def _hear(self) -> bool:
         """Hear on; whether there may be more. What goes wrong after the finish reason is the end, too."""

@@ -13,7 +13,7 @@ from prompts.adapters.opentelemetry.attributes import Value, describe_request, d
 from prompts.adapters.opentelemetry.messages import Said, write_input
 from prompts.domain.items import Item
 from prompts.domain.model_request import Model, ModelRequest
-from prompts.domain.signals import Called, Finished, Signal, get_size
+from prompts.domain.signals import Called, Finished, Signal, Text, get_size
 from prompts.errors import ServiceError
 from prompts.ports.chat_model import Answer, ChatModel, Take, TappedAnswer, tap
 
@@ -117,7 +117,7 @@ class _TracedAnswer(TappedAnswer):
         """See `TappedAnswer`: of its text nothing is noted but what it is, where that is wanted."""
         said = self._call.said
 
-        def take_and_hear(texts: Sequence[Signal]) -> bool:
+        def take_and_hear(texts: Sequence[Text]) -> bool:
             is_taken = take(texts)
             if is_taken and said is not None:
                 said.hear(texts)
