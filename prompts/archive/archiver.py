@@ -128,8 +128,9 @@ class Archiver:
         settlements, keep = _Settlements(taken), _Leases(self._outbox, taken, self._token, self._renew_s).keep
         try:
             notes = [note for each in taken for note in each.notes]
+            epochs = {each.partition: each.epoch for each in taken}
             for batch in _slice(notes, NOTES_WHILE_BUSY if self._is_busy else NOTES_A_BATCH):
-                await self._copy_in_turn(batch, {each.partition: each.epoch for each in taken}, settlements, keep)
+                await self._copy_in_turn(batch, epochs, settlements, keep)
         except LeaseLostError:
             log.info("archive_lease_lost")
             return False  # whoever has it copies

@@ -52,7 +52,7 @@ def keep_files(item: object, told: Sequence[Attachment]) -> Item:
 
 def fill_files(item: Item) -> Item:
     """The item as the model is told it; the same one where it names no files."""
-    if not _names_any(_parts_of(item)):
+    if not any(map(_names_file, _parts_of(item))):
         return item
     assert isinstance(item, _HOLDERS)
     kept = iter(item.kept or ())
@@ -66,13 +66,6 @@ def fill_files(item: Item) -> Item:
     if isinstance(item, Message):
         return replace(item, content=filled, kept=UNSET)
     return replace(item, output=filled, kept=UNSET)
-
-
-def _names_any(parts: Sequence[object]) -> bool:
-    for part in parts:  # noqa: SIM110  # of each item, several times a turn: a generator would cost more
-        if isinstance(part, _ATTACHMENTS) and part.file_id:
-            return True
-    return False
 
 
 def _names_file(part: object) -> TypeGuard[Attachment]:

@@ -38,7 +38,7 @@ read_keys = attrgetter(*[PLACES[name] for name in APPEND.keys])
 read_args = attrgetter(*[PLACES[name] for name in APPEND.args])
 # The script's answers, but for a log's end.
 STALE, WATCHED = 0, 1
-# A call with so many groups takes Redis less than a millisecond.
+# A call with so many groups takes Redis a millisecond, and some on a busy machine: meanwhile nobody else is served.
 MAX_GROUPS = 96
 # With their keys they stay below what the shared connection takes (`multiplexed.py`).
 MAX_BYTES = 200_000
