@@ -69,7 +69,7 @@ def test_what_a_package_gathers() -> None:
 
 
 def test_what_is_hidden_cannot_be_imported_and_then_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
+    monkeypatch.delitem(sys.modules, "tabnanny", raising=False)  # a module of Python's own that nobody needs
     with hidden(["tabnanny", "json"]):
         with pytest.raises(ModuleNotFoundError):
             import_module("tabnanny")
