@@ -46,7 +46,7 @@ install: $(INSTALLED) ## Make .venv with Python 3.11 and the pinned requirements
 run: $(INSTALLED) $(if $(filter smollm2,$(MODEL)),$(INSTALLED_SMOLLM2)) ## Start the whole service; with MODEL=smollm2 on a small real model, with WEAVIATE=1 on a real Weaviate
 	@MODEL='$(MODEL)' WEAVIATE='$(WEAVIATE)' $(BIN)/python -m launcher
 
-test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run every test that is not marked `long` (about 15 minutes on two cores)
+test: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run every test that is not marked `long` (about 14 minutes on two cores)
 	$(IN_MEMORY) $(BIN)/pytest -m 'not long' $(SIDE_BY_SIDE) $(SECOND_TRY)
 
 test-long: $(INSTALLED_DEV) $(INSTALLED_SMOLLM2) $(INSTALLED_CHROMIUM) ## Run the tests marked `long`
