@@ -1,7 +1,7 @@
 """The store of responses and of the timelines they join, and the values that cross its border."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -13,6 +13,9 @@ from prompts.domain.model_request import ModelRequest
 from prompts.domain.passages import Passage
 from prompts.domain.responses import ModelInput, Response, Status
 from prompts.ports.event_log import Group
+
+Tell: TypeAlias = Callable[[BaseException | None], object]
+"""Is told once that a group is written, or what became of it; raises nothing."""
 
 
 class Claim(Struct, frozen=True):
@@ -200,6 +203,14 @@ class ResponseStore(Protocol):
         is called in an event loop, and makes no task.
         """
         ...
+
+    def hand(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, tell: Tell, is_urgent: bool = False
+    ) -> None:
+        """The same, for whoever has a group for each token: `tell` is called with None, or with what `append` raises.
+
+        The event loop calls it, later, in no task's name and in no task's context.
+        """
 
     async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """End the response: status, output, timeline, conversation, log, lease, all at once, and once.

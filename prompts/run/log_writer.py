@@ -10,7 +10,7 @@ import structlog
 
 from prompts.errors import TailLost, Unavailable
 from prompts.ports.event_log import Group
-from prompts.ports.responses import Outcome, ResponseStore
+from prompts.ports.responses import Outcome, ResponseStore, Tell
 
 log = structlog.get_logger(__name__)
 
@@ -107,13 +107,13 @@ class LogWriter:
         self._acknowledged = AcknowledgedGroups()
         self._written_at = time.monotonic()
 
-    def hand(self, group: Group, *, is_urgent: bool = False) -> asyncio.Future[None]:
-        """Send the group once, or without signals only keep the lease. What was written is to be acknowledged here.
+    def hand(self, group: Group, tell: Tell, *, is_urgent: bool = False) -> None:
+        """Send the group once, or without signals only keep the lease; `tell` is called as `ResponseStore.hand` does.
 
-        `is_urgent`: it does not wait for others, to go together with them.
+        What was written is to be acknowledged here. `is_urgent`: it does not wait for others, to go together with them.
         """
-        return self._store.append(
-            self._response_id, group, epoch=self._epoch, lease_s=self._lease_s, is_urgent=is_urgent
+        self._store.hand(
+            self._response_id, group, epoch=self._epoch, lease_s=self._lease_s, tell=tell, is_urgent=is_urgent
         )
 
     def acknowledge(self, group: Group) -> None:
@@ -125,7 +125,7 @@ class LogWriter:
         """Send a group again that was handed on and failed so, until it is acknowledged."""
         if isinstance(error, Unavailable):
             await self._pause(error)
-        await self._persist(lambda: self.hand(group))
+        await self._persist(lambda: self._append(group))
         self._acknowledged.add(group)
 
     async def commit(self, outcome: Outcome, last: Group) -> None:
@@ -147,6 +147,9 @@ class LogWriter:
                 self._written_at = time.monotonic()
                 return
 
+    def _append(self, group: Group) -> Awaitable[None]:
+        return self._store.append(self._response_id, group, epoch=self._epoch, lease_s=self._lease_s)
+
     async def _pause(self, error: Unavailable) -> None:
         """Wait for Redis to come back. Raises the error when the lease is lost."""
         if time.monotonic() - self._written_at > self._lease_s:
@@ -161,6 +164,6 @@ class LogWriter:
             if not groups:
                 raise
             for group in groups:
-                await self.hand(group)
+                await self._append(group)
             log.warning("tail_written_again", after=lost.last_number, groups=len(groups))
             await write()

@@ -89,17 +89,18 @@ class Run:
         before = self._narration.next_number - 1 - len(brief.opening)
         self._buffer = FollowerBuffer(brief.opening, before=before, max_bytes=max_kept_bytes)
         self._pending: list[Signal] = []
-        self._taken = asyncio.Event()
+        self._room: asyncio.Future[None] | None = None
+        """The reader waits until what is pending is taken."""
         self._listeners: set[Listener] = set()
         self._waiting: list[asyncio.Future[None]] = []
         """Who waits for the next acknowledgement."""
-        self._writing: asyncio.Future[None] | None = None
-        """The group in flight."""
+        self._is_writing = False
+        """Whether a group is in flight."""
         self._unwritten: Telling | None = None
         self._is_called = False
         """Whether the event loop is about to begin writing."""
-        self._is_written_again = False
-        """Whether the group in flight could not be written at once, and is tried until the lease is lost."""
+        self._writing_again: asyncio.Task[None] | None = None
+        """Tries, until the lease is lost, to write the group in flight, which could not be written at once."""
         self._is_urgent = False
         """Whether somebody waits for the next group's first word."""
         self._handed_at = 0.0
@@ -239,20 +240,22 @@ class Run:
                     began = None
                 self._add(signals)
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
-                    self._taken.clear()
-                    await self._taken.wait()
+                    self._room = self._loop.create_future()
+                    await self._room
         raise AssertionError("an answer ends with a Finished")
 
     def _take(self, texts: Sequence[Text]) -> bool:
         """Take text that goes past the reader while it waits; it sees what is too much, and then waits for Redis."""
         if self._reader is None or self._failure is not None or len(self._pending) + len(texts) >= MAX_AT_ONCE:
             return False
-        self._add(texts)
+        self._pending += texts
+        if not (self._is_writing or self._is_called):  # nothing of the end came with it
+            self._write_pending()
         return True
 
     def _add(self, signals: Sequence[Signal]) -> None:
         self._pending += signals
-        if self._writing is None and not self._is_called:
+        if not (self._is_writing or self._is_called):
             self._is_called = True
             self._loop.call_soon(self._begin_writing, context=self._context)
 
@@ -278,31 +281,39 @@ class Run:
         is_urgent, self._is_urgent = self._is_urgent, False
         self._renewal.due = self._loop.time() + self._renewal_s
         self._handed_at = time.perf_counter()
-        self._await_written(self._writer.hand(telling.group, is_urgent=is_urgent))
+        self._is_writing = True
+        self._writer.hand(telling.group, self._note_written, is_urgent=is_urgent)
 
-    def _await_written(self, writing: asyncio.Future[None]) -> None:
-        self._writing = writing
-        writing.add_done_callback(self._note_written)
+    def _note_written(self, error: BaseException | None) -> None:
+        """The log has the group, or it could not be written. Raises nothing."""
+        telling = self._unwritten
+        assert telling is not None
+        if error is None:
+            self._writer.acknowledge(telling.group)
+            self._note_acknowledged(telling)
+        elif isinstance(error, (Unavailable, TailLost)):
+            self._context.run(self._write_again, telling, error)
+        else:
+            self._is_writing = False
+            self._break_off(Unavailable(UNANSWERED) if isinstance(error, asyncio.CancelledError) else error)
 
-    def _note_written(self, writing: asyncio.Future[None]) -> None:
-        """The log has the group, or it could not be written."""
-        telling, self._writing = self._unwritten, None
+    def _write_again(self, telling: Telling, error: Unavailable | TailLost) -> None:
+        self._writing_again = self._loop.create_task(self._writer.append_again(telling.group, error))
+        self._writing_again.add_done_callback(self._note_written_again)
+
+    def _note_written_again(self, writing: asyncio.Task[None]) -> None:
+        telling, self._writing_again = self._unwritten, None
+        assert telling is not None
         error = Unavailable(UNANSWERED) if writing.cancelled() else writing.exception()
-        if telling is None:
-            raise AssertionError("what is in flight is known")
         if error is None:
             self._note_acknowledged(telling)
-        elif isinstance(error, (Unavailable, TailLost)) and not self._is_written_again:
-            self._is_written_again = True
-            self._await_written(asyncio.ensure_future(self._writer.append_again(telling.group, error)))
         else:
+            self._is_writing = False
             self._break_off(error)
 
     def _note_acknowledged(self, telling: Telling) -> None:
+        self._is_writing, self._unwritten = False, None
         self._observer.notice(Appended(time.perf_counter() - self._handed_at))
-        if not self._is_written_again:
-            self._writer.acknowledge(telling.group)
-        self._is_written_again, self._unwritten = False, None
         self._publish(telling.events)
         if self._pending and self._reader is not None:
             self._write_pending()
@@ -310,23 +321,25 @@ class Run:
     def _break_off(self, failure: BaseException) -> None:
         """The log cannot be written any more: whoever reads the answer need not go on."""
         self._failure = failure
+        self._tell_waiting()
         if self._reader is not None:
             self._reader.cancel()  # once: a second cancellation would look like somebody else's
 
     def _renew(self) -> None:
         """Nothing was written for a while: keep the lease."""
         self._renewal.due = self._loop.time() + self._renewal_s
-        if self._writing is None:
+        if not self._is_writing:
             self._write_pending()
 
     def _begin_writing(self) -> None:
         """Behind all that came with the first signals: an answer that comes whole is written down by its commit."""
         self._is_called = False
-        if self._pending and self._writing is None and self._reader is not None:
+        if self._pending and not self._is_writing and self._reader is not None:
             self._write_pending()
 
     def _tell_pending(self) -> Telling:
-        self._taken.set()
+        if self._room is not None:
+            self._make_room()
         signals, self._pending = self._pending, []
         after = self._narration.next_number - 1
         self._narration.begin_group()
@@ -338,14 +351,19 @@ class Run:
         self._unwritten = Telling(events, group)
         return self._unwritten
 
+    def _make_room(self) -> None:
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
+
     def _pack_told(self) -> bytes:
         untold, self._untold = self._untold, []
         return pack(untold)
 
     async def _settle(self) -> None:
         """Finish the group in flight. Raises what the log fails at."""
-        while self._writing is not None:
-            await asyncio.wait([self._writing])
+        while self._is_writing:
+            await self._expect_news()
         if self._unwritten is not None and self._failure is not None:
             raise self._failure
 

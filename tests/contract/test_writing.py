@@ -1,5 +1,7 @@
 """`ResponseStore.append`: a run writes to the log of its response, in order and under its epoch."""
 
+import asyncio
+
 import pytest
 
 from prompts.domain.signals import Text, pack
@@ -44,6 +46,26 @@ async def test_a_group_is_written_once_however_often_it_is_sent(stores: Stores) 
     for _ in range(3):
         await stores.responses.append(admitted.response.id, group, epoch="1", lease_s=LEASE_S)
     assert await read_log(stores, admitted.response.id) == ["One ", "two"]
+
+
+async def test_who_hands_a_group_over_is_told_by_a_call_later_and_once(stores: Stores) -> None:
+    _, admitted = await begin(stores)
+    told: asyncio.Queue[BaseException | None] = asyncio.Queue()
+
+    def hand(group: Group, epoch: str = "1") -> None:
+        stores.responses.hand(admitted.response.id, group, epoch=epoch, lease_s=LEASE_S, tell=told.put_nowait)
+        assert told.empty()
+
+    hand(word())
+    assert await told.get() is None
+    hand(word(), epoch="2")
+    assert isinstance(await told.get(), StaleRun)
+    hand(word(LAST_OPENING_NUMBER + 5))
+    lost = await told.get()
+    assert isinstance(lost, TailLost)
+    assert lost.last_number == LAST_OPENING_NUMBER + 1
+    assert told.empty()
+    assert await read_log(stores, admitted.response.id) == ["word"]
 
 
 async def test_an_older_group_that_comes_again_late_changes_nothing(stores: Stores) -> None:

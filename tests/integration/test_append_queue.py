@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from prompts.adapters.redis import keys
 from prompts.adapters.redis.append_queue import FULL_GROUPS_A_S, MAX_GROUPS, RATE_OVER_S
@@ -261,6 +262,20 @@ async def test_a_caller_that_is_cancelled_does_not_disturb_the_others(stores: St
     await asyncio.gather(*asked[2:])
     assert [await count_entries(redis, response_id) for response_id in responses[2:]] == [1, 1]
     assert await count_entries(redis, responses[0]) == 0
+
+
+async def test_a_caller_that_fails_at_what_it_is_told_does_not_disturb_the_others(stores: Stores) -> None:
+    first, second = await begin(stores, 2)
+    group = Group(LAST_OPENING_NUMBER, LAST_OPENING_NUMBER + 1, pack([Text("word")]))
+
+    def fail(_: BaseException | None) -> None:
+        raise AssertionError("a mistake of ours")
+
+    with capture_logs() as logs:
+        stores.responses.hand(first, group, epoch="1", lease_s=LEASE_S, tell=fail)
+        await append(stores, second)
+    await append(stores, second, 2)
+    assert [line["response_id"] for line in logs if line["event"] == "append_not_told"] == [first]
 
 
 async def test_a_server_that_has_lost_the_script_is_given_it_again(stores: Stores, redis: Redis) -> None:

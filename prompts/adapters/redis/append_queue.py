@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any
 
+import structlog
 from redis.exceptions import ClusterCrossSlotError, NoScriptError, ResponseError
 
 from prompts.adapters.redis import keys
@@ -22,6 +23,9 @@ from prompts.adapters.redis.scripts import Scripts, translate
 from prompts.domain import ids
 from prompts.errors import StaleRun, TailLost
 from prompts.ports.event_log import Group
+from prompts.ports.responses import Tell
+
+log = structlog.get_logger(__name__)
 
 APPEND = SCRIPTS["append"]
 # Where an `Append` has what the script takes; read in the script's order, four times as fast as by name.
@@ -99,18 +103,30 @@ class OpenLog:
 
 
 class Append:
-    """A group on its way to the log, and its answer to be."""
+    """A group on its way to the log, and who is told when it is there: by a call, or by a future."""
 
-    __slots__ = ("answer", "epoch", "extras", "group", "is_alone", "is_told", "lease_s", "log", "response_id", "tries")
+    __slots__ = (
+        *("answer", "epoch", "extras", "group", "is_alone", "is_told", "lease_s", "log", "response_id", "tell"),
+        "tries",
+    )
 
     def __init__(
-        self, response_id: str, group: Group, log: OpenLog, *, epoch: str, lease_s: float, answer: asyncio.Future[None]
+        self,
+        response_id: str,
+        group: Group,
+        log: OpenLog,
+        *,
+        epoch: str,
+        lease_s: float,
+        tell: Tell | None = None,
+        answer: asyncio.Future[None] | None = None,
     ) -> None:
         self.response_id = response_id
         self.group = group
         self.log = log
         self.epoch = epoch
         self.lease_s = lease_s
+        self.tell = tell
         self.answer = answer
         self.extras = b""
         self.is_told = False
@@ -131,10 +147,21 @@ class Append:
             log.tell_due = now + TELL_S
         self.extras = b"%d %d %b" % (self.lease_s * 1000 if is_due else 0, self.is_told, group.waypoint)
 
-    def fail(self, error: BaseException) -> None:
-        """Nothing is known to be written."""
-        if not self.answer.done():
-            self.answer.set_exception(translate(error))
+    def settle(self, error: BaseException | None) -> None:
+        """It is written, or it failed so: then nothing is known to be written."""
+        if self.tell is not None:
+            try:
+                self.tell(error)
+            except Exception:  # the others are to have their answers
+                log.exception("append_not_told", response_id=self.response_id)
+        elif self.answer is None or self.answer.done():
+            return
+        elif error is None:
+            self.answer.set_result(None)
+        elif isinstance(error, asyncio.CancelledError):
+            self.answer.cancel()
+        else:
+            self.answer.set_exception(error)
 
 
 class AppendQueue:
@@ -162,16 +189,26 @@ class AppendQueue:
         self, response_id: str, group: Group, *, epoch: str, lease_s: float, is_urgent: bool = False
     ) -> asyncio.Future[None]:
         """See `ResponseStore.append`."""
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        open_log = self._find_log(response_id)
+        self._queue(Append(response_id, group, open_log, epoch=epoch, lease_s=lease_s, answer=answer), is_urgent)
+        return answer
+
+    def hand(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, tell: Tell, is_urgent: bool = False
+    ) -> None:
+        """See `ResponseStore.hand`."""
+        open_log = self._find_log(response_id)
+        self._queue(Append(response_id, group, open_log, epoch=epoch, lease_s=lease_s, tell=tell), is_urgent)
+
+    def _queue(self, append: Append, is_urgent: bool) -> None:
         if self._loop is None:  # asked for with every group, it would be a system call each (Python 3.11)
             self._loop = asyncio.get_running_loop()
-        answer: asyncio.Future[None] = self._loop.create_future()
-        log = self._find_log(response_id)
         if is_urgent:
-            log.tell_due = -math.inf
-        self._waiting.append(Append(response_id, group, log, epoch=epoch, lease_s=lease_s, answer=answer))
+            append.log.tell_due = -math.inf
+        self._waiting.append(append)
         if is_urgent or (self._next is None and not self._in_flight):
             self._plan(self._loop, is_urgent=is_urgent)
-        return answer
 
     def _plan(self, loop: asyncio.AbstractEventLoop, *, is_urgent: bool) -> None:
         """See to it that what waits is written: now, after a distance, or when the replies are there."""
@@ -188,7 +225,9 @@ class AppendQueue:
         self._next, self._is_next_now = None, False
         if self._again or self._loading is not None:
             return  # what comes after what is written again has to wait for it
-        appends, self._waiting = [append for append in self._waiting if not append.answer.done()], []
+        waiting, self._waiting = self._waiting, []
+        # A caller who was cancelled wants nothing written any more.
+        appends = [append for append in waiting if append.answer is None or not append.answer.done()]
         now = asyncio.get_running_loop().time()
         self._pace.count(len(appends), now)
         self._written_at = now
@@ -211,14 +250,14 @@ class AppendQueue:
             yield from _cut(batch)
 
     def _hear(self, batch: Sequence[Append], reply: asyncio.Future[Any]) -> None:
-        self._in_flight -= 1
         if reply.cancelled():  # the event loop is being closed
             for append in batch:
-                append.answer.cancel()
+                append.settle(asyncio.CancelledError())
         elif (error := reply.exception()) is None:
             _settle(batch, reply.result())
         else:
             self._meet(batch, error)
+        self._in_flight -= 1  # what those who were told have handed on waits for this
         if not self._in_flight:
             self._go_on(reply.get_loop())
 
@@ -236,7 +275,7 @@ class AppendQueue:
             if may_help and append.tries < MAX_TRIES:
                 self._again.append(append)
             else:
-                append.fail(error)
+                append.settle(translate(error))
 
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """All calls have their replies. The script is loaded now, not between two calls of which only one needs it."""
@@ -274,13 +313,11 @@ def _settle(batch: Sequence[Append], odd: Sequence[int]) -> None:
         answer = answers.get(place)
         if append.is_told:
             append.log.has_watchers = answer == WATCHED
-        if append.answer.done():
-            continue  # its caller was cancelled
         if answer is None or answer == WATCHED:
-            append.answer.set_result(None)
+            append.settle(None)
         else:
             append.log.forget()
-            append.answer.set_exception(StaleRun() if answer == STALE else TailLost(-answer))
+            append.settle(StaleRun() if answer == STALE else TailLost(-answer))
 
 
 def _cut(appends: Sequence[Append]) -> Iterator[Sequence[Append]]:

@@ -56,6 +56,7 @@ from prompts.ports.responses import (
     Outcome,
     Seized,
     StoredResponse,
+    Tell,
     Unreadable,
 )
 from prompts.ports.restoring import NO_RESTORER, Restorer
@@ -258,6 +259,12 @@ class RedisResponseStore:
     ) -> asyncio.Future[None]:
         """See `ResponseStore.append`."""
         return self._appends.append(response_id, group, epoch=epoch, lease_s=lease_s, is_urgent=is_urgent)
+
+    def hand(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, tell: Tell, is_urgent: bool = False
+    ) -> None:
+        """See `ResponseStore.hand`."""
+        self._appends.hand(response_id, group, epoch=epoch, lease_s=lease_s, tell=tell, is_urgent=is_urgent)
 
     async def commit(self, outcome: Outcome, last: Group, *, owner: str, epoch: str) -> None:
         """See `ResponseStore.commit`."""

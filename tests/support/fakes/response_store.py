@@ -31,6 +31,7 @@ from prompts.ports.responses import (
     Outcome,
     Seized,
     StoredResponse,
+    Tell,
 )
 from tests.support.fakes.admission import (
     begin_response,
@@ -148,6 +149,13 @@ class FakeResponseStore:
         else:
             written.set_result(None)
         return written
+
+    def hand(
+        self, response_id: str, group: Group, *, epoch: str, lease_s: float, tell: Tell, is_urgent: bool = False
+    ) -> None:
+        """See `ResponseStore.hand`."""
+        written = self.append(response_id, group, epoch=epoch, lease_s=lease_s, is_urgent=is_urgent)
+        written.add_done_callback(lambda done: tell(_find_error(done)))
 
     async def _append_late(self, fate: Fate, response_id: str, group: Group, epoch: str, lease_s: float) -> None:
         await meet([fate])
@@ -338,6 +346,10 @@ class FakeResponseStore:
         self.appends = [
             append for append in self.appends if append.response_id != response_id or append.last_number <= last_number
         ]
+
+
+def _find_error(done: asyncio.Future[None]) -> BaseException | None:
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
 
 
 def _check_joins(kept: KeptResponse, group: Group) -> None:
