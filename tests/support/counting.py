@@ -81,15 +81,22 @@ def counting_work() -> Iterator[Work]:
 @contextmanager
 def counting_resumes() -> Iterator[Counter[str]]:
     """How often each coroutine and generator is begun or gone on with, by its module and name."""
-    resumed: Counter[str] = Counter()
+    with counting_functions(RESUMABLE) as resumed:
+        yield resumed
+
+
+@contextmanager
+def counting_functions(flags: int = -1) -> Iterator[Counter[str]]:
+    """How often each Python function, of those with one of these flags, is called, by its module and name."""
+    called: Counter[str] = Counter()
 
     def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_flags & RESUMABLE:
-            resumed[f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"] += 1
+        if event == "call" and frame.f_code.co_flags & flags:
+            called[f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"] += 1
 
     sys.setprofile(note)
     try:
-        yield resumed
+        yield called
     finally:
         sys.setprofile(None)
 

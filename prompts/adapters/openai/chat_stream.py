@@ -31,6 +31,7 @@ from prompts.adapters.openai.lines import EventLines, check_event, unreadable
 from prompts.adapters.openai.logprobs import MAX_HELD_LOGPROBS, read_logprobs
 from prompts.adapters.openai.odd_values import read_parts, read_text
 from prompts.adapters.openai.surrogates import Halves
+from prompts.adapters.openai.text_mould import MAX_MISSES, TextMould
 from prompts.adapters.openai.think_tags import Stretch, TaggedText, TagMode
 from prompts.adapters.openai.tool_names import ToolNames
 from prompts.adapters.openai.usage import read_usage
@@ -66,6 +67,9 @@ class ChatReading:
     def __init__(self, interest: Interest = Interest(), note_thought_name: Callable[[str], None] = _ignore) -> None:
         """`note_thought_name` gets the name of the field in which the server sends thoughts."""
         self._interest = interest
+        self._mould: TextMould | None = None
+        """Of the latest event, where that said nothing but plain text."""
+        self._misses = 0
         self._note_thought_name = note_thought_name
         self._lines = EventLines()
         self._calls = ChatCalls(interest.names)
@@ -106,7 +110,31 @@ class ChatReading:
 
     def feed(self, data: bytes) -> list[Signal]:
         """See `Reading.feed`."""
-        return self._read(self._lines.feed(data))
+        mould = self._mould
+        if mould is None or not (text := mould.find_text(data)):
+            return self._read_unlike(data)
+        if not self._lines.pass_event(len(data), mould.line_count):
+            return self._read_unlike(data)
+        self.event_count += 1
+        self._misses = 0
+        return [Text(text)]
+
+    def _read_unlike(self, data: bytes) -> list[Signal]:
+        """Read what is not like the event before it."""
+        self._mould = None
+        is_looked_at = self._misses < MAX_MISSES and self._lines.is_between
+        events_before = self.event_count
+        signals = self._read(self._lines.feed(data))
+        if is_looked_at and self.event_count == events_before + 1 and self._says_plain_text:
+            self._misses += 1
+            self._mould = TextMould.make(data, signals)
+        return signals
+
+    @property
+    def _says_plain_text(self) -> bool:
+        """Whether more text of the same form would be a signal by itself, and nothing else."""
+        has_rest = self._text_half.held or not self._lines.is_between
+        return self._is_plain and self._reason is None and not has_rest
 
     def finish(self) -> list[Signal]:
         """See `Reading.finish`."""

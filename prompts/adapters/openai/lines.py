@@ -46,7 +46,7 @@ class EventLines:
         """Whether this is JSON that stands bare, over many lines: it goes on to the end of the body."""
         self._is_first_line = True
         self._ended_with_cr = False
-        self._is_between = False
+        self.is_between = False
         """Whether nothing waits for its end."""
         self.event_name = b""
         """The `event` field of the event that is being given."""
@@ -58,13 +58,19 @@ class EventLines:
 
         Raises AnswerTooLarge for an event that is too long to be one, and for a stream that has no end.
         """
-        if self._is_between:
+        if self.is_between:
             start = data.find(b"\n") + 1 if data.startswith(b"event:") else 0
             if self._is_one_event(data, start):
                 self.event_name = data[6:start].strip()
                 return (data[start + 5 : -2].strip(),)
-            self._is_between, self.event_name = False, b""
+            self.is_between, self.event_name = False, b""
         return self._feed(data)
+
+    def pass_event(self, size: int, lines: int) -> bool:
+        """Count an event that somebody reads without these; False where there is no place for one, or one too many."""
+        self._bytes += size
+        self._lines += lines
+        return self.is_between and self._bytes <= MAX_STREAM_BYTES and self._lines <= MAX_STREAM_LINES
 
     def _is_one_event(self, data: bytes, start: int) -> bool:
         """Whether there is nothing behind `start` but all the data of one event, as a slow model sends each token.
@@ -97,7 +103,7 @@ class EventLines:
         if len(self._rest) + len(self._data) > MAX_EVENT_BYTES:
             raise too_large()
         has_begun = self._rest or self._data or self.event_name
-        self._is_between = not (has_begun or self._is_first_line or self._is_bare or self._ended_with_cr)
+        self.is_between = not (has_begun or self._is_first_line or self._is_bare or self._ended_with_cr)
 
     def finish(self) -> Iterator[bytes | bytearray]:
         """What is left when the bytes end: the last line and the last event may lack their end."""
