@@ -52,7 +52,8 @@ class Exchange(asyncio.Protocol):
             "_is_paused",
             "_is_whole",
         ),
-        *("_keeps_alive", "_loop", "_parser", "_take", "_transport", "_unheld_bytes", "_waiter", "headers", "status"),
+        *("_keeps_alive", "_loop", "_parser", "_pieces", "_take", "_transport", "_unheld_bytes", "_waiter"),
+        *("headers", "on_body", "status"),
     )
 
     def __init__(self, connection: Connection) -> None:
@@ -70,6 +71,10 @@ class Exchange(asyncio.Protocol):
         self._waiter: asyncio.Future[bool] | None = None
         self._take: Take | None = None
         """Who takes what arrives, while somebody waits for no more than that."""
+        self._pieces: list[bytes] = []
+        """Of the body, what the parser has found in what has just come."""
+        self.on_body = self._pieces.append
+        """Called by the parser: no function of Python for each token."""
         self._held = bytearray()
         self._unheld_bytes = 0
         """How much has come since the last piece of the body."""
@@ -198,36 +203,55 @@ class Exchange(asyncio.Protocol):
         """What the server sends."""
         if self._connection is None:
             return
-        self._unheld_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as exc:
+            self._hold()
             self._fail(_no_http(exc))
             self._leave(keeps_alive=False)
             return
+        pieces = self._pieces
+        self._unheld_bytes = 0 if pieces else self._unheld_bytes + len(data)
+        if self._take is not None and len(pieces) == 1 and self._may_hand(len(data)):  # nearly always
+            self._hand(self._take, pieces.pop())
+        else:
+            self._hold()
+            self._note_held()
+
+    def _note_held(self) -> None:
+        """Something has come that is not handed on as it is."""
         if self._is_whole:
             # What the server has not read of the request would be taken for the beginning of the next one.
             self._leave(keeps_alive=self._keeps_alive and not self._transport.get_write_buffer_size())
         elif self._unheld_bytes > MAX_HEAD_BYTES:
             self._fail(_no_http())
             self._leave(keeps_alive=False)
-        elif self._take is not None and len(self._held) <= SLICE_BYTES and self._find_waiter() is not None:
-            self._hand(self._take)
+        elif self._take is not None and self._find_waiter() is not None and len(self._held) <= SLICE_BYTES:
+            if self._held:
+                self._hand(self._take, self._cut_slice())
             return
         elif len(self._held) > MAX_HELD_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
         self._wake()
 
-    def _hand(self, take: Take) -> None:
-        """Hand on what has just come; nothing was held before it."""
-        held = self._held
-        if not held:
-            return
-        data = bytes(held)
-        held.clear()
+    def _may_hand(self, size: int) -> bool:
+        """Whether what has just come is next, and somebody waits for it."""
+        waiter = self._waiter
+        is_next = not (self._held or self._is_whole) and size <= SLICE_BYTES
+        return is_next and waiter is not None and not waiter.done()
+
+    def _hold(self) -> None:
+        """Keep what has come for whoever reads next. Behind the end nobody has asked for anything."""
+        if self._pieces:
+            if not self._is_whole:
+                self._held += b"".join(self._pieces)
+            self._pieces.clear()
+
+    def _hand(self, take: Take, piece: bytes) -> None:
+        """Hand on what has just come; nothing is held before it."""
         try:
-            due = take(data)
+            due = take(piece)
         except Exception as error:  # noqa: BLE001  # raised again by whoever waits
             self._fail(error)
             return
@@ -277,15 +301,11 @@ class Exchange(asyncio.Protocol):
         self._has_length = _has_length(self.headers)
         self._keeps_alive = self._parser.should_keep_alive()
 
-    def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
-        if not self._is_whole:
-            self._held += body
-            self._unheld_bytes = 0
-
     def on_message_complete(self) -> None:
         """The end of the body."""
-        self._is_whole = self._is_whole or self._has_head
+        if self._has_head:
+            self._hold()
+            self._is_whole = True
 
 
 def _has_length(headers: Mapping[str, str]) -> bool:
