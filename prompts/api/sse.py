@@ -48,16 +48,12 @@ class EventStream(StreamingHttpResponse):
 def _push_events(push: Push, pad: Pad | None, events: Sequence[Event]) -> bool:
     if pad is not None:
         events = pad(events)
-    part = compose(events)
-    return len(part) <= MAX_PIECE_BYTES and push(part)
-
-
-def compose(events: Sequence[Event]) -> bytes:
-    """The events' frames in one piece, however long."""
     if len(events) == 1:  # a token: nearly always
         event = events[0]
-        return b"".join((_open_frame(event.type), event.data, END))
-    return b"".join(frames(events))
+        part = b"".join((_open_frame(event.type), event.data, END))
+    else:
+        part = b"".join(frames(events))
+    return len(part) <= MAX_PIECE_BYTES and push(part)
 
 
 def frames(events: Iterable[Event]) -> Iterator[bytes]:

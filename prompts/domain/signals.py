@@ -196,6 +196,8 @@ Signal: TypeAlias = (
 
 def pack(signals: Sequence[Signal]) -> bytes:
     """The signals as a log holds them: a JSON array, in which a plain text stands as a string."""
+    if len(signals) == 1 and type(signals[0]) is Text and not signals[0].logprobs:  # nearly always
+        return encode([signals[0].text])
     return encode([signal.text if type(signal) is Text and not signal.logprobs else signal for signal in signals])
 
 

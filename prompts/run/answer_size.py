@@ -71,7 +71,9 @@ class AnswerSize:
         """Whether `take` has taken these texts: they go on with what was said last, and fit in."""
         if self._latest is not Text:
             return False
-        size = self._bytes + sum(map(_count_text, texts))
+        size = self._bytes
+        for text in texts:
+            size += len(text.text) if text.text.isascii() and not text.logprobs else _count_text(text)
         if size > self._max_bytes or not take(texts):
             return False
         self._bytes = size

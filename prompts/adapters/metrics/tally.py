@@ -73,37 +73,43 @@ class TalliedHistogram:
 
     def observe(self, amount: float) -> None:
         """See prometheus_client."""
-        self._sum.inc(amount)
-        self._buckets[bisect_left(self._bounds, amount)].inc(1)
+        total, bucket = self._sum, self._buckets[bisect_left(self._bounds, amount)]
+        if not (total.pending and bucket.pending):
+            total.inc(amount)
+            bucket.inc(1)
+            return
+        total.pending += amount
+        bucket.pending += 1
 
 
 class TalliedValue:
     """A value of prometheus_client's that is added to in memory."""
 
-    __slots__ = ("_pending", "_tally", "_value")
+    __slots__ = ("_tally", "_value", "pending")
 
     def __init__(self, value: Any, tally: Tally) -> None:
         """`value` is what prometheus_client calls a ValueClass."""
         self._value = value
         self._tally = tally
-        self._pending = 0.0
+        self.pending = 0.0
+        """What was added and is not written yet."""
 
     def inc(self, amount: float) -> None:
         """Add, and write later."""
-        is_new = not self._pending
-        self._pending += amount
+        is_new = not self.pending
+        self.pending += amount
         if is_new:
             self._tally.note(self)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Write now."""
-        self._pending = 0.0
+        self.pending = 0.0
         self._value.set(value, timestamp=timestamp)
 
     def get(self) -> float:
         """What it is by now."""
         written: float = self._value.get()
-        return written + self._pending
+        return written + self.pending
 
     def get_exemplar(self) -> Any:
         """See prometheus_client."""
@@ -111,6 +117,6 @@ class TalliedValue:
 
     def flush(self) -> None:
         """Write what was added."""
-        pending, self._pending = self._pending, 0.0
+        pending, self.pending = self.pending, 0.0
         if pending:
             self._value.inc(pending)
