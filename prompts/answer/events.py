@@ -219,11 +219,13 @@ class Narration:
         waiting = [self._carry(name, queued) for name in ("response.created", "response.queued")]
         return [*waiting, self._carry("response.in_progress", begun)]
 
-    def tell(self, signals: Iterable[Signal]) -> list[Event]:
+    def tell(self, signals: Iterable[Signal], *, is_group: bool = False) -> list[Event]:
         """The events of some more signals, those below `first_told` empty or left out.
 
-        A `Finished` says nothing until `closing`.
+        `is_group`: these are the next group of the log. A `Finished` says nothing until `closing`.
         """
+        if is_group:
+            self._group_after, self._group_told = self.next_number - 1, 0
         self._told = events = []
         index = self._group_told - 1
         for index, signal in enumerate(signals, self._group_told):

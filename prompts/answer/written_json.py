@@ -17,7 +17,8 @@ class WrittenJson:
     """
 
     def __init__(self, request: ModelRequest) -> None:
-        self._has_form = not isinstance(request.text.format, PlainText)
+        self.has_form = not isinstance(request.text.format, PlainText)
+        """Whether the text is JSON, too."""
         self._text: list[str] = []
         self._arguments: defaultdict[int, list[str]] = defaultdict(list)
         self._free: set[int] = set()
@@ -26,7 +27,7 @@ class WrittenJson:
         """What the model has written."""
         for signal in signals:
             match signal:
-                case Text(text) if self._has_form:
+                case Text(text) if self.has_form:
                     self._text.append(text)
                 case Argued(index, text):
                     self._arguments[index].append(text)
@@ -35,7 +36,7 @@ class WrittenJson:
 
     def note_text(self, signals: Sequence[Signal]) -> None:
         """The same where all of them are text."""
-        if self._has_form:
+        if self.has_form:
             self.note(signals)
 
     def check(self) -> None:

@@ -222,14 +222,19 @@ class Answering:
     def _tap(self, answer: Answer, written: WrittenJson) -> None:
         """Let text go past all this that goes on with text. Where markers are looked for it must not come too fast."""
 
+        size, take_on = self._size, self._take
+
         def take(texts: Sequence[Text]) -> bool:
-            is_taken = self._size.pass_on(texts, self._take)
+            return size.pass_on(texts, take_on)
+
+        def take_form(texts: Sequence[Text]) -> bool:
+            is_taken = size.pass_on(texts, take_on)
             if is_taken:
                 written.note_text(texts)
             return is_taken
 
         if not self._narration.has_passages:
-            tap(answer, take)
+            tap(answer, take_form if written.has_form else take)
 
     def _admit(self, signals: Sequence[Signal], hosted: HostedCalls) -> Sequence[Signal]:
         return self._thoughts.admit(hosted.admit(self._call_filter.admit(signals)))

@@ -209,8 +209,7 @@ async def retell(response: Response, *, event_log: EventLog) -> Narration:
     narration = Narration(response)
     narration.opening()
     async for entry in read_entries(event_log, response.id, after=narration.next_number - 1):
-        narration.begin_group()
-        narration.tell(entry.signals)
+        narration.tell(entry.signals, is_group=True)
     return narration
 
 

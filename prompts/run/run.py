@@ -341,24 +341,24 @@ class Run:
         if self._room is not None:
             self._make_room()
         signals, self._pending = self._pending, []
-        after = self._narration.next_number - 1
-        self._narration.begin_group()
-        events = self._narration.tell(signals)
-        self._untold += signals
+        narration = self._narration
+        after = narration.next_number - 1
+        events = narration.tell(signals, is_group=True)
+        untold, self._untold = [*self._untold, *signals] if self._untold else signals, []
         # A group without an event has no number of its own: it is not in the log, nor would its waypoint be.
-        waypoint = self._waypoints.pass_group(self._narration, len(signals)) if events else b""
-        group = Group(after, self._narration.next_number - 1, self._pack_told() if events else b"", waypoint)
-        self._unwritten = Telling(events, group)
-        return self._unwritten
+        if events:
+            waypoint = self._waypoints.pass_group(narration, len(signals))
+            group = Group(after, narration.next_number - 1, pack(untold), waypoint)
+        else:
+            self._untold = untold
+            group = Group(after, after, b"")
+        self._unwritten = telling = Telling(events, group)
+        return telling
 
     def _make_room(self) -> None:
         room, self._room = self._room, None
         if room is not None and not room.done():
             room.set_result(None)
-
-    def _pack_told(self) -> bytes:
-        untold, self._untold = self._untold, []
-        return pack(untold)
 
     async def _settle(self) -> None:
         """Finish the group in flight. Raises what the log fails at."""

@@ -9,8 +9,9 @@ When a lease is due, and whether another process watches a log, is known here: R
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -182,6 +183,8 @@ class AppendQueue:
         self._next: asyncio.Handle | None = None
         self._is_next_now = False
         self._is_by_partition = False
+        self._has_alone = False
+        """Whether some that wait go in a call of their own."""
         self._is_unknown = False
         self._loading: asyncio.Task[None] | None = None
 
@@ -239,15 +242,17 @@ class AppendQueue:
             reply.add_done_callback(partial(self._hear, batch))
 
     def _divide(self, appends: Sequence[Append]) -> Iterator[Sequence[Append]]:
-        if not self._is_by_partition and not any(append.is_alone for append in appends):
-            yield from _cut(appends)
-            return
+        if not (self._is_by_partition or self._has_alone):
+            return _cut(appends)
+        self._has_alone = False
+        return chain.from_iterable(map(_cut, self._part(appends)))
+
+    def _part(self, appends: Sequence[Append]) -> Iterable[Sequence[Append]]:
         batches: dict[str, list[Append]] = {}
         for append in appends:
             partition = ids.get_partition(append.response_id)
             batches.setdefault(append.response_id if append.is_alone else partition, []).append(append)
-        for batch in batches.values():
-            yield from _cut(batch)
+        return batches.values()
 
     def _hear(self, batch: Sequence[Append], reply: asyncio.Future[Any]) -> None:
         if reply.cancelled():  # the event loop is being closed
@@ -272,6 +277,7 @@ class AppendQueue:
             append.tries += 1
             append.log.forget()
             append.is_alone = is_broken  # of the others, whose records are whole, it is no matter
+            self._has_alone = self._has_alone or is_broken
             if may_help and append.tries < MAX_TRIES:
                 self._again.append(append)
             else:
