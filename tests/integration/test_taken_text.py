@@ -28,6 +28,7 @@ from prompts.run.follower_buffer import MAX_AT_ONCE
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.run import Run
 from tests.contract.conftest import PROTOCOLS, open_model
+from tests.support.counting import counting_functions
 from tests.support.fakes.observer import FakeObserver
 from tests.support.fakes.response_store import FakeResponseStore
 from tests.support.runner_harness import Harness, written
@@ -37,6 +38,8 @@ from tests.support.told_model import ToldModel
 
 MAX_S = 10
 TOKENS = 100
+# Of our functions, for a token that comes alone. Events of Responses are decoded one by one.
+MAX_CALLS = {"chat_completions": 33, "responses": 39}
 PATIENCE = Patience(connect_s=MAX_S, first_token_s=MAX_S, silence_s=MAX_S)
 
 
@@ -138,6 +141,20 @@ async def started(
 
 def get_text(response: Any) -> str:
     return "".join(part.text for item in response.output for part in item.content)
+
+
+async def test_a_token_costs_few_calls(protocol: str) -> None:
+    """Of our functions, from the bytes that the model's server sends to the group in the log."""
+    async with started(protocol) as turn:
+        for _ in range(3):
+            await turn.say("word ")
+        with counting_functions() as called:
+            for _ in range(TOKENS):
+                await turn.say("word ")
+        await turn.end()
+
+    ours = {name: count for name, count in called.items() if name.startswith("prompts.")}
+    assert sum(ours.values()) < MAX_CALLS[protocol] * TOKENS, ours
 
 
 @pytest.mark.parametrize("has_spans", [False, True], ids=["untraced", "traced"])
