@@ -30,11 +30,15 @@ def take_away_log() -> None:
         done.set_result(None)
         return done
 
+    def hand(_store: Any, _response_id: str, _group: Any, *, tell: Any, **_: Any) -> None:
+        asyncio.get_running_loop().call_soon(tell, None)
+
     async def commit(store: Any, outcome: Any, _last: Any, **names: Any) -> None:
         await whole_commit(store, outcome, BEHIND_ALL, **names)
 
     # The service itself has no switch for what it promises.
     RedisResponseStore.append = append  # type: ignore[method-assign, assignment]  # replaced on purpose, loosely typed
+    RedisResponseStore.hand = hand  # type: ignore[method-assign, assignment]  # likewise
     RedisResponseStore.commit = commit  # type: ignore[method-assign, assignment]  # likewise
 
 
