@@ -66,7 +66,7 @@ check: $(INSTALLED_DEV) $(INSTALLED_BENCH) ## What CI runs: format, lint, types,
 chaos: $(INSTALLED_DEV) ## Kill replicas, workers and Valkey under load, and look for what was lost (about 7 minutes)
 	$(BIN)/python -m tests.chaos
 
-bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation and our bars (15 minutes; QUICK=1: 3; WHY=1: what each part costs)
+bench: $(INSTALLED_BENCH) ## Measure speed beside a plain implementation and our bars (12 minutes; QUICK=1: 4; WHY=1: what each part costs)
 	@QUICK='$(QUICK)' WHY='$(WHY)' $(IN_MEMORY) $(BIN)/python -m benchmarks
 
 examples: $(INSTALLED_DEV) ## Ask a real service all that /v1/docs shows, and write down what it answers
