@@ -1,6 +1,6 @@
 """`python -m benchmarks`: starts everything, measures, and writes the table to `results/latest.md` and `.json`.
 
-`QUICK=1` measures less, in about two minutes. `WHY=1` takes parts of our service away instead, one at a time.
+`QUICK=1` measures less, in about four minutes. `WHY=1` takes parts of our service away instead, one at a time.
 """
 
 import json

@@ -1,13 +1,14 @@
 """The rows of paced streams, and the curves of the pictures."""
 
 from benchmarks.comparison import Played, add_ratio, compose_row, play
-from benchmarks.contestants import OURS, PLAIN, Bench, Contestant
+from benchmarks.contestants import BARE, OURS, PLAIN, Bench, Contestant
 from benchmarks.streams import EVEN_GAP_MS, MANY_RUNS, Streams, measure_idle_redis, measure_streams
 from benchmarks.table import Bar, Row, Table
 from benchmarks.without import APPLICATION, LOG
 
 STEPS = (50, 100, 150, 200, 300, 400, 500, 600, 750, 1000)
-QUICK_STEPS = (50, 200, 500, 1000)
+# Of a short run; and of bare ASGI, the limit, which carries them all.
+FEW_STEPS = (50, 200, 500, 1000)
 FEW, MORE = 50, 200
 # So many streams run while readiness is asked, whether they are even or not.
 PROBED = (150, 500, 1000)
@@ -63,7 +64,7 @@ def _climb(
 ) -> dict[int, Streams]:
     """More and more streams, until they are not even; or to the top, with probes."""
     found = {}
-    for count in QUICK_STEPS if bench.is_quick else STEPS:
+    for count in FEW_STEPS if bench.is_quick or contestant.name == BARE else STEPS:
         if count not in known:
             seconds = bench.seconds(2, 4)
             known[count] = measure_streams(bench, contestant, count, seconds=seconds, has_probes=to_the_top)

@@ -11,8 +11,11 @@ gc.disable()
 os.environ.setdefault("SECRET_KEY", "a key for tests, which protects nothing")
 
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
 
+import httpcore2
 import httpx
+import httpx._transports.default as httpx_transports
 import pytest
 from openai import AsyncOpenAI
 
@@ -23,6 +26,11 @@ from tests.support.service import Service, start_service
 from tests.support.turns import open_client
 
 pytest_plugins = ["tests.support.server_fixtures"]
+
+# Each of some ten thousand clients read the certificates of the web: 30 ms of CPU, for servers on loopback. Now the
+# first one does, of httpx, and of that of the official SDK.
+for module, name in ((httpx_transports, "create_ssl_context"), (httpcore2, "default_ssl_context")):
+    setattr(module, name, cache(getattr(module, name)))
 
 
 def pytest_collection_finish() -> None:

@@ -23,9 +23,9 @@ MODELS = '{"another": "stand-in"}'
 OpenPage = Callable[..., Person]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """The shared site. Who kills a replica starts it again."""
+    """The site of these files: when a process goes on to others, it stops. Who kills a replica starts it again."""
     with (
         ValkeyServer(tmp_path_factory.mktemp("valkey")) as valkey,
         start_site(valkey, standin, tmp_path_factory.mktemp("site"), MODEL_ALIASES=MODELS) as running,
@@ -41,9 +41,9 @@ def browser() -> Iterator[Browser]:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def signed_in() -> dict[str, StorageState]:
-    """The cookies of people who have signed in already. Signing in is slow on purpose."""
+    """The cookies of people who have signed in already: signing in is slow on purpose. Who signs out removes them."""
     return {}
 
 

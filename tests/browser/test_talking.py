@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Route, StorageState, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.person import Person
@@ -254,8 +254,9 @@ def test_who_is_not_signed_in_comes_to_the_form_and_back(open_page: OpenPage) ->
 
 
 @pytest.mark.long
-def test_signing_out_ends_the_page_in_every_tab(open_page: OpenPage) -> None:
+def test_signing_out_ends_the_page_in_every_tab(open_page: OpenPage, signed_in: dict[str, StorageState]) -> None:
     dora = open_page("dora")
+    del signed_in["dora"]
     dora.ask("My name is Dora.")
     tab = Person(dora.page.context.new_page(), dora.url)
     tab.open_again(dora)

@@ -1,7 +1,7 @@
 """Answers from files over HTTP: searched by the model or before it, cited, stored, exported, and taken over."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ from openai import AsyncOpenAI, NotFoundError
 from tests.integration.test_takeover import open_victim
 from tests.support.oracle import check_events, read_frames
 from tests.support.server_fixtures import StartReplica
-from tests.support.servers import eventually
+from tests.support.servers import Replica, eventually
 from tests.support.service import Service
 from tests.support.turns import Stream, open_client
 
@@ -397,12 +397,19 @@ async def test_without_an_index_the_answer_comes_and_says_so(
     assert (await create(http, given))["status"] == "completed"
 
 
+@pytest.fixture(scope="module")
+def by_responses(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A replica that asks its model by the Responses API."""
+    settings = {**service.environment, "MODEL_PROTOCOL": "responses"}
+    with Replica(tmp_path_factory.mktemp("by-responses"), settings) as replica:
+        yield replica
+
+
 @pytest.mark.parametrize("when", ["auto", "always"])
 async def test_models_behind_the_other_protocol_search_too(
-    service: Service, http: httpx.AsyncClient, start_replica: StartReplica, store_id: str, when: str
+    http: httpx.AsyncClient, by_responses: Replica, store_id: str, when: str
 ) -> None:
-    replica = await asyncio.to_thread(start_replica, {**service.environment, "MODEL_PROTOCOL": "responses"})
-    async with open_client(http, replica) as client:
+    async with open_client(http, by_responses) as client:
         response = await create(client, body("What is the notice period in Berlin?", store_id, when=when))
     assert "six weeks" in response["output"][-1]["content"][0]["text"]
     assert list_cited(response)[0][0] == "terms.md"

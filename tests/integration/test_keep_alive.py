@@ -1,13 +1,12 @@
 """A silent model does not cost the client its connection: something comes, whatever the model does."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
 
 from tests.support.oracle import KEEPALIVE, check_events, read_frames
-from tests.support.server_fixtures import StartReplica
+from tests.support.servers import Replica
 from tests.support.service import Service
 from tests.support.turns import Stream, open_client, split_frames
 
@@ -21,26 +20,34 @@ COMMENT = b": keep-alive"
 SIGN = b"\n\n".join((COMMENT, KEEPALIVE, b""))
 
 
-@pytest.fixture
-async def client(
-    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a replica that renews its leases, and its readers' connections, often."""
+@pytest.fixture(scope="module")
+def lively(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A replica that renews its leases, and its readers' connections, often."""
     own = {"LEASE_S": str(LEASE_S), "KEEP_ALIVE_S": str(KEEP_ALIVE_S)}
     patient = {"MODEL_FIRST_TOKEN_S": "30", "MODEL_SILENCE_S": "30"}
-    replica = await asyncio.to_thread(start_replica, {**service.environment, **own, **patient})
-    async with open_client(http, replica) as client:
+    with Replica(tmp_path_factory.mktemp("lively"), {**service.environment, **own, **patient}) as replica:
+        yield replica
+
+
+@pytest.fixture(scope="module")
+def beside(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """A replica that does not write the answer."""
+    own = {"KEEP_ALIVE_S": str(KEEP_ALIVE_S)}
+    with Replica(tmp_path_factory.mktemp("beside"), {**service.environment, **own}) as replica:
+        yield replica
+
+
+@pytest.fixture
+async def client(http: httpx.AsyncClient, lively: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the replica that writes."""
+    async with open_client(http, lively) as client:
         yield client
 
 
 @pytest.fixture
-async def stranger(
-    service: Service, http: httpx.AsyncClient, start_replica: StartReplica
-) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a replica that does not write the answer."""
-    own = {"KEEP_ALIVE_S": str(KEEP_ALIVE_S)}
-    replica = await asyncio.to_thread(start_replica, {**service.environment, **own})
-    async with open_client(http, replica) as client:
+async def stranger(http: httpx.AsyncClient, beside: Replica) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the other one."""
+    async with open_client(http, beside) as client:
         yield client
 
 

@@ -1,6 +1,7 @@
 """The logs: one JSON object a line, with ids, and never a prompt, an answer or a key."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -8,17 +9,28 @@ import pytest
 from openai import AsyncOpenAI
 
 from tests.support.server_fixtures import StartReplica
-from tests.support.servers import eventually
+from tests.support.servers import Replica, eventually
 from tests.support.service import Service
 
 SECRET_PROMPT = "zanzibar-prompt"
 SECRET_ANSWER = "The quick brown zanzibar-answer"
 
 
-async def test_a_turn_is_logged_with_its_ids_and_without_its_words(
-    service: Service, start_replica: StartReplica
-) -> None:
-    replica = start_replica(service.environment)
+@pytest.fixture(scope="module")
+def shared(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
+    """The replica of this file's tests."""
+    with Replica(tmp_path_factory.mktemp("logging"), service.environment) as running:
+        yield running
+
+
+@pytest.fixture
+def replica(shared: Replica) -> Replica:
+    """The same, with an empty log: what a test reads is of its own requests. The replica appends to it."""
+    shared.log_path.write_bytes(b"")
+    return shared
+
+
+async def test_a_turn_is_logged_with_its_ids_and_without_its_words(service: Service, replica: Replica) -> None:
     async with AsyncOpenAI(base_url=f"{replica.url}/v1", api_key=service.alice_key, max_retries=0) as client:
         response = await client.responses.create(
             model="stand-in",
@@ -61,8 +73,7 @@ async def test_every_line_is_json(service: Service, start_replica: StartReplica)
         assert {"event", "level", "logger", "timestamp"} <= set(record), line
 
 
-async def test_probes_leave_no_line(service: Service, start_replica: StartReplica) -> None:
-    replica = start_replica(service.environment)
+async def test_probes_leave_no_line(replica: Replica) -> None:
     async with httpx.AsyncClient(base_url=replica.url) as client:
         for path in ("/healthz", "/readyz", "/readyz?verbose", "/readyz/redis", "/health"):
             assert (await client.get(path)).status_code == 200
@@ -71,9 +82,8 @@ async def test_probes_leave_no_line(service: Service, start_replica: StartReplic
 
 
 @pytest.mark.parametrize("how", [{"stream": True}, {"background": True}])
-async def test_every_turn_leaves_one_line(service: Service, start_replica: StartReplica, how: dict[str, bool]) -> None:
+async def test_every_turn_leaves_one_line(service: Service, replica: Replica, how: dict[str, bool]) -> None:
     """Whether or not its client hears of its end."""
-    replica = start_replica(service.environment)
     async with httpx.AsyncClient(base_url=replica.url) as client:
         headers = {"authorization": f"Bearer {service.alice_key}", "x-request-id": "turn-1"}
         body = {"model": "stand-in", "input": "write 20 words [[standin token_s=0.02]]", **how}
@@ -86,10 +96,7 @@ async def test_every_turn_leaves_one_line(service: Service, start_replica: Start
     ]
 
 
-async def test_a_turn_that_is_asked_for_again_leaves_a_line_of_the_request(
-    service: Service, start_replica: StartReplica
-) -> None:
-    replica = start_replica(service.environment)
+async def test_a_turn_that_is_asked_for_again_leaves_a_line_of_the_request(service: Service, replica: Replica) -> None:
     async with httpx.AsyncClient(base_url=replica.url) as client:
         headers = {"authorization": f"Bearer {service.alice_key}", "idempotency-key": "logged-once"}
         for request_id in ("first", "again"):

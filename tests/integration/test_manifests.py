@@ -62,6 +62,12 @@ def test_a_wrong_field_is_found() -> None:
     objects = read_rendered(rendered.replace("periodSeconds: 5\n", "periodSecond: 5\n"))
     [fault] = list_schema_faults(objects, KUBERNETES_VERSIONS[-1])
     assert "periodSecond" in fault
+
+
+@pytest.mark.long  # builds kube-score
+def test_what_kube_score_dislikes_is_found() -> None:
+    _get(lambda: get_go_program(KUBE_SCORE))
+    rendered = render_overlay("production")
     [fault, *_] = list_score_faults(rendered.replace("readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false"))
     assert "CRITICAL" in fault
 

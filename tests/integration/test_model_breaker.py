@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.support.service import ALICE_KEY, manage, service_environment
+from tests.support.service import ALICE_KEY, prepare, service_environment
 
 
 @pytest.fixture
@@ -15,8 +15,7 @@ def replica(own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) ->
     """A replica of one process, whose breaker opens after two failures."""
     environment = service_environment(own_valkey, standin, tmp_path)
     environment |= {"MODEL_BREAKER_FAILURES": "2", "WORKERS": "1"}
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    prepare(environment)
     with Replica(tmp_path / "replica", environment) as running:
         yield running
 

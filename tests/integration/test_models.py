@@ -66,8 +66,8 @@ async def test_codex_is_given_its_catalogue_beside_the_list(http: httpx.AsyncCli
     [
         (LISTED, ["llama3.2", "llama3.2:latest", "models/gemini", "gemini", "fast", "far"]),
         (reply_json({"object": "list", "data": []}), ["llama3.2", "fast"]),
-        (Reply([], 404), ["llama3.2"]),
-        (Reply([b"<html>"], 200, {"content-type": "text/html"}), ["llama3.2"]),
+        pytest.param(Reply([], 404), ["llama3.2"], marks=pytest.mark.long),
+        pytest.param(Reply([b"<html>"], 200, {"content-type": "text/html"}), ["llama3.2"], marks=pytest.mark.long),
         (Reply([20.0], 200, JSON), ["llama3.2"]),
     ],
     ids=["names", "nothing", "no list", "a page", "slowly"],

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.support.service import ALICE_KEY, manage, service_environment
+from tests.support.service import ALICE_KEY, prepare, service_environment
 
 STREAMS = 500
 # A token a second for half a minute: on two cores the streams leave room for what is measured.
@@ -31,8 +31,7 @@ async def test_probes_answer_while_500_streams_run(
         "REDIS_MAX_CONNECTIONS": "64",
         "MODEL_SILENCE_S": "30",
     }
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    prepare(environment)
     limits = httpx.Limits(max_connections=STREAMS, max_keepalive_connections=0)
     headers = {"Authorization": f"Bearer {ALICE_KEY}"}
     with Replica(tmp_path / "replica", environment) as replica:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.oracle import check_events, read_frames
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.support.service import ALICE_KEY, manage, service_environment
+from tests.support.service import ALICE_KEY, prepare, service_environment
 
 CLIENTS = 8
 TURNS = 12
@@ -19,8 +19,7 @@ WORDS = 30
 async def test_recycled_workers_lose_nothing(own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path) -> None:
     environment = service_environment(own_valkey, standin, tmp_path)
     environment |= {"WORKERS": "2", "MAX_REQUESTS": "15", "DRAIN_S": "5", "LEASE_S": "5"}
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    prepare(environment)
     with Replica(tmp_path / "replica", environment) as replica:
         await asyncio.gather(
             *(talk(replica.url, f"write {WORDS} words [[standin token_s=0.02]]") for _ in range(CLIENTS))

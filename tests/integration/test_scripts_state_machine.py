@@ -23,7 +23,7 @@ from tests.integration.state_machine.takeover_rules import TakeoverRules
 from tests.support.builders import open_stores
 from tests.support.server_fixtures import StartValkey
 
-FEW = settings(SHORT_LIVES, max_examples=25)
+FEW = settings(SHORT_LIVES, max_examples=15)
 
 
 class Scripts(ConversationRules, TakeoverRules, ErasureRules, Invariants):

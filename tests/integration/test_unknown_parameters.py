@@ -12,7 +12,7 @@ from tests.support.model_calls import ModelCalls
 from tests.support.oracle import read_frames
 from tests.support.refusals import check_refusal
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.support.service import ALICE_KEY, manage, service_environment
+from tests.support.service import ALICE_KEY, prepare, service_environment
 from tests.support.turns import ask, get_text, make_conversation
 
 USER = {"role": "user", "content": "count to 2"}
@@ -189,8 +189,7 @@ async def test_hints_for_the_cache_are_taken(http: httpx.AsyncClient, model_call
 @contextmanager
 def run_replica(environment: dict[str, str], directory: Path) -> Iterator[Replica]:
     """A replica of one process with these settings, at which Alice has a key."""
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    prepare(environment)
     with Replica(directory / "replica", environment | {"WORKERS": "1"}) as replica:
         yield replica
 

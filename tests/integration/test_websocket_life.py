@@ -19,7 +19,7 @@ from tests.support.refusals import check_refusal
 from tests.support.scraping import scrape
 from tests.support.server_fixtures import StartReplica
 from tests.support.servers import Replica, StandinServer, ValkeyServer, eventually
-from tests.support.service import ALICE_KEY, MAX_REFUSED_S, Service, manage, service_environment
+from tests.support.service import ALICE_KEY, MAX_REFUSED_S, Service, manage, prepare, service_environment
 from tests.support.turns import Stream, get_text, open_client
 from tests.support.upkeep import list_upkeep
 from tests.support.websockets import Talk, open_connection, open_refused, open_talk, upgrade
@@ -307,8 +307,7 @@ async def test_what_is_opened_and_dropped_leaves_nothing_behind(
     own_valkey: ValkeyServer, standin: StandinServer, tmp_path: Path, count: int
 ) -> None:
     environment = service_environment(own_valkey, standin, tmp_path) | {"MAX_RUNS": "2000", "MODEL_SILENCE_S": "30"}
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
+    prepare(environment)
     with Replica(tmp_path / "replica", environment) as replica:
         async with Redis.from_url(own_valkey.url) as redis:
             await (await eventually_open(replica.url, ALICE_KEY)).connection.close()

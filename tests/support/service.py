@@ -22,6 +22,13 @@ from tests.support.servers import Replica, StandinServer, ValkeyServer
 
 ALICE_KEY = "eps-test-key-of-alice-0123456789"
 BOB_KEY = "eps-test-key-of-bob-0123456789"
+# One process, because most of a command is its start.
+PREPARE = f"""
+from django.core.management import call_command
+call_command("migrate", verbosity=0)
+call_command("create_api_key", "alice", "--key", {ALICE_KEY!r})
+call_command("create_api_key", "bob", "--key", {BOB_KEY!r})
+"""
 # A process remembers for a second whose a key is; the request after that may be slow on a busy machine.
 MAX_REFUSED_S = 2.0
 # Importing the project takes about a second on an idle machine.
@@ -90,15 +97,19 @@ def manage(environment: Mapping[str, str], *arguments: str, source: Path = REPO_
     return done.stdout
 
 
+def prepare(environment: Mapping[str, str]) -> None:
+    """Make the database of `service_environment`, with the two keys."""
+    _copy_database(_prepare_once(), Path(environment["DATA_DIR"]) / "db.sqlite3")
+    _publish_keys(environment["REDIS_URL"])
+
+
 def _prepare(environment: Mapping[str, str]) -> None:
-    manage(environment, "migrate", "--verbosity", "0")
-    manage(environment, "create_api_key", "alice", "--key", ALICE_KEY)
-    manage(environment, "create_api_key", "bob", "--key", BOB_KEY)
+    manage(environment, "shell", "--command", PREPARE)
 
 
 @cache
 def _prepare_once() -> Path:
-    """A database with the two keys, which services of this process copy: each command takes seconds to start."""
+    """A database with the two keys, which services of this process copy: a command takes seconds to start."""
     directory = Path(tempfile.mkdtemp(prefix="eps-database-"))
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
     nowhere = {"REDIS_URL": "redis://127.0.0.1:1/0", "CACHE_URL": "redis://127.0.0.1:1/1", "DATA_DIR": str(directory)}
@@ -112,9 +123,9 @@ def _copy_database(source: Path, target: Path) -> None:
         template.backup(copied)
 
 
-def _publish_keys(valkey: ValkeyServer) -> None:
+def _publish_keys(redis_url: str) -> None:
     """As the commands do, and replicas every minute."""
-    with Redis.from_url(valkey.url) as redis:
+    with Redis.from_url(redis_url) as redis:
         redis.hset(keys.API_KEYS, mapping={hash_key(ALICE_KEY): "alice", hash_key(BOB_KEY): "bob"})
 
 
@@ -125,7 +136,6 @@ def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path,
     if "DATABASE_URL" in settings:
         _prepare(environment)
     else:
-        _copy_database(_prepare_once(), directory / "db.sqlite3")
-        _publish_keys(valkey)
+        prepare(environment)
     with Replica(directory, environment) as replica:
         yield Service(replica=replica, environment=environment, standin=standin, valkey=valkey)

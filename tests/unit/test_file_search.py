@@ -347,6 +347,7 @@ async def test_what_is_found_counts_as_part_of_the_answer(harness: Harness) -> N
     assert len(harness.model.requests) == 10
 
 
+@pytest.mark.timed
 @pytest.mark.usefixtures("stores")
 async def test_a_long_piece_of_text_leaves_others_a_turn(harness: Harness) -> None:
     long: Sequence[Step] = [[Text("[9]" * 300_000)], STOPS]

@@ -149,8 +149,7 @@ async def test_what_is_counted_is_written_at_once_or_a_moment_later(counted: Cou
     counted.notice(Appended(0.0007), Appended(0.02), RunStarted("resp_1", "m", is_takeover=False))
     await asyncio.sleep(0.01)
     assert not counted.observer.tally._changed
-    for _ in range(1000):
-        counted.notice(Appended(0.001))
+    counted.notice(*[Appended(0.001)] * 1000)
     assert len(counted.observer.tally._changed) == 2, "a bucket and the sum"
     seen = counted.notice(RunLeft("resp_1"))
     assert (seen.get(f"{name}_count"), seen.get(f"{name}_bucket", le="0.001")) == (1002, 1001)
