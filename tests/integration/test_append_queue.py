@@ -23,6 +23,7 @@ from tests.support.builders import (
     Stores,
     admit,
     build_draft,
+    build_group,
     commit,
     make_conversation,
     open_redis,
@@ -240,6 +241,35 @@ async def test_each_run_gets_its_own_answer(stores: Stores, redis: Redis) -> Non
     assert isinstance(answers[2], TailLost)
     assert answers[2].last_number == LAST_OPENING_NUMBER
     assert [await count_entries(redis, response_id) for response_id in (good, stale, behind, other)] == [1, 0, 0, 1]
+
+
+async def test_a_log_says_itself_where_it_ends_when_its_response_does_not(stores: Stores, redis: Redis) -> None:
+    admitted = await admit(stores, build_draft())
+    response_id = admitted.response.id
+    narration = await write(stores, admitted, "one ", "two ")
+    end = narration.next_number - 1
+    groups = [build_group(narration, [Text(word)]) for word in ("three ", "four ")]
+
+    async def hand(group: Group) -> None:
+        """Write a group behind what a later release has written, which does not note the end."""
+        await redis.hdel(keys.response(response_id), "logged")
+        await stores.responses.append(response_id, group, epoch="1", lease_s=LEASE_S)
+
+    with pytest.raises(TailLost) as lost:
+        await hand(groups[1])
+    assert lost.value.last_number == end
+    for group in (groups[0], groups[0], groups[1], groups[0]):
+        await hand(group)
+    assert await count_entries(redis, response_id) == 4
+    await hand(replace(groups[1], packed=b""))
+    await commit(stores, admitted, narration=narration)
+    assert await redis.hget(keys.response(response_id), "status") == b"completed"
+
+
+async def test_the_end_of_a_log_is_noted_for_the_last_release(stores: Stores, redis: Redis) -> None:
+    [response_id] = await begin(stores, 1)
+    await append_all(stores, response_id, range(1, 4))
+    assert await redis.hget(keys.response(response_id), "logged") == b"%d" % (LAST_OPENING_NUMBER + 3)
 
 
 async def test_a_broken_record_is_no_matter_of_the_others(stores: Stores, redis: Redis) -> None:

@@ -31,11 +31,13 @@ local function end_response(prefix, response_key, log_key, leases_key, expiry_ke
   if found_epoch ~= ending.epoch then return 0 end
   if found_status ~= 'in_progress' then return found_status == ending.status and 1 or 0 end
   position, logged = tonumber(position), tonumber(logged or 0)
-  if logged < ending.after then return -logged end
-  if tonumber(ending.last_number) < 0 then
+  if logged < ending.after or tonumber(ending.last_number) < 0 then
+    -- A later release leaves the log's end to the log alone.
     local newest = redis.call('XREVRANGE', log_key, '+', '-', 'COUNT', 1)[1]
-    ending.last_number = math.max(logged, newest and tonumber(string.match(newest[1], '%d+$')) or 0) + 1
+    logged = math.max(logged, newest and tonumber(string.match(newest[1], '%d+$')) or 0)
   end
+  if logged < ending.after then return -logged end
+  if tonumber(ending.last_number) < 0 then ending.last_number = logged + 1 end
 
   if unstored then
     -- Nothing of it stays: whoever delivers it erases it.
