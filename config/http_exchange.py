@@ -1,6 +1,7 @@
 """One request and its answer on an HTTP/1.1 connection: uvicorn's, made shorter where every request pays for it.
 
-a head whose length is known   waits for its body: both go out in one write
+a head whose length is known   waits for its body: both go out in one write; so does that of a stream whose first part
+                               is there
 a part of a stream             is one bytes object and one write, with the frame of its chunk; whoever has one and
                                need not wait for the client sends it by a call
 headers that never change      are rendered once
@@ -26,6 +27,8 @@ class HttpExchange(RequestResponseCycle):
 
     on_left: Callable[[], object] | None = None
     """Called once, when the client has left before its answer was whole."""
+    is_first_part_here = False
+    """Whether the first part of a stream is sent right behind its head."""
     _head = b""
     """The head of the answer, while it waits for the body."""
 
@@ -97,7 +100,7 @@ class HttpExchange(RequestResponseCycle):
             lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
         self._head = b"".join(lines)
-        if self.chunked_encoding is not False:  # a stream: its first part may be long in coming
+        if self.chunked_encoding is not False and not self.is_first_part_here:  # it may be long in coming
             self._write(b"")
 
     def _heed(self, name: bytes, value: bytes) -> bool:
