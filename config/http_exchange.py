@@ -10,6 +10,7 @@ a client that leaves           is told of by a call, so that nobody needs a task
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from asgiref.typing import ASGISendEvent
@@ -20,6 +21,8 @@ from config.response_headers import ALWAYS
 
 # RFC 9110, 6.4.1: these answers have no body, and so no chunks.
 WITHOUT_BODY = (204, 304)
+# Of headers. Those that a model's server sends are handed on, and may be any.
+MAX_KNOWN_NAMES = 256
 
 
 class HttpExchange(RequestResponseCycle):
@@ -148,9 +151,21 @@ class HttpExchange(RequestResponseCycle):
 
 def _render_header(header: tuple[bytes, bytes]) -> bytes:
     name, value = header
-    if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-        raise RuntimeError("A header has characters that no header may have.")
-    return b"%b: %b\r\n" % (name.lower(), value)
+    if HEADER_VALUE_RE.search(value):
+        raise _unfit()
+    return b"%b%b\r\n" % (_render_name(name), value)
+
+
+@lru_cache(maxsize=MAX_KNOWN_NAMES)
+def _render_name(name: bytes) -> bytes:
+    """What stands before a header's value. Nearly all names are ours, and there are a few dozen."""
+    if HEADER_RE.search(name):
+        raise _unfit()
+    return b"%b: " % name.lower()
+
+
+def _unfit() -> RuntimeError:
+    return RuntimeError("A header has characters that no header may have.")
 
 
 def _frame(body: bytes, *, is_last: bool) -> bytes:
