@@ -1,6 +1,7 @@
 """One request and its answer on an HTTP/1.1 connection: uvicorn's, made shorter where every request pays for it.
 
-a head whose length is known   waits for its body: both go out in one write
+a head whose length is known   waits for its body: both go out in one write; so does that of a stream whose first part
+                               is there
 a part of a stream             is one bytes object and one write, with the frame of its chunk; whoever has one and
                                need not wait for the client sends it by a call
 headers that never change      are rendered once
@@ -9,6 +10,7 @@ a client that leaves           is told of by a call, so that nobody needs a task
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from asgiref.typing import ASGISendEvent
@@ -19,6 +21,8 @@ from config.response_headers import ALWAYS
 
 # RFC 9110, 6.4.1: these answers have no body, and so no chunks.
 WITHOUT_BODY = (204, 304)
+# Of headers. Those that a model's server sends are handed on, and may be any.
+MAX_KNOWN_NAMES = 256
 
 
 class HttpExchange(RequestResponseCycle):
@@ -26,6 +30,8 @@ class HttpExchange(RequestResponseCycle):
 
     on_left: Callable[[], object] | None = None
     """Called once, when the client has left before its answer was whole."""
+    is_first_part_here = False
+    """Whether the first part of a stream is sent right behind its head."""
     _head = b""
     """The head of the answer, while it waits for the body."""
 
@@ -97,7 +103,7 @@ class HttpExchange(RequestResponseCycle):
             lines.append(b"transfer-encoding: chunked\r\n")
         lines.append(b"\r\n")
         self._head = b"".join(lines)
-        if self.chunked_encoding is not False:  # a stream: its first part may be long in coming
+        if self.chunked_encoding is not False and not self.is_first_part_here:  # it may be long in coming
             self._write(b"")
 
     def _heed(self, name: bytes, value: bytes) -> bool:
@@ -145,9 +151,21 @@ class HttpExchange(RequestResponseCycle):
 
 def _render_header(header: tuple[bytes, bytes]) -> bytes:
     name, value = header
-    if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
-        raise RuntimeError("A header has characters that no header may have.")
-    return b"%b: %b\r\n" % (name.lower(), value)
+    if HEADER_VALUE_RE.search(value):
+        raise _unfit()
+    return b"%b%b\r\n" % (_render_name(name), value)
+
+
+@lru_cache(maxsize=MAX_KNOWN_NAMES)
+def _render_name(name: bytes) -> bytes:
+    """What stands before a header's value. Nearly all names are ours, and there are a few dozen."""
+    if HEADER_RE.search(name):
+        raise _unfit()
+    return b"%b: " % name.lower()
+
+
+def _unfit() -> RuntimeError:
+    return RuntimeError("A header has characters that no header may have.")
 
 
 def _frame(body: bytes, *, is_last: bool) -> bytes:

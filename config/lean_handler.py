@@ -140,6 +140,8 @@ async def _send(
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(_encode_name(name), value.encode("latin-1")) for name, value in response.items()]
     headers += [*added, *API_HEADERS]
+    if isinstance(response, EventStream) and exchange is not None:
+        exchange.is_first_part_here = response.is_first_part_here
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
     await send(start)  # type: ignore[arg-type]  # a literal dict, not the TypedDict
     if not isinstance(response, StreamingHttpResponse):

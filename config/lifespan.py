@@ -7,6 +7,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from types import FrameType
@@ -51,6 +52,7 @@ class Lifespan:
             _defer_sigterm(opened)
             recycling = asyncio.create_task(_recycle_when_worn(opened, server), name="recycle")
             _freeze_garbage()
+            leave_generators_unlisted()
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
             recycling.cancel()
@@ -61,6 +63,14 @@ def _freeze_garbage() -> None:
     """Leave what start-up made out of every later collection: looking at it all stops the event loop for 0.1 s."""
     gc.collect()
     gc.freeze()
+
+
+def leave_generators_unlisted() -> None:
+    """Asynchronous generators are closed by those who use them, or when the last reference to them goes.
+
+    The event loop lists all of them for its end, when these have ended, too: seven a turn, each in a weak set.
+    """
+    sys.set_asyncgen_hooks(firstiter=None)
 
 
 async def _recycle_when_worn(opened: Drainable, server: object) -> None:

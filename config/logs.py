@@ -8,9 +8,11 @@ library's logging takes; those of libraries come through it, and look the same.
 import json
 import logging
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
+from math import isfinite
 from typing import Any
 
 import structlog
@@ -29,11 +31,23 @@ def drop_request(_logger: object, _method: str, event: EventDict) -> EventDict:
     return event
 
 
+def add_timestamp(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """With the time, as structlog's stamper writes it. Of a second only the fraction is written anew."""
+    second, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    event["timestamp"] = f"{_write_second(second)}.{nanoseconds // 1000:06d}Z"
+    return event
+
+
+@lru_cache(maxsize=1)
+def _write_second(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
 SHARED_PROCESSORS: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    add_timestamp,
 ]
 
 
@@ -80,13 +94,30 @@ def _renderers(log_format: str) -> list[Processor]:
 
 
 def _write_json(event: EventDict, default: Callable[[Any], Any], **_: Any) -> str:
-    """To the byte as `json.dumps` writes it: there are people who search their logs for `"status": "failed"`."""
-    return _build_encoder(default)(event)
+    """To the byte as `json.dumps` writes it: there are people who search their logs for `"status": "failed"`.
+
+    It makes an encoder of each line; a plain one is put together here, in a third of the time.
+    """
+    try:
+        return "{" + ", ".join([f"{_quote(key)}: {_PLAIN[type(value)](value)}" for key, value in event.items()]) + "}"
+    except (KeyError, TypeError):  # another kind of value, or of key
+        return _build_encoder(default)(event)
 
 
 @cache
 def _build_encoder(default: Callable[[Any], Any]) -> Callable[[EventDict], str]:
     return json.JSONEncoder(default=default).encode  # made once: `json.dumps` makes one each time
+
+
+_quote = json.encoder.encode_basestring_ascii
+_PLAIN: Mapping[type, Callable[[Any], str]] = {
+    str: _quote,
+    int: repr,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda _: "null",
+    # Not a number, and what is endless, are written otherwise.
+    float: lambda value: repr(value) if isfinite(value) else json.dumps(value),
+}
 
 
 class StderrLogger:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
+from prompts.api import sse
+
 Header = tuple[bytes, bytes]
 
 COMMON: tuple[Header, ...] = (
@@ -29,8 +31,15 @@ PAGE_POLICY = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-# The same as lines of an answer's head: they are in every answer, and need no second look.
-ALWAYS: dict[Header, bytes] = {(name, value): b"%b: %b\r\n" % (name, value) for name, value in API_HEADERS}
+STREAM_HEADERS: tuple[Header, ...] = (
+    *((name.lower().encode(), value.encode()) for name, value in sse.HEADERS.items()),
+    (b"content-type", sse.CONTENT_TYPE.encode()),
+)
+
+# The same as lines of an answer's head: they are in every answer, or every stream, and need no second look.
+ALWAYS: dict[Header, bytes] = {
+    (name, value): b"%b: %b\r\n" % (name, value) for name, value in (*API_HEADERS, *STREAM_HEADERS)
+}
 
 
 def page_headers(*, has_inline: bool) -> tuple[Header, ...]:

@@ -11,8 +11,8 @@ is never exceeded at any number of replicas, and near it every request is counte
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
+from msgspec.structs import replace
 from typing_extensions import override
 
 from prompts.domain.ids import hash_key

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
@@ -21,6 +20,7 @@ from dmr.parsers import Parser
 from dmr.renderers import Renderer
 from dmr.security.base import AsyncAuth
 from dmr.serializer import BaseSerializer
+from msgspec.structs import replace
 
 from prompts.api.cors import check_page
 from prompts.api.errors import as_service_error, render_error

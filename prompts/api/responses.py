@@ -228,7 +228,7 @@ async def stream(
     """
     first = await anext(events, None)
     pad: Pad | None = None if padded_for is None else partial(obfuscate, response_id=padded_for)
-    return sse.EventStream(_frames(first, events, pad), outlet=outlet, pad=pad)
+    return sse.EventStream(_frames(first, events, pad), is_first_part_here=bool(first), outlet=outlet, pad=pad)
 
 
 async def _frames(

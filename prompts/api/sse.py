@@ -30,9 +30,18 @@ class LastPart(bytes):
 class EventStream(StreamingHttpResponse):
     """An answer that is a stream of events. `parts` are its bytes, each for one write."""
 
-    def __init__(self, parts: AsyncIterator[bytes], *, outlet: Outlet | None = None, pad: Pad | None = None) -> None:
+    def __init__(
+        self,
+        parts: AsyncIterator[bytes],
+        *,
+        is_first_part_here: bool = False,
+        outlet: Outlet | None = None,
+        pad: Pad | None = None,
+    ) -> None:
+        """`is_first_part_here` says that nobody waits for the first of `parts`."""
         super().__init__(parts, content_type=CONTENT_TYPE, headers=HEADERS)
         self.parts = parts
+        self.is_first_part_here = is_first_part_here
         self._outlet = outlet
         self._pad = pad
 

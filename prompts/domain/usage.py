@@ -1,5 +1,7 @@
 """Tokens, as a model's server reports them, or as they are estimated where it does not."""
 
+from typing import TypeGuard
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -44,11 +46,13 @@ def add_usage(usage: Usage | None, other: Usage | None) -> Usage | None:
     )
 
 
-def complete_usage(reported: Usage | None, estimated: Usage) -> tuple[Usage, bool]:
-    """What was reported, with estimates for what was not; and whether there are any.
+def is_complete(reported: Usage | None) -> TypeGuard[Usage]:
+    """Whether all was reported. No input is a count that was not: a model is always given something."""
+    return reported is not None and reported.input_tokens > 0 and reported.output_tokens > 0
 
-    No input is a count that was not reported: a model is always given something.
-    """
+
+def complete_usage(reported: Usage | None, estimated: Usage) -> tuple[Usage, bool]:
+    """What was reported, with estimates for what was not; and whether there are any."""
     if reported is None:
         return estimated, True
     sent = reported.input_tokens or estimated.input_tokens

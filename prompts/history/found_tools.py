@@ -16,7 +16,7 @@ from prompts.domain.tools import CustomTool, FunctionTool, NamespaceTool, Tool, 
 
 # More than anybody's: what a history has found must not grow a request without end.
 MAX_FOUND_TOOLS = 256
-_WITH_TOOLS = (ToolSearchOutput, AdditionalTools)
+_WITH_TOOLS = frozenset({ToolSearchOutput, AdditionalTools})
 
 
 def with_found_tools(request: ModelRequest, items: Sequence[Item]) -> ModelRequest:
@@ -62,7 +62,9 @@ def _without_deferred(tool: Tool) -> Tool | None:
 
 def _list_found(items: Sequence[Item]) -> list[Tool]:
     """The last that were found; no more are looked at, whatever a client has put there."""
-    given = [tool for item in items if isinstance(item, _WITH_TOOLS) for tool in item.tools]
+    if _WITH_TOOLS.isdisjoint(map(type, items)):  # nearly always, and looked for several times a turn
+        return []
+    given = [tool for item in items if isinstance(item, (ToolSearchOutput, AdditionalTools)) for tool in item.tools]
     return [] if not given else [tool for one in given[-MAX_FOUND_TOOLS:] if (tool := _read_tool(one)) is not None]
 
 

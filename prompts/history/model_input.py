@@ -8,12 +8,14 @@ from msgspec.structs import replace
 
 from prompts.answer.thought_seals import unpack_thought
 from prompts.domain.item_kinds import find_speaker
-from prompts.domain.items import Compaction, InputText, Item, Message, Reasoning
+from prompts.domain.items import Compaction, InputText, Item, Message, OutputText, Reasoning, Refusal
 from prompts.domain.named_files import fill_files
 from prompts.errors import BrokenSeal
 from prompts.history.calls import drop_unanswered, find_places_inside
 from prompts.history.compaction import Unseal, apply_compactions, replace_with_notes
 from prompts.history.kept_thoughts import recall_thoughts
+
+_WORDS = frozenset({InputText, OutputText, Refusal})
 
 
 def compose_items(
@@ -30,7 +32,10 @@ def compose_items(
 
     No compaction is left in it (`prompts.history.compaction`). `compaction` is the one that this answer began with.
     """
-    items = apply_compactions([*window, *new_input], unseal)
+    given = [*window, *new_input]
+    if compaction is None and all(map(_is_said, given)):  # nearly all histories: there is nothing to replace
+        return [*compose_instructions(instructions), *given]
+    items = apply_compactions(given, unseal)
     opened = [_reopen(item, unseal) if isinstance(item, Reasoning) else item for item in items]
     items = _drop_incomplete(recall_thoughts([fill_files(item) for item in opened]))
     if compaction is not None:
@@ -60,6 +65,11 @@ def drop_oldest(items: Sequence[Item]) -> list[Item] | None:
     gone = iter(range(cut))
     window = [item for item, stands in zip(items, is_standing, strict=True) if stands or next(gone, None) is None]
     return _drop_incomplete(window)
+
+
+def _is_said(item: Item) -> bool:
+    """Whether it is a message of nothing but words."""
+    return type(item) is Message and not item.kept and all(type(part) in _WORDS for part in item.content)
 
 
 def _drop_incomplete(items: Sequence[Item]) -> list[Item]:

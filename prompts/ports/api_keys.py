@@ -1,7 +1,6 @@
 """The published copy of the API keys, and whose request it is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,8 +19,7 @@ class NarrowedKey(Struct, frozen=True, omit_defaults=True):
     """In seconds since 1970, by the clock of Redis; 0: never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Whose key a request carries, and what is left of their requests a minute (limit 0: there is no limit)."""
 
     owner: str
@@ -35,17 +33,17 @@ class Caller:
     """What the caller may do."""
     token_limits: TokenLimits = NO_TOKEN_LIMITS
     """How many tokens the owner may use."""
-    tokens_left: TokensLeft | None = field(default=None, compare=False)
+    tokens_left: TokensLeft | None = None
     """What is left of a minute's tokens; None where they have no limit."""
     conversation: str | None = None
     """The only conversation that the caller reaches; None for all that the owner has."""
-    maker: str | None = field(default=None, compare=False)
+    maker: str | None = None
     """What the API key is published under, for the secrets that it may make; None for a client secret."""
     expires_at: int = 0
     """When the API key expires, in seconds since 1970; 0: never."""
-    now_s: int = field(default=0, compare=False)
+    now_s: int = 0
     """When the request was counted, in seconds since 1970, by the clock that ends client secrets."""
-    counted_ahead: int = field(default=0, compare=False)
+    counted_ahead: int = 0
     """How many more requests of the owner were counted with this one; they are in `remaining`."""
 
 

@@ -295,6 +295,8 @@ class Answering:
     def _build_request(self, shown_tokens: int = 0) -> ModelRequest:
         """What the model is asked in this round; hosted tools are offered in the first MAX_ROUNDS rounds."""
         request, rounds = self._brief.model_request, self._list_asked()
+        if not (rounds or request.tools or self._functions or request.max_output_tokens is not None):
+            return request  # most: nothing is offered, and nothing is counted
         if rounds:
             request = replace(request, tool_choice=_relax(request.tool_choice))
         has_failed = any(found.is_failed for found in self._narration.searches)  # each more would wait as long

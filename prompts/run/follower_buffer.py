@@ -1,7 +1,7 @@
 """The latest events of a run, in memory for its followers, in bounds."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import Self
 
 from prompts.answer.events import Event
 
@@ -15,12 +15,20 @@ MAX_AT_ONCE = 200
 
 
 class Place:
-    """Where a reader is: the number of the last event that it has had."""
+    """Where a reader is: the number of the last event that it has had. `among` those of all, inside its context."""
 
-    __slots__ = ("after",)
+    __slots__ = ("_among", "after")
 
-    def __init__(self, after: int) -> None:
+    def __init__(self, after: int, among: "set[Place]") -> None:
         self.after = after
+        self._among = among
+
+    def __enter__(self) -> Self:
+        self._among.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._among.discard(self)
 
 
 class FollowerBuffer:
@@ -43,15 +51,10 @@ class FollowerBuffer:
         self.last_number = before + len(events)
         """The number of the latest one."""
 
-    @contextmanager
-    def join(self, after: int) -> Iterator[Place]:
-        """A reader's place, moved by the reader: what lies behind it is kept for it."""
+    def join(self, after: int) -> Place:
+        """A reader's place, to be entered, and moved by the reader: what lies behind it is kept for it."""
         self.is_read = True
-        self._places.add(place := Place(after))
-        try:
-            yield place
-        finally:
-            self._places.discard(place)
+        return Place(after, self._places)
 
     def add(self, events: Sequence[Event]) -> None:
         """Keep these events; the oldest are dropped when all have had them, or there is no room."""

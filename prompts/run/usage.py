@@ -6,7 +6,7 @@ from prompts.answer.events import Narration, Round
 from prompts.domain.items import Item
 from prompts.domain.responses import ModelInput
 from prompts.domain.signals import Finished
-from prompts.domain.usage import Usage, add_usage, complete_usage
+from prompts.domain.usage import Usage, add_usage, complete_usage, is_complete
 from prompts.errors import InsufficientQuota, InvalidRequest, RateLimited, ServiceError
 from prompts.history.estimates import estimate_characters, estimate_items
 
@@ -19,6 +19,8 @@ def sum_usage(
     `account` is not calibrated.
     """
     total, has_estimates = narration.usage_before, narration.is_usage_estimated
+    if finished is not None and is_complete(finished.usage) and not narration.rounds:  # most: nothing is estimated
+        return add_usage(total, finished.usage) or finished.usage, has_estimates
     sent = _estimate_input(narration, account)
     for done in narration.rounds:
         said = _estimate_said(done, account)

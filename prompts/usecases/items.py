@@ -40,8 +40,10 @@ async def build_items(
     """
     new_input = await read_named_files(new_input, owner=owner, param=param, ports=files)
     references = [entry for entry in new_input if isinstance(entry, StoredItem)]
-    stored = await _get_stored(references, owner=owner, conversations=conversations)
-    _check_size(references, stored)
+    stored: Mapping[str, Item] = {}
+    if references:
+        stored = await _get_stored(references, owner=owner, conversations=conversations)
+        _check_size(references, stored)
     items = [stored[entry.id] if isinstance(entry, StoredItem) else entry for entry in new_input]
     return [replace(item, id=ids.new_id(ITEM_KINDS[type(item)].id_prefix, partition)) for item in items]
 
@@ -58,7 +60,7 @@ async def _get_stored(
 ) -> Mapping[str, Item]:
     """The items that are named. Raises NotFound with the place of the first that is not there, Unavailable."""
     named = {entry.id: entry for entry in references}
-    found = await conversations.find_items(list(named), owner=owner) if named else []
+    found = await conversations.find_items(list(named), owner=owner)
     for entry, item in zip(named.values(), found, strict=True):
         if item is None:
             raise unknown_item(entry.id, param=entry.param)

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis.api_keys import RedisApiKeys
@@ -177,7 +178,8 @@ async def test_what_opens_nothing_was_not_used(redis: Redis, api_keys: ApiKeys) 
 
 async def test_without_a_limit_everybody_may_ask(api_keys: ApiKeys) -> None:
     for _ in range(20):
-        assert await ask(api_keys) == Caller(OWNER, may_ask=True, limit=0, remaining=0, reset_s=0)
+        caller = replace(await ask(api_keys), maker=None, now_s=0)
+        assert caller == Caller(OWNER, may_ask=True, limit=0, remaining=0, reset_s=0)
 
 
 async def test_what_other_replicas_run_is_told_until_it_changes_or_they_die(redis: Redis) -> None:

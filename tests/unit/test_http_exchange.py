@@ -99,16 +99,27 @@ async def test_a_request_is_one_task_and_one_write(connect: Connect, count_tasks
     assert body == b"plain body"
 
 
-async def test_a_group_of_events_is_one_write_and_the_end_none(connect: Connect, site: Site) -> None:
+async def test_a_group_of_events_is_one_write_and_head_and_end_are_none(connect: Connect, site: Site) -> None:
     site.groups = [[DELTA, DELTA], [DELTA], [DELTA, COMPLETED]]
     protocol, transport = connect()
     protocol.data_received(get("/stream"))
     await settle(protocol)
-    head, *groups = transport.writes
-    assert head.endswith(b"transfer-encoding: chunked\r\n\r\n")
-    assert len(groups) == len(site.groups)
-    assert groups[-1].endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert len(transport.writes) == len(site.groups)
+    head, _, first = transport.writes[0].partition(b"\r\n\r\n")
+    assert head.endswith(b"transfer-encoding: chunked")
+    assert first.count(b"response.output_text.delta") == len(site.groups[0])
+    assert transport.writes[-1].endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert protocol.cycle.response_complete
+
+
+async def test_the_head_of_a_stream_waits_for_nothing(connect: Connect, site: Site) -> None:
+    site.groups = [[], [DELTA]]
+    protocol, transport = connect()
+    protocol.data_received(get("/stream"))
+    await settle(protocol)
+    head, first, _ = transport.writes
+    assert head.endswith(b"transfer-encoding: chunked\r\n\r\n")
+    assert b"response.output_text.delta" in first
 
 
 async def test_a_stream_without_an_end_of_its_own_is_ended() -> None:

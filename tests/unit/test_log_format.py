@@ -47,6 +47,30 @@ def test_whatever_is_logged_becomes_a_line(capsys: pytest.CaptureFixture[str], v
     assert json.loads(line)["event"] == "seen"
 
 
+def test_a_line_is_as_json_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
+    logging_config("json", "INFO")
+    values = [
+        "",
+        'a "quote" \\ \n',
+        "ü\u2028\ud800",
+        0,
+        -1,
+        2**70,
+        True,
+        False,
+        None,
+        0.1,
+        1e300,
+        float("nan"),
+        -float("inf"),
+    ]
+    for value in [*values, [1, "two"], {"three": 3}]:
+        structlog.get_logger("access").info("seen", value=value)
+        [line] = capsys.readouterr().err.splitlines()
+        assert line == json.dumps(json.loads(line))
+        assert f'"value": {json.dumps(value)}, ' in line
+
+
 def test_a_line_that_nobody_takes_ends_no_request(monkeypatch: pytest.MonkeyPatch) -> None:
     closed = io.StringIO()
     closed.close()

@@ -123,7 +123,7 @@ async def test_a_paced_word_resumes_nothing_of_its_reader(harness: Harness, site
     of_readers = ("config.", "prompts.api.", "prompts.run.following.", "prompts.run.run.Run.follow", "uvicorn.")
     assert resumed["prompts.run.run.Run._read"] == WORDS - 2, "the run goes on"
     assert [name for name in resumed if name.startswith(of_readers) or "Listener" in name] == []
-    assert len(transport.writes) == WORDS + 3, "one each; and the head, what is before the first one, and the end"
+    assert len(transport.writes) == WORDS + 2, "one each; and the head with what is before the first one, and the end"
 
 
 async def test_what_goes_out_by_calls_is_what_is_read_later(harness: Harness, site: Site) -> None:

@@ -95,7 +95,8 @@ class OpenAIModel(ABC):
         self, request: ModelRequest, items: Sequence[Item], *, shown: str = ""
     ) -> AbstractAsyncContextManager[Answer]:
         """See `ChatModel.stream`."""
-        request = replace(request, model=self.models.resolve(request.model))
+        if (name := self.models.resolve(request.model)) != request.model:
+            request = replace(request, model=name)
         if request.truncation == "auto":
             return aclosing(self._fit(request, items, shown))
         return self._open(request, items, shown)
@@ -128,6 +129,8 @@ class OpenAIModel(ABC):
 
         What the client wishes of the server's cache goes with them: a server that knows no such field may refuse it.
         """
+        if not (request.options or request.cache_hints or self._quirks.options):
+            return body
         asked = {name: value for name, value in (request.options or {}).items() if name in self._quirks.option_names}
         options = {**self._quirks.options, **asked, **(request.cache_hints or {})}
         return {**{name: value for name, value in options.items() if OTHER_NAMES.get(name) not in body}, **body}

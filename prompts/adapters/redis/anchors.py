@@ -1,31 +1,33 @@
 """Where in Redis the anchor of a turn is."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from prompts.adapters.redis import keys
 from prompts.domain.anchors import AfterResponse, Anchor, InConversation
 from prompts.errors import NotFound, unknown_conversation, unknown_previous_response
 
 
-@dataclass(frozen=True, slots=True)
-class AnchorPlace:
+class AnchorPlace(Struct, frozen=True):
     """An anchor as the scripts take it: its kind ("conversation" or "previous"), its id and its key."""
 
     kind: str
     id: str
     key: str
-    unknown: NotFound
-    """The error when nothing is there."""
+
+    @property
+    def unknown(self) -> NotFound:
+        """The error when nothing is there."""
+        if self.kind == "conversation":
+            return unknown_conversation(self.id, param="conversation")
+        return unknown_previous_response(self.id)
 
 
 def find_place(anchor: InConversation | AfterResponse) -> AnchorPlace:
     match anchor:
         case InConversation(conversation_id):
-            unknown = unknown_conversation(conversation_id, param="conversation")
-            return AnchorPlace("conversation", conversation_id, keys.conversation(conversation_id), unknown)
+            return AnchorPlace("conversation", conversation_id, keys.conversation(conversation_id))
         case AfterResponse(response_id):
-            unknown = unknown_previous_response(response_id)
-            return AnchorPlace("previous", response_id, keys.response(response_id), unknown)
+            return AnchorPlace("previous", response_id, keys.response(response_id))
 
 
 def get_anchor_id(anchor: Anchor) -> str:

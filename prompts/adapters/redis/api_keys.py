@@ -4,10 +4,10 @@ Keys that open less than everything, or for a time only, are published apart, an
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from prompts.adapters.redis import keys

@@ -142,7 +142,7 @@ class SharedConnection:
 
     def send(self, packed: bytes) -> asyncio.Future[Any]:
         """Send a packed command with all others of this pass of the event loop. The future is its reply or error."""
-        command = Command(packed, asyncio.get_running_loop().create_future())
+        command = Command(packed, self._find_loop().create_future())
         if self._is_closed:
             command.fail(RedisConnectionError("the client is closed"))
             return command.answer
@@ -169,7 +169,11 @@ class SharedConnection:
     def _flush_soon(self) -> None:
         if not self._is_flushing:
             self._is_flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._find_loop().call_soon(self._flush)
+
+    def _find_loop(self) -> asyncio.AbstractEventLoop:
+        """That of the connection: asking for the running one is a system call."""
+        return asyncio.get_running_loop() if self._link is None else self._link.loop
 
     def _flush(self) -> None:
         self._is_flushing = False
@@ -278,7 +282,7 @@ class Link(asyncio.Protocol):
         self._timeout_s = timeout_s or NEVER
         self._says_replica = says_replica
         self._hear_end = hear_end
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._unanswered: deque[Command] = deque()
         self._has_ended = False
         self._reader = hiredis.Reader(
@@ -301,7 +305,7 @@ class Link(asyncio.Protocol):
         """Write them all at once."""
         if not commands:
             return
-        due = self._loop.time() + self._timeout_s
+        due = self.loop.time() + self._timeout_s
         for command in commands:
             command.due = due
         if not self._unanswered:
@@ -340,11 +344,9 @@ class Link(asyncio.Protocol):
         while not self._has_ended and (reply := gets()) is not UNFINISHED:
             if isinstance(reply, hiredis.PushNotification):
                 continue  # what the server tells of itself; it says so to others as well
-            if isinstance(reply, RedisConnectionError):
-                raise reply  # such as LOADING: of no use now
             is_error = isinstance(reply, Exception)
-            if is_error and self._says_replica(reply):
-                raise RedisConnectionError("the server is a replica") from reply
+            if is_error:
+                self._check_serves(reply)
             if not unanswered:
                 raise InvalidResponse("a reply to no command")
             answer = unanswered.popleft().answer
@@ -355,6 +357,13 @@ class Link(asyncio.Protocol):
             else:
                 answer.set_result(reply)
         self._alarm.due = unanswered[0].due if unanswered else NEVER
+
+    def _check_serves(self, error: Exception) -> None:
+        """Raises RedisConnectionError for an answer of a server that is of no use now."""
+        if isinstance(error, RedisConnectionError):
+            raise error  # such as LOADING
+        if isinstance(error, ResponseError) and self._says_replica(error):
+            raise RedisConnectionError("the server is a replica") from error
 
     def _time_out(self) -> None:
         self._break(RedisTimeoutError("Redis has not answered in time"))

@@ -95,8 +95,11 @@ class Scripts:
         """Run a script; its RETURNS line says what comes back. Raises Unavailable."""
         script = SCRIPTS[name]
         call = script.arrange(values)
-        try:  # no context manager: this is called seven times a turn
-            return await self._call(script, call)
+        try:  # no context manager, nor a coroutine that is not needed: this is called several times a turn
+            try:
+                return await self._run(script, call)
+            except NoScriptError:
+                return await self._load_and_run(script, call)
         except (RedisError, OSError) as exc:
             raise translate(exc) from exc
 
@@ -154,15 +157,23 @@ class Scripts:
         except (RedisError, OSError) as exc:
             return [exc] * len(calls)
 
-    async def _call(self, script: LuaScript, call: Call) -> Any:
+    def _run(self, script: LuaScript, call: Call) -> Awaitable[Any]:
         keys, args = call
+        if isinstance(self._redis, MultiplexedRedis):
+            return self._redis.send("EVALSHA", script.sha, len(keys), *keys, *args)
         run: Callable[..., Awaitable[Any]] = self._redis.execute_command
+        return run("EVALSHA", script.sha, len(keys), *keys, *args)
+
+    async def _call(self, script: LuaScript, call: Call) -> Any:
         try:
-            return await run("EVALSHA", script.sha, len(keys), *keys, *args)
+            return await self._run(script, call)
         except NoScriptError:
-            # A new server, or one that was restarted.
-            await self._redis.script_load(script.text)
-            return await run("EVALSHA", script.sha, len(keys), *keys, *args)
+            return await self._load_and_run(script, call)
+
+    async def _load_and_run(self, script: LuaScript, call: Call) -> Any:
+        """On a new server, or one that was restarted."""
+        await self._redis.script_load(script.text)
+        return await self._run(script, call)
 
     async def _call_alone(self, script: LuaScript, call: Call) -> Any:
         try:
