@@ -43,7 +43,11 @@ class RefusedRequest(Exception):
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """One connection."""
+    """One connection. uvicorn's fields fit a small dictionary; with ours among them it would be 1.5 kB larger."""
+
+    __slots__ = (
+        *("_bytes_beside_bodies", "_deadline", "_has_upgraded", "_head_bytes", "_is_in_head", "_refusal", "_stall"),
+    )
 
     head_s: ClassVar[float] = HEAD_S
     linger_s: ClassVar[float] = LINGER_S
