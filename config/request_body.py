@@ -8,6 +8,7 @@ from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEve
 
 from config.http_exchange import HttpExchange
 from prompts.errors import BodyTooLarge, BodyTooSlow, Overloaded, ServiceError
+from prompts.flag import Flag
 
 # The pace that Apache asks for (`mod_reqtimeout`): so long for whatever comes, then so many bytes for each second more.
 GRACE_S = 20.0
@@ -63,7 +64,7 @@ class RequestBody:
         self._room = room
         self._grace_s = grace_s
         self._taken_bytes = 0
-        self._is_over = asyncio.Event()
+        self._is_over = Flag()
         self._has_left = False
 
     async def read(self) -> bytes:

@@ -38,6 +38,8 @@ class FollowerBuffer:
     way.
     """
 
+    __slots__ = ("_events", "_many_bytes", "_max_bytes", "_min_bytes", "_places", "_size", "is_read", "last_number")
+
     def __init__(self, events: Sequence[Event], *, before: int, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._events = list(events)
         self._size = sum(len(event.data) for event in events)

@@ -32,6 +32,8 @@ class AcknowledgedGroups:
     there beside its text, and thirty times as much as an object.
     """
 
+    __slots__ = ("_before", "_last_number", "_packed")
+
     def __init__(self) -> None:
         self._packed = bytearray()
         """Of each group the head, what was packed, and its waypoint; oldest first."""
@@ -97,6 +99,8 @@ class LogWriter:
     TailLost when a fail-over to a replica that lagged behind has lost more of the log than can be written again from
     here.
     """
+
+    __slots__ = ("_acknowledged", "_epoch", "_lease_s", "_owner", "_response_id", "_store", "_written_at")
 
     def __init__(self, response_id: str, *, owner: str, epoch: str, store: ResponseStore, lease_s: float) -> None:
         self._response_id = response_id

@@ -6,6 +6,8 @@ import asyncio
 class Quiet:
     """Says when a reader is due a sign of life. Only what the reader is told restarts it, not what the service does."""
 
+    __slots__ = ("_every_s", "_loop", "due")
+
     def __init__(self, every_s: float) -> None:
         """`every_s` is how long a reader is told nothing at most."""
         self._every_s = every_s

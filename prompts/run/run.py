@@ -23,6 +23,7 @@ from prompts.alarms import Alarm, Limit
 from prompts.answer.events import Event
 from prompts.domain.signals import Finished, Signal, Text, get_size, pack
 from prompts.errors import InternalError, ReplicaLost, ServiceError, StaleRun, TailLost, Unavailable, UpstreamTimeout
+from prompts.flag import Flag
 from prompts.ports.event_log import Group
 from prompts.ports.observer import Appended, FirstTokenCame, Observer, RunHandedOver, RunLost
 from prompts.ports.responses import Outcome, ResponseStore
@@ -56,6 +57,42 @@ class Telling(Struct, frozen=True):
 
 class Run:
     """One response that this process writes."""
+
+    __slots__ = (
+        "_brief",
+        "_buffer",
+        "_context",
+        "_failure",
+        "_first_token_ms",
+        "_handed_at",
+        "_is_called",
+        "_is_urgent",
+        "_is_writing",
+        "_listeners",
+        "_loop",
+        "_narration",
+        "_observer",
+        "_over",
+        "_pending",
+        "_reader",
+        "_renewal",
+        "_renewal_s",
+        "_reservation",
+        "_room",
+        "_untold",
+        "_unwritten",
+        "_waiting",
+        "_waypoints",
+        "_writer",
+        "_writing_again",
+        "epoch",
+        "error",
+        "is_erased",
+        "is_handed_over",
+        "is_let_go",
+        "outcome",
+        "response",
+    )
 
     def __init__(
         self,
@@ -114,7 +151,7 @@ class Run:
         self._untold: list[Signal] = []
         """Signals that have told nothing yet: what may become a citation is held back. A group has events."""
         self._first_token_ms: int | None = None
-        self._over = asyncio.Event()
+        self._over = Flag()
 
     async def follow(self, *, after: int, quiet: Quiet, outlet: Outlet | None = None) -> AsyncIterator[Sequence[Event]]:
         """Events above the number `after`, in the groups that are ready; an empty one whenever `quiet` is due.
