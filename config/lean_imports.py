@@ -1,5 +1,5 @@
-"""Leaves out what packages import for features that this service does not use: 21 MB of each worker, and a third of a
-second of each start.
+"""Leaves out what packages import for features that this service does not use: 19 MB of each worker, and a quarter of
+a second of each start.
 
     openai.types    500 modules, the whole of OpenAI's API as pydantic models and typed dictionaries, and openai.lib,
                     which fills them; this service reads and writes JSON by itself. Each is loaded when somebody asks
@@ -9,15 +9,12 @@ second of each start.
     uvicorn         its command line; gunicorn starts the workers
     httpcore2       the network below httpx2; the model's client has aiohttp there
     sqlparse        Django takes SQL apart with it in migrations, and nowhere else
-    aiohttp         the certificates that this machine trusts, twice; the model's client brings its own
 
 Nothing that a package can do is lost: what was left out at first can still be imported. A release of a package that
 loads itself in another way is loaded as ever, and costs its memory; tests/unit/test_lean_imports.py says so.
 """
 
 import ast
-import os
-import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,7 +23,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from threading import RLock
 from types import ModuleType
-from typing import Any
 
 from typing_extensions import override
 
@@ -35,7 +31,6 @@ GATHERING_TOP = "uvicorn"
 EXTRAS: Mapping[str, Sequence[str]] = {"redis": ("opentelemetry",), "structlog": ("rich", "greenlet")}
 # Whoever imports them touches them only when they are needed.
 UNTOUCHED = ("httpcore2", "sqlparse")
-CERTIFIED = "aiohttp.connector"
 
 Origins = Mapping[str, tuple[str, str]]
 """Name → the module below the package that has it, and its name there."""
@@ -52,16 +47,14 @@ class LeanFinder(MetaPathFinder):
     ) -> ModuleSpec | None:
         """None for what is found and loaded as ever."""
         is_gathering = fullname == GATHERING_TOP or f"{fullname}.".startswith(GATHERING)
-        if not is_gathering and fullname not in (*EXTRAS, *UNTOUCHED, CERTIFIED):
+        if not is_gathering and fullname not in (*EXTRAS, *UNTOUCHED):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is None or not isinstance(spec.loader, SourceFileLoader):
             return spec
-        if fullname == CERTIFIED:
-            spec.loader = UncertifiedLoader(fullname, spec.loader.path)
-        elif spec.submodule_search_locations is None:
+        if spec.submodule_search_locations is None:
             return spec
-        elif fullname in UNTOUCHED:
+        if fullname in UNTOUCHED:
             spec.loader = LateLoader(fullname, spec.loader.path)
         elif not is_gathering:
             spec.loader = PlainLoader(fullname, spec.loader.path)
@@ -125,62 +118,6 @@ class LateLoader(SourceFileLoader):
             return vars(module)[name]
 
         module.__getattr__ = find  # type: ignore[method-assign]  # as above
-
-
-class UncertifiedLoader(SourceFileLoader):
-    """Loads a module that makes contexts of TLS while it is imported, without the certificates they trust."""
-
-    @override
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module's code."""
-        with uncertified():
-            super().exec_module(module)
-
-
-class LateContext(ssl.SSLContext):
-    """As `ssl.create_default_context` makes it; it reads the certificates when it is first used."""
-
-    _is_read = False
-
-    @override
-    def wrap_bio(self, *arguments: Any, **named: Any) -> ssl.SSLObject:
-        self._read()
-        return super().wrap_bio(*arguments, **named)
-
-    @override
-    def wrap_socket(self, *arguments: Any, **named: Any) -> ssl.SSLSocket:
-        self._read()
-        return super().wrap_socket(*arguments, **named)
-
-    def _read(self) -> None:
-        if not self._is_read:
-            self._is_read = True
-            self.load_default_certs()
-
-
-@contextmanager
-def uncertified() -> Iterator[None]:
-    """Within it default contexts are late ones, and none reads the certificates by default. Only for a start."""
-    create = ssl.create_default_context
-
-    def create_late(*arguments: Any, **named: Any) -> ssl.SSLContext:
-        return create(*arguments, **named) if arguments or named else _create_late()
-
-    changed: Any = ssl
-    changed.create_default_context = create_late
-    changed.SSLContext.set_default_verify_paths = lambda _context: None
-    try:
-        yield
-    finally:
-        changed.create_default_context = create
-        del changed.SSLContext.set_default_verify_paths  # what it inherits is back
-
-
-def _create_late() -> ssl.SSLContext:
-    context = LateContext(ssl.PROTOCOL_TLS_CLIENT)  # which wants certificates, and compares the name in them
-    if keys := os.environ.get("SSLKEYLOGFILE"):
-        context.keylog_filename = keys
-    return context
 
 
 @contextmanager

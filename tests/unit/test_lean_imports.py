@@ -1,7 +1,6 @@
 """What a worker does not import, and that it is still there for whoever wants it."""
 
 import os
-import ssl
 import subprocess
 import sys
 from importlib import import_module
@@ -15,7 +14,7 @@ import openai.types.responses
 import pytest
 import uvicorn
 
-from config.lean_imports import LateContext, LateLoader, find_gathered, hidden, uncertified
+from config.lean_imports import LateLoader, find_gathered, hidden
 from tests.support.processes import INHERITED_VARIABLES, REPO_ROOT
 
 LIST_MODULES = "import sys, config.gunicorn, config.asgi; print(*sys.modules)"
@@ -114,28 +113,6 @@ def test_what_a_package_gathers() -> None:
         {"A": ("one", "A"), "B": ("one", "B"), "D": ("two.three", "C")},
         {"__version__": "1.0", "__all__": ["A", "B", "D"]},
     )
-
-
-def test_a_late_context_trusts_whom_the_machine_trusts() -> None:
-    with uncertified():
-        late, unverified = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        unverified.set_default_verify_paths()
-    known = ssl.create_default_context()
-
-    assert isinstance(late, LateContext)
-    assert late.cert_store_stats() == unverified.cert_store_stats() == {"x509": 0, "crl": 0, "x509_ca": 0}
-    late.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname="example.org")
-    assert late.cert_store_stats() == known.cert_store_stats()
-    assert (late.verify_mode, late.check_hostname) == (ssl.CERT_REQUIRED, True)
-    assert (late.verify_flags, late.options) == (known.verify_flags, known.options)
-
-
-def test_other_contexts_are_made_as_ever_while_a_late_one_is(tmp_path: Path) -> None:
-    with uncertified(), pytest.raises(FileNotFoundError):
-        ssl.create_default_context(cafile=str(tmp_path / "missing.pem"))
-    with uncertified():
-        pass
-    assert "set_default_verify_paths" not in vars(ssl.SSLContext)
 
 
 def test_what_is_hidden_cannot_be_imported_and_then_can(monkeypatch: pytest.MonkeyPatch) -> None:
