@@ -21,6 +21,8 @@ TOKENS = MANY_TOKENS + 2 * TOKENS_A_S
 ASK = f"Hello! [[tokens={TOKENS} per_s={TOKENS_A_S} delay_ms=0 write=1]]"
 # So that what is imported at the first turn is not counted as a stream's.
 WARM_UP_TURNS = 10
+# Nor what the archive loads and keeps once it has copied the first turns, within two seconds.
+SETTLE_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ def measure_memory(bench: Bench, *contestants: Contestant) -> list[Growth]:
     for each in contestants:
         measure_alone(bench, each, turns=WARM_UP_TURNS)
     asked = [bench.create_conversations(each, STREAMS) for each in contestants]
+    time.sleep(SETTLE_S)
     clients = (bench.client, bench.second_client)
     with ThreadPoolExecutor() as threads:
         grown = list(threads.map(_measure_growth, clients, contestants, asked))

@@ -141,7 +141,7 @@ class _StreamedAnswer(TappedAnswer):
         self._asked: dict[str, Any]
         self._reading: Reading
         self._body: StreamBody | None = None
-        self._groups: deque[list[Signal]] = deque()
+        self._groups: deque[list[Signal]] | None = None
         """What one read has brought and was not given yet."""
         self._came: list[Signal] = []
         """What the latest piece of the body says, for whoever iterates."""
@@ -179,7 +179,7 @@ class _StreamedAnswer(TappedAnswer):
         self._has_said = self._has_said or any(type(signal) is Text and signal.text for signal in signals)
         if len(signals) <= MAX_SIGNALS_AT_ONCE:
             return signals
-        self._groups.extend(_cut(signals))
+        self._groups = deque(_cut(signals))
         return self._groups.popleft()
 
     async def _begin(self) -> list[Signal]:
@@ -199,6 +199,7 @@ class _StreamedAnswer(TappedAnswer):
                 self._attempt += 1
             else:
                 self._has_given = True
+                self._asked = {}  # the whole window, which nobody needs any more
                 return signals
 
     async def _read_on(self) -> list[Signal]:
