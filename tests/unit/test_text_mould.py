@@ -47,6 +47,12 @@ def test_chunks_that_differ_in_their_text_are_not_decoded(space: str) -> None:
     assert count_decoded(pieces) == 2  # the first one may have a byte order mark before it
 
 
+def test_so_are_those_of_any_script() -> None:
+    pieces = [compose(text) for text in ("从前", "有", "一", "天")]
+    assert read(pieces) == [Text("从前"), Text("有"), Text("一"), Text("天")]
+    assert count_decoded(pieces) == 2
+
+
 TEXTS = [
     '"',
     "\\",

@@ -16,7 +16,7 @@ from prompts.adapters.openai.chat_chunks import UNDECODABLE, Choice, Chunk, deco
 from prompts.domain.signals import Signal, Text
 
 # A text that stands in JSON as it is: it can be found there.
-_find_plain = re.compile(rb"[ !#-\[\]-~]+").fullmatch
+_find_plain = re.compile(rb"[ !#-\[\]-~\x80-\xff]+").fullmatch
 _decode_text = msgspec.json.Decoder(str).decode
 _KEY = b'"content"'
 _OPENINGS = (_KEY + b':"', _KEY + b': "')
