@@ -82,7 +82,7 @@ class HttpExchange(RequestResponseCycle):
         """Send a part of a stream now; no when the client must be waited for, has left, or is sent no stream."""
         if self.flow.write_paused or self.disconnected or self.response_complete or not self.chunked_encoding:
             return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(part), part))
+        self.transport.write(_frame(part, is_last=False))
         return True
 
     def _start(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
