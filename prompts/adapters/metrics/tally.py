@@ -74,7 +74,7 @@ class TalliedHistogram:
     def observe(self, amount: float) -> None:
         """See prometheus_client."""
         total, bucket = self._sum, self._buckets[bisect_left(self._bounds, amount)]
-        if not (total.pending and bucket.pending):
+        if not (total.pending and bucket.pending):  # else they are to be written already
             total.inc(amount)
             bucket.inc(1)
             return

@@ -111,9 +111,8 @@ class ChatReading:
     def feed(self, data: bytes) -> list[Signal]:
         """See `Reading.feed`."""
         mould = self._mould
-        if mould is None or not (text := mould.find_text(data)):
-            return self._read_unlike(data)
-        if not self._lines.pass_event(len(data), mould.line_count):
+        text = mould.find_text(data) if mould is not None else ""
+        if mould is None or not (text and self._lines.pass_event(len(data), mould.line_count)):
             return self._read_unlike(data)
         self.event_count += 1
         self._misses = 0

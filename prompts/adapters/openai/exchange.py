@@ -203,6 +203,7 @@ class Exchange(asyncio.Protocol):
         """What the server sends."""
         if self._connection is None:
             return
+        self._unheld_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as exc:
@@ -211,8 +212,9 @@ class Exchange(asyncio.Protocol):
             self._leave(keeps_alive=False)
             return
         pieces = self._pieces
-        self._unheld_bytes = 0 if pieces else self._unheld_bytes + len(data)
-        if self._take is not None and len(pieces) == 1 and self._may_hand(len(data)):  # nearly always
+        is_next = len(pieces) == 1 and len(data) <= SLICE_BYTES and not (self._held or self._is_whole)
+        if self._take is not None and is_next and self._find_waiter() is not None:  # nearly always
+            self._unheld_bytes = 0
             self._hand(self._take, pieces.pop())
         else:
             self._hold()
@@ -235,17 +237,12 @@ class Exchange(asyncio.Protocol):
             self._transport.pause_reading()
         self._wake()
 
-    def _may_hand(self, size: int) -> bool:
-        """Whether what has just come is next, and somebody waits for it."""
-        waiter = self._waiter
-        is_next = not (self._held or self._is_whole) and size <= SLICE_BYTES
-        return is_next and waiter is not None and not waiter.done()
-
     def _hold(self) -> None:
         """Keep what has come for whoever reads next. Behind the end nobody has asked for anything."""
         if self._pieces:
             if not self._is_whole:
                 self._held += b"".join(self._pieces)
+                self._unheld_bytes = 0
             self._pieces.clear()
 
     def _hand(self, take: Take, piece: bytes) -> None:

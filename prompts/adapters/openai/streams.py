@@ -278,8 +278,7 @@ class _StreamedAnswer(TappedAnswer):
         """Whether somebody has taken this past whoever iterates."""
         if not self._has_said or self._take_text is None:
             return False
-        is_all_text = type(signals[0]) is Text if len(signals) == 1 else is_text(signals)
-        return is_all_text and self._take_text(signals)  # type: ignore[arg-type]  # they are
+        return is_text(signals) and self._take_text(signals)
 
     async def _hear(self) -> bool:
         """Hear on; whether there may be more. What goes wrong after the finish reason is the end, too."""

@@ -27,9 +27,6 @@ class ToolNames:
         """Each tool that can be called, with its flat name."""
         self._callees: dict[str, Callee] = {}
         self._names: dict[Callee, str] = {}
-        self._others: dict[str, Callee] = {}
-        if not tools:
-            return
         for callee, tool in sorted(list_callees(tools), key=lambda entry: entry[0].namespace is not None):
             if callee not in self._names:
                 name = self._choose(callee)
