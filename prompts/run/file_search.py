@@ -87,7 +87,7 @@ class FileSearch:
 
     def find_function(self, request: ModelRequest) -> FunctionTool | None:
         """See `HostedTool`. Files that are searched by themselves are not offered as well: it was done already."""
-        if not request.tools or all(tool.when == "always" for _, tool in list_searches(request)):
+        if all(tool.when == "always" for _, tool in list_searches(request)):
             return None
         return FunctionTool(name=_choose_name(request), description=_DESCRIPTION, parameters=_PARAMETERS)
 
@@ -147,8 +147,6 @@ class FileSearch:
 
 def list_searches(request: ModelRequest) -> list[tuple[int, FileSearchTool]]:
     """The searches that a request offers, with their places among its tools."""
-    if not request.tools:
-        return []
     return [(place, tool) for place, tool in enumerate(request.tools) if isinstance(tool, FileSearchTool)]
 
 
@@ -164,7 +162,7 @@ def find_searched_owner(request: ModelRequest, tool: FileSearchTool, *, asking: 
 
 def list_first_searches(request: ModelRequest) -> list[tuple[int, FileSearchTool]]:
     """Those that are made before the model is asked; none where the client's choice leaves them out."""
-    searches = list_searches(request) if request.tools and _may_search(request.tool_choice) else []
+    searches = list_searches(request) if _may_search(request.tool_choice) else []
     return [(place, tool) for place, tool in searches if tool.when == "always"]
 
 

@@ -375,27 +375,23 @@ class Run:
             self._write_pending()
 
     def _tell_pending(self) -> Telling:
-        if self._room is not None:
-            self._make_room()
+        room, self._room = self._room, None
+        if room is not None and not room.done():
+            room.set_result(None)
         signals, self._pending = self._pending, []
         narration = self._narration
         after = narration.next_number - 1
         events = narration.tell(signals, is_group=True)
-        untold, self._untold = [*self._untold, *signals] if self._untold else signals, []
+        self._untold += signals
         # A group without an event has no number of its own: it is not in the log, nor would its waypoint be.
         if events:
+            untold, self._untold = self._untold, []
             waypoint = self._waypoints.pass_group(narration, len(signals))
             group = Group(after, narration.next_number - 1, pack(untold), waypoint)
         else:
-            self._untold = untold
             group = Group(after, after, b"")
         self._unwritten = telling = Telling(events, group)
         return telling
-
-    def _make_room(self) -> None:
-        room, self._room = self._room, None
-        if room is not None and not room.done():
-            room.set_result(None)
 
     async def _settle(self) -> None:
         """Finish the group in flight. Raises what the log fails at."""
