@@ -38,7 +38,7 @@ def take_away_log() -> None:
 
     # The service itself has no switch for what it promises.
     RedisResponseStore.append = append  # type: ignore[method-assign, assignment]  # replaced on purpose, loosely typed
-    RedisResponseStore.hand = hand  # type: ignore[method-assign, assignment]  # likewise
+    RedisResponseStore.hand = hand  # type: ignore[method-assign, assignment]  # replaced on purpose, too
     RedisResponseStore.commit = commit  # type: ignore[method-assign, assignment]  # likewise
 
 

@@ -202,7 +202,7 @@ class HttpProtocol(HttpToolsProtocol):
             access_logger=self.access_logger,
             access_log=False,
             default_headers=self.server_state.default_headers,
-            message_event=Flag(),  # type: ignore[arg-type]  # all that is asked of an event
+            message_event=Flag(),  # type: ignore[arg-type]  # set, clear and wait: no more is asked of it
             expect_100_continue=self.expect_100_continue,
             keep_alive=self.scope["http_version"] != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,

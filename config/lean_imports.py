@@ -50,9 +50,7 @@ class LeanFinder(MetaPathFinder):
         if not is_gathering and fullname not in (*EXTRAS, *UNTOUCHED):
             return None
         spec = PathFinder.find_spec(fullname, path, target)
-        if spec is None or not isinstance(spec.loader, SourceFileLoader):
-            return spec
-        if spec.submodule_search_locations is None:
+        if spec is None or spec.submodule_search_locations is None or not isinstance(spec.loader, SourceFileLoader):
             return spec
         if fullname in UNTOUCHED:
             spec.loader = LateLoader(fullname, spec.loader.path)
@@ -76,7 +74,7 @@ class PlainLoader(SourceFileLoader):
 class GatheringLoader(SourceFileLoader):
     """Loads a package that only gathers names of its modules, without these modules (PEP 562)."""
 
-    def __init__(self, fullname: str, path: str, gathered: "Gathered") -> None:
+    def __init__(self, fullname: str, path: str, gathered: Gathered) -> None:
         super().__init__(fullname, path)
         self._gathered = gathered
 
@@ -117,7 +115,7 @@ class LateLoader(SourceFileLoader):
                 raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
             return vars(module)[name]
 
-        module.__getattr__ = find  # type: ignore[method-assign]  # as above
+        module.__getattr__ = find  # type: ignore[method-assign]  # PEP 562's, of this module alone
 
 
 @contextmanager
@@ -140,9 +138,7 @@ def find_gathered(source: str, package: str) -> Gathered | None:
         match line:
             case ast.ImportFrom(module="__future__"):
                 continue
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.List() as value) if _is_special(
-                name
-            ):
+            case ast.Assign([ast.Name(name)], ast.Constant() | ast.List() as value) if _is_special(name):
                 told[name] = ast.literal_eval(value)
                 continue
             case ast.ImportFrom(module=str(below), level=1):
