@@ -4,11 +4,20 @@ import io
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from config.logs import logging_config
+
+
+@pytest.fixture(autouse=True)
+def _configured_as_before() -> Iterator[None]:
+    """Loggers of other tests keep what they were configured with when they first wrote; that is what is captured."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.mark.parametrize("log_format", ["console", "json"])
