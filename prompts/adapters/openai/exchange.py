@@ -15,6 +15,7 @@ from aiohttp.connector import Connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 from typing_extensions import override
 
+from prompts.adapters.openai.rounds import find_rounds
 from prompts.alarms import NEVER, Alarm
 
 # What is read at once: a few milliseconds' work.
@@ -24,6 +25,8 @@ MAX_HELD_BYTES = 2 * SLICE_BYTES
 # A head is far smaller; so is all that a server may send between two pieces of a body.
 MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 128
+# Of a stream that will be long: a short one is not worth the change.
+FEW_PIECES = 8
 _INFORMATIONAL = range(100, 200)
 
 Take: TypeAlias = Callable[[bytes], float | None]
@@ -52,7 +55,8 @@ class Exchange(asyncio.Protocol):
             "_is_paused",
             "_is_whole",
         ),
-        *("_keeps_alive", "_loop", "_parser", "_pieces", "_take", "_transport", "_unheld_bytes", "_waiter"),
+        *("_keeps_alive", "_loop", "_parser", "_pieces", "_rounds", "_take", "_transport", "_unheld_bytes", "_waiter"),
+        "_pieces_to_rounds",
         *("headers", "on_body", "status"),
     )
 
@@ -90,6 +94,8 @@ class Exchange(asyncio.Protocol):
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
+        self._rounds = find_rounds(self._loop)
+        self._pieces_to_rounds = FEW_PIECES
         transport.set_protocol(self)
 
     async def send(self, request: bytes) -> None:
@@ -133,6 +139,7 @@ class Exchange(asyncio.Protocol):
                 due = self._alarm.due
             finally:
                 self._take, self._alarm.due = None, NEVER
+                self._leave_rounds()
 
     def _cut_slice(self) -> bytes:
         """Of what is held as much as can be worked on at once."""
@@ -182,6 +189,7 @@ class Exchange(asyncio.Protocol):
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        self._leave_rounds()
         del self._parser  # it would keep this in memory
         if not self._transport.is_closing():
             self._give_back(keeps_alive=keeps_alive)
@@ -234,6 +242,7 @@ class Exchange(asyncio.Protocol):
             return
         elif len(self._held) > MAX_HELD_BYTES and not self._is_paused:
             self._is_paused = True
+            self._leave_rounds()
             self._transport.pause_reading()
         self._wake()
 
@@ -254,8 +263,16 @@ class Exchange(asyncio.Protocol):
             return
         if due is None:
             self._wake(is_enough=True)
-        else:
-            self._alarm.due = due
+            return
+        self._alarm.due = due
+        self._pieces_to_rounds -= 1
+        if not self._pieces_to_rounds:
+            self._rounds.join(self, self._transport)
+
+    def _leave_rounds(self) -> None:
+        """Have the event loop read it again, for as long as it takes to hand on some more pieces."""
+        self._pieces_to_rounds = FEW_PIECES
+        self._rounds.leave(self)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:

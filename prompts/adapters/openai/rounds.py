@@ -1,0 +1,133 @@
+"""Many streams, one look: the sockets of streams that are heard beside many others are read in rounds.
+
+A token that comes alone wakes the process, and that is most of what it costs. Nobody sees that a word of a stream comes
+some milliseconds later, and the log's writer waits as long for the groups of others. So the sockets of many streams are
+taken from the event loop, and read together every `ROUND_S`. A stream that begins is not among them, nor one that has
+few beside it, nor one over TLS, whose bytes are the event loop's to decrypt.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from selectors import EVENT_READ, BaseSelector, DefaultSelector, SelectorKey
+from weakref import WeakKeyDictionary
+
+# Longer than the log's writer keeps its calls apart (`append_queue.py`): it writes at once what a round brings.
+ROUND_S = 0.012
+# With fewer streams most rounds would bring one token, or none.
+MIN_STREAMS = 12
+# Sockets that are read without a pause, a millisecond or two: then whatever else has come has its turn.
+MAX_AT_ONCE = 48
+# Far more than a stream brings in a round; the rest is read in the next one.
+READ_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stream comes from."""
+
+    transport: asyncio.Transport
+    fd: int
+
+
+class Rounds:
+    """The streams of one event loop that may be read in rounds."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._places: dict[asyncio.Protocol, Place] = {}
+        """Of all that have joined, whether they are read in rounds by now or not."""
+        self._selector: BaseSelector | None = None
+        """Of those that are read in rounds, while there are any."""
+        self._next: asyncio.Handle | None = None
+        self._due = 0.0
+
+    def join(self, stream: asyncio.Protocol, transport: asyncio.Transport) -> None:
+        """Read it in rounds while there are many: `data_received` is called as the transport would call it.
+
+        Until it leaves, the transport is neither paused nor resumed by anybody else.
+        """
+        if transport.get_extra_info("sslcontext") is not None or transport.is_closing():
+            return
+        place = self._places[stream] = Place(transport, transport.get_extra_info("socket").fileno())
+        if self._selector is not None:
+            _take(self._selector, stream, place)
+        elif len(self._places) >= MIN_STREAMS:
+            self._begin()
+
+    def leave(self, stream: asyncio.Protocol) -> None:
+        """Have the event loop read it again. It may have left before, or never joined."""
+        place = self._places.pop(stream, None)
+        if place is None or self._selector is None:
+            return
+        _give_back(self._selector, place)
+        if len(self._places) < MIN_STREAMS // 2:
+            self._end()
+
+    def _begin(self) -> None:
+        self._selector = DefaultSelector()
+        for stream, place in self._places.items():
+            _take(self._selector, stream, place)
+        self._plan()
+
+    def _end(self) -> None:
+        """They have become few."""
+        selector, self._selector = self._selector, None
+        assert selector is not None
+        for place in self._places.values():
+            _give_back(selector, place)
+        selector.close()
+        if self._next is not None:
+            self._next.cancel()
+
+    def _plan(self) -> None:
+        """Rounds keep their time: gaps between tokens of one stream stay as they are."""
+        self._due = max(self._due + ROUND_S, self._loop.time())
+        self._next = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        assert self._selector is not None
+        self._read(self._selector.select(0))
+
+    def _read(self, found: Sequence[tuple[SelectorKey, int]]) -> None:
+        """Read what has come, a part at a time."""
+        if rest := found[MAX_AT_ONCE:]:
+            self._next = self._loop.call_soon(self._read, rest)
+        else:
+            self._plan()
+        for key, _ in found[:MAX_AT_ONCE]:
+            if key.data in self._places:  # else it has left since
+                self._read_one(key.fd, key.data)
+
+    def _read_one(self, fd: int, stream: asyncio.Protocol) -> None:
+        try:
+            data = os.read(fd, READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            stream.data_received(data)
+        else:
+            self.leave(stream)  # the transport finds out how it has ended
+
+
+def _take(selector: BaseSelector, stream: asyncio.Protocol, place: Place) -> None:
+    place.transport.pause_reading()
+    selector.register(place.fd, EVENT_READ, stream)
+
+
+def _give_back(selector: BaseSelector, place: Place) -> None:
+    selector.unregister(place.fd)
+    if not place.transport.is_closing():
+        place.transport.resume_reading()
+
+
+_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Rounds]" = WeakKeyDictionary()
+
+
+def find_rounds(loop: asyncio.AbstractEventLoop) -> Rounds:
+    """Those of this event loop."""
+    rounds = _loops.get(loop)
+    return _loops.setdefault(loop, Rounds(loop)) if rounds is None else rounds

@@ -1,0 +1,486 @@
+"""Streams that are read in rounds: each says what it would say by itself, on both event loops."""
+
+import asyncio
+import datetime
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import aiohttp
+import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from openai import AsyncOpenAI
+from typing_extensions import override
+
+from prompts.adapters.openai.direct_post import DirectPost
+from prompts.adapters.openai.exchange import FEW_PIECES, MAX_HELD_BYTES, Exchange, Overdue
+from prompts.adapters.openai.http_client import ModelServerClient
+from prompts.adapters.openai.rounds import MAX_AT_ONCE, MIN_STREAMS, READ_BYTES, Rounds
+from prompts.alarms import do_nothing
+
+WAIT_S = 10
+HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+PIECES = 40
+WORDS = b"".join(b"%d " % number for number in range(PIECES))
+
+Run: TypeAlias = Callable[[Awaitable[None]], None]
+Play: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a test's coroutine on one of the event loops."""
+    factory = uvloop.new_event_loop if request.param == "uvloop" else None
+
+    async def limited(work: Awaitable[None]) -> None:
+        async with asyncio.timeout(WAIT_S):
+            await work
+
+    def run_one(work: Awaitable[None]) -> None:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(limited(work))
+
+    return run_one
+
+
+class Stream(asyncio.Protocol):
+    """What one connection brings."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        self.has_ended = asyncio.Event()
+        self.error: Exception | None = None
+        self.when_heard: Callable[[], object] = do_nothing
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.said += data
+        self.when_heard()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.error = exc
+        self.has_ended.set()
+
+    async def wait(self, said: bytes) -> None:
+        """Until all of this has come."""
+        while len(self.said) < len(said):  # noqa: ASYNC110  # two connections in one process
+            await asyncio.sleep(0.001)
+        assert self.said == said
+
+
+@asynccontextmanager
+async def connected(
+    count: int, server_tls: ssl.SSLContext | None = None, client_tls: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[Sequence[Stream], Sequence[asyncio.StreamWriter]]]:
+    """So many connections: their ends here, and those of the server that writes to them."""
+    writers = list[asyncio.StreamWriter]()
+    server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0, ssl=server_tls)
+    port = server.sockets[0].getsockname()[1]
+    streams = list[Stream]()
+    for _ in range(count):
+        _, stream = await asyncio.get_running_loop().create_connection(Stream, "127.0.0.1", port, ssl=client_tls)
+        streams.append(stream)
+        while len(writers) < len(streams):  # noqa: ASYNC110  # the server has no other sign
+            await asyncio.sleep(0.001)
+    try:
+        yield streams, writers
+    finally:
+        for stream in streams:
+            stream.transport.abort()
+        for writer in writers:
+            writer.close()
+        server.close()
+
+
+def test_streams_are_read_in_rounds_while_there_are_many(run: Run) -> None:
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        async with connected(MIN_STREAMS + 1) as (streams, writers):
+            join_all(rounds, streams[: MIN_STREAMS - 1])
+            assert count_read_in_rounds(streams) == 0
+            await hear_all(streams, writers)
+            join_all(rounds, streams[MIN_STREAMS - 1 :])
+            assert count_read_in_rounds(streams) == MIN_STREAMS + 1
+            await hear_all(streams, writers)
+            leaving = streams[MIN_STREAMS // 2 :]
+            leave_all(rounds, leaving)
+            leave_all(rounds, leaving)
+            assert count_read_in_rounds(streams) == MIN_STREAMS // 2
+            await hear_all(streams, writers)
+            leave_all(rounds, streams[:1])
+            assert count_read_in_rounds(streams) == 0
+            await hear_all(streams, writers)
+            join_all(rounds, leaving)
+            assert count_read_in_rounds(streams) == MIN_STREAMS
+            await hear_all(streams, writers)
+
+    run(work())
+
+
+def join_all(rounds: Rounds, streams: Sequence[Stream]) -> None:
+    for stream in streams:
+        rounds.join(stream, stream.transport)
+
+
+def leave_all(rounds: Rounds, streams: Sequence[Stream]) -> None:
+    for stream in streams:
+        rounds.leave(stream)
+
+
+def count_read_in_rounds(streams: Sequence[Stream]) -> int:
+    return [stream.transport.is_reading() for stream in streams].count(False)
+
+
+async def hear_all(streams: Sequence[Stream], writers: Sequence[asyncio.StreamWriter]) -> None:
+    """The server writes to each, and all of it comes."""
+    for stream, writer in zip(streams, writers, strict=True):
+        stream.said.clear()
+        writer.write(WORDS)
+    for stream in streams:
+        await stream.wait(WORDS)
+
+
+@contextmanager
+def counting_turns(loop: asyncio.AbstractEventLoop) -> Iterator[Sequence[None]]:
+    """One more with each pass of the event loop."""
+    turns, is_over = list[None](), False
+
+    def turn() -> None:
+        turns.append(None)
+        if not is_over:
+            loop.call_soon(turn)
+
+    turn()
+    try:
+        yield turns
+    finally:
+        is_over = True
+
+
+def test_tokens_that_come_one_by_one_are_read_together(run: Run) -> None:
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        rounds, passes = Rounds(loop), set[int]()
+        async with connected(3 * MIN_STREAMS) as (streams, writers):
+            with counting_turns(loop) as turns:
+                for stream in streams:
+                    rounds.join(stream, stream.transport)
+                    stream.when_heard = lambda: passes.add(len(turns))
+                for writer in writers:
+                    writer.write(b"word")
+                    await asyncio.sleep(0)
+                for stream in streams:
+                    await stream.wait(b"word")
+        assert len(passes) < MIN_STREAMS
+
+    run(work())
+
+
+def test_all_others_have_their_turn_between_parts_of_a_round(run: Run) -> None:
+    said = b"x" * 3 * READ_BYTES
+
+    async def work() -> None:
+        loop = asyncio.get_running_loop()
+        rounds, heard = Rounds(loop), Counter[int]()
+        async with connected(2 * MAX_AT_ONCE + 1) as (streams, writers):
+            with counting_turns(loop) as turns:
+                for stream, writer in zip(streams, writers, strict=True):
+                    rounds.join(stream, stream.transport)
+                    stream.when_heard = lambda: heard.update([len(turns)])
+                    writer.write(said)
+                for stream in streams:
+                    await stream.wait(said)
+        assert max(heard.values()) <= MAX_AT_ONCE
+
+    run(work())
+
+
+def test_the_end_of_a_stream_comes_behind_all_that_it_has_said(run: Run) -> None:
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        async with connected(MIN_STREAMS + 2) as (streams, writers):
+            join_all(rounds, streams)
+            writers[0].write(WORDS)
+            writers[0].close()
+            writers[1].write(WORDS)
+            await streams[1].wait(WORDS)
+            writers[1].transport.abort()
+            for stream in streams[:2]:
+                await stream.has_ended.wait()
+                assert stream.said == WORDS
+                rounds.leave(stream)
+            writers[2].write(WORDS)
+            await streams[2].wait(WORDS)
+            assert not streams[2].transport.is_reading()
+
+    run(work())
+
+
+def test_who_leaves_in_the_middle_of_a_round_is_read_by_the_event_loop(run: Run) -> None:
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        async with connected(2 * MIN_STREAMS) as (streams, writers):
+            for _ in range(3):
+                join_all(rounds, streams)
+                for stream in streams:
+                    stream.when_heard = partial(leave_all, rounds, streams)
+                await hear_all(streams, writers)
+                assert count_read_in_rounds(streams) == 0
+
+    run(work())
+
+
+def test_who_leaves_and_joins_in_the_middle_of_a_round_is_read_in_the_next(run: Run) -> None:
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        async with connected(2 * MIN_STREAMS) as (streams, writers):
+
+            def begin_anew() -> None:
+                leave_all(rounds, streams)
+                join_all(rounds, streams)
+
+            join_all(rounds, streams)
+            for stream in streams:
+                stream.when_heard = begin_anew
+            for _ in range(3):
+                await hear_all(streams, writers)
+                assert count_read_in_rounds(streams) == len(streams)
+
+    run(work())
+
+
+def test_a_connection_that_was_closed_makes_room_for_the_next_one(run: Run) -> None:
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        for _ in range(3):
+            async with connected(MIN_STREAMS) as (streams, writers):
+                for stream, writer in zip(streams, writers, strict=True):
+                    rounds.join(stream, stream.transport)
+                    writer.write(WORDS)
+                for stream in streams:
+                    await stream.wait(WORDS)
+                    stream.transport.abort()
+                    rounds.leave(stream)
+                    rounds.join(stream, stream.transport)  # it is closed
+                assert not rounds._places.keys() & set(streams)
+
+    run(work())
+
+
+@pytest.fixture
+def server_tls(tmp_path: Path) -> ssl.SSLContext:
+    """For a server that nobody knows."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    encoding, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    pem = tmp_path / "server.pem"
+    pem.write_bytes(
+        key.private_bytes(encoding, private, serialization.NoEncryption()) + certificate.public_bytes(encoding)
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    return context
+
+
+def test_what_comes_over_tls_is_the_event_loops(run: Run, server_tls: ssl.SSLContext) -> None:
+    client_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_tls.check_hostname, client_tls.verify_mode = False, ssl.CERT_NONE
+
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        async with connected(MIN_STREAMS, server_tls, client_tls) as (streams, writers):
+            for stream, writer in zip(streams, writers, strict=True):
+                rounds.join(stream, stream.transport)
+                writer.write(WORDS)
+            for stream in streams:
+                assert stream.transport.is_reading()
+                await stream.wait(WORDS)
+                rounds.leave(stream)
+
+    run(work())
+
+
+async def say(writer: asyncio.StreamWriter) -> None:
+    """The words one by one, and the end."""
+    writer.write(HEAD)
+    for number in range(PIECES):
+        word = b"%d " % number
+        writer.write(b"%x\r\n%b\r\n" % (len(word), word))
+        await asyncio.sleep(0.005)
+    writer.write(b"0\r\n\r\n")
+
+
+async def say_and_break_off(writer: asyncio.StreamWriter) -> None:
+    """All but the end."""
+    writer.write(HEAD + b"2\r\nhi\r\n")
+    for _ in range(PIECES):
+        await asyncio.sleep(0.005)
+        writer.write(b"2\r\nhi\r\n")
+    writer.close()
+
+
+async def say_and_fall_silent(writer: asyncio.StreamWriter) -> None:
+    """All but the end, and the connection stays."""
+    writer.write(HEAD)
+    for _ in range(PIECES):
+        writer.write(b"2\r\nhi\r\n")
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(WAIT_S)
+
+
+async def say_without_end(writer: asyncio.StreamWriter) -> None:
+    """Words, and then as much as is read."""
+    writer.write(HEAD)
+    for _ in range(PIECES):
+        writer.write(b"2\r\nhi\r\n")
+        await asyncio.sleep(0.005)
+    while True:
+        writer.write(b"fffe\r\n%b\r\n" % (b"x" * 0xFFFE))
+        await writer.drain()
+
+
+@asynccontextmanager
+async def asking(play: Play) -> AsyncIterator[DirectPost]:
+    """A client of a server that plays this to each request."""
+    serving = set[asyncio.Task[object]]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(own := current_task())
+        try:
+            while not writer.is_closing():
+                await reader.readuntil(b"\r\n\r\n{}")
+                await play(writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            writer.close()
+        serving.discard(own)
+
+    def current_task() -> asyncio.Task[object]:
+        task = asyncio.current_task()
+        assert task is not None
+        return task
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
+        yield DirectPost(client, "/chat/completions", connect_s=WAIT_S)
+    listening.close()
+    for task in serving:
+        task.cancel()
+    if serving:
+        await asyncio.wait(serving)
+
+
+class Hearing:
+    """One answer, as it is heard."""
+
+    def __init__(self, *, enough: int = -1, silence_s: float = WAIT_S) -> None:
+        self.said = bytearray()
+        self.error: Exception | None = None
+        self.was_in_rounds = False
+        self._enough = enough
+        self._silence_s = silence_s
+
+    async def hear(self, post: DirectPost) -> Exchange:
+        """Until it is enough, or the end."""
+        body = await post.open({})
+        assert isinstance(body, Exchange)
+        loop = asyncio.get_running_loop()
+
+        def take(data: bytes) -> float | None:
+            self.said.extend(data)
+            self.was_in_rounds = self.was_in_rounds or not body._transport.is_reading()
+            return None if 0 < self._enough <= len(self.said) else loop.time() + self._silence_s
+
+        try:
+            while await body.hand_on(take, loop.time() + WAIT_S):
+                if 0 < self._enough <= len(self.said):
+                    return body
+        except (aiohttp.ClientError, Overdue) as error:
+            self.error = error
+        body.close()
+        return body
+
+
+def test_answers_of_many_models_are_whole_and_their_connections_used_again(run: Run) -> None:
+    async def work() -> None:
+        async with asking(say) as post:
+            for _ in range(2):
+                hearings = [Hearing() for _ in range(2 * MIN_STREAMS)]
+                await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
+                assert {bytes(hearing.said) for hearing in hearings} == {WORDS}
+                assert all(hearing.was_in_rounds for hearing in hearings)
+            assert post._connector is not None
+            assert len(list_connections(post)) == 2 * MIN_STREAMS
+
+    run(work())
+
+
+def list_connections(post: DirectPost) -> Sequence[object]:
+    """Those that wait for the next request."""
+    return [each for kept in post._connector._conns.values() for each in kept]
+
+
+@pytest.mark.parametrize(
+    ("play", "error"), [(say_and_break_off, aiohttp.ClientPayloadError), (say_and_fall_silent, Overdue)]
+)
+def test_an_answer_that_does_not_end_well_is_an_error(run: Run, play: Play, error: type[Exception]) -> None:
+    async def work() -> None:
+        async with asking(play) as post:
+            hearings = [Hearing(silence_s=0.3) for _ in range(MIN_STREAMS)]
+            await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
+            assert {type(hearing.error) for hearing in hearings} == {error}
+            assert all(hearing.was_in_rounds and len(hearing.said) >= 2 * PIECES for hearing in hearings)
+
+    run(work())
+
+
+def test_a_server_is_read_as_fast_as_its_answer_is(run: Run) -> None:
+    async def work() -> None:
+        async with asking(say_without_end) as post:
+            hearings = [Hearing(enough=2 * PIECES + 1) for _ in range(MIN_STREAMS)]
+            bodies = await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
+            assert all(hearing.was_in_rounds for hearing in hearings)
+            await asyncio.sleep(0.5)
+            for body in bodies:
+                assert len(body._held) < 5 * MAX_HELD_BYTES
+                assert await body.read()
+                body.close()
+
+    run(work())
+
+
+def test_a_short_answer_is_read_by_the_event_loop(run: Run) -> None:
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        for _ in range(FEW_PIECES):
+            writer.write(b"2\r\nhi\r\n")
+            await asyncio.sleep(0.005)
+        writer.write(b"0\r\n\r\n")
+
+    async def work() -> None:
+        async with asking(write) as post:
+            hearings = [Hearing() for _ in range(2 * MIN_STREAMS)]
+            await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
+            assert not any(hearing.was_in_rounds for hearing in hearings)
+
+    run(work())
