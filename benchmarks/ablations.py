@@ -11,7 +11,7 @@ from benchmarks.contestants import OURS, Bench, Contestant
 from benchmarks.streams import MANY_RUNS, measure_streams
 from benchmarks.table import Table
 from benchmarks.turns import measure_burst, measure_turns
-from benchmarks.without import APPLICATION, FREEZING, LOG
+from benchmarks.without import APPLICATION, FREEZING, LOG, ROUNDS
 
 STREAMS = 50
 WITHOUT_IT = "without it"
@@ -30,6 +30,7 @@ ABLATIONS = (
     Ablation("no archive", {"ARCHIVE": "false"}),
     Ablation("no metrics served", {"METRICS_PORT": "0"}),
     Ablation("no appends to Redis", {"WITHOUT": LOG, "LEASE_S": "600"}),
+    Ablation("no rounds", {"WITHOUT": ROUNDS}),
     Ablation("the garbage collector as Python leaves it", {"WITHOUT": FREEZING}),
 )
 

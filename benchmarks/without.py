@@ -11,11 +11,12 @@ from typing import Any
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 
 from config.asgi import application as whole
+from prompts.adapters.openai.rounds import Rounds
 from prompts.adapters.redis.response_store import RedisResponseStore
 from prompts.ports.event_log import BEHIND_ALL
 
 APPLICATION = "benchmarks.without:application"
-LOG, FREEZING = "log", "freezing"
+LOG, FREEZING, ROUNDS = "log", "freezing", "rounds"
 
 
 def take_away_log() -> None:
@@ -49,8 +50,18 @@ def take_away_freezing() -> None:
     gc.enable()
 
 
+def take_away_rounds() -> None:
+    """The event loop reads each stream of a model by itself, however many there are."""
+
+    def join(*_: Any) -> None:
+        """Nothing."""
+
+    Rounds.join = join  # type: ignore[method-assign, assignment]  # replaced on purpose
+
+
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """`config.asgi`, without the part; a worker has done all else that it does at its start."""
     if scope["type"] == "lifespan":
-        {LOG: take_away_log, FREEZING: take_away_freezing}[os.environ["WITHOUT"]]()
+        parts = {LOG: take_away_log, FREEZING: take_away_freezing, ROUNDS: take_away_rounds}
+        parts[os.environ["WITHOUT"]]()
     await whole(scope, receive, send)

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.ablations import ABLATIONS, Ablation
-from benchmarks.without import FREEZING, LOG
+from benchmarks.without import FREEZING, LOG, ROUNDS
 from tests.support.processes import REPO_ROOT
 
 SETTINGS = (REPO_ROOT / "docs" / "settings.md").read_text("utf-8")
@@ -13,5 +13,5 @@ SETTINGS = (REPO_ROOT / "docs" / "settings.md").read_text("utf-8")
 def test_an_ablation_names_settings_and_parts_that_there_are(ablation: Ablation) -> None:
     """That the parts are really taken away is tried in tests/integration/test_benchmark_contestants.py."""
     names = dict(ablation.settings)
-    assert names.pop("WITHOUT", LOG) in {LOG, FREEZING}
+    assert names.pop("WITHOUT", LOG) in {LOG, FREEZING, ROUNDS}
     assert [name for name in names if f"`{name}`" not in SETTINGS] == []

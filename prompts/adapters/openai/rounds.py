@@ -14,7 +14,7 @@ from selectors import EVENT_READ, BaseSelector, DefaultSelector, SelectorKey
 from weakref import WeakKeyDictionary
 
 # Longer than the log's writer keeps its calls apart (`append_queue.py`): it writes at once what a round brings.
-ROUND_S = 0.012
+ROUND_S = 0.0125
 # With fewer streams most rounds would bring one token, or none.
 MIN_STREAMS = 12
 # Sockets that are read without a pause, a millisecond or two: then whatever else has come has its turn.
