@@ -11,7 +11,7 @@ response over: another replica goes on with it where it stands.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from contextvars import Context, copy_context
 from typing import Any
@@ -31,7 +31,7 @@ from prompts.ports.token_meter import UNMETERED, TokenMeter
 from prompts.run.answering import Answering
 from prompts.run.brief import Brief
 from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing
-from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer, Place
+from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
 from prompts.run.listener import Listener
 from prompts.run.log_writer import LogWriter
 from prompts.run.metering import count_used, find_reservation
@@ -153,31 +153,17 @@ class Run:
         self._first_token_ms: int | None = None
         self._over = Flag()
 
-    async def follow(self, *, after: int, quiet: Quiet, outlet: Outlet | None = None) -> AsyncIterator[Sequence[Event]]:
-        """Events above the number `after`, in the groups that are ready; an empty one whenever `quiet` is due.
-
-        What is published while the reader waits for it goes out through `outlet`, as far as that takes it.
-        Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
-        the reader fell further behind than a process keeps.
-        """
-        with self._buffer.join(after) as place, self._listen(place, quiet, outlet) as listener:
-            while True:
-                ready = self._buffer.find(place.after)
-                if ready is None or (not ready and self._over.is_set()):
-                    return
-                if ready:
-                    quiet.restart()
-                    yield ready
-                    place.after = ready[-1].sequence_number
-                    if len(ready) == MAX_AT_ONCE:
-                        await asyncio.sleep(0)  # a connection with room takes all, and nobody else would have a turn
-                    continue
-                if not await listener.wait():
-                    quiet.restart()
-                    yield ()
-
-    def _listen(self, place: Place, quiet: Quiet, outlet: Outlet | None) -> Listener:
-        return Listener(place, quiet=quiet, outlet=outlet, among=self._listeners, loop=self._loop)
+    def listen(self, *, after: int, quiet: Quiet, outlet: Outlet | None = None) -> Listener:
+        """A reader of the events above the number `after`, to be entered."""
+        return Listener(
+            self._buffer,
+            after=after,
+            quiet=quiet,
+            outlet=outlet,
+            among=self._listeners,
+            over=self._over,
+            loop=self._loop,
+        )
 
     @property
     def last_number(self) -> int:
