@@ -112,16 +112,23 @@ class Answering:
         """The end alone: nobody is asked."""
         yield [Finished("stop", NO_USAGE)]
 
-    async def _answer(self, given: Sequence[Item], written: Written) -> Signals:
+    def _answer(self, given: Sequence[Item], written: Written) -> Signals:
         request = with_found_tools(self._build_request(), given)
         self._call_filter = CallFilter(request)
+        if not (self._has_begun or self._narration.find_compaction()):
+            self.comparable_tokens = estimate_plain(given, request.offered)
+        is_resumed = self._lost is not None or self._narration.is_thinking
+        if is_resumed or request.compact_threshold is not None:
+            return self._resume_or_compact(given, written)
+        return self._rounds(given, written)  # most answers: each generator between costs a turn, and each group
+
+    async def _resume_or_compact(self, given: Sequence[Item], written: Written) -> Signals:
         if self._narration.is_thinking:
             yield self._begin_anew()
         if not (self._has_begun or self._narration.find_compaction()):
             compacted = await compact(given, self._brief, model=self._model, sealer=self._sealer)
-            if compacted is None:
-                self.comparable_tokens = estimate_plain(given, request.offered)
-            else:
+            if compacted is not None:
+                self.comparable_tokens = None
                 yield [*self._begin_anew(), compacted.signal]
                 given = compacted.items
         async with aclosing(self._rounds(given, written)) as rounds:
@@ -152,7 +159,7 @@ class Answering:
         return [BegunAnew(lost)] if lost is not None or self._narration.is_thinking else []
 
     async def _rounds(self, given: Sequence[Item], written: Written) -> Signals:
-        if not self._has_begun and (first := self._list_first_calls(given)):
+        if (first := self._list_first_calls(given)) and not self._has_begun:
             self.comparable_tokens = None  # what is found is not in it
             yield [RoundEnded(first, NO_USAGE)]
             await written()
