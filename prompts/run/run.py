@@ -87,6 +87,7 @@ class Run:
         "_writing_again",
         "epoch",
         "error",
+        "is_ending",
         "is_erased",
         "is_handed_over",
         "is_let_go",
@@ -115,6 +116,8 @@ class Run:
         """Whether the response was taken away to be erased: nobody else ends it."""
         self.is_handed_over = False
         """Whether this process has asked others to go on with it."""
+        self.is_ending = False
+        """Whether nobody may cancel its task any more: what is committed comes to its end, so that it is known."""
         self._loop = asyncio.get_running_loop()
         self._brief = brief
         self._observer = observer
@@ -391,18 +394,8 @@ class Run:
         await self._end(None)
 
     async def _end(self, finished: Finished | None) -> None:
-        """Settle and commit. A cancellation waits for the commit, so that the outcome is known.
-
-        Raises StaleRun, TailLost, Unavailable, also when it is cancelled: then there is something left to do.
-        """
-        ending = self._loop.create_task(self._settle_and_commit(finished))
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending
-            raise
-
-    async def _settle_and_commit(self, finished: Finished | None) -> None:
+        """Settle and commit. Raises StaleRun, TailLost, Unavailable."""
+        self.is_ending = True
         await self._settle()
         signals, self._pending = self._pending, []
         try:
