@@ -165,7 +165,7 @@ async def test_a_turn_costs_few_calls() -> None:
         for _ in range(10):
             await answer_at_once()
 
-    assert calls.count < 10 * 840
+    assert calls.count < 10 * 650
 
 
 async def test_a_turn_takes_little_memory_while_it_runs() -> None:
