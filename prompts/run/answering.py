@@ -169,7 +169,7 @@ class Answering:
                 await written()  # the next one goes on with the numbers of its passages
             if self._narration.rounds:
                 await written()
-            hosted = HostedCalls(self._kinds, self._count_calls_left())
+            hosted, is_over = HostedCalls(self._kinds, self._count_calls_left()), False
             said = self._ask(given, hosted)
             async with aclosing(self._slow_down(said, written) if self._narration.has_passages else said) as asked:
                 async for signals in asked:
@@ -177,11 +177,11 @@ class Answering:
                         case [Finished(reason="stop") as finished] if hosted.is_whole:
                             self._check_rounds()
                             yield [RoundEnded(hosted.list_calls(), finished.usage)]
-                        case [Finished()]:
-                            yield signals
-                            return
                         case _:
+                            is_over = bool(signals) and isinstance(signals[0], Finished)
                             yield signals
+            if is_over:
+                return
             self.comparable_tokens = None  # the usage at the end counts all rounds
             await written()
 

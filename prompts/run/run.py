@@ -256,11 +256,12 @@ class Run:
 
     async def _read(self, answering: Answering) -> Finished:
         began = time.monotonic() if self._brief.opening else None
+        finished: Finished | None = None
         async with aclosing(answering.signals(self._written, self._take)) as groups:
-            async for signals in groups:
+            async for signals in groups:  # to its end: to be closed before costs each generator an exception
                 match signals:
                     case [Finished() as finished]:  # the end is written down by the commit
-                        return finished
+                        continue
                 if began is not None and any(map(get_size, signals)):
                     self._notice_first_token(time.monotonic() - began)
                     began = None
@@ -268,7 +269,8 @@ class Run:
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
                     self._room = self._loop.create_future()
                     await self._room
-        raise AssertionError("an answer ends with a Finished")
+        assert finished is not None, "an answer ends with a Finished"
+        return finished
 
     def _take(self, texts: Sequence[Text]) -> bool:
         """Take text that goes past the reader while it waits; it sees what is too much, and then waits for Redis."""
