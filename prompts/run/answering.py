@@ -215,7 +215,8 @@ class Answering:
                 match signals:
                     case [*rest, Finished() as finished]:
                         written.note(admitted := self._admit(rest, hosted))
-                        yield [*admitted, *self._thoughts.finish()]
+                        if last := [*admitted, *self._thoughts.finish()]:
+                            yield last
                         if finished.reason == "stop":
                             written.check()
                         yield [finished]
