@@ -20,7 +20,7 @@ from django.utils.module_loading import import_string
 from config.http_exchange import HttpExchange
 from config.path_table import PathTable
 from config.request_body import BodyRoom, ClientLeft, RequestBody, find_exchange
-from config.response_headers import API_HEADERS
+from config.response_headers import API_HEADERS, STREAM_HEADERS
 from prompts.api.sse import EventStream, LastPart
 
 # Clients send a few dozen names of headers, again and again; a hostile one may send others.
@@ -140,8 +140,10 @@ async def _send(
         response["Content-Length"] = str(len(response.content))  # an HTTP/1.0 client cannot read chunks
     headers = [(_encode_name(name), value.encode("latin-1")) for name, value in response.items()]
     headers += [*added, *API_HEADERS]
-    if isinstance(response, EventStream) and exchange is not None:
-        exchange.is_first_part_here = response.is_first_part_here
+    if isinstance(response, EventStream):
+        headers += STREAM_HEADERS
+        if exchange is not None:
+            exchange.is_first_part_here = response.is_first_part_here
     start = {"type": "http.response.start", "status": response.status_code, "headers": headers, "trailers": False}
     await send(start)  # type: ignore[arg-type]  # a literal dict, not the TypedDict
     if not isinstance(response, StreamingHttpResponse):

@@ -31,14 +31,15 @@ PAGE_POLICY = (
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-STREAM_HEADERS: tuple[Header, ...] = (
-    *((name.lower().encode(), value.encode()) for name, value in sse.HEADERS.items()),
-    (b"content-type", sse.CONTENT_TYPE.encode()),
+# Of a stream of events. Given to Django's response, each costs it as much as all the rest of the head.
+STREAM_HEADERS: tuple[Header, ...] = tuple(
+    (name.lower().encode(), value.encode()) for name, value in sse.HEADERS.items()
 )
+STREAM_TYPE: Header = (b"content-type", sse.CONTENT_TYPE.encode())
 
 # The same as lines of an answer's head: they are in every answer, or every stream, and need no second look.
 ALWAYS: dict[Header, bytes] = {
-    (name, value): b"%b: %b\r\n" % (name, value) for name, value in (*API_HEADERS, *STREAM_HEADERS)
+    (name, value): b"%b: %b\r\n" % (name, value) for name, value in (*API_HEADERS, *STREAM_HEADERS, STREAM_TYPE)
 }
 
 

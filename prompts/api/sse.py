@@ -28,7 +28,7 @@ class LastPart(bytes):
 
 
 class EventStream(StreamingHttpResponse):
-    """An answer that is a stream of events. `parts` are its bytes, each for one write."""
+    """An answer that is a stream of events. `parts` are its bytes, each for one write. `LeanHandler` adds `HEADERS`."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class EventStream(StreamingHttpResponse):
         pad: Pad | None = None,
     ) -> None:
         """`is_first_part_here` says that nobody waits for the first of `parts`."""
-        super().__init__(parts, content_type=CONTENT_TYPE, headers=HEADERS)
+        super().__init__(parts, content_type=CONTENT_TYPE)
         self.parts = parts
         self.is_first_part_here = is_first_part_here
         self._outlet = outlet

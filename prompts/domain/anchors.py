@@ -1,18 +1,17 @@
 """The anchor of a turn: the history that it continues."""
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class InConversation:
+
+class InConversation(Struct, frozen=True):
     """The turn joins this conversation."""
 
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class AfterResponse:
+class AfterResponse(Struct, frozen=True):
     """The turn continues this response, in a chain of its own."""
 
     id: str

@@ -69,7 +69,7 @@ def drop_oldest(items: Sequence[Item]) -> list[Item] | None:
 
 def _is_said(item: Item) -> bool:
     """Whether it is a message of nothing but words."""
-    return type(item) is Message and not item.kept and all(type(part) in _WORDS for part in item.content)
+    return type(item) is Message and not item.kept and _WORDS.issuperset(map(type, item.content))
 
 
 def _drop_incomplete(items: Sequence[Item]) -> list[Item]:

@@ -1,12 +1,12 @@
 """Marks of readers: who reads a response, for all replicas to see."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+
+class Reader(Struct, frozen=True):
     """Somebody who reads a response; the id is new for each."""
 
     response_id: str

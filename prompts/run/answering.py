@@ -112,16 +112,23 @@ class Answering:
         """The end alone: nobody is asked."""
         yield [Finished("stop", NO_USAGE)]
 
-    async def _answer(self, given: Sequence[Item], written: Written) -> Signals:
+    def _answer(self, given: Sequence[Item], written: Written) -> Signals:
         request = with_found_tools(self._build_request(), given)
         self._call_filter = CallFilter(request)
+        if not (self._has_begun or self._narration.find_compaction()):
+            self.comparable_tokens = estimate_plain(given, request.offered)
+        is_resumed = self._lost is not None or self._narration.is_thinking
+        if is_resumed or request.compact_threshold is not None:
+            return self._resume_or_compact(given, written)
+        return self._rounds(given, written)  # most answers: each generator between costs a turn, and each group
+
+    async def _resume_or_compact(self, given: Sequence[Item], written: Written) -> Signals:
         if self._narration.is_thinking:
             yield self._begin_anew()
         if not (self._has_begun or self._narration.find_compaction()):
             compacted = await compact(given, self._brief, model=self._model, sealer=self._sealer)
-            if compacted is None:
-                self.comparable_tokens = estimate_plain(given, request.offered)
-            else:
+            if compacted is not None:
+                self.comparable_tokens = None
                 yield [*self._begin_anew(), compacted.signal]
                 given = compacted.items
         async with aclosing(self._rounds(given, written)) as rounds:
@@ -152,7 +159,7 @@ class Answering:
         return [BegunAnew(lost)] if lost is not None or self._narration.is_thinking else []
 
     async def _rounds(self, given: Sequence[Item], written: Written) -> Signals:
-        if not self._has_begun and (first := self._list_first_calls(given)):
+        if (first := self._list_first_calls(given)) and not self._has_begun:
             self.comparable_tokens = None  # what is found is not in it
             yield [RoundEnded(first, NO_USAGE)]
             await written()
@@ -162,7 +169,7 @@ class Answering:
                 await written()  # the next one goes on with the numbers of its passages
             if self._narration.rounds:
                 await written()
-            hosted = HostedCalls(self._kinds, self._count_calls_left())
+            hosted, is_over = HostedCalls(self._kinds, self._count_calls_left()), False
             said = self._ask(given, hosted)
             async with aclosing(self._slow_down(said, written) if self._narration.has_passages else said) as asked:
                 async for signals in asked:
@@ -170,11 +177,11 @@ class Answering:
                         case [Finished(reason="stop") as finished] if hosted.is_whole:
                             self._check_rounds()
                             yield [RoundEnded(hosted.list_calls(), finished.usage)]
-                        case [Finished()]:
-                            yield signals
-                            return
                         case _:
+                            is_over = bool(signals) and isinstance(signals[0], Finished)
                             yield signals
+            if is_over:
+                return
             self.comparable_tokens = None  # the usage at the end counts all rounds
             await written()
 
@@ -208,7 +215,8 @@ class Answering:
                 match signals:
                     case [*rest, Finished() as finished]:
                         written.note(admitted := self._admit(rest, hosted))
-                        yield [*admitted, *self._thoughts.finish()]
+                        if last := [*admitted, *self._thoughts.finish()]:
+                            yield last
                         if finished.reason == "stop":
                             written.check()
                         yield [finished]

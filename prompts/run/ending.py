@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from prompts.answer.events import Event, Narration, encode
@@ -28,8 +27,7 @@ log = structlog.get_logger(__name__)
 LOST = ReplicaLost("The replicas that wrote this answer were lost. Send the input again.")
 
 
-@dataclass(frozen=True, slots=True)
-class Conclusion:
+class Conclusion(Struct, frozen=True):
     """The end of a response: what the commit writes, and the events that are told when it is written."""
 
     outcome: Outcome

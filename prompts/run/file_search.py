@@ -87,13 +87,13 @@ class FileSearch:
 
     def find_function(self, request: ModelRequest) -> FunctionTool | None:
         """See `HostedTool`. Files that are searched by themselves are not offered as well: it was done already."""
-        if all(tool.when == "always" for _, tool in list_searches(request)):
+        if not request.tools or all(tool.when == "always" for _, tool in list_searches(request)):
             return None
         return FunctionTool(name=_choose_name(request), description=_DESCRIPTION, parameters=_PARAMETERS)
 
     def find_first_call(self, request: ModelRequest, items: Sequence[Item]) -> HostedCall | None:
         """See `HostedTool`."""
-        if not list_first_searches(request):
+        if not request.tools or not list_first_searches(request):
             return None
         queries = compose_queries(items)
         return HostedCall("first_search", self.kind, "", encode({"queries": queries}).decode()) if queries else None

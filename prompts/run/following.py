@@ -44,21 +44,33 @@ async def follow_response(
     with followers.join(reader, is_here=run is not None):
         if marked is None:
             await followers.mark(reader)
-        async for events in follow_joined(
+        quiet = Quiet(quiet_s)
+        # A reader who comes from another replica may have seen events whose acknowledgement this process still awaits.
+        own = run if run is not None and after <= run.last_number else None
+        if own is not None:
+            if after == own.last_number:
+                yield ()
+            with own.listen(after=after, quiet=quiet, outlet=outlet) as listener:
+                while (events := await listener.read()) is not None:
+                    yield events
+            if own.outcome is not None and own.last_number == listener.after:
+                return
+            after = listener.after
+        rest = follow_log(
             response_id,
             owner=owner,
             after=after,
-            quiet=Quiet(quiet_s),
-            run=run,
+            quiet=quiet,
+            run=own,
             store=store,
             event_log=event_log,
             followers=followers,
-            outlet=outlet,
-        ):
+        )
+        async for events in rest:
             yield events
 
 
-async def follow_joined(
+async def follow_log(
     response_id: str,
     *,
     owner: str,
@@ -68,23 +80,9 @@ async def follow_joined(
     store: ResponseStore,
     event_log: EventLog,
     followers: Followers,
-    outlet: Outlet | None = None,
 ) -> AsyncIterator[Sequence[Event]]:
-    """`follow_response` for a reader who has joined already."""
-    # A reader who comes from another replica may have seen events whose acknowledgement this process still awaits.
-    is_here = run is not None and after <= run.last_number
-    if run is not None and is_here:
-        if after == run.last_number:
-            yield ()
-        async for events in run.follow(after=after, quiet=quiet, outlet=outlet):
-            after = events[-1].sequence_number if events else after
-            yield events
-        if outlet is not None:
-            after = max(after, outlet.after)
-        if run.outcome is not None and run.last_number == after:
-            return
-    own = run if is_here else None
-    shared = await _share(response_id, owner, own, event_log=event_log, in_use=followers.in_use)
+    """`follow_response` from the log alone, for a reader who has joined. `run` is one that was followed before."""
+    shared = await _share(response_id, owner, run, event_log=event_log, in_use=followers.in_use)
     reading = LogFollower(
         shared,
         owner,
@@ -93,26 +91,9 @@ async def follow_joined(
         event_log=event_log,
         pace=followers.pace,
         telling=followers.telling,
-        has_begun=is_here,
+        has_begun=run is not None,
     )
-    async for events in _follow_log(reading, quiet=quiet, event_log=event_log, followers=followers):
-        yield events
-
-
-async def _share(
-    response_id: str, owner: str, run: Run | None, *, event_log: EventLog, in_use: ResponsesInUse
-) -> SharedEvents:
-    """A function of its own, so that no reader holds an echo of its own."""
-    if shared := in_use.find(owner, response_id):
-        return shared
-    echo = await event_log.get_echo(response_id, owner=owner) if run is None else run.response
-    return in_use.share(owner, echo)
-
-
-async def _follow_log(
-    reading: LogFollower, *, quiet: Quiet, event_log: EventLog, followers: Followers
-) -> AsyncIterator[Sequence[Event]]:
-    async with event_log.watch(reading.response_id) as watch:
+    async with event_log.watch(response_id) as watch:
         while True:
             async for events in reading.read():
                 quiet.restart()
@@ -125,3 +106,13 @@ async def _follow_log(
                 quiet.restart()
                 yield ()
             await watch.wait(min(followers.pace.look_s, quiet.left_s))
+
+
+async def _share(
+    response_id: str, owner: str, run: Run | None, *, event_log: EventLog, in_use: ResponsesInUse
+) -> SharedEvents:
+    """A function of its own, so that no reader holds an echo of its own."""
+    if shared := in_use.find(owner, response_id):
+        return shared
+    echo = await event_log.get_echo(response_id, owner=owner) if run is None else run.response
+    return in_use.share(owner, echo)

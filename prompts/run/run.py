@@ -11,7 +11,7 @@ response over: another replica goes on with it where it stands.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from contextvars import Context, copy_context
 from typing import Any
@@ -31,7 +31,7 @@ from prompts.ports.token_meter import UNMETERED, TokenMeter
 from prompts.run.answering import Answering
 from prompts.run.brief import Brief
 from prompts.run.ending import Conclusion, conclude, conclude_unread, is_passing
-from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer, Place
+from prompts.run.follower_buffer import MAX_AT_ONCE, MAX_KEPT_BYTES, FollowerBuffer
 from prompts.run.listener import Listener
 from prompts.run.log_writer import LogWriter
 from prompts.run.metering import count_used, find_reservation
@@ -87,6 +87,7 @@ class Run:
         "_writing_again",
         "epoch",
         "error",
+        "is_ending",
         "is_erased",
         "is_handed_over",
         "is_let_go",
@@ -115,6 +116,8 @@ class Run:
         """Whether the response was taken away to be erased: nobody else ends it."""
         self.is_handed_over = False
         """Whether this process has asked others to go on with it."""
+        self.is_ending = False
+        """Whether nobody may cancel its task any more: what is committed comes to its end, so that it is known."""
         self._loop = asyncio.get_running_loop()
         self._brief = brief
         self._observer = observer
@@ -153,31 +156,17 @@ class Run:
         self._first_token_ms: int | None = None
         self._over = Flag()
 
-    async def follow(self, *, after: int, quiet: Quiet, outlet: Outlet | None = None) -> AsyncIterator[Sequence[Event]]:
-        """Events above the number `after`, in the groups that are ready; an empty one whenever `quiet` is due.
-
-        What is published while the reader waits for it goes out through `outlet`, as far as that takes it.
-        Ends after the terminal event; or before it, when the rest has to be read from the log: the run was let go, or
-        the reader fell further behind than a process keeps.
-        """
-        with self._buffer.join(after) as place, self._listen(place, quiet, outlet) as listener:
-            while True:
-                ready = self._buffer.find(place.after)
-                if ready is None or (not ready and self._over.is_set()):
-                    return
-                if ready:
-                    quiet.restart()
-                    yield ready
-                    place.after = ready[-1].sequence_number
-                    if len(ready) == MAX_AT_ONCE:
-                        await asyncio.sleep(0)  # a connection with room takes all, and nobody else would have a turn
-                    continue
-                if not await listener.wait():
-                    quiet.restart()
-                    yield ()
-
-    def _listen(self, place: Place, quiet: Quiet, outlet: Outlet | None) -> Listener:
-        return Listener(place, quiet=quiet, outlet=outlet, among=self._listeners, loop=self._loop)
+    def listen(self, *, after: int, quiet: Quiet, outlet: Outlet | None = None) -> Listener:
+        """A reader of the events above the number `after`, to be entered."""
+        return Listener(
+            self._buffer,
+            after=after,
+            quiet=quiet,
+            outlet=outlet,
+            among=self._listeners,
+            over=self._over,
+            loop=self._loop,
+        )
 
     @property
     def last_number(self) -> int:
@@ -267,11 +256,12 @@ class Run:
 
     async def _read(self, answering: Answering) -> Finished:
         began = time.monotonic() if self._brief.opening else None
+        finished: Finished | None = None
         async with aclosing(answering.signals(self._written, self._take)) as groups:
-            async for signals in groups:
+            async for signals in groups:  # to its end: to be closed before costs each generator an exception
                 match signals:
                     case [Finished() as finished]:  # the end is written down by the commit
-                        return finished
+                        continue
                 if began is not None and any(map(get_size, signals)):
                     self._notice_first_token(time.monotonic() - began)
                     began = None
@@ -279,7 +269,8 @@ class Run:
                 while len(self._pending) >= MAX_AT_ONCE:  # back-pressure: the model is faster than Redis
                     self._room = self._loop.create_future()
                     await self._room
-        raise AssertionError("an answer ends with a Finished")
+        assert finished is not None, "an answer ends with a Finished"
+        return finished
 
     def _take(self, texts: Sequence[Text]) -> bool:
         """Take text that goes past the reader while it waits; it sees what is too much, and then waits for Redis."""
@@ -405,18 +396,8 @@ class Run:
         await self._end(None)
 
     async def _end(self, finished: Finished | None) -> None:
-        """Settle and commit. A cancellation waits for the commit, so that the outcome is known.
-
-        Raises StaleRun, TailLost, Unavailable, also when it is cancelled: then there is something left to do.
-        """
-        ending = self._loop.create_task(self._settle_and_commit(finished))
-        try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await ending
-            raise
-
-    async def _settle_and_commit(self, finished: Finished | None) -> None:
+        """Settle and commit. Raises StaleRun, TailLost, Unavailable."""
+        self.is_ending = True
         await self._settle()
         signals, self._pending = self._pending, []
         try:

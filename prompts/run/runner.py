@@ -183,9 +183,8 @@ class Runner:
             self.keep(self._release(response_id))
         elif not run.is_let_go:  # not twice: a second cancellation would interrupt the closing of the connection
             run.let_go(is_erased=not epoch)
-            asyncio.get_running_loop().call_soon(
-                self._tasks[run].cancel
-            )  # a task that is cancelled before its first step never ends
+            # A task that is cancelled before its first step never ends.
+            asyncio.get_running_loop().call_soon(self._cancel, run)
 
     def start(self, brief: Brief) -> Run:
         """Begin the run; it needs no follower to go on."""
@@ -210,7 +209,7 @@ class Runner:
         if taken_by is not None and _outranks(taken_by, run.epoch):  # cancelled between its admission and now
             run.let_go(is_erased=not taken_by)
         if self._is_closed or run.is_let_go:  # its task begins, and is then cancelled like the others
-            loop.call_soon(task.cancel)
+            loop.call_soon(self._cancel, run)
         return run
 
     def discard(self, response_id: str) -> None:
@@ -221,7 +220,7 @@ class Runner:
         run = self._runs.get(response_id)
         if run is not None and not run.is_let_go:
             run.let_go(is_erased=True)
-            self._tasks[run].cancel()
+            self._cancel(run)
             await asyncio.wait([self._tasks[run]])
         try:
             await self._store.discard(response_id)
@@ -285,11 +284,15 @@ class Runner:
         """Hand over what is still running: another replica goes on with it."""
         self._is_draining = self._is_closed = True
         await asyncio.sleep(0)  # a task that is cancelled before its first step never comes to its end
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=HAND_OVER_S)
+        for run in self._tasks:
+            self._cancel(run)
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=HAND_OVER_S)
+
+    def _cancel(self, run: Run) -> None:
+        """Stop it. One that is ending is over soon."""
+        if run in self._tasks and not run.is_ending:
+            self._tasks[run].cancel()
 
     def keep(self, work: Awaitable[None]) -> None:
         """Let this work, which raises nothing, run to its end; asyncio itself keeps only a weak reference to a task."""

@@ -29,7 +29,7 @@ from prompts.ports.token_meter import NO_TOKEN_LIMITS, TokenLimits, TokensLeft
 from prompts.ports.tracing import UNTRACED, Tracing
 from prompts.ports.vector_stores import VectorStores
 from prompts.run.followers import Followers
-from prompts.run.following import follow_joined, follow_response
+from prompts.run.following import follow_log, follow_response
 from prompts.run.guarded_model import GuardedModel
 from prompts.run.outlet import Outlet
 from prompts.run.quiet import Quiet
@@ -255,7 +255,7 @@ async def _wait(turn: Turn, ports: TurnPorts) -> bytes:
             raise run.error
         if run.outcome is not None:
             return run.outcome.result
-    events = follow_joined(
+    events = follow_log(
         turn.response_id,
         owner=turn.owner,
         quiet=Quiet(QUIET_S),

@@ -79,6 +79,24 @@ def counting_work() -> Iterator[Work]:
 
 
 @contextmanager
+def counting_generators() -> Iterator[list[str]]:
+    """The asynchronous generators that begin in this thread, by their names."""
+    begun: list[str] = []
+    hooks: Any = sys.get_asyncgen_hooks()
+
+    def note(generator: Any) -> None:
+        begun.append(generator.__qualname__)
+        if hooks.firstiter is not None:
+            hooks.firstiter(generator)
+
+    sys.set_asyncgen_hooks(firstiter=note)
+    try:
+        yield begun
+    finally:
+        sys.set_asyncgen_hooks(firstiter=hooks.firstiter)
+
+
+@contextmanager
 def counting_resumes() -> Iterator[Counter[str]]:
     """How often each coroutine and generator is begun or gone on with, by its module and name."""
     with counting_functions(RESUMABLE) as resumed:

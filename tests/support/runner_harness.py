@@ -1,7 +1,7 @@
 """A runner with a scripted model and a fake store."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,6 +15,7 @@ from prompts.errors import StorageFull
 from prompts.ports.event_log import Entry
 from prompts.ports.hosted_tools import HostedTool
 from prompts.run.brief import Brief
+from prompts.run.outlet import Outlet
 from prompts.run.quiet import Quiet
 from prompts.run.run import Run
 from prompts.run.runner import Limits, Runner
@@ -131,10 +132,19 @@ class Harness:
         self.place()
 
 
+async def follow_run(
+    run: Run, *, after: int = -1, quiet: Quiet, outlet: Outlet | None = None
+) -> AsyncGenerator[Sequence[Event], None]:
+    """What a reader of a run is given, in groups."""
+    with run.listen(after=after, quiet=quiet, outlet=outlet) as listener:
+        while (events := await listener.read()) is not None:
+            yield events
+
+
 async def read(run: Run, *, after: int = -1) -> list[Event]:
     """Follow a run to its end. Returns its events with numbers above `after`."""
     async with asyncio.timeout(MAX_S):
-        return [event async for events in run.follow(after=after, quiet=Quiet(MAX_S)) for event in events]
+        return [event async for events in follow_run(run, after=after, quiet=Quiet(MAX_S)) for event in events]
 
 
 def check(events: Sequence[Event]) -> dict[str, Any]:

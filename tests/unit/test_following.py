@@ -19,6 +19,7 @@ from prompts.run.following import follow_response
 from prompts.run.log_reader import SIGNALS_A_SLICE
 from prompts.run.run import Run
 from prompts.run.shared_events import ResponsesInUse
+from tests.support.counting import counting_generators
 from tests.support.fakes.chat_model import Step
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.fates import Fate
@@ -93,6 +94,15 @@ async def see_quiet(reader: AsyncIterator[Sequence[Event]], groups: int = 3) -> 
     """Check that several empty groups come, and no error."""
     async with asyncio.timeout(MAX_S):
         assert [list(await anext(reader)) for _ in range(groups)] == [[]] * groups
+
+
+async def test_one_generator_is_between_a_run_and_its_reader(harness: Harness, client: FollowClient) -> None:
+    run = await harness.start([Text("1")], harness.store.called, [Finished("stop")])
+    async with asyncio.timeout(MAX_S):
+        await run.wait()
+    with counting_generators() as begun:
+        assert await client.read(run=run)
+    assert begun == ["follow_response"]
 
 
 # --- from memory to the log ---

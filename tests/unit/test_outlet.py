@@ -28,7 +28,7 @@ from tests.support.fakes.event_log import FakeEventLog
 from tests.support.http_edge import RecordingTransport, build_handler, get, open_connection, read_stream
 from tests.support.http_edge import settle as settle_requests
 from tests.support.oracle import check_events, read_frames
-from tests.support.runner_harness import MAX_S, STOP, Harness, settle
+from tests.support.runner_harness import MAX_S, STOP, Harness, follow_run, settle
 from tests.support.sample_turn import RESPONSE_ID, make_brief
 
 WORDS = 12
@@ -120,7 +120,7 @@ async def test_a_paced_word_resumes_nothing_of_its_reader(harness: Harness, site
     await speech.end()
     await settle_requests(protocol)
 
-    of_readers = ("config.", "prompts.api.", "prompts.run.following.", "prompts.run.run.Run.follow", "uvicorn.")
+    of_readers = ("config.", "prompts.api.", "prompts.run.following.", "uvicorn.")
     assert resumed["prompts.run.run.Run._read"] == WORDS - 2, "the run goes on"
     assert [name for name in resumed if name.startswith(of_readers) or "Listener" in name] == []
     assert len(transport.writes) == WORDS + 2, "one each; and the head with what is before the first one, and the end"
@@ -266,7 +266,7 @@ class Reader:
         self.quiet = Quiet(quiet_s)
         self.outlet = Outlet()
         self.outlet.take = self._take
-        self._groups = run.follow(after=after, quiet=self.quiet, outlet=self.outlet)
+        self._groups = follow_run(run, after=after, quiet=self.quiet, outlet=self.outlet)
         self.task = asyncio.create_task(self._read())
 
     def _take(self, events: Sequence[Event]) -> bool:

@@ -16,7 +16,17 @@ from prompts.errors import InvalidPrompt, StaleRun, Unavailable, UpstreamError
 from prompts.run.follower_buffer import MAX_AT_ONCE
 from prompts.run.quiet import Quiet
 from tests.support.fakes.chat_model import Step
-from tests.support.runner_harness import MAX_S, STOP, Harness, check, read, settle, texts, written
+from tests.support.runner_harness import (
+    MAX_S,
+    STOP,
+    Harness,
+    check,
+    follow_run,
+    read,
+    settle,
+    texts,
+    written,
+)
 from tests.support.sample_turn import RESPONSE_ID, make_brief
 
 
@@ -48,7 +58,7 @@ async def test_no_event_is_shown_before_it_is_written(harness: Harness) -> None:
     gate, end = asyncio.Event(), asyncio.Event()
     harness.store.append_fates = [gate]
     run = await harness.start([Text("1")], end, [STOP])
-    reader = run.follow(after=-1, quiet=Quiet(MAX_S))
+    reader = follow_run(run, after=-1, quiet=Quiet(MAX_S))
     assert [event.type for event in await anext(reader)] == ["response.created", "response.in_progress"]
     waiting = asyncio.ensure_future(anext(reader))
     await settle()
@@ -175,7 +185,7 @@ async def test_a_reader_behind_the_buffer_continues_in_the_log_without_a_gap(har
     gate, end = asyncio.Event(), asyncio.Event()
     words: list[Step] = [[Text("word ")] for _ in range(100)]
     run = await harness.start([Text("1")], gate, *words, end, [STOP])
-    reader = run.follow(after=-1, quiet=Quiet(MAX_S))
+    reader = follow_run(run, after=-1, quiet=Quiet(MAX_S))
     seen = [*await anext(reader)]
     seen += [] if any(event.type.endswith("delta") for event in seen) else await anext(reader)
     quick = asyncio.ensure_future(read(run, after=seen[-1].sequence_number))
@@ -190,9 +200,9 @@ async def test_a_reader_behind_the_buffer_continues_in_the_log_without_a_gap(har
 async def test_readers_that_join_late_or_leave_change_nothing(harness: Harness) -> None:
     gate = asyncio.Event()
     run = await harness.start([Text("1")], gate, [Text("2")], [STOP])
-    leaver = run.follow(after=-1, quiet=Quiet(MAX_S))
+    leaver = follow_run(run, after=-1, quiet=Quiet(MAX_S))
     await anext(leaver)
-    await leaver.aclose()  # type: ignore[attr-defined]  # an async generator
+    await leaver.aclose()
     early = asyncio.ensure_future(read(run))
     cancelled = asyncio.ensure_future(read(run))
     await settle()
@@ -206,7 +216,7 @@ async def test_readers_that_join_late_or_leave_change_nothing(harness: Harness) 
 async def test_a_quiet_run_gives_empty_groups_between_its_events(harness: Harness) -> None:
     gate = asyncio.Event()
     run = await harness.start(gate, [Text("1"), STOP])
-    reader = run.follow(after=-1, quiet=Quiet(0.01))
+    reader = follow_run(run, after=-1, quiet=Quiet(0.01))
     assert await anext(reader)
     assert [len(await anext(reader)) for _ in range(3)] == [0, 0, 0]
     gate.set()
@@ -217,7 +227,7 @@ async def test_a_quiet_run_gives_empty_groups_between_its_events(harness: Harnes
 async def test_renewals_of_the_lease_do_not_hide_that_a_run_is_quiet(harness: Harness) -> None:
     harness.make_runner(lease_s=0.03)
     run = await harness.start([Text("1")], asyncio.Event())
-    reader = run.follow(after=-1, quiet=Quiet(0.1))
+    reader = follow_run(run, after=-1, quiet=Quiet(0.1))
     while not any(event.type.endswith(".delta") for event in await anext(reader)):
         pass
     renewals = len(harness.store.appends)

@@ -18,7 +18,7 @@ from prompts.run.run import Run
 from tests.support.counting import counting_calls, counting_work
 from tests.support.fakes.chat_model import ScriptedModel, Step
 from tests.support.fakes.response_store import FakeResponseStore
-from tests.support.runner_harness import MAX_S, STOP
+from tests.support.runner_harness import MAX_S, STOP, follow_run
 from tests.support.sample_turn import make_brief
 from tests.support.sealer import SEALER
 
@@ -80,7 +80,7 @@ async def streaming(tokens: int) -> AsyncIterator[Streaming]:
     run = Run(brief, store=store, observer=UNOBSERVED, lease_s=10)
     answering = Answering(brief, model=ScriptedModel([*steps, [STOP]]), sealer=SEALER)
     running = asyncio.create_task(run.execute(answering, max_run_s=60))
-    reader = run.follow(after=-1, quiet=Quiet(MAX_S))
+    reader = follow_run(run, after=-1, quiet=Quiet(MAX_S))
     stream = Streaming(reader, gates, store)
     await stream.read_to(1)
     yield stream
@@ -122,12 +122,12 @@ async def answer_at_once() -> None:
     run = Run(brief, store=QuickStore(), observer=UNOBSERVED, lease_s=10)
     answering = Answering(brief, model=ScriptedModel([[Text("word ")], [STOP]]), sealer=SEALER)
     running = asyncio.create_task(run.execute(answering, max_run_s=60))
-    async for _ in run.follow(after=-1, quiet=Quiet(MAX_S)):
+    async for _ in follow_run(run, after=-1, quiet=Quiet(MAX_S)):
         pass
     await running
 
 
-async def test_a_turn_costs_two_tasks_no_timer_and_leaves_nothing() -> None:
+async def test_a_turn_costs_one_task_no_timer_and_leaves_nothing() -> None:
     for _ in range(WARM):
         await answer_at_once()
     gc.collect()
@@ -138,7 +138,7 @@ async def test_a_turn_costs_two_tasks_no_timer_and_leaves_nothing() -> None:
         gc.collect()
         left = sys.getallocatedblocks() - before
 
-    assert len(work.tasks) == 2 * WARM, "the run's, and that of its end, which nobody cancels"
+    assert len(work.tasks) == WARM, "the run's"
     assert len(work.timers) < WARM / 2, "those of the alarms, which look every 50 ms"
     assert left < 4 * WARM, "what the counting itself keeps of each"
 
@@ -165,7 +165,7 @@ async def test_a_turn_costs_few_calls() -> None:
         for _ in range(10):
             await answer_at_once()
 
-    assert calls.count < 10 * 840
+    assert calls.count < 10 * 650
 
 
 async def test_a_turn_takes_little_memory_while_it_runs() -> None:

@@ -33,7 +33,7 @@ from prompts.run.takeover import MAX_ATTEMPTS, take_over
 from tests.support.fakes.event_log import FakeEventLog
 from tests.support.fakes.records import KeptResponse
 from tests.support.items import said
-from tests.support.runner_harness import MAX_S, STOP, Harness, check, settle, written
+from tests.support.runner_harness import MAX_S, STOP, Harness, check, follow_run, settle, written
 from tests.support.sample_turn import RESPONSE_ID, make_draft
 from tests.support.sealer import SEALER
 
@@ -397,6 +397,10 @@ async def test_no_event_shows_a_takeover(lost: Lost) -> None:
     narration = Narration(lost.kept.draft.response)
     told = [*narration.opening(), *narration.tell([Text("Good "), Text("day.")])]
     assert lost.kept.logged == run.last_number
-    new = [event async for events in run.follow(after=told[-2].sequence_number, quiet=Quiet(MAX_S)) for event in events]
+    new = [
+        event
+        async for events in follow_run(run, after=told[-2].sequence_number, quiet=Quiet(MAX_S))
+        for event in events
+    ]
     assert new[0] == told[-1]
     assert new[-1].type in TERMINAL

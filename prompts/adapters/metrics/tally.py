@@ -28,12 +28,18 @@ class Tally:
     def take(self, series: Series) -> Series:
         """The series, which is one of a metric's and not the metric, counted here from now on."""
         fields = vars(series)
-        for name in ("_value", "_sum"):
-            if name in fields:
-                fields[name] = TalliedValue(fields[name], self)
-        if "_buckets" in fields:
-            fields["_buckets"] = [TalliedValue(bucket, self) for bucket in fields["_buckets"]]
+        if isinstance(series, Histogram):
+            total, buckets = fields["_sum"], fields["_buckets"]
+            fields["_sum"], fields["_buckets"] = (
+                TalliedValue(total, self),
+                [TalliedValue(each, self) for each in buckets],
+            )
             fields["observe"] = TalliedHistogram(fields["_upper_bounds"], fields["_buckets"], fields["_sum"]).observe
+        else:  # the methods, too: prometheus_client looks each time whether it is a series
+            fields["_value"] = value = TalliedValue(fields["_value"], self)
+            fields["inc"] = value.inc
+            if isinstance(series, Gauge):
+                fields["dec"] = value.dec
         return series
 
     def note(self, value: "TalliedValue") -> None:
@@ -94,12 +100,16 @@ class TalliedValue:
         self.pending = 0.0
         """What was added and is not written yet."""
 
-    def inc(self, amount: float) -> None:
+    def inc(self, amount: float = 1) -> None:
         """Add, and write later."""
         is_new = not self.pending
         self.pending += amount
         if is_new:
             self._tally.note(self)
+
+    def dec(self, amount: float = 1) -> None:
+        """Take away, and write later."""
+        self.inc(-amount)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         """Write now."""

@@ -27,7 +27,7 @@ from prompts.adapters.openai.kept_thoughts import measure
 from prompts.adapters.openai.lines import is_document, too_large, unreadable
 from prompts.adapters.openai.odd_values import read_integer, read_text
 from prompts.adapters.openai.surrogates import Halves
-from prompts.adapters.openai.tool_names import ToolNames
+from prompts.adapters.openai.tool_names import ToolNames, name_tools
 from prompts.adapters.openai.written_calls import MAX_ARGUMENTS_CHARACTERS, WrittenCall
 from prompts.domain.callees import Callee
 from prompts.domain.signals import Signal
@@ -89,7 +89,7 @@ class ChatCalls:
 
     def __init__(self, names: ToolNames | None = None) -> None:
         """`names` are those under which tools were offered."""
-        self._names = names or ToolNames()
+        self._names = names or name_tools(())
         self._calls: list[OpenCall] = []
         self._latest: dict[int | None, OpenCall] = {}
         self._by_id: dict[tuple[int | None, str], OpenCall] = {}

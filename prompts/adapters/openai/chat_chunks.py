@@ -135,7 +135,7 @@ def _load_all(text: str) -> Iterator[Any]:
 
 def is_end(data: bytes | bytearray) -> bool:
     """Whether the event says that the stream is over."""
-    return len(data) < _LONGEST_END and _unwrap(data).upper() == "[DONE]"
+    return data == b"[DONE]" or (len(data) < _LONGEST_END and _unwrap(data).upper() == "[DONE]")
 
 
 def find_choice(choices: list[Choice]) -> Choice | None:

@@ -14,7 +14,7 @@ from prompts.adapters.openai.learned import Traits
 from prompts.adapters.openai.model import OpenAIModel
 from prompts.adapters.openai.streams import wants_thoughts
 from prompts.adapters.openai.think_tags import find_mode
-from prompts.adapters.openai.tool_names import ToolNames
+from prompts.adapters.openai.tool_names import name_tools
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.history.found_tools import with_found_tools
@@ -42,6 +42,6 @@ class OpenAIChatModel(OpenAIModel):
             has_logprobs=request.wants_logprobs,
             keeps_thoughts=policy == "always" or (policy == "tools" and bool(offered)),
             tag_mode=find_mode(self._quirks.tagged_models, request.model),
-            names=ToolNames(offered),
+            names=name_tools(offered),
         )
         return ChatReading(interest, partial(self._memory.note_thought_name, request.model))

@@ -16,7 +16,7 @@ from prompts.adapters.openai.flat_tools import as_function, flatten_choice
 from prompts.adapters.openai.learned import NOTHING_LEARNED, Traits
 from prompts.adapters.openai.quirks import NO_QUIRKS, ModelQuirks
 from prompts.adapters.openai.thought_replay import ThoughtReplay
-from prompts.adapters.openai.tool_names import ToolNames
+from prompts.adapters.openai.tool_names import ToolNames, name_tools
 from prompts.domain.items import Item
 from prompts.domain.model_request import ModelRequest
 from prompts.domain.text import (
@@ -40,7 +40,7 @@ def model_body(
         needs_signatures=traits.needs_signatures,
     )
     request = with_found_tools(request, items)
-    names = ToolNames(request.offered)
+    names = name_tools(request.offered)
     messages = compose_messages(items, system_messages=quirks.system_messages, replay=replay, names=names)
     return {
         "model": request.model,

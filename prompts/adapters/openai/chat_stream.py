@@ -5,10 +5,9 @@ a finish reason that says so an answer broke off, and one with half a call was c
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from prompts.adapters.openai.chat_calls import ChatCalls
 from prompts.adapters.openai.chat_chunks import (
@@ -44,8 +43,7 @@ from prompts.errors import AnswerTooLarge, ServiceError, UpstreamError
 _NO_REASONS = ("null", "None", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Interest:
+class Interest(Struct, frozen=True):
     """What is read of an answer, beside its text and its calls."""
 
     has_thoughts: bool = False
@@ -57,6 +55,9 @@ class Interest:
     """The names under which tools were offered."""
 
 
+TEXT_AND_CALLS = Interest()
+
+
 def _ignore(_: str) -> None:
     """Do nothing with the name."""
 
@@ -64,7 +65,7 @@ def _ignore(_: str) -> None:
 class ChatReading:
     """`Reading` of one stream of Chat Completions."""
 
-    def __init__(self, interest: Interest = Interest(), note_thought_name: Callable[[str], None] = _ignore) -> None:
+    def __init__(self, interest: Interest = TEXT_AND_CALLS, note_thought_name: Callable[[str], None] = _ignore) -> None:
         """`note_thought_name` gets the name of the field in which the server sends thoughts."""
         self._interest = interest
         self._mould: TextMould | None = None

@@ -26,7 +26,7 @@ from prompts.adapters.openai.responses_events import (
 )
 from prompts.adapters.openai.streams import wants_thoughts
 from prompts.adapters.openai.surrogates import Halves
-from prompts.adapters.openai.tool_names import ToolNames
+from prompts.adapters.openai.tool_names import ToolNames, name_tools
 from prompts.adapters.openai.usage import read_usage
 from prompts.adapters.openai.written_calls import WrittenCall
 from prompts.domain.call_arguments import write_arguments
@@ -57,7 +57,7 @@ class ResponsesReading:
 
         `keeps_thoughts`: whether what the server seals may go back to it.
         """
-        self._names = names or ToolNames()
+        self._names = names or name_tools(())
         self._keeps_thoughts = keeps_thoughts
         self._shows_thoughts = wants_thoughts(request.reasoning)
         self._wants_logprobs = request.wants_logprobs

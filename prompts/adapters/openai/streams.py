@@ -24,7 +24,6 @@ from prompts.adapters.openai.errors import (
     has_no_answer,
     is_worth_a_retry,
     translate,
-    translated_errors,
 )
 from prompts.adapters.openai.exchange import Overdue
 from prompts.adapters.openai.server_words import mask_keys
@@ -234,11 +233,17 @@ class _StreamedAnswer(TappedAnswer):
     async def _ask(self) -> None:
         """Open the answer's body."""
         try:
-            with Limit(self._due), translated_errors():
-                self._body = await self._post.open(self._asked)
+            with Limit(self._due):
+                await self._open()
         except TimeoutError:
             raise self._no_first_token() from None
         self._question.accept()
+
+    async def _open(self) -> None:
+        try:
+            self._body = await self._post.open(self._asked)
+        except FOREIGN_ERRORS as exc:
+            raise translate(exc) from exc
 
     async def _read_signals(self) -> list[Signal]:
         """The next signals of this try; the last of them is a `Finished`."""

@@ -1,8 +1,9 @@
 """A model's earlier thoughts in the messages that go back to its server: which of them, and in which form."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from prompts.adapters.openai.kept_thoughts import DEFAULT_NAME, DETAILS, PARTS, KeptThought, open_kept
 from prompts.adapters.openai.quirks import ReasoningReplay
@@ -16,8 +17,7 @@ NO_SIGNATURE = {"extra_content": {"google": {"thought_signature": "skip_thought_
 _FIELDS = {"reasoning_content", "reasoning", "reasoning_text"}
 
 
-@dataclass(frozen=True, slots=True)
-class ThoughtReplay:
+class ThoughtReplay(Struct, frozen=True):
     """How thoughts go back to one model. `name` is the name under which its server has sent thoughts."""
 
     policy: ReasoningReplay = "tools"

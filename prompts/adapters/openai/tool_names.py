@@ -55,6 +55,14 @@ class ToolNames:
         return {name: callee for name, callee in others.items() if callee is not None}
 
 
+_NO_NAMES = ToolNames()
+
+
+def name_tools(tools: Sequence[Tool]) -> ToolNames:
+    """The flat names of these tools; most turns have none."""
+    return ToolNames(tools) if tools else _NO_NAMES
+
+
 def _flatten(callee: Callee) -> str:
     joined = callee.name
     if callee.namespace is not None:

@@ -25,6 +25,7 @@ Keys that scripts reach from their roots are spelled in the scripts, by the same
 """
 
 import hashlib
+from functools import lru_cache
 
 from prompts.domain import ids
 
@@ -56,6 +57,7 @@ RETENTION = "eps:retention"
 LOST_CHANNEL = "eps:lost"
 
 
+@lru_cache(maxsize=ids.PARTITIONS)
 def prefix(partition: str) -> str:
     """The beginning of all keys of a partition; scripts build from it the keys they reach from their roots."""
     return f"eps:{{{partition}}}:"

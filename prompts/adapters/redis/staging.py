@@ -7,10 +7,10 @@ whatever becomes of this process, the sweep erases what is left.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ResponseError
@@ -41,8 +41,7 @@ STAGED_S = 600
 WRITTEN_BEFORE = "equal or smaller"
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Items as a script takes them: packed, or `staged` on a timeline that ends at `length`."""
 
     packed: bytes
