@@ -11,6 +11,7 @@ import atexit
 import gc
 import os
 import runpy
+import select
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from pathlib import Path
 from pkgutil import walk_packages
 from tempfile import TemporaryFile
 from typing import IO, Any
+from weakref import finalize
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
 # What takes time to import. What fails without settings is not among them.
@@ -57,6 +59,8 @@ CORE = ("usecases", "run", "knowledge", "history", "answer", "ports", "errors", 
 # It reads its environment when it is imported.
 NOT_YET = "prometheus_client"
 POLL_S = 0.01
+# Of a wait without a limit: whoever waits so has killed it.
+MAX_WAIT_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -75,21 +79,34 @@ class WarmProcess:
         self.pid = pid
         self.returncode: int | None = None
         self._starter = starter
+        # Whether it runs is asked thousands of times: where the kernel tells it, the other process is left alone.
+        self._ending = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
+        if self._ending is not None:
+            finalize(self, os.close, self._ending)
 
     def poll(self) -> int | None:
         """The exit code, or None while it runs."""
-        if self.returncode is None:
+        if self.returncode is None and self._may_have_ended(0):
             self.returncode = self._starter.ask("poll", self.pid)
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code. Raises `subprocess.TimeoutExpired`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = time.monotonic() + (MAX_WAIT_S if timeout is None else timeout)
         while (code := self.poll()) is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("a warm process", timeout or 0)
-            time.sleep(POLL_S)
+            left_s = deadline - time.monotonic()
+            if left_s < 0:
+                raise subprocess.TimeoutExpired("a warm process", timeout or MAX_WAIT_S)
+            self._may_have_ended(left_s)
         return code
+
+    def _may_have_ended(self, within_s: float) -> bool:
+        if self._ending is None:
+            time.sleep(min(within_s, POLL_S))
+            return True
+        ending = select.poll()
+        ending.register(self._ending, select.POLLIN)
+        return bool(ending.poll(within_s * 1000))
 
     def wait_stopped(self) -> None:
         """Return when SIGSTOP has stopped it, or it has ended."""
@@ -188,16 +205,17 @@ def import_packages() -> None:
 
 def serve(connection: Connection) -> Program | None:
     """Fork a process for each program. Returns the program in its process, and None at the end."""
+    codes: dict[int, int] = {}
     while True:
         try:
             question, subject = connection.recv()
         except EOFError:
             return None
         if question == "poll":
-            pid, status = os.waitpid(subject, os.WNOHANG)
-            connection.send(os.waitstatus_to_exitcode(status) if pid else None)
+            connection.send(find_code(subject, codes))
         elif question == "wait_stopped":
-            os.waitid(os.P_PID, subject, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if find_code(subject, codes) is None:
+                os.waitid(os.P_PID, subject, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             connection.send(None)
         else:
             files = [recv_handle(connection) for _ in ("output", "errors")]
@@ -206,6 +224,15 @@ def serve(connection: Connection) -> Program | None:
                 return subject  # type: ignore[no-any-return]  # what came over a pipe has no type
             for file in files:
                 os.close(file)
+
+
+def find_code(pid: int, codes: dict[int, int]) -> int | None:
+    """The exit code of a forked process, or None while it runs. The kernel tells it once, and several may ask."""
+    if pid not in codes:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            codes[pid] = os.waitstatus_to_exitcode(status)
+    return codes.get(pid)
 
 
 def enter(program: Program, files: Sequence[int], connection: Connection) -> None:
