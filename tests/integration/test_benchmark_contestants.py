@@ -72,7 +72,7 @@ def test_conversations_are_filled_to_the_item(bench: Bench, ours: Contestant) ->
     assert count_items(bench, conversation_id) == 4_010 + 2 * TURNS
 
 
-@pytest.mark.parametrize("part", [LOG, FREEZING])
+@pytest.mark.parametrize("part", [LOG, pytest.param(FREEZING, marks=pytest.mark.long)])
 def test_a_part_can_be_taken_away(bench: Bench, part: str) -> None:
     with bench.start_ours(f"without {part}", APPLICATION, WITHOUT=part, LEASE_S="600") as less:
         streams = measure_streams(bench, less, 2, seconds=1)
