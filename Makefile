@@ -8,10 +8,10 @@ unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 
-# Tests mostly wait for real processes: with three files at once two cores were busy for 57 % of the time. The tests of one
-# file stay together, because they share servers. Files go in the order of their names: by themselves those with few tests
-# would go last, among them the longest, and one of them would keep three processes waiting. Last is tests/unit/, in which
-# no file is long.
+# Tests wait for real processes: with four files at once two cores are busy for 94 % of the time. The tests of one file stay
+# together, because they share servers, and so do all of tests/browser/ (tests/support/side_by_side.py). Files go in the
+# order of their names: by themselves those with few tests would go last, among them the longest, and one of them would
+# keep three processes waiting. Last is tests/unit/, in which no file is long.
 SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 # Of nine thousand tests beside each other a few meet a moment in which the machine does something else. Each that passes
 # at its second try is listed as a rerun: it wants to be looked at.

@@ -20,7 +20,7 @@ from benchmarks.programs import build
 from prompts.adapters.redis.keys import outbox
 from prompts.domain import ids
 from tests.support.processes import ServerProcess
-from tests.support.servers import Replica, ValkeyServer, get_status
+from tests.support.servers import ColdReplica, ValkeyServer, get_status
 from tests.support.service import ALICE_KEY, manage
 
 OURS, PLAIN, BARE, LITELLM, MODEL = "ours", "plain FastAPI", "bare ASGI", "LiteLLM", "the model itself"
@@ -103,7 +103,7 @@ class LiteLlmServer(ServerProcess):
         return get_status(self.ports[0], "/health/liveliness") == HTTPStatus.OK
 
 
-class OurReplica(Replica):
+class OurReplica(ColdReplica):
     """Our service as production starts it, or its application in another form (`without.py`)."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str], application: str) -> None:

@@ -12,6 +12,7 @@ os.environ.setdefault("SECRET_KEY", "a key for tests, which protects nothing")
 
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
+from typing import Any
 
 import httpcore2
 import httpx
@@ -21,7 +22,7 @@ from openai import AsyncOpenAI
 
 from tests.support.model_calls import ModelCalls, open_control, wait_until_left
 from tests.support.oracle import check_answer
-from tests.support.servers import Replica, StandinServer, ValkeyServer
+from tests.support.servers import ColdReplica, Replica, StandinServer, ValkeyServer
 from tests.support.service import Service, start_service
 from tests.support.turns import open_client
 
@@ -31,6 +32,14 @@ pytest_plugins = ["tests.support.server_fixtures"]
 # first one does, of httpx, and of that of the official SDK.
 for module, name in ((httpx_transports, "create_ssl_context"), (httpcore2, "default_ssl_context")):
     setattr(module, name, cache(getattr(module, name)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Files that share servers go to one process."""
+    from tests.support.side_by_side import Scheduling  # without xdist this hook is not asked
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
@@ -51,7 +60,7 @@ def service(
     valkey: ValkeyServer, standin: StandinServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
     """The shared replica: the production server on a real Valkey and the stand-in model."""
-    with start_service(valkey, standin, tmp_path_factory.mktemp("service")) as running:
+    with start_service(valkey, standin, tmp_path_factory.mktemp("service"), ColdReplica) as running:
         yield running
 
 

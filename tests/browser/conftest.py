@@ -1,7 +1,9 @@
 """A site of two replicas, a browser, and people who are signed in."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,8 @@ DESK = {"width": 1280, "height": 800}
 # A second one, to choose.
 MODELS = '{"another": "stand-in"}'
 
+FOLDER = Path(__file__).parent
+
 OpenPage = Callable[..., Person]
 
 
@@ -33,9 +37,22 @@ def site(standin: StandinServer, tmp_path_factory: pytest.TempPathFactory) -> It
         yield running
 
 
-@pytest.fixture(scope="module")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that await come first: once `browser` is open, no test in this process can."""
+    places = [place for place, item in enumerate(items) if FOLDER in item.path.parents]
+    ordered = sorted((items[place] for place in places), key=lambda item: not awaits(item))
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
+
+
+def awaits(item: pytest.Item) -> bool:
+    """Whether it is a coroutine."""
+    return isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function)
+
+
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The browser of a file's tests. Not of all: while it is open, no test in this process can await."""
+    """The browser of these files: to start one costs seconds of CPU."""
     expect.set_options(timeout=MAX_WAIT_MS)
     with open_chromium() as opened:
         yield opened

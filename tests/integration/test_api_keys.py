@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from openai import AsyncOpenAI, AuthenticationError
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from typing_extensions import override
 
 from prompts.adapters.redis import keys
@@ -25,6 +26,17 @@ from prompts.publishing.api_keys import keep_used, new_key, reconcile
 from tests.support.servers import Replica, ValkeyServer, eventually
 from tests.support.service import MAX_REFUSED_S, Service, manage
 from tests.support.staff import submit
+
+# Keys of one round trip.
+AT_ONCE = 500
+# How a value of each type is read. One of another type is a KeyError: it is not searched.
+READERS: Mapping[bytes, Callable[[Pipeline, bytes], object]] = {
+    b"string": lambda asked, name: asked.get(name),
+    b"hash": lambda asked, name: asked.hgetall(name),
+    b"stream": lambda asked, name: asked.xrange(name),
+    b"set": lambda asked, name: asked.smembers(name),
+    b"zset": lambda asked, name: asked.zrange(name, 0, -1),
+}
 
 
 async def ask(service: Service, key: str | None) -> int:
@@ -43,23 +55,19 @@ async def read_everything(redis_url: str, *, only: Collection[bytes] | None = No
     """All keys and values of a Redis database, or those of some keys, joined."""
     parts: list[Any] = []
     async with Redis.from_url(redis_url) as redis:
-        for key in await redis.keys() if only is None else only:
-            match await redis.type(key):
-                case b"string":
-                    parts.append(await redis.get(key))
-                case b"hash":
-                    parts.append(await redis.hgetall(key))
-                case b"stream":
-                    parts.append(await redis.xrange(key))
-                case b"set":
-                    parts.append(await redis.smembers(key))
-                case b"zset":
-                    parts.append(await redis.zrange(key, 0, -1))
-                case b"none":
-                    continue  # it expired, or was deleted, since it was listed
-                case other:
-                    raise AssertionError(f"{other!r} is not searched")
-            parts.append(key)
+        names: list[Any] = list(await redis.keys() if only is None else only)
+        for some in (names[first : first + AT_ONCE] for first in range(0, len(names), AT_ONCE)):
+            async with redis.pipeline(transaction=False) as asked:
+                for name in some:
+                    asked.type(name)
+                kinds = await asked.execute()
+            async with redis.pipeline(transaction=False) as asked:
+                # It may have expired, or was deleted, since it was listed.
+                there = [(name, kind) for name, kind in zip(some, kinds, strict=True) if kind != b"none"]
+                for name, kind in there:
+                    READERS[kind](asked, name)
+                values = await asked.execute()
+            parts += zip(there, values, strict=True)
     return repr(parts).encode()
 
 

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import IO, ClassVar, Self, TypeAlias
+
+from tests.support.warm_python import WarmProcess
 
 REPO_ROOT = Path(__file__).resolve().parents[2]
+Process: TypeAlias = subprocess.Popen[bytes] | WarmProcess
 # The only variables a server inherits: a developer's REDIS_URL must not change a test.
 INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "SSL_CERT_FILE")
 # Below the kernel's range of client ports (32768 on Linux, 49152 on macOS): otherwise a client that keeps calling a
@@ -44,7 +47,7 @@ class ServerProcess:
         self.working_directory = REPO_ROOT
         self.log_path = directory / "server.log"
         self.ports: Sequence[int] = ()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
     def get_command(self) -> list[str]:
@@ -54,6 +57,18 @@ class ServerProcess:
     def get_environment(self) -> Mapping[str, str]:
         """Variables in addition to the inherited ones."""
         return {}
+
+    def spawn(self, environment: Mapping[str, str], log: IO[bytes]) -> Process:
+        """Start the process, in a session of its own."""
+        return subprocess.Popen(
+            self.get_command(),
+            cwd=self.working_directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def is_ready(self) -> bool:
         """Called again and again after the start; must return within about a second."""
@@ -136,7 +151,10 @@ class ServerProcess:
     def freeze(self) -> None:
         """SIGSTOP, as when a machine hangs: connections stay open and nobody answers. Returns when it has stopped."""
         self._signal_group(signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        if isinstance(self._process, WarmProcess):
+            self._process.wait_stopped()
+        else:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """SIGCONT: it continues."""
@@ -146,15 +164,7 @@ class ServerProcess:
         self.directory.mkdir(parents=True, exist_ok=True)
         inherited = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.get_command(),
-                cwd=self.working_directory,
-                env=inherited | dict(self.get_environment()),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._process = self.spawn(inherited | dict(self.get_environment()), log)
         self._guard = _start_guard(self._process.pid)
         try:
             self._wait_until_ready()

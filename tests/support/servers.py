@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, overload
+from typing import IO, Any, ClassVar, TypeVar, overload
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -19,7 +19,11 @@ from typing_extensions import override
 
 from launcher.valkey import Fsync, get_valkey_server, valkey_command
 from launcher.weaviate import WeaviatePorts, weaviate_command, weaviate_environment
-from tests.support.processes import POLL_S, REPO_ROOT, ServerProcess
+from tests.support.processes import POLL_S, REPO_ROOT, Process, ServerProcess
+from tests.support.warm_python import Program, get_starter
+
+# After `python`: the production command.
+GUNICORN = ("-m", "gunicorn", "-c", "config/gunicorn.py", "config.asgi:application")
 
 # The limit of one readiness check: long for loopback, short beside every start limit.
 PROBE_LIMIT_S = 1.0
@@ -138,6 +142,8 @@ class Replica(ServerProcess):
     """
 
     port_count = 2
+    # Whether packages are imported already when it starts: see `tests/support/warm_python.py`.
+    is_warm: ClassVar[bool] = True
     # From the end of a drain to the end of the process.
     max_exit_s: ClassVar[float] = 5
 
@@ -158,7 +164,16 @@ class Replica(ServerProcess):
 
     @override
     def get_command(self) -> list[str]:
-        return [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "config.asgi:application"]
+        return [sys.executable, *GUNICORN]
+
+    @override
+    def spawn(self, environment: Mapping[str, str], log: IO[bytes]) -> Process:
+        """A release has a core of its own, which is not imported yet, and what is no gunicorn its own order."""
+        _, *arguments = self.get_command()
+        if not self.is_warm or self.working_directory != REPO_ROOT or tuple(arguments) != GUNICORN:
+            return super().spawn(environment, log)
+        program = Program(arguments, directory=str(REPO_ROOT), environment=environment)
+        return get_starter().start(program, output=log, errors=log)
 
     @override
     def get_environment(self) -> Mapping[str, str]:
@@ -178,6 +193,12 @@ class Replica(ServerProcess):
     @override
     def is_ready(self) -> bool:
         return get_status(self.port, "/healthz") == 200
+
+
+class ColdReplica(Replica):
+    """The same, started from nothing, as in production."""
+
+    is_warm = False
 
 
 def replica_arguments(master: ValkeyServer) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from prompts.adapters.redis import keys
 from prompts.domain.ids import hash_key
 from tests.support.processes import REPO_ROOT
 from tests.support.servers import Replica, StandinServer, ValkeyServer
+from tests.support.warm_python import Program, get_starter
 
 ALICE_KEY = "eps-test-key-of-alice-0123456789"
 BOB_KEY = "eps-test-key-of-bob-0123456789"
@@ -88,11 +89,21 @@ def service_environment(valkey: ValkeyServer, standin: StandinServer, directory:
 
 def manage(environment: Mapping[str, str], *arguments: str, source: Path = REPO_ROOT) -> str:
     """Run `manage.py`, of the working tree or of a release, in a process of its own; return its output."""
-    command = [sys.executable, "manage.py", *arguments]
+    command = ["manage.py", *arguments]
     settings = {**os.environ, **environment}
-    done = subprocess.run(
-        command, cwd=source, env=settings, capture_output=True, text=True, timeout=MAX_COMMAND_S, check=False
-    )
+    if source == REPO_ROOT:
+        program = Program(command, directory=str(REPO_ROOT), environment=settings)
+        done = get_starter().run(program, timeout=MAX_COMMAND_S)
+    else:
+        done = subprocess.run(
+            [sys.executable, *command],
+            cwd=source,
+            env=settings,
+            capture_output=True,
+            text=True,
+            timeout=MAX_COMMAND_S,
+            check=False,
+        )
     assert done.returncode == 0, f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}"
     return done.stdout
 
@@ -130,12 +141,14 @@ def _publish_keys(redis_url: str) -> None:
 
 
 @contextmanager
-def start_service(valkey: ValkeyServer, standin: StandinServer, directory: Path, **settings: str) -> Iterator[Service]:
+def start_service(
+    valkey: ValkeyServer, standin: StandinServer, directory: Path, kind: type[Replica] = Replica, /, **settings: str
+) -> Iterator[Service]:
     """Migrate, create the keys, start a replica with these settings; stop it at the end."""
     environment = {**service_environment(valkey, standin, directory), **settings}
     if "DATABASE_URL" in settings:
         _prepare(environment)
     else:
         prepare(environment)
-    with Replica(directory, environment) as replica:
+    with kind(directory, environment) as replica:
         yield Service(replica=replica, environment=environment, standin=standin, valkey=valkey)
