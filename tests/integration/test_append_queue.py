@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from prompts.adapters.redis import keys
-from prompts.adapters.redis.append_queue import FULL_GROUPS_A_S, MAX_GROUPS, RATE_OVER_S
+from prompts.adapters.redis.append_queue import FULL_GROUPS_A_S, LARGE_CALL, MAX_GROUPS, RATE_OVER_S
 from prompts.adapters.redis.multiplexed import MultiplexedRedis
 from prompts.domain import ids
 from prompts.domain.responses import ConversationRef
@@ -124,7 +124,7 @@ async def test_what_arrives_while_a_call_is_awaited_goes_together(server: Valkey
 
 
 async def test_while_much_is_going_on_calls_keep_a_distance(server: ValkeyServer, stores: Stores) -> None:
-    responses = await begin(stores, 30)
+    responses = await begin(stores, LARGE_CALL)  # a call of one less is not large
     await make_busy(stores, responses[0])
     with counting(server) as counted, counting_work() as work:
         waiting = []
@@ -135,6 +135,17 @@ async def test_while_much_is_going_on_calls_keep_a_distance(server: ValkeyServer
     assert counted.calls["evalsha"] <= 2  # the first one may find that the last call is long ago
     assert not work.tasks
     assert len(work.timers) <= 2  # the distance's, and maybe the alarms'
+
+
+async def test_a_large_call_keeps_no_distance(server: ValkeyServer, stores: Stores) -> None:
+    responses = await begin(stores, LARGE_CALL + 1)
+    await make_busy(stores, responses[0])
+    with counting(server) as counted, counting_work() as work:
+        waiting = [append(stores, response_id) for response_id in responses[1:]]
+        timers = len(work.timers)
+        await asyncio.gather(*waiting)
+        assert len(work.timers) <= timers + 1  # the alarms' own
+    assert counted.calls["evalsha"] == 1
 
 
 async def test_what_is_urgent_does_not_wait_and_takes_the_others_along(server: ValkeyServer, stores: Stores) -> None:
@@ -184,6 +195,11 @@ async def test_a_lease_is_renewed_after_something_went_wrong(redis: Redis, store
     assert (await redis.zscore(leases_key, response_id) or 0) > 1
 
 
+async def has_no_subscribers(redis: Redis, response_id: str) -> bool:
+    [(_, count)] = await redis.pubsub_numsub(keys.log_channel(response_id))
+    return int(count) == 0
+
+
 async def test_a_log_that_is_watched_tells_of_each_word(server: ValkeyServer, redis: Redis, stores: Stores) -> None:
     [response_id] = await begin(stores, 1)
     async with redis.pubsub() as watcher:
@@ -194,6 +210,7 @@ async def test_a_log_that_is_watched_tells_of_each_word(server: ValkeyServer, re
     assert [message["data"] for message in heard if message] == [
         b"%d" % (LAST_OPENING_NUMBER + n) for n in range(1, 12)
     ]
+    await eventually(lambda: has_no_subscribers(redis, response_id))
     await append(stores, response_id, 12)  # nobody hears it
     with counting(server) as counted:
         await append_all(stores, response_id, range(13, 20))

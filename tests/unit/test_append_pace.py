@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts.adapters.redis.append_queue import MAX_PAUSE_S, Pace
+from prompts.adapters.redis.append_queue import LARGE_CALL, MAX_PAUSE_S, Pace
 
 
 def go_on(pace: Pace, groups_a_s: float, *, writes_a_s: float = 100, from_s: float = 0, for_s: float = 2) -> float:
@@ -20,21 +20,30 @@ def go_on(pace: Pace, groups_a_s: float, *, writes_a_s: float = 100, from_s: flo
 def test_the_distance_grows_with_what_is_going_on(groups_a_s: float, least_ms: float, most_ms: float) -> None:
     pace = Pace()
     now = go_on(pace, groups_a_s)
-    assert least_ms <= pace.get_pause_s(now) * 1000 <= most_ms
+    assert least_ms <= pace.get_pause_s(now, 0) * 1000 <= most_ms
+
+
+def test_it_is_the_shorter_the_more_wait() -> None:
+    pace = Pace()
+    now = go_on(pace, 2_000)
+    pauses = [pace.get_pause_s(now, waiting) for waiting in (0, 1, LARGE_CALL // 2, LARGE_CALL - 1, LARGE_CALL, 1_000)]
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[2] == pytest.approx(MAX_PAUSE_S / 2)
+    assert pauses[-2:] == [0, 0]
 
 
 def test_it_is_over_soon_after_all_is_quiet() -> None:
     pace = Pace()
     now = go_on(pace, 1_000)
-    assert pace.get_pause_s(now) > 0.9 * MAX_PAUSE_S
-    assert pace.get_pause_s(now + 0.5) == 0
+    assert pace.get_pause_s(now, 0) > 0.9 * MAX_PAUSE_S
+    assert pace.get_pause_s(now + 0.5, 0) == 0
 
 
 def test_one_pass_with_many_groups_is_not_yet_a_rate() -> None:
     pace = Pace()
     pace.count(64, 1.0)
-    assert pace.get_pause_s(1.0) == 0
+    assert pace.get_pause_s(1.0, 0) == 0
 
 
 def test_a_new_process_waits_for_nothing() -> None:
-    assert Pace().get_pause_s(12_345.0) == 0
+    assert Pace().get_pause_s(12_345.0, 0) == 0

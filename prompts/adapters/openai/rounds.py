@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 ROUND_S = 0.0125
 # With fewer streams most rounds would bring one token, or none.
 MIN_STREAMS = 12
-# Sockets that are read without a pause, a millisecond or two: then whatever else has come has its turn.
-MAX_AT_ONCE = 48
+# Sockets that are read without a pause, half a millisecond: then whatever else has come has its turn.
+MAX_AT_ONCE = 24
 # Far more than a stream brings in a round; the rest is read in the next one.
 READ_BYTES = 16 * 1024
 

@@ -2,7 +2,8 @@
 
 While little is going on, a group that finds no call in flight is written at once, and those that arrive meanwhile go
 together. When much is, calls keep a distance of some milliseconds, so that each carries the groups of many runs: a call
-costs Redis and the process as much as ten groups. A group that somebody waits for does not wait for that.
+costs Redis and the process as much as ten groups. The more groups wait, the shorter it is. A group that somebody waits
+for does not wait for that.
 
 When a lease is due, and whether another process watches a log, is known here: Redis is not asked with every group.
 """
@@ -43,8 +44,8 @@ read_keys = attrgetter(*[PLACES[name] for name in APPEND.keys])
 read_args = attrgetter(*[PLACES[name] for name in APPEND.args])
 # The script's answers, but for a log's end.
 STALE, WATCHED = 0, 1
-# A call with so many groups takes Redis a millisecond, and some on a busy machine: meanwhile nobody else is served.
-MAX_GROUPS = 96
+# So many groups take Redis half a millisecond, and the process two when they are told: meanwhile nobody else is served.
+MAX_GROUPS = 48
 # With their keys they stay below what the shared connection takes (`multiplexed.py`).
 MAX_BYTES = 200_000
 # The script may be unknown, and the server may want a call a slot, and a record may be broken.
@@ -54,6 +55,8 @@ BUSY_GROUPS_A_S = 300
 FULL_GROUPS_A_S = 1_000
 # Nobody sees that a word of a stream comes so much later. More makes gaps of 50 ms uneven, and saves Redis little.
 MAX_PAUSE_S = 0.010
+# A call of so many groups keeps no distance, since what it costs besides is little; a smaller one a part of it.
+LARGE_CALL = 24
 # How long a group counts for the rate: some calls, and less than anybody notices.
 RATE_OVER_S = 0.25
 # More than a process runs answers. What is known of a log is asked again when it was dropped.
@@ -76,10 +79,11 @@ class Pace:
         self._groups = self._get_rate(now) * RATE_OVER_S + groups
         self._counted_at = now
 
-    def get_pause_s(self, now: float) -> float:
-        """The distance to keep from the last call."""
+    def get_pause_s(self, now: float, waiting: int) -> float:
+        """The distance to keep from the last call, when so many groups wait."""
         share = (self._get_rate(now) - BUSY_GROUPS_A_S) / (FULL_GROUPS_A_S - BUSY_GROUPS_A_S)
-        return min(1.0, max(0.0, share)) * MAX_PAUSE_S
+        lacking = 1 - waiting / LARGE_CALL
+        return min(1.0, max(0.0, share)) * max(0.0, lacking) * MAX_PAUSE_S
 
     def _get_rate(self, now: float) -> float:
         """Groups a second, of late: one counts the less the longer ago it was."""
@@ -210,7 +214,8 @@ class AppendQueue:
         if is_urgent:
             append.log.tell_due = -math.inf
         self._waiting.append(append)
-        if is_urgent or (self._next is None and not self._in_flight):
+        is_free = not self._in_flight and (self._next is None or len(self._waiting) == LARGE_CALL)
+        if is_urgent or is_free:
             self._plan(self._loop, is_urgent=is_urgent)
 
     def _plan(self, loop: asyncio.AbstractEventLoop, *, is_urgent: bool) -> None:
@@ -218,7 +223,7 @@ class AppendQueue:
         if self._is_next_now or self._again or self._loading is not None:
             return
         now = loop.time()
-        due = self._written_at + self._pace.get_pause_s(now)
+        due = self._written_at + self._pace.get_pause_s(now, len(self._waiting))
         if self._next is not None:
             self._next.cancel()
         self._is_next_now = is_urgent or due <= now
