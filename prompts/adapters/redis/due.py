@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from redis.asyncio import Redis
 
-from prompts.adapters.redis.multiplexed import small_pipeline
+from prompts.adapters.redis.multiplexed import send_together
 from prompts.adapters.redis.scripts import translated_errors
 from prompts.domain import ids
 
@@ -18,8 +18,6 @@ async def read_due(redis: Redis, name_set: Callable[[str], str], *, count: int) 
     with translated_errors():
         seconds, micros = await redis.time()
         now_ms = seconds * 1000 + micros // 1000
-        pipeline = small_pipeline(redis)
-        for partition in partitions:
-            pipeline.zrange(name_set(partition), "-inf", now_ms, byscore=True, offset=0, num=count)
-        found = await pipeline.execute()
+        reach = ("-inf", now_ms, "BYSCORE", "LIMIT", 0, count)
+        found = await send_together(redis, [("ZRANGE", name_set(partition), *reach) for partition in partitions])
     return {partition: members for partition, members in zip(partitions, found, strict=True) if members}

@@ -11,7 +11,7 @@ large.
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Any, TypeAlias
 
@@ -102,6 +102,19 @@ def small_pipeline(redis: Redis) -> Pipeline:
     It takes a third of the time of redis-py's, which is for anything.
     """
     return SmallPipeline(redis) if isinstance(redis, MultiplexedRedis) else redis.pipeline(transaction=False)
+
+
+async def send_together(redis: Redis, commands: Iterable[Sequence[str | bytes | int]]) -> list[Any]:
+    """The replies to small commands, sent together, as the server gives them. Raises redis-py's errors.
+
+    Nothing is made of what redis-py would make of each: a third of the time of a `small_pipeline`.
+    """
+    if isinstance(redis, MultiplexedRedis):
+        return await asyncio.gather(*[redis.send(*command) for command in commands])
+    pipeline = redis.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return await pipeline.execute()
 
 
 class SmallPipeline(Pipeline):
