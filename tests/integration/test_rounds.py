@@ -281,6 +281,42 @@ def test_a_connection_that_was_closed_makes_room_for_the_next_one(run: Run) -> N
     run(work())
 
 
+def test_a_connection_that_is_closed_and_has_not_left_is_not_read(run: Run) -> None:
+    async def work() -> None:
+        rounds = Rounds(asyncio.get_running_loop())
+        async with connected(MIN_STREAMS) as (streams, _):
+            join_all(rounds, streams)
+            for stream in streams:
+                stream.transport.abort()
+            await asyncio.sleep(0)
+            async with connected(MIN_STREAMS) as (others, writers):  # their sockets have the same numbers
+                join_all(rounds, others)
+                await hear_all(others, writers)
+                leave_all(rounds, streams)
+                await hear_all(others, writers)
+                assert count_read_in_rounds(others) == MIN_STREAMS
+            assert not any(stream.said for stream in streams)
+
+    run(work())
+
+
+def test_who_fails_at_what_has_come_is_closed_and_the_others_go_on(run: Run) -> None:
+    async def work() -> None:
+        loop, told = asyncio.get_running_loop(), list[object]()
+        loop.set_exception_handler(lambda _, context: told.append(type(context["exception"])))
+        rounds = Rounds(loop)
+        async with connected(2 * MIN_STREAMS) as (streams, writers):
+            join_all(rounds, streams)
+            streams[0].when_heard = lambda: 1 / 0
+            await hear_all(streams, writers)
+            await streams[0].has_ended.wait()
+            await hear_all(streams[1:], writers[1:])
+            assert count_read_in_rounds(streams[1:]) == 2 * MIN_STREAMS - 1
+        assert told == [ZeroDivisionError]
+
+    run(work())
+
+
 @pytest.fixture
 def server_tls(tmp_path: Path) -> ssl.SSLContext:
     """For a server that nobody knows."""

@@ -61,7 +61,7 @@ class Rounds:
         place = self._places.pop(stream, None)
         if place is None or self._selector is None:
             return
-        _give_back(self._selector, place)
+        _give_back(self._selector, stream, place)
         if len(self._places) < MIN_STREAMS // 2:
             self._end()
 
@@ -75,8 +75,8 @@ class Rounds:
         """They have become few."""
         selector, self._selector = self._selector, None
         assert selector is not None
-        for place in self._places.values():
-            _give_back(selector, place)
+        for stream, place in self._places.items():
+            _give_back(selector, stream, place)
         selector.close()
         if self._next is not None:
             self._next.cancel()
@@ -97,29 +97,39 @@ class Rounds:
         else:
             self._plan()
         for key, _ in found[:MAX_AT_ONCE]:
-            if key.data in self._places:  # else it has left since
-                self._read_one(key.fd, key.data)
+            place = self._places.get(key.data)  # none when it has left since
+            if place is not None and not place.transport.is_closing():
+                self._read_one(key.data, place)
 
-    def _read_one(self, fd: int, stream: asyncio.Protocol) -> None:
+    def _read_one(self, stream: asyncio.Protocol, place: Place) -> None:
         try:
-            data = os.read(fd, READ_BYTES)
+            data = os.read(place.fd, READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
             data = b""
-        if data:
-            stream.data_received(data)
-        else:
+        if not data:
             self.leave(stream)  # the transport finds out how it has ended
+            return
+        try:
+            stream.data_received(data)
+        except Exception as error:  # noqa: BLE001  # as transports do: what it has lost is not read around
+            self._loop.call_exception_handler({"message": "a stream failed in a round", "exception": error})
+            self.leave(stream)
+            place.transport.abort()
 
 
 def _take(selector: BaseSelector, stream: asyncio.Protocol, place: Place) -> None:
+    if place.fd in selector.get_map():  # it was that of a connection that is closed, and has not left yet
+        selector.unregister(place.fd)
     place.transport.pause_reading()
     selector.register(place.fd, EVENT_READ, stream)
 
 
-def _give_back(selector: BaseSelector, place: Place) -> None:
-    selector.unregister(place.fd)
+def _give_back(selector: BaseSelector, stream: asyncio.Protocol, place: Place) -> None:
+    key = selector.get_map().get(place.fd)
+    if key is not None and key.data is stream:
+        selector.unregister(place.fd)
     if not place.transport.is_closing():
         place.transport.resume_reading()
 
