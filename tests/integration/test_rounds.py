@@ -22,7 +22,7 @@ from typing_extensions import override
 from prompts.adapters.openai.direct_post import DirectPost
 from prompts.adapters.openai.exchange import FEW_PIECES, MAX_HELD_BYTES, Exchange, Overdue
 from prompts.adapters.openai.http_client import ModelServerClient
-from prompts.adapters.openai.rounds import MAX_AT_ONCE, MIN_STREAMS, READ_BYTES, Rounds
+from prompts.adapters.openai.rounds import MAX_AT_ONCE, MIN_STREAMS, READ_BYTES, ROUND_S, Rounds
 from prompts.alarms import do_nothing
 
 WAIT_S = 10
@@ -180,12 +180,14 @@ def test_tokens_that_come_one_by_one_are_read_together(run: Run) -> None:
                 for stream in streams:
                     rounds.join(stream, stream.transport)
                     stream.when_heard = lambda: passes.add(len(turns))
+                began = loop.time()
                 for writer in writers:
                     writer.write(b"word")
                     await asyncio.sleep(0)
                 for stream in streams:
                     await stream.wait(b"word")
-        assert len(passes) < MIN_STREAMS
+                rounds_at_most = (loop.time() - began) / ROUND_S + 2
+        assert len(passes) <= rounds_at_most
 
     run(work())
 
@@ -482,7 +484,7 @@ def list_connections(post: DirectPost) -> Sequence[object]:
 def test_an_answer_that_does_not_end_well_is_an_error(run: Run, play: Play, error: type[Exception]) -> None:
     async def work() -> None:
         async with asking(play) as post:
-            hearings = [Hearing(silence_s=0.3) for _ in range(MIN_STREAMS)]
+            hearings = [Hearing(silence_s=1.5) for _ in range(MIN_STREAMS)]
             await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
             assert {type(hearing.error) for hearing in hearings} == {error}
             assert all(hearing.was_in_rounds and len(hearing.said) >= 2 * PIECES for hearing in hearings)
