@@ -175,7 +175,7 @@ def test_tokens_that_come_one_by_one_are_read_together(run: Run) -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
         rounds, passes = Rounds(loop), set[int]()
-        async with connected(3 * MIN_STREAMS) as (streams, writers):
+        async with connected(MAX_AT_ONCE) as (streams, writers):
             with counting_turns(loop) as turns:
                 for stream in streams:
                     rounds.join(stream, stream.transport)
