@@ -159,7 +159,7 @@ class Answering:
         return [BegunAnew(lost)] if lost is not None or self._narration.is_thinking else []
 
     async def _rounds(self, given: Sequence[Item], written: Written) -> Signals:
-        if (first := self._list_first_calls(given)) and not self._has_begun:
+        if not self._has_begun and (first := self._list_first_calls(given)):
             self.comparable_tokens = None  # what is found is not in it
             yield [RoundEnded(first, NO_USAGE)]
             await written()
