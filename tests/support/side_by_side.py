@@ -7,7 +7,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  
 TOGETHER = "tests/browser/"
 
 
-class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # the same
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """xdist's `loadfile`, with one unit of these folders."""
 
     @override

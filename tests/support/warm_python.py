@@ -190,7 +190,7 @@ def main() -> None:
 
 def import_packages() -> None:
     """What has to be imported later raises ImportError here."""
-    import config  # noqa: F401 -- leaves out what the service does not use
+    import config  # noqa: F401 -- from here on imports leave out what the service does not use
 
     modules: dict[str, Any] = sys.modules  # None forbids an import
     modules[NOT_YET] = None
