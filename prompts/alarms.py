@@ -10,7 +10,8 @@ import asyncio
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
-from weakref import WeakKeyDictionary
+
+from prompts.per_loop import PerLoop
 
 # How late an alarm may ring. A look at a thousand of them takes about 0.1 ms.
 LOOK_S = 0.05
@@ -38,7 +39,7 @@ class Alarm:
 
     def start(self, loop: asyncio.AbstractEventLoop | None = None) -> Self:
         """Have it looked at from now on. Asking for the running `loop` is a system call: who knows it, says it."""
-        self._alarms = _find_alarms(loop or asyncio.get_running_loop())
+        self._alarms = _alarms.find(loop or asyncio.get_running_loop())
         self._alarms.add(self)
         return self
 
@@ -137,9 +138,4 @@ class Alarms:
             alarm.ring()
 
 
-_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Alarms]" = WeakKeyDictionary()
-
-
-def _find_alarms(loop: asyncio.AbstractEventLoop) -> Alarms:
-    alarms = _loops.get(loop)
-    return _loops.setdefault(loop, Alarms()) if alarms is None else alarms
+_alarms = PerLoop(Alarms)

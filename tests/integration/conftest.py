@@ -6,6 +6,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tests.integration.event_loops import Run, run_on
 from tests.support.builders import Stores, open_redis, open_stores
 from tests.support.model_calls import SetModel, open_control
 from tests.support.server_fixtures import StartValkey
@@ -28,6 +29,12 @@ async def set_model(standin: StandinServer) -> AsyncIterator[SetModel]:
 
         yield set_defaults
         await client.delete("/_control/defaults")
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Runs a test's coroutine on each event loop."""
+    return run_on(request.param)
 
 
 @pytest.fixture

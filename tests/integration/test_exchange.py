@@ -3,79 +3,25 @@
 import asyncio
 import gc
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from collections.abc import Sequence
+from typing import Any
 
 import aiohttp
 import openai
 import pytest
-import uvloop
-from openai import AsyncOpenAI
 
 from prompts.adapters.openai.bodies import StreamBody
 from prompts.adapters.openai.direct_post import DirectPost
 from prompts.adapters.openai.exchange import MAX_HEAD_BYTES, MAX_HEADERS, SLICE_BYTES, Exchange, Overdue
-from prompts.adapters.openai.http_client import ModelServerClient
 from prompts.alarms import NEVER
+from tests.integration.byte_server import HEAD, Server, started
+from tests.integration.event_loops import WAIT_S, Run
 
-HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 HI = b"2\r\nhi\r\n"
 LAST = b"0\r\n\r\n"
 MANY = b"".join(b"a%d: b\r\n" % number for number in range(MAX_HEADERS + 1))
-WAIT_S = 10
 PIECE = b"x" * 100_000
 PIECES = 300
-
-Play: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@dataclass
-class Server:
-    """Answers each request with `answer`: bytes, or a function that writes; `is_over` ends the connection after it."""
-
-    answer: bytes | Play = b""
-    is_over: bool = False
-    reads_bodies: bool = True
-    connections: int = 0
-    bodies: list[bytes] = field(default_factory=list)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when a client has closed its connection."""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection."""
-        self.connections += 1
-        try:
-            await self._answer(reader, writer)
-            while not self.is_over:
-                await self._answer(reader, writer)
-            if not self.reads_bodies:
-                await asyncio.sleep(WAIT_S)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            self.closed.set()
-        finally:
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-        length = int(head.partition("content-length: ")[2].split("\r\n")[0])
-        self.bodies.append(await reader.readexactly(length if self.reads_bodies else 1))
-        if isinstance(self.answer, bytes):
-            writer.write(self.answer)
-        else:
-            await self.answer(writer)
-        await writer.drain()
-
-
-@asynccontextmanager
-async def started(server: Server) -> AsyncIterator[DirectPost]:
-    """A client of it."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
-        yield DirectPost(client, "/chat/completions", connect_s=WAIT_S)
-    listening.close()
 
 
 async def read(body: StreamBody) -> bytes:
@@ -91,25 +37,6 @@ async def read(body: StreamBody) -> bytes:
 
 async def ask(post: DirectPost, **body: Any) -> bytes:
     return await read(await post.open(body))
-
-
-Run: TypeAlias = Callable[[Awaitable[None]], None]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a test's coroutine on one of the event loops."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else None
-
-    async def limited(work: Awaitable[None]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            await work
-
-    def run_one(work: Awaitable[None]) -> None:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(limited(work))
-
-    return run_one
 
 
 @pytest.mark.parametrize(

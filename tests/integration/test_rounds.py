@@ -2,52 +2,32 @@
 
 import asyncio
 import datetime
+import gc
 import ssl
+import weakref
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import cast
 
 import aiohttp
 import pytest
-import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from openai import AsyncOpenAI
 from typing_extensions import override
 
 from prompts.adapters.openai.direct_post import DirectPost
 from prompts.adapters.openai.exchange import FEW_PIECES, MAX_HELD_BYTES, Exchange, Overdue
-from prompts.adapters.openai.http_client import ModelServerClient
-from prompts.adapters.openai.rounds import MAX_AT_ONCE, MIN_STREAMS, READ_BYTES, ROUND_S, Rounds
+from prompts.adapters.openai.rounds import MAX_AT_ONCE, MIN_STREAMS, READ_BYTES, ROUND_S, Rounds, find_rounds
 from prompts.alarms import do_nothing
+from tests.integration.byte_server import HEAD, Play, Server, started
+from tests.integration.event_loops import WAIT_S, Run
 
-WAIT_S = 10
-HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 PIECES = 40
 WORDS = b"".join(b"%d " % number for number in range(PIECES))
-
-Run: TypeAlias = Callable[[Awaitable[None]], None]
-Play: TypeAlias = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest.fixture(params=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Run:
-    """Runs a test's coroutine on one of the event loops."""
-    factory = uvloop.new_event_loop if request.param == "uvloop" else None
-
-    async def limited(work: Awaitable[None]) -> None:
-        async with asyncio.timeout(WAIT_S):
-            await work
-
-    def run_one(work: Awaitable[None]) -> None:
-        with asyncio.Runner(loop_factory=factory) as runner:
-            runner.run(limited(work))
-
-    return run_one
 
 
 class Stream(asyncio.Protocol):
@@ -77,7 +57,7 @@ class Stream(asyncio.Protocol):
 
     async def wait(self, said: bytes) -> None:
         """Until all of this has come."""
-        while len(self.said) < len(said):  # noqa: ASYNC110  # two connections in one process
+        while len(self.said) < len(said):  # noqa: ASYNC110  # a test's own `when_heard` may not be replaced
             await asyncio.sleep(0.001)
         assert self.said == said
 
@@ -94,7 +74,7 @@ async def connected(
     for _ in range(count):
         _, stream = await asyncio.get_running_loop().create_connection(Stream, "127.0.0.1", port, ssl=client_tls)
         streams.append(stream)
-        while len(writers) < len(streams):  # noqa: ASYNC110  # the server has no other sign
+        while len(writers) < len(streams):  # noqa: ASYNC110  # the server tells it in no other way
             await asyncio.sleep(0.001)
     try:
         yield streams, writers
@@ -108,7 +88,7 @@ async def connected(
 
 def test_streams_are_read_in_rounds_while_there_are_many(run: Run) -> None:
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         async with connected(MIN_STREAMS + 1) as (streams, writers):
             join_all(rounds, streams[: MIN_STREAMS - 1])
             assert count_read_in_rounds(streams) == 0
@@ -174,7 +154,7 @@ def counting_turns(loop: asyncio.AbstractEventLoop) -> Iterator[Sequence[None]]:
 def test_tokens_that_come_one_by_one_are_read_together(run: Run) -> None:
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        rounds, passes = Rounds(loop), set[int]()
+        rounds, passes = Rounds(), set[int]()
         async with connected(MAX_AT_ONCE) as (streams, writers):
             with counting_turns(loop) as turns:
                 for stream in streams:
@@ -197,7 +177,7 @@ def test_all_others_have_their_turn_between_parts_of_a_round(run: Run) -> None:
 
     async def work() -> None:
         loop = asyncio.get_running_loop()
-        rounds, heard = Rounds(loop), Counter[int]()
+        rounds, heard = Rounds(), Counter[int]()
         async with connected(2 * MAX_AT_ONCE + 1) as (streams, writers):
             with counting_turns(loop) as turns:
                 for stream, writer in zip(streams, writers, strict=True):
@@ -213,7 +193,7 @@ def test_all_others_have_their_turn_between_parts_of_a_round(run: Run) -> None:
 
 def test_the_end_of_a_stream_comes_behind_all_that_it_has_said(run: Run) -> None:
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         async with connected(MIN_STREAMS + 2) as (streams, writers):
             join_all(rounds, streams)
             writers[0].write(WORDS)
@@ -234,7 +214,7 @@ def test_the_end_of_a_stream_comes_behind_all_that_it_has_said(run: Run) -> None
 
 def test_who_leaves_in_the_middle_of_a_round_is_read_by_the_event_loop(run: Run) -> None:
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         async with connected(2 * MIN_STREAMS) as (streams, writers):
             for _ in range(3):
                 join_all(rounds, streams)
@@ -248,7 +228,7 @@ def test_who_leaves_in_the_middle_of_a_round_is_read_by_the_event_loop(run: Run)
 
 def test_who_leaves_and_joins_in_the_middle_of_a_round_is_read_in_the_next(run: Run) -> None:
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         async with connected(2 * MIN_STREAMS) as (streams, writers):
 
             def begin_anew() -> None:
@@ -267,7 +247,7 @@ def test_who_leaves_and_joins_in_the_middle_of_a_round_is_read_in_the_next(run: 
 
 def test_a_connection_that_was_closed_makes_room_for_the_next_one(run: Run) -> None:
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         for _ in range(3):
             async with connected(MIN_STREAMS) as (streams, writers):
                 for stream, writer in zip(streams, writers, strict=True):
@@ -278,14 +258,14 @@ def test_a_connection_that_was_closed_makes_room_for_the_next_one(run: Run) -> N
                     stream.transport.abort()
                     rounds.leave(stream)
                     rounds.join(stream, stream.transport)  # it is closed
-                assert not rounds._places.keys() & set(streams)
+                assert not rounds._sources.keys() & set(streams)
 
     run(work())
 
 
 def test_a_connection_that_is_closed_and_has_not_left_is_not_read(run: Run) -> None:
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         async with connected(MIN_STREAMS) as (streams, _):
             join_all(rounds, streams)
             for stream in streams:
@@ -306,7 +286,7 @@ def test_who_fails_at_what_has_come_is_closed_and_the_others_go_on(run: Run) -> 
     async def work() -> None:
         loop, told = asyncio.get_running_loop(), list[object]()
         loop.set_exception_handler(lambda _, context: told.append(type(context["exception"])))
-        rounds = Rounds(loop)
+        rounds = Rounds()
         async with connected(2 * MIN_STREAMS) as (streams, writers):
             join_all(rounds, streams)
             streams[0].when_heard = lambda: 1 / 0
@@ -317,6 +297,22 @@ def test_who_fails_at_what_has_come_is_closed_and_the_others_go_on(run: Run) -> 
         assert told == [ZeroDivisionError]
 
     run(work())
+
+
+def test_an_event_loop_that_is_over_does_not_stay_in_memory(run: Run) -> None:
+    loops = list[weakref.ref[asyncio.AbstractEventLoop]]()
+
+    async def work() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        rounds = find_rounds(asyncio.get_running_loop())
+        async with connected(MIN_STREAMS) as (streams, writers):
+            join_all(rounds, streams)
+            await hear_all(streams, writers)
+            leave_all(rounds, streams)
+
+    run(work())
+    gc.collect()
+    assert [loop() for loop in loops] == [None]
 
 
 @pytest.fixture
@@ -345,7 +341,7 @@ def test_what_comes_over_tls_is_the_event_loops(run: Run, server_tls: ssl.SSLCon
     client_tls.check_hostname, client_tls.verify_mode = False, ssl.CERT_NONE
 
     async def work() -> None:
-        rounds = Rounds(asyncio.get_running_loop())
+        rounds = Rounds()
         async with connected(MIN_STREAMS, server_tls, client_tls) as (streams, writers):
             for stream, writer in zip(streams, writers, strict=True):
                 rounds.join(stream, stream.transport)
@@ -383,7 +379,6 @@ async def say_and_fall_silent(writer: asyncio.StreamWriter) -> None:
     for _ in range(PIECES):
         writer.write(b"2\r\nhi\r\n")
         await asyncio.sleep(0.005)
-    await asyncio.sleep(WAIT_S)
 
 
 async def say_without_end(writer: asyncio.StreamWriter) -> None:
@@ -395,37 +390,6 @@ async def say_without_end(writer: asyncio.StreamWriter) -> None:
     while True:
         writer.write(b"fffe\r\n%b\r\n" % (b"x" * 0xFFFE))
         await writer.drain()
-
-
-@asynccontextmanager
-async def asking(play: Play) -> AsyncIterator[DirectPost]:
-    """A client of a server that plays this to each request."""
-    serving = set[asyncio.Task[object]]()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.add(own := current_task())
-        try:
-            while not writer.is_closing():
-                await reader.readuntil(b"\r\n\r\n{}")
-                await play(writer)
-        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            writer.close()
-        serving.discard(own)
-
-    def current_task() -> asyncio.Task[object]:
-        task = asyncio.current_task()
-        assert task is not None
-        return task
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    async with AsyncOpenAI(base_url=base_url, api_key="key", http_client=ModelServerClient()) as client:
-        yield DirectPost(client, "/chat/completions", connect_s=WAIT_S)
-    listening.close()
-    for task in serving:
-        task.cancel()
-    if serving:
-        await asyncio.wait(serving)
 
 
 class Hearing:
@@ -461,7 +425,7 @@ class Hearing:
 
 def test_answers_of_many_models_are_whole_and_their_connections_used_again(run: Run) -> None:
     async def work() -> None:
-        async with asking(say) as post:
+        async with started(Server(say)) as post:
             for _ in range(2):
                 hearings = [Hearing() for _ in range(2 * MIN_STREAMS)]
                 await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
@@ -483,7 +447,7 @@ def list_connections(post: DirectPost) -> Sequence[object]:
 )
 def test_an_answer_that_does_not_end_well_is_an_error(run: Run, play: Play, error: type[Exception]) -> None:
     async def work() -> None:
-        async with asking(play) as post:
+        async with started(Server(play)) as post:
             hearings = [Hearing(silence_s=1.5) for _ in range(MIN_STREAMS)]
             await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
             assert {type(hearing.error) for hearing in hearings} == {error}
@@ -494,7 +458,7 @@ def test_an_answer_that_does_not_end_well_is_an_error(run: Run, play: Play, erro
 
 def test_a_server_is_read_as_fast_as_its_answer_is(run: Run) -> None:
     async def work() -> None:
-        async with asking(say_without_end) as post:
+        async with started(Server(say_without_end)) as post:
             hearings = [Hearing(enough=2 * PIECES + 1) for _ in range(MIN_STREAMS)]
             bodies = await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
             assert all(hearing.was_in_rounds for hearing in hearings)
@@ -516,7 +480,7 @@ def test_a_short_answer_is_read_by_the_event_loop(run: Run) -> None:
         writer.write(b"0\r\n\r\n")
 
     async def work() -> None:
-        async with asking(write) as post:
+        async with started(Server(write)) as post:
             hearings = [Hearing() for _ in range(2 * MIN_STREAMS)]
             await asyncio.gather(*(hearing.hear(post) for hearing in hearings))
             assert not any(hearing.was_in_rounds for hearing in hearings)

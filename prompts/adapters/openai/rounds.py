@@ -11,7 +11,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from selectors import EVENT_READ, BaseSelector, DefaultSelector, SelectorKey
-from weakref import WeakKeyDictionary
+
+from prompts.per_loop import PerLoop
 
 # Longer than the log's writer keeps its calls apart (`append_queue.py`): it writes at once what a round brings.
 ROUND_S = 0.0125
@@ -24,7 +25,7 @@ READ_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Source:
     """Where a stream comes from."""
 
     transport: asyncio.Transport
@@ -34,9 +35,8 @@ class Place:
 class Rounds:
     """The streams of one event loop that may be read in rounds."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._places: dict[asyncio.Protocol, Place] = {}
+    def __init__(self) -> None:
+        self._sources: dict[asyncio.Protocol, Source] = {}
         """Of all that have joined, whether they are read in rounds by now or not."""
         self._selector: BaseSelector | None = None
         """Of those that are read in rounds, while there are any."""
@@ -50,41 +50,43 @@ class Rounds:
         """
         if transport.get_extra_info("sslcontext") is not None or transport.is_closing():
             return
-        place = self._places[stream] = Place(transport, transport.get_extra_info("socket").fileno())
+        source = self._sources[stream] = Source(transport, transport.get_extra_info("socket").fileno())
         if self._selector is not None:
-            _take(self._selector, stream, place)
-        elif len(self._places) >= MIN_STREAMS:
+            _take(self._selector, stream, source)
+        elif len(self._sources) >= MIN_STREAMS:
             self._begin()
 
     def leave(self, stream: asyncio.Protocol) -> None:
         """Have the event loop read it again. It may have left before, or never joined."""
-        place = self._places.pop(stream, None)
-        if place is None or self._selector is None:
+        source = self._sources.pop(stream, None)
+        if source is None or self._selector is None:
             return
-        _give_back(self._selector, stream, place)
-        if len(self._places) < MIN_STREAMS // 2:
+        _give_back(self._selector, stream, source)
+        if len(self._sources) < MIN_STREAMS // 2:
             self._end()
 
     def _begin(self) -> None:
         self._selector = DefaultSelector()
-        for stream, place in self._places.items():
-            _take(self._selector, stream, place)
+        for stream, source in self._sources.items():
+            _take(self._selector, stream, source)
         self._plan()
 
     def _end(self) -> None:
         """They have become few."""
         selector, self._selector = self._selector, None
         assert selector is not None
-        for stream, place in self._places.items():
-            _give_back(selector, stream, place)
+        for stream, source in self._sources.items():
+            _give_back(selector, stream, source)
         selector.close()
         if self._next is not None:
             self._next.cancel()
+            self._next = None
 
     def _plan(self) -> None:
         """Rounds keep their time: gaps between tokens of one stream stay as they are."""
-        self._due = max(self._due + ROUND_S, self._loop.time())
-        self._next = self._loop.call_at(self._due, self._look)
+        loop = asyncio.get_running_loop()
+        self._due = max(self._due + ROUND_S, loop.time())
+        self._next = loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         assert self._selector is not None
@@ -93,17 +95,17 @@ class Rounds:
     def _read(self, found: Sequence[tuple[SelectorKey, int]]) -> None:
         """Read what has come, a part at a time."""
         if rest := found[MAX_AT_ONCE:]:
-            self._next = self._loop.call_soon(self._read, rest)
+            self._next = asyncio.get_running_loop().call_soon(self._read, rest)
         else:
             self._plan()
         for key, _ in found[:MAX_AT_ONCE]:
-            place = self._places.get(key.data)  # none when it has left since
-            if place is not None and not place.transport.is_closing():
-                self._read_one(key.data, place)
+            source = self._sources.get(key.data)  # none when it has left since
+            if source is not None and not source.transport.is_closing():
+                self._read_one(key.data, source)
 
-    def _read_one(self, stream: asyncio.Protocol, place: Place) -> None:
+    def _read_one(self, stream: asyncio.Protocol, source: Source) -> None:
         try:
-            data = os.read(place.fd, READ_BYTES)
+            data = os.read(source.fd, READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
@@ -113,31 +115,31 @@ class Rounds:
             return
         try:
             stream.data_received(data)
-        except Exception as error:  # noqa: BLE001  # as transports do: what it has lost is not read around
-            self._loop.call_exception_handler({"message": "a stream failed in a round", "exception": error})
+        except Exception as error:  # noqa: BLE001  # a stream that fails is closed, as its transport would close it
+            failed = {"message": "a stream failed in a round", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(failed)
             self.leave(stream)
-            place.transport.abort()
+            source.transport.abort()
 
 
-def _take(selector: BaseSelector, stream: asyncio.Protocol, place: Place) -> None:
-    if place.fd in selector.get_map():  # it was that of a connection that is closed, and has not left yet
-        selector.unregister(place.fd)
-    place.transport.pause_reading()
-    selector.register(place.fd, EVENT_READ, stream)
+def _take(selector: BaseSelector, stream: asyncio.Protocol, source: Source) -> None:
+    if source.fd in selector.get_map():  # it was that of a connection that is closed, and has not left yet
+        selector.unregister(source.fd)
+    source.transport.pause_reading()
+    selector.register(source.fd, EVENT_READ, stream)
 
 
-def _give_back(selector: BaseSelector, stream: asyncio.Protocol, place: Place) -> None:
-    key = selector.get_map().get(place.fd)
+def _give_back(selector: BaseSelector, stream: asyncio.Protocol, source: Source) -> None:
+    key = selector.get_map().get(source.fd)
     if key is not None and key.data is stream:
-        selector.unregister(place.fd)
-    if not place.transport.is_closing():
-        place.transport.resume_reading()
+        selector.unregister(source.fd)
+    if not source.transport.is_closing():
+        source.transport.resume_reading()
 
 
-_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Rounds]" = WeakKeyDictionary()
+_rounds = PerLoop(Rounds)
 
 
 def find_rounds(loop: asyncio.AbstractEventLoop) -> Rounds:
     """Those of this event loop."""
-    rounds = _loops.get(loop)
-    return _loops.setdefault(loop, Rounds(loop)) if rounds is None else rounds
+    return _rounds.find(loop)
